@@ -1,0 +1,1 @@
+"""Paired benchmarks: each module holds one, a `Sequence` of `pixfound.types.Example`."""

@@ -1,0 +1,114 @@
+"""Binary masks: one compressed container, and the IoU rules for empty masks.
+
+Shapes: `H` image height, `W` image width. Masks are 2-D bool arrays, axis 0 is y (down), axis 1 is x.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco
+
+BoolMask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class RLE:
+    """A mask in COCO's compressed run-length form.
+
+    size: (H, W) in pixels. counts: COCO's compressed string (column-major runs).
+    """
+
+    size: tuple[int, int]
+    counts: str
+
+    def __post_init__(self) -> None:
+        if len(self.size) != 2 or min(self.size) < 1:
+            raise ValueError(f"mask size must be (height, width), both at least 1, not {self.size}")
+
+    @staticmethod
+    def encode(mask: npt.NDArray[Any]) -> RLE:
+        """Encode an (H, W) array of bool; any other shape or type is an error."""
+        if mask.ndim != 2 or mask.dtype != np.bool_:
+            raise ValueError(f"a mask is a 2-D bool array, not {mask.dtype} of shape {mask.shape}")
+        packed = coco.encode(np.asfortranarray(mask.astype(np.uint8)))
+        return RLE((int(mask.shape[0]), int(mask.shape[1])), packed["counts"].decode("ascii"))
+
+    @staticmethod
+    def empty(size: tuple[int, int]) -> RLE:
+        """The mask of nothing, (H, W)."""
+        return RLE.encode(np.zeros(size, dtype=np.bool_))
+
+    @staticmethod
+    def full(size: tuple[int, int]) -> RLE:
+        """The mask of the whole image, (H, W)."""
+        return RLE.encode(np.ones(size, dtype=np.bool_))
+
+    @staticmethod
+    def from_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> RLE:
+        """Union of polygons, each [x0, y0, x1, y1, ...] in pixels, as COCO rasterises them."""
+        if not polygons:
+            return RLE.empty(size)
+        parts = coco.frPyObjects([list(map(float, p)) for p in polygons], size[0], size[1])
+        merged = coco.merge(parts)
+        return RLE(size, merged["counts"].decode("ascii"))
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> RLE:
+        """Read what `to_json` wrote."""
+        height, width = data["size"]
+        return RLE((int(height), int(width)), str(data["counts"]))
+
+    def to_json(self) -> dict[str, Any]:
+        """COCO's own JSON form: {"size": [H, W], "counts": str}."""
+        return {"size": list(self.size), "counts": self.counts}
+
+    def decode(self) -> BoolMask:
+        """The (H, W) bool array."""
+        return np.asarray(coco.decode(self._coco()), dtype=np.bool_)
+
+    @property
+    def area(self) -> int:
+        """Number of pixels inside."""
+        return int(coco.area(self._coco()))
+
+    def contains(self, point: tuple[float, float]) -> bool:
+        """Whether the pixel under `point` (x, y in pixels, from the left top corner) is inside."""
+        x, y = int(point[0]), int(point[1])
+        if not (0 <= x < self.size[1] and 0 <= y < self.size[0]):
+            return False
+        return bool(self.decode()[y, x])
+
+    def _coco(self) -> dict[str, Any]:
+        return {"size": list(self.size), "counts": self.counts.encode("ascii")}
+
+
+def union(masks: Iterable[RLE], size: tuple[int, int]) -> RLE:
+    """Union of masks of one size (H, W); of none, the empty mask."""
+    parts = list(masks)
+    for part in parts:
+        _same_size(part.size, size)
+    if not parts:
+        return RLE.empty(size)
+    merged = coco.merge([part._coco() for part in parts])
+    return RLE(size, merged["counts"].decode("ascii"))
+
+
+def iou(pred: RLE, gt: RLE) -> float:
+    """Intersection over union of two masks of one size.
+
+    Both empty: 1, the object is rightly not shown. One empty: 0 (arXiv 2502.04192, evaluation code).
+    """
+    _same_size(pred.size, gt.size)
+    if pred.area == 0 and gt.area == 0:
+        return 1.0
+    return float(coco.iou([pred._coco()], [gt._coco()], [0])[0, 0])
+
+
+def _same_size(a: tuple[int, int], b: tuple[int, int]) -> None:
+    if tuple(a) != tuple(b):
+        raise ValueError(f"masks of different sizes (height, width): {tuple(a)} and {tuple(b)}")

@@ -1,0 +1,170 @@
+"""The values that cross the borders between parts: frozen, plain, the same for every model.
+
+Frame: image pixels, origin at the left top corner, x to the right, y down; points are (x, y), boxes are
+(x0, y0, x1, y1). Legend of shapes: `T` generated tokens, `N` image tokens, `H` x `W` image pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from pixfound.masks import RLE
+
+Kind = Literal["open", "choice", "ground"]
+KINDS: tuple[Kind, ...] = ("open", "choice", "ground")
+FloatArray = npt.NDArray[np.float32]
+
+
+class ImageSource(Protocol):
+    """An image that is read when it is needed."""
+
+    def load(self) -> Image.Image:
+        """The picture as RGB; raises OSError where it is missing or corrupt."""
+
+    def digest(self) -> str:
+        """A hash of the content that never depends on where it is stored."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One image with a question, a referring expression and their truths.
+
+    id: unique in its benchmark. pair_id: shared by the two examples of a pair; None without pairs.
+    options: the answers offered, in the order of the letters. answer: index of the right one.
+    gt_mask: mask of what `expression` refers to; of area 0 where that is absent from the image.
+    objects: a mask for each object of the image that is known, the referred one too; () if unknown.
+    tags: category names, e.g. {"category": "colour"}.
+    """
+
+    id: str
+    image: ImageSource
+    question: str
+    options: tuple[str, ...]
+    answer: int
+    expression: str
+    gt_mask: RLE
+    pair_id: str | None = None
+    objects: tuple[RLE, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if len(self.options) < 2:
+            raise ValueError(f"example {self.id}: a question needs two options or more, not {self.options}")
+        if not 0 <= self.answer < len(self.options):
+            raise ValueError(f"example {self.id}: answer {self.answer} is no index into {self.options}")
+
+    @property
+    def absent(self) -> bool:
+        """Whether the referred object is not in the image."""
+        return self.gt_mask.area == 0
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is said to the model about one example. variant names the template's id."""
+
+    example_id: str
+    kind: Kind
+    variant: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A rectangle of image tokens and the part of the image that it covers.
+
+    first: index of its left top token among the example's image tokens. grid: (rows, columns).
+    stride: tokens from the start of one row to the next (more than columns where rows end in a separator).
+    box: (x0, y0, x1, y1) in pixels of the original image; reaches past it where the model padded.
+    """
+
+    first: int
+    grid: tuple[int, int]
+    stride: int
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Generation:
+    """What a model said about an image, and what it looked at.
+
+    spans: T character spans (start, end) of the generated tokens in `text`; empty for special tokens.
+    attention: (T, N) row i is the attention, mean over layers and heads, of the query that predicts token i
+        over the N image tokens; None for a model that was not captured.
+    penultimate: (N,) the row before the first: of the last but one position of the prompt.
+    masks: masks that the model drew itself.
+    """
+
+    text: str
+    image_size: tuple[int, int]
+    spans: tuple[tuple[int, int], ...] = ()
+    tiles: tuple[Tile, ...] = ()
+    attention: FloatArray | None = None
+    penultimate: FloatArray | None = None
+    masks: tuple[RLE, ...] = ()
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A noun phrase of an answer. span: (start, end) characters; head: its main word."""
+
+    text: str
+    head: str
+    span: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A mask that an extractor proposes. score: the segmenter's own predicted IoU, or None."""
+
+    mask: RLE
+    phrase: Phrase | None = None
+    point: tuple[float, float] | None = None
+    box: tuple[float, float, float, float] | None = None
+    score: float | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        phrase = self.phrase and {"text": self.phrase.text, "head": self.phrase.head, "span": list(self.phrase.span)}
+        return {
+            "mask": self.mask.to_json(),
+            "phrase": phrase,
+            "point": self.point and list(self.point),
+            "box": self.box and list(self.box),
+            "score": self.score,
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Candidate:
+        """Read what `to_json` wrote."""
+        phrase = data["phrase"]
+        return Candidate(
+            mask=RLE.from_json(data["mask"]),
+            phrase=phrase and Phrase(phrase["text"], phrase["head"], (phrase["span"][0], phrase["span"][1])),
+            point=data["point"] and (data["point"][0], data["point"][1]),
+            box=data["box"] and tuple(data["box"]),
+            score=data["score"],
+        )
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A selector's decision for one example.
+
+    kind: `candidate` takes the candidate at `index`; `empty` shows nothing on purpose; `full` takes the whole
+    image; `unscored` means that no decision could be had (a judge was down), which is neither right nor wrong.
+    """
+
+    kind: Literal["candidate", "empty", "full", "unscored"]
+    index: int | None = None
+    reason: str = ""
+
+    def __post_init__(self) -> None:
+        if (self.index is None) == (self.kind == "candidate"):
+            raise ValueError(f"a choice of kind {self.kind!r} with index {self.index} makes no sense")
