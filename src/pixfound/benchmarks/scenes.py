@@ -118,8 +118,6 @@ class SceneImage:
         return hashlib.sha256(self.scene.render().tobytes()).hexdigest()
 
 
-
-
 def _local(thing: Thing) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Pixel centres in the thing's own frame, each (SIZE, SIZE): (0, 0) its centre, 1 its radius."""
     x = (thing.cell % 3 + 0.5) * _CELL + thing.shift[0]

@@ -1,0 +1,86 @@
+"""The command `pixfound`: a Hydra application whose errors are single lines."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from pixfound.errors import UserError
+
+CONFIG = "pkg://pixfound.conf"
+
+
+def main() -> None:
+    """Run the command line; ends with 0 where all is well, 2 where the user has to change something."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting by itself
+    try:
+        _app()
+    except UserError as error:
+        _complain(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        from pixfound.typos import explain
+
+        _complain(explain(error))
+    except KeyboardInterrupt:
+        _complain("interrupted; what is done is kept, run the same command to go on")
+
+
+@hydra.main(version_base="1.3", config_path=CONFIG, config_name="config")
+def _app(config: DictConfig) -> float | None:
+    """One cell: a single run, or one of a multirun. Returns S of the table's first row."""
+    try:
+        return run(resolve(config))
+    except UserError as error:
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise  # the other cells go on
+        _complain(str(error))
+        raise AssertionError("unreachable") from error
+
+
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """The config as plain values; a value that is still to be given is an error that names its key."""
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise UserError(f"{missing[0]} has no value: give it on the command line as {missing[0]}=VALUE")
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items() if key != "hydra"}
+
+
+def run(config: dict[str, Any]) -> float | None:
+    """Evaluate here, or in as many processes as `launch.num_processes` says; print the table."""
+    count = config["launch"]["num_processes"]
+    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
+        raise UserError(f"launch.num_processes={count}: give a whole number of at least 1, or null")
+    if count is not None and count > 1 and "WORLD_SIZE" not in os.environ:
+        from pixfound.launch import launch
+
+        result = launch(config, count)
+    else:
+        from pixfound.pipeline.evaluate import evaluate
+
+        result = evaluate(config)
+    if os.environ.get("RANK", "0") == "0":
+        from pixfound.report.console import show
+
+        show(result)
+    first = next(iter(result.metrics["rows"].values()), None)
+    if len(result.failures):
+        raise UserError(
+            f"{len(result.failures)} scores are missing because of failures, see {result.folder / 'report.md'}; "
+            "mend the cause and run the same command: only these are tried again"
+        )
+    return first["S"]["value"] if first else None
+
+
+def _complain(message: str) -> None:
+    print(f"pixfound: {message}", file=sys.stderr)
+    sys.exit(2)

@@ -1,0 +1,18 @@
+"""Masks that the model drew itself."""
+
+from __future__ import annotations
+
+from PIL import Image
+
+from pixfound.masks import union
+from pixfound.types import Candidate, Generation
+
+
+class NativeMasks:
+    """The union of the masks of a generation as the one candidate; none where the model drew none."""
+
+    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+        """One candidate or none."""
+        if not generation.masks:
+            return []
+        return [Candidate(union(generation.masks, generation.image_size))]

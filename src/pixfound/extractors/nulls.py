@@ -1,0 +1,38 @@
+"""Points that know nothing: what an extraction must beat."""
+
+from __future__ import annotations
+
+import hashlib
+
+import numpy as np
+from PIL import Image
+
+from pixfound.extractors import segment_points
+from pixfound.interfaces import Segmenter
+from pixfound.types import Candidate, Generation
+
+
+class RandomPoint:
+    """A point drawn uniformly over the image; the same one for the same image, expression and seed."""
+
+    def __init__(self, segmenter: Segmenter, seed: int = 0) -> None:
+        self.segmenter, self.seed = segmenter, seed
+
+    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+        """The segmenter's masks of the point."""
+        digest = hashlib.sha256(image.tobytes() + f"{self.seed}:{expression}".encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+        point = (float(rng.integers(image.width)), float(rng.integers(image.height)))
+        return segment_points(self.segmenter, image, [point], [None])
+
+
+class CentrePoint:
+    """The middle of the image."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self.segmenter = segmenter
+
+    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+        """The segmenter's masks of the point."""
+        point = (float(image.width // 2), float(image.height // 2))
+        return segment_points(self.segmenter, image, [point], [None])

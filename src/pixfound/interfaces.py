@@ -1,0 +1,113 @@
+"""What each exchangeable part must offer. Protocols only: a part is any class with these methods.
+
+A config's `_target_` names the class and its other keys are the constructor's arguments. A constructor
+parameter called `model`, `segmenter` or `phrases` is filled with the run's own part of that name.
+Constructors are cheap: weights are loaded at the first use, so that a finished run loads none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from pixfound.masks import BoolMask
+from pixfound.types import Candidate, Choice, Example, Generation, Phrase, Prompt
+
+if TYPE_CHECKING:
+    from pixfound.pipeline.evaluate import Result
+
+Benchmark = Sequence[Example]
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """A part whose results depend on more than its config: on weights, or on an installed model."""
+
+    def identity(self) -> Mapping[str, Any]:
+        """JSON values that change exactly when the results may; never a path, a device or a batch size."""
+
+
+@runtime_checkable
+class Described(Protocol):
+    """A part with something to record beside its results (device, dtype, revision); a change only warns."""
+
+    def provenance(self) -> Mapping[str, Any]:
+        """JSON values, without loading weights."""
+
+
+class Model(Protocol):
+    """A multi-modal LLM."""
+
+    def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
+        """Answer a batch, in order. Generation does not depend on the rest of the batch."""
+
+    def vectors(self) -> TextVectors:
+        """The model's own input embeddings, read without loading the rest of the model."""
+
+
+class PhraseFinder(Protocol):
+    """Finds noun phrases."""
+
+    def phrases(self, text: str) -> list[Phrase]:
+        """The noun phrases of a text, in order."""
+
+
+@dataclass(frozen=True)
+class SegmenterMasks:
+    """masks: (P, K, H, W) bool, K masks for each of P prompts. scores: (P, K) the predicted IoU of each."""
+
+    masks: npt.NDArray[np.bool_]
+    scores: npt.NDArray[np.float32]
+
+
+class Segmenter(Protocol):
+    """Turns points into masks."""
+
+    def masks(self, image: Image.Image, points: Sequence[tuple[float, float]]) -> SegmenterMasks:
+        """Masks for each point alone; (x, y) in pixels of the image."""
+
+
+class Extractor(Protocol):
+    """Proposes masks for a referring expression. It never sees the ground truth."""
+
+    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+        """The candidates in a fixed order; none is a result too."""
+
+
+class Selector(Protocol):
+    """Decides which candidate is the answer. Only the oracle reads `example.gt_mask`."""
+
+    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
+        """A decision for one example."""
+
+
+class TextVectors(Protocol):
+    """A vector space of short texts."""
+
+    def vector(self, text: str) -> npt.NDArray[np.float32]:
+        """(D,) the text's vector; zeros where no word is known."""
+
+
+class Judge(Protocol):
+    """Grades a free answer."""
+
+    name: str
+
+    def grade(self, example: Example, response: str) -> tuple[bool | None, str]:
+        """Whether a response answers the example's question rightly, or None (unscored), and why."""
+
+
+class Tracker(Protocol):
+    """Publishes a finished run."""
+
+    def log(self, result: Result, folder: Path) -> None:
+        """Called once, on the first process, after the run's files are written."""
+
+
+__all__ = [name for name in dir() if name[0].isupper()] + ["BoolMask"]

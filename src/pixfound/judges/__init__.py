@@ -1,0 +1,1 @@
+"""Judges of free answers: `pixfound.interfaces.Judge`."""

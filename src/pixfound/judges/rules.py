@@ -1,0 +1,17 @@
+"""A judge by rules: no model, no network, the same answer every time."""
+
+from __future__ import annotations
+
+from pixfound.grading import pick_option
+from pixfound.types import Example
+
+
+class RulesJudge:
+    """Right where the answer means the right option by `pixfound.grading.pick_option`."""
+
+    name = "rules"
+
+    def grade(self, example: Example, response: str) -> tuple[bool | None, str]:
+        """Whether the response means the right option; None where it means none or several."""
+        picked, how = pick_option(response, example.options)
+        return (None if picked is None else picked == example.answer), how

@@ -1,0 +1,95 @@
+"""From attention over image tokens to a map in image pixels.
+
+Shapes: `T` answer tokens, `N` image tokens, `H` x `W` image pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from pixfound.types import FloatArray, Generation, Tile
+
+_CUBIC = -0.75  # the coefficient that torch's bicubic interpolation uses
+
+
+def token_rows(
+    generation: Generation,
+    row: Literal["predicting", "self"] = "predicting",
+    step0: Literal["last", "penultimate"] = "last",
+    subtract_mean: bool = True,
+) -> FloatArray:
+    """(T, N) the attention that stands for each answer token.
+
+    row: `predicting` takes the query that predicts the token, `self` the query of the token itself, which the
+        last token of an answer does not have: it is left out, so that T is one less.
+    step0: which position of the prompt stands for the first row; the original takes the last but one
+        (arXiv 2502.04192, its infer scripts), the last one is what predicts the first token.
+    subtract_mean: take the mean over all rows away, the end token's too, which leaves what is special to each.
+    """
+    assert generation.attention is not None and generation.penultimate is not None
+    rows = generation.attention
+    if step0 == "penultimate":
+        rows = np.concatenate([generation.penultimate[None], rows[1:]])
+    if subtract_mean:
+        rows = rows - rows.mean(axis=0, keepdims=True)
+    return rows if row == "predicting" else rows[1:]
+
+
+def image_map(values: FloatArray, tiles: Sequence[Tile], size: tuple[int, int]) -> FloatArray:
+    """(H, W) bicubic upsampling of N token values to the image's pixels.
+
+    Where tiles overlap their mean is taken; pixels outside of all tiles get the lowest value, so that they are
+    never the peak. A tile that reaches past the image is cropped.
+    """
+    height, width = size
+    total = np.zeros(size, dtype=np.float64)
+    count = np.zeros(size, dtype=np.int64)
+    for tile in tiles:
+        rows, columns = tile.grid
+        index = tile.first + np.arange(rows)[:, None] * tile.stride + np.arange(columns)[None]
+        grid = values[index].astype(np.float64)
+        x0, y0, x1, y1 = tile.box
+        down, covered_y = _bicubic(rows, y0, y1, height)
+        across, covered_x = _bicubic(columns, x0, x1, width)
+        covered = covered_y[:, None] & covered_x[None]
+        total += np.where(covered, down @ grid @ across.T, 0.0)
+        count += covered
+    inside = count > 0
+    result = np.full(size, 0.0)
+    result[inside] = total[inside] / count[inside]
+    result[~inside] = result[inside].min() if inside.any() else 0.0
+    return result.astype(np.float32)
+
+
+def peak(heat: FloatArray) -> tuple[float, float]:
+    """(x, y) of the pixel with the highest value; the first in reading order among equals."""
+    y, x = np.unravel_index(int(heat.argmax()), heat.shape)
+    return float(x), float(y)
+
+
+def _bicubic(
+    cells: int, start: float, end: float, pixels: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Weights (pixels, cells) that interpolate cells spread over [start, end), and which pixels they cover.
+
+    Equal to torch's bicubic without align_corners: cubic convolution, edges repeated.
+    """
+    centre = (np.arange(pixels) + 0.5 - start) / (end - start) * cells - 0.5
+    base = np.floor(centre).astype(int)
+    weights = np.zeros((pixels, cells))
+    for offset in (-1, 0, 1, 2):
+        weight = _kernel(np.abs(centre - base - offset))
+        np.add.at(weights, (np.arange(pixels), np.clip(base + offset, 0, cells - 1)), weight)
+    middle = np.arange(pixels) + 0.5
+    return weights, (middle >= start) & (middle < end)
+
+
+def _kernel(distance: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    d, a = distance, _CUBIC
+    near = ((a + 2) * d - (a + 3)) * d * d + 1
+    far = ((a * d - 5 * a) * d + 8 * a) * d - 4 * a
+    return np.where(d <= 1, near, np.where(d < 2, far, 0.0))

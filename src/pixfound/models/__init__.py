@@ -1,0 +1,1 @@
+"""Models: each module adapts one family to `pixfound.interfaces.Model`."""

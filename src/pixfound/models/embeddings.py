@@ -1,0 +1,57 @@
+"""A model's input embeddings as a space of short texts, read from its checkpoint without loading the model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pixfound.errors import UserError
+
+_NAMES = ("embed_tokens.weight", "wte.weight", "tok_embeddings.weight", "word_embeddings.weight")
+
+
+class InputEmbeddings:
+    """The mean of the input embeddings of a text's tokens, less the mean of the whole vocabulary.
+
+    folder: holds safetensors and a tokenizer. Without the subtraction all texts are alike: embeddings of
+    language models share one large common direction.
+    """
+
+    def __init__(self, folder: str, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        table = _table(folder)
+        self._table = table - table.mean(axis=0, keepdims=True)  # (V, D)
+        self.vector = lru_cache(maxsize=65536)(self._vector)
+
+    def _vector(self, text: str) -> npt.NDArray[np.float32]:
+        """(D,) the vector of a text; zeros for no text. Words are taken as they stand inside a sentence."""
+        ids: Sequence[int] = self._tokenizer(f" {text}", add_special_tokens=False)["input_ids"]
+        if not ids:
+            return np.zeros(self._table.shape[1], dtype=np.float32)
+        return np.asarray(self._table[ids].mean(axis=0), dtype=np.float32)
+
+
+def _table(folder: str) -> npt.NDArray[np.float32]:
+    import torch
+    from safetensors import safe_open
+
+    index = Path(folder) / "model.safetensors.index.json"
+    if index.is_file():
+        places: dict[str, str] = json.loads(index.read_text())["weight_map"]
+    else:
+        file = Path(folder) / "model.safetensors"
+        if not file.is_file():
+            raise UserError(f"{folder}: has no safetensors to read input embeddings from; use selectors with spaCy")
+        with safe_open(str(file), "pt") as tensors:
+            places = dict.fromkeys(tensors.keys(), file.name)
+    names = sorted((n for n in places if n.endswith(_NAMES)), key=lambda n: ("visi" in n, len(n)))
+    if not names:
+        raise UserError(f"{folder}: no tensor ends with {' or '.join(_NAMES)}, so input embeddings are unknown")
+    with safe_open(str(Path(folder) / places[names[0]]), "pt") as tensors:
+        return np.asarray(tensors.get_tensor(names[0]).to(torch.float32).numpy())

@@ -1,0 +1,1 @@
+"""Noun phrase finders: `pixfound.interfaces.PhraseFinder`."""

@@ -1,0 +1,44 @@
+"""Noun phrases by spaCy's parser, as in arXiv 2502.04192 (en_core_web_lg)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from typing import Any
+
+from pixfound.errors import UserError
+from pixfound.types import Phrase
+
+
+class SpacyPhrases:
+    """The noun chunks of a spaCy pipeline. pipeline: the name of an installed one."""
+
+    def __init__(self, pipeline: str = "en_core_web_lg") -> None:
+        self.pipeline = pipeline
+
+    def identity(self) -> Mapping[str, Any]:
+        """The pipeline's version."""
+        return {"version": self._nlp.meta["version"]}
+
+    def phrases(self, text: str) -> list[Phrase]:
+        """The noun chunks of a text, in order."""
+        return [Phrase(c.text, c.root.text, (c.start_char, c.end_char)) for c in self._nlp(text).noun_chunks]
+
+    @cached_property
+    def _nlp(self) -> Any:
+        return load_pipeline(self.pipeline)
+
+
+def load_pipeline(name: str) -> Any:
+    """An installed spaCy pipeline, or an error that says how to install it."""
+    try:
+        import spacy
+
+        return spacy.load(name)
+    except ImportError as error:
+        raise UserError('spaCy is not installed; type: pip install "pixfound[spacy]"') from error
+    except OSError as error:
+        raise UserError(
+            f"the spaCy pipeline {name} is not installed; type: python -m spacy download {name} "
+            "(or use phrases=textblob, which needs no download)"
+        ) from error

@@ -1,0 +1,83 @@
+"""Noun phrases by TextBlob's rule-based tagger, which needs no download.
+
+Its chunks are mended where they are known to be wrong: a word that follows an article or an adjective and is
+tagged as a verb ("a cross", "the top left") belongs to the noun phrase that it closes.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from pixfound.types import Phrase
+
+_OPENERS = ("DT", "PRP$", "CD")
+_INSIDE = ("DT", "PRP$", "CD", "JJ", "JJR", "JJS", "NN", "NNS", "NNP", "NNPS", "POS", "VBN", "VBG")
+_NOUNS = ("NN", "NNS", "NNP", "NNPS")
+_VERBS_FOR_NOUNS = ("VB", "VBP", "VBN", "VBG")
+
+
+class TextBlobPhrases:
+    """Runs of determiners, adjectives and nouns that end in a noun."""
+
+    def phrases(self, text: str) -> list[Phrase]:
+        """The noun phrases of a text, in order, with their places in it."""
+        return list(_phrases(text))
+
+
+@lru_cache(maxsize=4096)
+def _phrases(text: str) -> tuple[Phrase, ...]:
+    words = _tagged(text)
+    found: list[Phrase] = []
+    run: list[tuple[str, str, int]] = []
+    for word, tag, start in [*words, ("", "", len(text))]:
+        opens = tag in _OPENERS and run and run[-1][1] in _NOUNS
+        if tag in _INSIDE and not opens:
+            run.append((word, tag, start))
+            continue
+        if tag in _VERBS_FOR_NOUNS and run and run[-1][1] in ("DT", "JJ", "PRP$"):
+            run.append((word, "NN", start))
+            continue
+        found += _closed(run, text)
+        run = [(word, tag, start)] if tag in _INSIDE else []
+    return tuple(found)
+
+
+def _closed(run: list[tuple[str, str, int]], text: str) -> list[Phrase]:
+    """The phrase that a run of words makes, if any: trailing words that are no nouns are dropped."""
+    verbal = ("VBN", "VBG")
+    while run and run[0][1] in verbal:  # "is marked": a participle opens no noun phrase
+        run = run[1:]
+    while run and run[-1][1] not in _NOUNS:
+        articled = len(run) > 1 and run[0][1] in _OPENERS
+        if articled and run[-1][1] in ("JJ", *verbal):  # "the top left": after an article an adjective is a noun
+            break
+        run = run[:-1]
+    if not run or (len(run) == 1 and run[0][1] in _OPENERS):
+        return []
+    word, _, start = run[-1]
+    begin, end = run[0][2], start + len(word)
+    return [Phrase(text[begin:end], word, (begin, end))]
+
+
+def _tagged(text: str) -> list[tuple[str, str, int]]:
+    """(word, part of speech, first character) of each word that is found again in the text."""
+    try:
+        from textblob.en import parse
+    except ImportError as error:
+        from pixfound.errors import UserError
+
+        raise UserError('phrases=textblob needs the package textblob; type: pip install "textblob>=0.19"') from error
+    words: list[tuple[str, str, int]] = []
+    position = 0
+    for token in parse(text, chunks=False).split():
+        for word, tag in ((entry[0], entry[1]) for entry in token):
+            start = text.find(word, position)
+            if start < 0:
+                continue
+            position = start + len(word)
+            if word in ("'s", "\u2019s") and words and words[-1][1] in _NOUNS:
+                tag = "POS"  # the tagger takes a possessive for a verb
+            elif word.lower() in ("n't", "n\u2019t"):
+                tag = "RB"
+            words.append((word, tag, start))
+    return words

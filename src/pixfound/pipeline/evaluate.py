@@ -1,0 +1,202 @@
+"""One paired evaluation: all stages, the run's folder, and what a finished run does again (nothing)."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pixfound.errors import UserError
+from pixfound.interfaces import Benchmark
+from pixfound.pipeline import stages
+from pixfound.pipeline.parts import Fingerprints, Part, Parts, build, build_parts, fingerprints
+from pixfound.pipeline.provenance import provenance
+from pixfound.pipeline.settings import Settings
+from pixfound.pipeline.stage import Budget, run_stage
+from pixfound.pipeline.store import Store, digest_of, fingerprint, make_folder, write_atomic
+from pixfound.pipeline.world import World, join_world
+from pixfound.scoring.metrics import Scoring
+from pixfound.scoring.scores import Score, make_scores
+from pixfound.types import Example
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished run. folder: where its files are. computed: records made now, 0 where all was there."""
+
+    folder: Path
+    names: Mapping[str, str]
+    fingerprint: str
+    config: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    computed: int
+    failures: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """All that a report draws from."""
+
+    items: Sequence[stages.Item]
+    parts: Parts
+    stores: stages.Stores
+    scores: Sequence[Score]
+
+
+def evaluate(config: Mapping[str, Any]) -> Result:
+    """Run what a resolved config says; on every process of a launch, with the same result on each.
+
+    Raises UserError where the config or the data is wrong, before any model is loaded.
+    """
+    settings = Settings.from_config(config)
+    world = join_world(config["launch"]["num_processes"])
+    try:
+        return _evaluate(config, settings, world)
+    finally:
+        world.close()
+
+
+def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Result:
+    parts = build_parts(config)
+    scoring: Part[Scoring] = build(config["scoring"], "scoring")
+    items = stages.make_items(take(parts.benchmark.built, settings.limit), parts)
+    prints = fingerprints(parts)
+    name = _run_fingerprint(items, parts, prints, scoring, settings)
+    folder = (
+        settings.outputs_dir / "runs" / Path(*(settings.names[k] for k in ("benchmark", "model", "extraction"))) / name
+    )
+    make_folder(folder)
+    done = _finished(folder)
+    if done is not None:
+        return Result(folder, settings.names, name, config, done["metrics"], computed=0)
+    stores = _open_stores(parts, prints, settings, world)
+    computed = _run_stages(items, parts, stores, settings, world)
+    scores = make_scores(items, parts, stores)
+    metrics = scoring.built.metrics(scores)
+    failures = [f"{s.key} {s.row or ''}: {s.reason}" for s in scores if "failed: " in s.reason]
+    result = Result(folder, settings.names, name, config, metrics, computed, failures)
+    if world.first:
+        _write(result, Evidence(items, parts, stores, scores), settings)
+    world.meet()
+    return result
+
+
+def take(benchmark: Benchmark, limit: int | None) -> Sequence[Example]:
+    """The first `limit` examples, and the partners of those among them."""
+    if len(benchmark) == 0:
+        raise UserError("the benchmark has no examples")
+    if limit is None or limit >= len(benchmark):
+        return benchmark
+    chosen = list(benchmark[:limit])
+    pairs = {e.pair_id for e in chosen} - {None}
+    return chosen + [e for e in benchmark[limit:] if e.pair_id in pairs]
+
+
+def _run_stages(
+    items: Sequence[stages.Item], parts: Parts, stores: stages.Stores, settings: Settings, world: World
+) -> int:
+    """All stages in order; the processes meet after each, for the next reads what all have written."""
+    budget = Budget(settings.max_failures)
+    steps = (
+        (
+            "generate",
+            lambda: stages.generate_tasks(items, stores.generate, settings.batch_size),
+            partial(stages.generate, parts),
+        ),
+        ("extract", lambda: stages.extract_tasks(items, stores), partial(stages.extract, parts, stores)),
+        ("grade", lambda: stages.grade_tasks(items, stores), partial(stages.grade, parts)),
+        ("select", lambda: stages.select_tasks(items, stores), partial(stages.select, parts)),
+    )
+    computed = 0
+    for name, tasks, compute in steps:
+        computed += run_stage(name, tasks(), compute, world, budget)
+        world.meet()
+        if world.size > 1:
+            for store in stores.all():
+                store.read()
+    for store in stores.all():
+        store.close()
+    return computed
+
+
+def _open_stores(parts: Parts, prints: Fingerprints, settings: Settings, world: World) -> stages.Stores:
+    root = settings.outputs_dir / "stages"
+
+    def opened(stage: str, name: str, part: Part[Any]) -> Store:
+        store = Store(root / stage / name, world.rank)
+        described = {"identity": part.identity(), "provenance": {**provenance(), **part.provenance()}}
+        for change in store.open(described):
+            if world.first:
+                log.warning("resuming stage %s, which was begun with another setting: %s", stage, change)
+        return store
+
+    extract = {name: opened("extract", prints.extract[name], part) for name, part in parts.extractors.items()}
+    select = {pair: opened("select", name, parts.selectors[pair[1]]) for pair, name in prints.select.items()}
+    return stages.Stores(
+        opened("generate", prints.generate, parts.model), opened("grade", prints.grade, parts.judge), extract, select
+    )
+
+
+def _run_fingerprint(
+    items: Sequence[stages.Item], parts: Parts, prints: Fingerprints, scoring: Part[Scoring], settings: Settings
+) -> str:
+    """Everything that can change what the run's folder holds."""
+    examples = [
+        digest_of(
+            item.whole("ground"),
+            item.graded("open"),
+            item.asked("choice"),
+            item.example.pair_id,
+            dict(item.example.tags),
+        )
+        for item in items
+    ]
+    rows = {row: prints.select[pair] for row, pair in parts.rows.items()}
+    objects = [digest_of([mask.to_json() for mask in item.example.objects]) for item in items]
+    return fingerprint(
+        examples=examples,
+        objects=objects,
+        rows=rows,
+        grade=prints.grade,
+        scoring=scoring.identity(),
+        pictures=settings.pictures,
+    )
+
+
+def _finished(folder: Path) -> dict[str, Any] | None:
+    """The metrics file of a finished run without failures; None where there is something left to do."""
+    path = folder / "metrics.json"
+    if not path.is_file():
+        return None
+    data: dict[str, Any] = json.loads(path.read_text())
+    return data if data["failures"] == 0 else None
+
+
+def _write(result: Result, evidence: Evidence, settings: Settings) -> None:
+    """The run's files; metrics.json comes last, for it says that the run is finished."""
+    from omegaconf import OmegaConf
+
+    from pixfound.report.markdown import write_report
+
+    folder = result.folder
+    write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(result.config))))
+    write_atomic(folder / "provenance.json", json.dumps(provenance(), indent=2) + "\n")
+    lines = (json.dumps(score.to_json(), ensure_ascii=False) for score in evidence.scores)
+    write_atomic(folder / "scores.jsonl", "".join(line + "\n" for line in lines))
+    write_report(result, evidence, settings.pictures)
+    body = {
+        "fingerprint": result.fingerprint,
+        "names": dict(result.names),
+        "failures": len(result.failures),
+        "metrics": result.metrics,
+    }
+    write_atomic(folder / "metrics.json", json.dumps(body, indent=2) + "\n")
+    tracker = build(result.config["tracker"], "tracker") if result.config["tracker"] else None
+    if tracker is not None:
+        tracker.built.log(result, evidence)

@@ -1,0 +1,40 @@
+"""How generations are stored: their JSON form and their arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy.typing as npt
+
+from pixfound.masks import RLE
+from pixfound.pipeline.stage import Value
+from pixfound.types import Generation, Tile
+
+
+def pack_generation(generation: Generation) -> Value:
+    """The stored form of a generation."""
+    data = {
+        "text": generation.text,
+        "image_size": list(generation.image_size),
+        "spans": [list(span) for span in generation.spans],
+        "tiles": [[t.first, list(t.grid), t.stride, list(t.box)] for t in generation.tiles],
+        "masks": [mask.to_json() for mask in generation.masks],
+        "captured": generation.attention is not None,
+    }
+    if generation.attention is None or generation.penultimate is None:
+        return Value(data)
+    return Value(data, {"attention": generation.attention, "penultimate": generation.penultimate})
+
+
+def unpack_generation(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Generation:
+    """Read what `pack_generation` made. arrays: may be empty where no attention is needed."""
+    return Generation(
+        text=data["text"],
+        image_size=(data["image_size"][0], data["image_size"][1]),
+        spans=tuple((start, end) for start, end in data["spans"]),
+        tiles=tuple(Tile(first, (g[0], g[1]), stride, tuple(box)) for first, g, stride, box in data["tiles"]),
+        attention=arrays.get("attention"),
+        penultimate=arrays.get("penultimate"),
+        masks=tuple(RLE.from_json(mask) for mask in data["masks"]),
+    )

@@ -1,0 +1,52 @@
+"""The options of a run that belong to no part, checked when they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixfound.errors import UserError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """limit: examples to evaluate, None for all (a pair is never cut). batch_size: prompts generated together.
+
+    max_failures: how many examples may fail before the run ends. names: the chosen option of each config group.
+    """
+
+    limit: int | None
+    batch_size: int
+    seed: int
+    outputs_dir: Path
+    max_failures: int
+    pictures: int
+    names: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if self.limit is not None:
+            _at_least("limit", self.limit, 1, "leave it out (limit=null) to take all examples")
+        _at_least("batch_size", self.batch_size, 1, "8 is a good start")
+        _at_least("seed", self.seed, 0, "any whole number from 0 on")
+        _at_least("max_failures", self.max_failures, 0, "0 ends the run at the first failure")
+        _at_least("report.pictures", self.pictures, 0, "0 leaves the picture sheet out")
+
+    @staticmethod
+    def from_config(config: Mapping[str, Any]) -> Settings:
+        """Read the top level of a resolved config."""
+        return Settings(
+            limit=config["limit"],
+            batch_size=config["batch_size"],
+            seed=config["seed"],
+            outputs_dir=Path(str(config["outputs_dir"])).expanduser(),
+            max_failures=config["max_failures"],
+            pictures=config["report"]["pictures"],
+            names=config["names"],
+        )
+
+
+def _at_least(name: str, value: Any, least: int, advice: str) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UserError(f"{name}={value}: must be a whole number of at least {least}; {advice}")

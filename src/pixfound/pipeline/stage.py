@@ -1,0 +1,113 @@
+"""The loop that every stage shares: skip what is done, compute in batches, keep failures as records."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+import numpy.typing as npt
+from tqdm import tqdm
+
+from pixfound.errors import UserError
+from pixfound.pipeline.store import Record, Store
+from pixfound.pipeline.world import World
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Task(Generic[T]):
+    """One thing to compute. key and digest: of its record, in `store`. Tasks of one `batch` go together."""
+
+    store: Store
+    key: str
+    digest: str
+    payload: T
+    batch: int
+
+    @property
+    def done(self) -> bool:
+        """Whether its result is stored."""
+        return self.store.done(self.key, self.digest)
+
+
+@dataclass(frozen=True)
+class Value:
+    """What a task gave: JSON values, and arrays that are stored beside them."""
+
+    data: Mapping[str, Any]
+    arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)
+
+
+@dataclass
+class Budget:
+    """How many failures a run bears. One for all stages of a process."""
+
+    max_failures: int
+    failures: int = 0
+
+    def spend(self, key: str, stage: str, error: BaseException) -> None:
+        """Count a failure; too many of them end the run."""
+        self.failures += 1
+        if self.failures > self.max_failures:
+            raise UserError(
+                f"more than max_failures={self.max_failures} examples failed; the last was {key} in stage {stage}: "
+                f"{describe(error)}. What is done is kept: mend the cause and run the same command again"
+            ) from error
+
+
+def run_stage(
+    name: str,
+    tasks: Iterable[Task[T]],
+    compute: Callable[[Sequence[T]], Sequence[Value]],
+    world: World,
+    budget: Budget,
+) -> int:
+    """Compute what is missing of this process's share; returns how many tasks were computed.
+
+    A batch is always computed whole, so that its results never depend on where an earlier run was cut off.
+    compute: payloads of a batch -> their values, in order. When it raises, its tasks are tried one by one, and
+    those that still fail are recorded with the reason. A UserError is no failure of an example: it is raised.
+    """
+    batches: dict[int, list[Task[T]]] = {}
+    for task in tasks:
+        batches.setdefault(task.batch, []).append(task)
+    share = world.share(list(batches.values()))
+    missing = [batch for batch in share if not all(task.done for task in batch)]
+    total = sum(len(batch) for batch in share)
+    left = sum(len(batch) for batch in missing)
+    computed = 0
+    bar = tqdm(total=total, initial=total - left, desc=f"{name:<9}", unit="", disable=not world.first, leave=True)
+    with bar:
+        for batch in missing:
+            for task, outcome in zip(batch, _outcomes(batch, compute), strict=True):
+                if task.done:
+                    pass
+                elif isinstance(outcome, Value):
+                    task.store.append(Record(task.key, task.digest, outcome.data), outcome.arrays)
+                    computed += 1
+                else:
+                    task.store.append(Record(task.key, task.digest, None, describe(outcome)))
+                    log.warning("%s %s failed: %s", name, task.key, describe(outcome))
+                    budget.spend(task.key, name, outcome)
+                bar.update()
+    return computed
+
+
+def describe(error: BaseException) -> str:
+    """An error as one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
+
+
+def _outcomes(batch: Sequence[Task[T]], compute: Callable[[Sequence[T]], Sequence[Value]]) -> list[Value | Exception]:
+    try:
+        return list(compute([task.payload for task in batch]))
+    except UserError:
+        raise
+    except Exception as error:
+        if len(batch) == 1:
+            return [error]
+    return [_outcomes([task], compute)[0] for task in batch]

@@ -1,0 +1,175 @@
+"""What the stages compute: their tasks, and how a batch of tasks becomes values.
+
+Every stage reads the records of the one before it, by key and digest, and never looks at positions.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from PIL import Image
+
+from pixfound.pipeline.parts import Parts
+from pixfound.pipeline.records import pack_generation, unpack_generation
+from pixfound.pipeline.stage import Task, Value
+from pixfound.pipeline.store import Record, Store, digest_of
+from pixfound.types import KINDS, Candidate, Example, Kind, Prompt
+
+log = logging.getLogger(__name__)
+MASK_KINDS: tuple[Kind, ...] = ("open", "ground")  # the choice prompt is answered by a letter: no masks
+
+
+@dataclass(frozen=True)
+class Item:
+    """An example with its prompts and the digest of its image ("unreadable" where that cannot be read)."""
+
+    index: int
+    example: Example
+    prompts: Mapping[Kind, Prompt]
+    image_digest: str
+
+    def key(self, kind: Kind) -> str:
+        """The key of all records about this example and kind."""
+        return f"{self.example.id}/{kind}/{self.prompts[kind].variant}"
+
+    def asked(self, kind: Kind) -> str:
+        """Digest of what the model is shown."""
+        return digest_of(self.image_digest, self.prompts[kind].text)
+
+    def seen(self, kind: Kind) -> str:
+        """Digest of what an extractor is given."""
+        return digest_of(self.asked(kind), self.example.expression)
+
+    def whole(self, kind: Kind) -> str:
+        """Digest of what a selector is given, the truth for the oracle too."""
+        return digest_of(self.seen(kind), self.example.id, self.example.gt_mask.to_json())
+
+    def graded(self, kind: Kind) -> str:
+        """Digest of what a judge is given."""
+        example = self.example
+        return digest_of(self.asked(kind), example.question, list(example.options), example.answer)
+
+
+@dataclass(frozen=True)
+class Stores:
+    """The stores of a run's stages. extract: per extractor; select: per (extractor, selector)."""
+
+    generate: Store
+    grade: Store
+    extract: Mapping[str, Store]
+    select: Mapping[tuple[str, str], Store]
+
+    def all(self) -> list[Store]:
+        """Every store once."""
+        return [self.generate, self.grade, *self.extract.values(), *self.select.values()]
+
+
+def make_items(examples: Sequence[Example], parts: Parts) -> list[Item]:
+    """The examples with their prompts and digests."""
+    prompts = parts.prompts.built
+    return [
+        Item(i, example, {kind: prompts.prompt(example, kind) for kind in KINDS}, image_digest(example))
+        for i, example in enumerate(examples)
+    ]
+
+
+def image_digest(example: Example) -> str:
+    """The digest of an example's image; a fixed word where it cannot be read, so that mending it is noticed."""
+    try:
+        return example.image.digest()
+    except OSError:
+        return "unreadable"
+
+
+def generate_tasks(items: Sequence[Item], store: Store, batch_size: int) -> Iterator[Task[tuple[Item, Kind]]]:
+    """Prompts of one kind go together, for their answers are of like length."""
+    order = [(item, kind) for kind in KINDS for item in items]
+    for position, (item, kind) in enumerate(order):
+        yield Task(store, item.key(kind), item.asked(kind), (item, kind), position // batch_size)
+
+
+def generate(parts: Parts, batch: Sequence[tuple[Item, Kind]]) -> list[Value]:
+    """Ask the model."""
+    requests = [(load(item.example), item.prompts[kind]) for item, kind in batch]
+    return [pack_generation(generation) for generation in parts.model.built.generate(requests)]
+
+
+def extract_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, Kind, str, Record]]]:
+    """All kinds and extractors of an example go together: its image is read and encoded once."""
+    for item in items:
+        for kind in MASK_KINDS:
+            said = stores.generate.get(item.key(kind), item.asked(kind))
+            if said is None or said.failure:
+                continue
+            for name, store in stores.extract.items():
+                yield Task(store, item.key(kind), item.seen(kind), (item, kind, name, said), item.index)
+
+
+def extract(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str, Record]]) -> list[Value]:
+    """Propose candidates."""
+    example = batch[0][0].example
+    image = load(example)
+    values = []
+    for _, _, name, said in batch:
+        assert said.value is not None
+        arrays = stores.generate.arrays(said) if said.value["captured"] else {}
+        generation = unpack_generation(said.value, arrays)
+        found = parts.extractors[name].built.candidates(image, generation, example.expression)
+        values.append(Value({"candidates": [candidate.to_json() for candidate in found]}))
+    return values
+
+
+def grade_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, Record]]]:
+    """The open answers, for the judge."""
+    for item in items:
+        said = stores.generate.get(item.key("open"), item.asked("open"))
+        if said is not None and not said.failure:
+            yield Task(stores.grade, item.key("open"), item.graded("open"), (item, said), item.index)
+
+
+def grade(parts: Parts, batch: Sequence[tuple[Item, Record]]) -> list[Value]:
+    """Ask the judge."""
+    values = []
+    for item, said in batch:
+        assert said.value is not None
+        correct, reason = parts.judge.built.grade(item.example, said.value["text"])
+        values.append(Value({"correct": correct, "reason": reason}))
+    return values
+
+
+def select_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, str, Record]]]:
+    """Every (extractor, selector) of the table's rows."""
+    for item in items:
+        for kind in MASK_KINDS:
+            for (extractor, selector), store in stores.select.items():
+                found = stores.extract[extractor].get(item.key(kind), item.seen(kind))
+                if found is not None and not found.failure:
+                    yield Task(store, item.key(kind), item.whole(kind), (item, selector, found), item.index)
+
+
+def select(parts: Parts, batch: Sequence[tuple[Item, str, Record]]) -> list[Value]:
+    """Choose among candidates."""
+    values = []
+    for item, selector, found in batch:
+        choice = parts.selectors[selector].built.choose(item.example, candidates_of(found))
+        values.append(Value({"kind": choice.kind, "index": choice.index, "reason": choice.reason}))
+    return values
+
+
+def candidates_of(record: Record) -> list[Candidate]:
+    """The candidates of an extract record."""
+    assert record.value is not None
+    return [Candidate.from_json(data) for data in record.value["candidates"]]
+
+
+def load(example: Example) -> Image.Image:
+    """An example's image; a picture whose size is not that of its mask is an error, not a resized mask."""
+    image = example.image.load()
+    if (image.height, image.width) != tuple(example.gt_mask.size):
+        raise ValueError(
+            f"example {example.id}: the image is {image.height} x {image.width} pixels (height x width), "
+            f"its mask {example.gt_mask.size[0]} x {example.gt_mask.size[1]}"
+        )
+    return image

@@ -1,0 +1,164 @@
+"""A stage's results on disk: journals of one JSON object a line, and arrays beside them.
+
+Every process appends to the journal of its rank, a line in one write; arrays are written before the line that
+names them. A line is found by its key and by a digest of what it was computed from, so that a changed input is
+recomputed while everything else stays. A torn last line is ignored. Nothing is ever rewritten in place.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pixfound.errors import UserError
+
+FORMAT = 1  # raise it when a stage's results change their meaning: older stores are then left alone
+
+
+@dataclass(frozen=True)
+class Record:
+    """One result. key: what it is of; digest: of its inputs. failure: why there is no value, or None."""
+
+    key: str
+    digest: str
+    value: Mapping[str, Any] | None
+    failure: str | None = None
+
+
+class Store:
+    """The folder of one stage with one fingerprint."""
+
+    def __init__(self, folder: Path, rank: int = 0) -> None:
+        self.folder, self._rank = folder, rank
+        self._descriptor: int | None = None
+        self._records: dict[tuple[str, str], Record] = {}
+
+    def open(self, description: Mapping[str, Any]) -> list[str]:
+        """Create the folder, or read what is there. Returns what differs from how it was begun.
+
+        description: {"identity": ..., "provenance": ...}; only the provenance may differ.
+        """
+        make_folder(self.folder / "arrays")
+        about = self.folder / "stage.json"
+        if not about.is_file():
+            write_atomic(about, json.dumps(description, indent=2, sort_keys=True, default=str))
+        self.read()
+        try:
+            before = json.loads(about.read_text()).get("provenance", {})
+        except json.JSONDecodeError:
+            return []
+        now = description["provenance"]
+        return [f"{k}: {before.get(k)} -> {now.get(k)}" for k in sorted({*before, *now}) if before.get(k) != now.get(k)]
+
+    def read(self) -> None:
+        """Read all journals, those of other processes and of earlier runs too; a later line wins."""
+        self._records = {}
+        for journal in sorted(self.folder.glob("journal-*.jsonl"), key=lambda p: (p.stat().st_mtime_ns, p.name)):
+            for line in journal.read_bytes().split(b"\n"):
+                record = _parse(line)
+                if record is not None:
+                    self._keep(record)
+
+    def get(self, key: str, digest: str) -> Record | None:
+        """The record of these inputs, if there is one; a failed one too."""
+        return self._records.get((key, digest))
+
+    def done(self, key: str, digest: str) -> bool:
+        """Whether there is a result; a failure is none, and is tried again."""
+        record = self.get(key, digest)
+        return record is not None and record.failure is None
+
+    def append(self, record: Record, arrays: Mapping[str, npt.NDArray[Any]] | None = None) -> None:
+        """Write a record, its arrays first. One line is one write: no other process can break into it."""
+        if arrays:
+            path = self._arrays(record)
+            temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
+            with temporary.open("wb") as stream:
+                np.savez(stream, **arrays)  # type: ignore[arg-type]
+            os.replace(temporary, path)
+        body = {"key": record.key, "digest": record.digest, "value": record.value, "failure": record.failure}
+        line = json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
+        _write_all(self._journal(), line.encode())
+        self._keep(record)
+
+    def arrays(self, record: Record) -> dict[str, npt.NDArray[Any]]:
+        """The arrays written with a record."""
+        with np.load(self._arrays(record), allow_pickle=False) as data:
+            return {name: data[name] for name in data.files}
+
+    def close(self) -> None:
+        """Close the journal."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def _keep(self, record: Record) -> None:
+        known = self._records.get((record.key, record.digest))
+        if record.failure is None or known is None or known.failure is not None:
+            self._records[record.key, record.digest] = record
+
+    def _arrays(self, record: Record) -> Path:
+        name = hashlib.sha256(f"{record.key}\0{record.digest}".encode()).hexdigest()[:32]
+        return self.folder / "arrays" / f"{name}.npz"
+
+    def _journal(self) -> int:
+        if self._descriptor is None:
+            path = self.folder / f"journal-{self._rank:04d}.jsonl"
+            torn = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+            if torn:  # a killed run left half a line: end it, so that the next line stands alone
+                _write_all(self._descriptor, b"\n")
+        return self._descriptor
+
+
+def fingerprint(**values: Any) -> str:
+    """A short hash of JSON values, and of the format of the stores."""
+    text = json.dumps({"format": FORMAT, **values}, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def digest_of(*values: Any) -> str:
+    """A short hash of JSON values: what a record was computed from."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Write a file under a temporary name and then rename it: nobody ever sees half of it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text)
+    os.replace(temporary, path)
+
+
+def make_folder(folder: Path) -> None:
+    """Create a folder that must be writable, or say plainly that it is not."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / f".probe.{os.getpid()}"
+        probe.touch()
+        probe.unlink()
+    except OSError as error:
+        raise UserError(
+            f"outputs cannot be written to {folder} ({error.strerror}): choose another folder with outputs_dir=DIR"
+        ) from error
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    """Write all of the data; a full disk may take a part of it, and then raises at the next part."""
+    while data:
+        data = data[os.write(descriptor, data) :]
+
+
+def _parse(line: bytes) -> Record | None:
+    try:
+        data = json.loads(line)
+        return Record(data["key"], data["digest"], data["value"], data["failure"])
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        return None

@@ -1,0 +1,78 @@
+"""The processes of a run. Work is shared by position, and processes meet between stages, never inside one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, TypeVar
+
+from pixfound.errors import UserError
+
+T = TypeVar("T")
+_PATIENCE = timedelta(days=30)  # a process may wait for a slow one; the launcher ends all when one dies
+
+
+class World:
+    """This process among the others. rank: 0 to size - 1."""
+
+    def __init__(self, rank: int = 0, size: int = 1, accelerator: Any = None) -> None:
+        self.rank, self.size, self._accelerator = rank, size, accelerator
+
+    @property
+    def first(self) -> bool:
+        """Whether this process speaks for all."""
+        return self.rank == 0
+
+    def share(self, items: Sequence[T]) -> list[T]:
+        """This process's part of the items; the parts of all processes together are the whole."""
+        return list(items[self.rank :: self.size])
+
+    def meet(self) -> None:
+        """Wait until every process is here."""
+        if self._accelerator is not None:
+            self._accelerator.wait_for_everyone()
+
+    def close(self) -> None:
+        """Leave the group of processes."""
+        if self._accelerator is not None:
+            self._accelerator.end_training()
+
+
+def join_world(num_processes: int | None) -> World:
+    """Join the processes that a launcher started (accelerate, torchrun, or `launch.num_processes`).
+
+    num_processes: what the config asks for, None for whatever there is. Raises UserError where the launcher's
+    environment, the config and accelerate disagree about the number of processes.
+    """
+    stated = os.environ.get("WORLD_SIZE")
+    if stated is None:
+        return World()
+    if not stated.isdigit() or int(stated) < 1:
+        raise UserError(f"WORLD_SIZE={stated} is no number of processes; unset it to run a single one")
+    if not {"RANK", "LOCAL_RANK"} <= set(os.environ):
+        raise UserError(
+            f"WORLD_SIZE={stated} is set, but RANK or LOCAL_RANK is not: unset WORLD_SIZE to run a single process, "
+            f"or start all of them with: accelerate launch --num_processes {stated} -m pixfound ..."
+        )
+    size = int(stated)
+    if num_processes not in (None, size):
+        raise UserError(
+            f"launch.num_processes={num_processes}, but a launcher has started {size} processes (WORLD_SIZE): "
+            "drop launch.num_processes, or give the number to the launcher alone"
+        )
+    if size == 1:
+        return World()
+    import torch
+    from accelerate import Accelerator
+    from accelerate.utils import InitProcessGroupKwargs
+
+    accelerator = Accelerator(
+        cpu=not torch.cuda.is_available(), kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)]
+    )
+    if accelerator.num_processes != size:
+        raise UserError(
+            f"WORLD_SIZE={size}, but accelerate joined {accelerator.num_processes} process(es): on a machine without "
+            "GPUs start with torchrun --nproc_per_node, or pixfound launch.num_processes="
+        )
+    return World(accelerator.process_index, size, accelerator)

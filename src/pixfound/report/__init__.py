@@ -1,0 +1,1 @@
+"""What people see: the console's table, report.md, the picture sheet."""

@@ -1,0 +1,206 @@
+"""The picture sheet: what a model said about each example, where it looked, and what came of it."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFont
+
+from pixfound.masks import BoolMask
+from pixfound.pipeline.records import unpack_generation
+from pixfound.pipeline.stages import Item, candidates_of, load
+from pixfound.scoring.metrics import quadrant
+from pixfound.scoring.scores import Score, chosen_mask
+from pixfound.types import Candidate, Kind
+
+if TYPE_CHECKING:
+    from pixfound.pipeline.evaluate import Evidence
+
+CELL = 150  # pixels, the longer side of a picture on the sheet
+TEXT = 330
+GAP = 8
+LINE = 14
+COLOURS = {
+    "both": (46, 160, 67),
+    "vqa_only": (214, 170, 20),
+    "grounding_only": (49, 109, 220),
+    "neither": (207, 52, 52),
+    "unscored": (150, 150, 150),
+}
+_TITLES = ("image", "attention, peak", "candidates", "choice", "truth")
+
+
+def draw_sheet(evidence: Evidence, metrics: Mapping[str, Any], count: int) -> Image.Image | None:
+    """A strip for each of about `count` examples, partners under each other; None where there is nothing to show.
+
+    The row shown is the first of the table that proposes candidates from phrases, else the first.
+    """
+    row = _main_row(evidence)
+    if row is None:
+        return None
+    kind: Kind = metrics["rows"][row]["grounding_prompt"]
+    strips = [draw_strip(item, row, kind, evidence) for item in _picked(evidence.items, count)]
+    shown = [strip for strip in strips if strip is not None]
+    if not shown:
+        return None
+    head = Image.new("RGB", (shown[0].width, 2 * LINE + GAP), "white")
+    draw = ImageDraw.Draw(head)
+    draw.text((GAP, 2), f"row: {row}, prompt: {kind}", fill="black", font=_font())
+    for i, title in enumerate(_TITLES):
+        draw.text((TEXT + i * (CELL + GAP), LINE + 2), title, fill="black", font=_font())
+    sheet = Image.new("RGB", (head.width, head.height + sum(s.height for s in shown)), "white")
+    sheet.paste(head, (0, 0))
+    top = head.height
+    for strip in shown:
+        sheet.paste(strip, (0, top))
+        top += strip.height
+    return sheet
+
+
+def draw_strip(item: Item, row: str, kind: Kind, evidence: Evidence) -> Image.Image | None:
+    """One example from left to right, framed in its quadrant's colour; None where its image cannot be read."""
+    try:
+        image = load(item.example)
+    except (OSError, ValueError):
+        return None
+    scores = {(s.kind, s.row): s for s in evidence.scores if s.example_id == item.example.id}
+    mask_score = scores[kind, row]
+    candidates, taken, heat = _found(item, row, kind, evidence, mask_score)
+    panels = [image, _heat_panel(image, heat, taken), _candidate_panel(image, candidates, taken)]
+    if mask_score.choice in (None, "unscored"):
+        panels.append(Image.new("RGB", image.size, (225, 225, 225)))
+    else:
+        panels.append(overlay(image, chosen_mask(str(mask_score.choice), taken, item.example).decode(), (235, 40, 40)))
+    panels.append(overlay(image, item.example.gt_mask.decode(), (40, 200, 70)))
+    return _compose(panels, _words(item, kind, scores, mask_score), _frame(scores, mask_score))
+
+
+def overlay(image: Image.Image, mask: BoolMask, colour: tuple[int, int, int]) -> Image.Image:
+    """The image with a mask half-transparent over it. mask: (H, W)."""
+    pixels = np.asarray(image, dtype=np.float32).copy()
+    pixels[mask] = 0.45 * pixels[mask] + 0.55 * np.array(colour, dtype=np.float32)
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+def _found(
+    item: Item, row: str, kind: Kind, evidence: Evidence, score: Score
+) -> tuple[list[Candidate], Candidate | None, npt.NDArray[np.float32] | None]:
+    """The candidates, the chosen one, and the attention map of its phrase, as far as they exist."""
+    extractor = evidence.parts.rows[row][0]
+    record = evidence.stores.extract[extractor].get(item.key(kind), item.seen(kind))
+    if record is None or record.value is None:
+        return [], None, None
+    candidates = candidates_of(record)
+    taken = candidates[score.index] if score.index is not None else None
+    said = evidence.stores.generate.get(item.key(kind), item.asked(kind))
+    draw_heat = getattr(evidence.parts.extractors[extractor].built, "heat", None)
+    if taken is None or taken.phrase is None or said is None or said.value is None or draw_heat is None:
+        return candidates, taken, None
+    generation = unpack_generation(said.value, evidence.stores.generate.arrays(said))
+    return candidates, taken, draw_heat(generation, taken.phrase)
+
+
+def _heat_panel(image: Image.Image, heat: npt.NDArray[np.float32] | None, taken: Candidate | None) -> Image.Image:
+    grey = np.repeat(np.asarray(image.convert("L"), dtype=np.float32)[..., None], 3, axis=2)
+    if heat is not None:
+        strength = np.clip(heat, 0, None)
+        strength = strength / max(float(strength.max()), 1e-12)
+        warm = np.stack(
+            [255 * np.minimum(1, 2 * strength), 255 * np.clip(2 * strength - 1, 0, 1), 0 * strength], axis=2
+        )
+        weight = (0.75 * np.sqrt(strength))[..., None]
+        grey = (1 - weight) * grey + weight * warm
+    panel = Image.fromarray(grey.astype(np.uint8))
+    if taken is not None and taken.point is not None:
+        x, y = taken.point
+        radius = max(image.size) / 28
+        draw = ImageDraw.Draw(panel)
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline="cyan", width=max(1, int(radius / 2)))
+    return panel
+
+
+def _candidate_panel(image: Image.Image, candidates: Sequence[Candidate], taken: Candidate | None) -> Image.Image:
+    """Up to nine candidates in small, those of the chosen phrase first; the chosen one framed."""
+    ours = [c for c in candidates if taken is not None and c.phrase == taken.phrase]
+    shown = (ours + [c for c in candidates if c not in ours])[:9]
+    side = 1 if len(shown) <= 1 else 2 if len(shown) <= 4 else 3
+    panel = Image.new("RGB", image.size, (225, 225, 225))
+    size = (max(1, image.width // side), max(1, image.height // side))
+    for i, candidate in enumerate(shown):
+        small = overlay(image, candidate.mask.decode(), (240, 150, 20)).resize(size)
+        if candidate == taken:
+            border = max(2, size[0] // 30)
+            ImageDraw.Draw(small).rectangle((0, 0, size[0] - 1, size[1] - 1), outline=(235, 40, 40), width=border)
+        panel.paste(small, ((i % side) * size[0], (i // side) * size[1]))
+    return panel
+
+
+def _words(item: Item, kind: Kind, scores: Mapping[Any, Score], mask_score: Score) -> list[str]:
+    example = item.example
+    iou = "-" if mask_score.iou is None else f"{mask_score.iou:.2f}"
+    marks = {True: "right", False: "wrong", None: "unscored"}
+    replies = {k: scores[k, None] for k in ("open", "choice", "ground")}
+    return [
+        f"{example.id}  {' '.join(example.tags.values())}",
+        f"Q: {example.question} {' / '.join(example.options)}",
+        f"truth: {example.options[example.answer]}",
+        f"open ({marks[replies['open'].correct]}): {replies['open'].response}",
+        f"choice ({marks[replies['choice'].correct]}): {replies['choice'].response}",
+        f"refers to: {example.expression}{' (absent)' if example.absent else ''}",
+        f"ground: {replies['ground'].response}",
+        f"IoU {iou}  {mask_score.reason}",
+    ]
+
+
+def _frame(scores: Mapping[Any, Score], mask_score: Score) -> tuple[int, int, int]:
+    answer = scores["choice", None].correct
+    answer = scores["open", None].correct if answer is None else answer
+    if answer is None or mask_score.iou is None:
+        return COLOURS["unscored"]
+    return COLOURS[quadrant(answer, mask_score.iou > 0.5)]
+
+
+def _compose(panels: Sequence[Image.Image], words: Sequence[str], colour: tuple[int, int, int]) -> Image.Image:
+    lines = [part for text in words for part in textwrap.wrap(_printable(text), width=50)[:3]]
+    height = max(CELL, len(lines) * LINE) + 2 * GAP
+    strip = Image.new("RGB", (TEXT + len(panels) * (CELL + GAP) + GAP, height + GAP), "white")
+    draw = ImageDraw.Draw(strip)
+    draw.rectangle((1, 1, strip.width - 2, height - 1), outline=colour, width=4)
+    for i, line in enumerate(lines):
+        draw.text((GAP + 2, GAP + i * LINE), line, fill="black", font=_font())
+    for i, panel in enumerate(panels):
+        scale = CELL / max(panel.size)
+        small = panel.resize((max(1, round(panel.width * scale)), max(1, round(panel.height * scale))))
+        strip.paste(small, (TEXT + i * (CELL + GAP), GAP))
+    return strip
+
+
+def _main_row(evidence: Evidence) -> str | None:
+    rows = evidence.parts.rows
+    with_heat = [row for row, (name, _) in rows.items() if hasattr(evidence.parts.extractors[name].built, "heat")]
+    preferred = [row for row in with_heat if rows[row][1] == "similarity"]
+    return next(iter([*preferred, *with_heat, *rows]), None)
+
+
+def _picked(items: Sequence[Item], count: int) -> list[Item]:
+    """About `count` examples from all over the benchmark, pairs kept whole and together."""
+    groups: dict[str, list[Item]] = {}
+    for item in items:
+        groups.setdefault(item.example.pair_id or item.example.id, []).append(item)
+    bundles = list(groups.values())
+    wanted = min(len(bundles), max(1, round(count / (len(items) / len(bundles)))))
+    # Drawn, not strided: categories often follow each other in a cycle, which a stride would walk along.
+    chosen = sorted(np.random.default_rng(0).choice(len(bundles), size=wanted, replace=False))
+    return [item for i in chosen for item in bundles[i]]
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text)[:400]
+
+
+def _font() -> Any:
+    return ImageFont.load_default(size=11)

@@ -1,0 +1,1 @@
+"""From records to scores to metrics. Nothing here needs torch."""

@@ -1,0 +1,142 @@
+"""One score for each example, kind of prompt and row of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pixfound.grading import pick_option
+from pixfound.masks import RLE, iou
+from pixfound.pipeline.parts import Parts
+from pixfound.pipeline.stages import MASK_KINDS, Item, Stores, candidates_of
+from pixfound.types import Candidate, Example, Kind
+
+
+@dataclass(frozen=True)
+class Score:
+    """A line of scores.jsonl (schema: pixfound/schemas/scores.schema.json).
+
+    row: the table's row that the mask belongs to; None for the answers, which all rows share.
+    correct: whether the answer is right; iou: of the row's mask. None where unscored, `reason` says why.
+    shown: whether the row shows any pixel. point: (x, y) that the chosen mask came from.
+    on_target, on_object: whether it lies on the referred object, on any object; chance: the share of the
+        image's objects that are referred to. None where the benchmark knows no other objects.
+    """
+
+    key: str
+    example_id: str
+    pair_id: str | None
+    kind: Kind
+    row: str | None
+    tags: Mapping[str, str]
+    absent: bool
+    correct: bool | None = None
+    iou: float | None = None
+    shown: bool | None = None
+    choice: str | None = None
+    index: int | None = None
+    point: tuple[float, float] | None = None
+    on_target: bool | None = None
+    on_object: bool | None = None
+    chance: float | None = None
+    response: str | None = None
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return asdict(self)
+
+
+def make_scores(items: Sequence[Item], parts: Parts, stores: Stores) -> list[Score]:
+    """All scores, example by example: the answers first, then the rows of the table in order."""
+    return [score for item in items for score in (*_answers(item, stores), *_masks(item, parts, stores))]
+
+
+def _answers(item: Item, stores: Stores) -> Iterator[Score]:
+    kinds: tuple[Kind, ...] = ("open", "choice", "ground")
+    for kind in kinds:
+        said = stores.generate.get(item.key(kind), item.asked(kind))
+        if said is None or said.value is None:
+            yield _score(item, kind, None, reason=_missing("generate", said and said.failure))
+            continue
+        response, correct, reason = said.value["text"], None, "not a question"
+        if kind == "choice":
+            picked, reason = pick_option(response, item.example.options)
+            correct = None if picked is None else picked == item.example.answer
+        elif kind == "open":
+            judged = stores.grade.get(item.key(kind), item.graded(kind))
+            if judged is None or judged.value is None:
+                reason = _missing("grade", judged and judged.failure)
+            else:
+                correct, reason = judged.value["correct"], judged.value["reason"]
+        yield _score(item, kind, None, correct=correct, response=response, reason=reason)
+
+
+def _masks(item: Item, parts: Parts, stores: Stores) -> Iterator[Score]:
+    for kind in MASK_KINDS:
+        for row, (extractor, selector) in parts.rows.items():
+            found = stores.extract[extractor].get(item.key(kind), item.seen(kind))
+            chosen = stores.select[extractor, selector].get(item.key(kind), item.whole(kind))
+            if found is None or found.value is None:
+                yield _score(item, kind, row, reason=_missing("extract", found and found.failure))
+            elif chosen is None or chosen.value is None:
+                yield _score(item, kind, row, reason=_missing("select", chosen and chosen.failure))
+            else:
+                yield _mask_score(item, kind, row, chosen.value, candidates_of(found))
+
+
+def _mask_score(item: Item, kind: Kind, row: str, choice: Mapping[str, Any], candidates: Sequence[Candidate]) -> Score:
+    example, reason = item.example, choice["reason"]
+    if choice["kind"] == "unscored":
+        return _score(item, kind, row, choice="unscored", reason=reason)
+    taken = candidates[choice["index"]] if choice["kind"] == "candidate" else None
+    mask = chosen_mask(choice["kind"], taken, example)
+    return _score(
+        item,
+        kind,
+        row,
+        iou=iou(mask, example.gt_mask),
+        shown=mask.area > 0,
+        choice=choice["kind"],
+        index=choice["index"],
+        reason=reason,
+        **_pointing(example, taken.point if taken else None),
+    )
+
+
+def chosen_mask(kind: str, taken: Candidate | None, example: Example) -> RLE:
+    """The mask that a choice stands for."""
+    if taken is not None:
+        return taken.mask
+    return RLE.full(example.gt_mask.size) if kind == "full" else RLE.empty(example.gt_mask.size)
+
+
+def _pointing(example: Example, point: tuple[float, float] | None) -> dict[str, Any]:
+    if point is None or example.absent or not example.objects:
+        return {"point": point}
+    referred = sum(iou(mask, example.gt_mask) > 0 for mask in example.objects)
+    return {
+        "point": point,
+        "on_target": example.gt_mask.contains(point),
+        "on_object": any(mask.contains(point) for mask in example.objects),
+        "chance": referred / len(example.objects),
+    }
+
+
+def _score(item: Item, kind: Kind, row: str | None, **values: Any) -> Score:
+    example = item.example
+    return Score(
+        key=item.key(kind),
+        example_id=example.id,
+        pair_id=example.pair_id,
+        kind=kind,
+        row=row,
+        tags=dict(example.tags),
+        absent=example.absent,
+        **values,
+    )
+
+
+def _missing(stage: str, failure: str | None) -> str:
+    return f"{stage} failed: {failure}" if failure else f"no record of stage {stage}"

@@ -1,0 +1,1 @@
+"""Segmenters: each module adapts one family to `pixfound.interfaces.Segmenter`."""

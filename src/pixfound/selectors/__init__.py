@@ -1,0 +1,1 @@
+"""Selectors: each module decides which candidate stands for the referring expression."""

@@ -1,0 +1,45 @@
+"""The upper bound: the candidate that fits the ground truth best."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pixfound.errors import UserError
+from pixfound.masks import iou
+from pixfound.types import Candidate, Choice, Example
+
+
+class Oracle:
+    """The highest IoU with the ground truth.
+
+    ties: `score` takes the one with the segmenter's highest score, `last` and `first` go by position (the
+        original takes the last). absent: `empty` shows nothing where the object is absent, `candidate` takes a
+        candidate all the same (the original did so until 2026).
+    """
+
+    def __init__(
+        self,
+        ties: Literal["score", "last", "first"] = "score",
+        absent: Literal["empty", "candidate"] = "empty",
+    ) -> None:
+        if ties not in ("score", "last", "first"):
+            raise UserError(f"oracle ties={ties}: valid values are score, last and first")
+        if absent not in ("empty", "candidate"):
+            raise UserError(f"oracle absent={absent}: valid values are empty and candidate")
+        self.ties, self.absent = ties, absent
+
+    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
+        """The best candidate; nothing where there is none."""
+        if example.absent and self.absent == "empty":
+            return Choice("empty", reason="the object is absent")
+        if not candidates:
+            return Choice("empty", reason="no candidate")
+        ranks = [(iou(c.mask, example.gt_mask), self._tie(i, c)) for i, c in enumerate(candidates)]
+        best = max(range(len(ranks)), key=ranks.__getitem__)
+        return Choice("candidate", best, f"IoU {ranks[best][0]:.3f}")
+
+    def _tie(self, index: int, candidate: Candidate) -> tuple[float, int]:
+        if self.ties == "score":
+            return (candidate.score or 0.0, -index)
+        return (0.0, index if self.ties == "last" else -index)

@@ -1,0 +1,1 @@
+"""Trackers: where a finished run is published."""

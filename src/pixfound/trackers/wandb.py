@@ -1,0 +1,101 @@
+"""Weights & Biases: the metrics, and a table of pictures with mask overlays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from pixfound.errors import UserError
+from pixfound.pipeline.stages import candidates_of, load
+from pixfound.scoring.scores import chosen_mask
+
+if TYPE_CHECKING:
+    from pixfound.pipeline.evaluate import Evidence, Result
+
+
+class Wandb:
+    """mode: `auto` is online where WANDB_API_KEY is set, else offline. pictures: examples in the table."""
+
+    def __init__(
+        self,
+        project: str = "pixfound",
+        entity: str | None = None,
+        mode: Literal["auto", "online", "offline"] = "auto",
+        pictures: int = 32,
+    ) -> None:
+        if mode not in ("auto", "online", "offline"):
+            raise UserError(f"tracker.mode={mode}: valid values are auto, online and offline")
+        self.project, self.entity, self.pictures = project, entity, pictures
+        self.mode = ("online" if os.environ.get("WANDB_API_KEY") else "offline") if mode == "auto" else mode
+
+    def log(self, result: Result, evidence: Evidence) -> None:
+        """Publish a run under its fingerprint; publishing it again updates it. All files stay in its folder."""
+        folder = result.folder / "wandb"
+        folder.mkdir(exist_ok=True)
+        for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR"):
+            os.environ[name] = str(folder)
+        import wandb
+
+        run = wandb.init(
+            project=self.project,
+            entity=self.entity,
+            mode=self.mode,  # type: ignore[arg-type]
+            dir=str(result.folder),
+            id=result.fingerprint,
+            name="/".join(result.names.values()),
+            config=dict(result.config),
+            resume="allow",
+            settings=wandb.Settings(silent=True),
+        )
+        try:
+            run.summary.update(flat(result.metrics))
+            if self.pictures:
+                run.log({"examples": self._table(wandb, evidence)})
+        finally:
+            run.finish()
+
+    def _table(self, wandb: Any, evidence: Evidence) -> Any:
+        """A line for each example: the picture with the choice and the truth of every row over it."""
+        rows = list(evidence.parts.rows)
+        answers = {(s.example_id, s.kind): s for s in evidence.scores if s.row is None}
+        masks = {(s.example_id, s.row): s for s in evidence.scores if s.row is not None and s.kind == "ground"}
+        columns = ["id", "question", "truth", "open", "choice", "ground", "expression"]
+        grid = wandb.Table(columns=[*columns, *(f"{row} {what}" for row in rows for what in ("mask", "iou"))])
+        for item in evidence.items[: self.pictures]:
+            example = item.example
+            try:
+                image = load(example)
+            except (OSError, ValueError):
+                continue
+            said = [answers[example.id, kind].response for kind in ("open", "choice", "ground")]
+            cells = [example.id, example.question, example.options[example.answer], *said, example.expression]
+            for row in rows:
+                score = masks[example.id, row]
+                layers = {"truth": _layer(example.gt_mask.decode())}
+                if score.choice not in (None, "unscored"):
+                    record = evidence.stores.extract[evidence.parts.rows[row][0]].get(
+                        item.key("ground"), item.seen("ground")
+                    )
+                    taken = candidates_of(record)[score.index] if record and score.index is not None else None
+                    layers["choice"] = _layer(chosen_mask(str(score.choice), taken, example).decode())
+                cells += [wandb.Image(image, masks=layers), score.iou]
+            grid.add_data(*cells)
+        return grid
+
+
+def flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The leaves of nested mappings under dotted names; what is None is left out."""
+    leaves: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            leaves |= flat(value, f"{prefix}{name}.")
+        elif value is not None:
+            leaves[f"{prefix}{name}"] = value
+    return leaves
+
+
+def _layer(mask: Any) -> dict[str, Any]:
+    return {"mask_data": mask.astype(np.uint8), "class_labels": {1: "object"}}

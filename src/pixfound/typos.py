@@ -1,0 +1,45 @@
+"""Hydra's own errors as one line that names the nearest valid names."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import MissingConfigException
+from omegaconf import DictConfig
+
+from pixfound.errors import nearest
+
+
+def explain(error: Exception) -> str:
+    """One line about a config that could not be composed."""
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        group, _, name = str(error.missing_cfg_file).rpartition("/")
+        return f"{group}={name}: there is no such choice; {nearest(name, error.options or [])}"
+    text = " ".join(str(error).split())
+    key = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
+    group = re.search(r"Could not override '([^'@]+)'\. No match in the defaults list", text)
+    if group or key:
+        name = (group or key).group(1)  # type: ignore[union-attr]
+        return f"{name}: there is no such option; {nearest(name, known_keys())}"
+    return text.removesuffix("Set the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.")
+
+
+def known_keys() -> list[str]:
+    """Every key of the default config, dotted."""
+    GlobalHydra.instance().clear()
+    with initialize_config_module("pixfound.conf", version_base="1.3"):
+        config = compose("config")
+    keys: list[str] = []
+
+    def walk(node: Any, prefix: str) -> None:
+        for name in node:
+            keys.append(f"{prefix}{name}")
+            child = node._get_node(name)
+            if isinstance(child, DictConfig):
+                walk(child, f"{prefix}{name}.")
+
+    walk(config, "")
+    return keys

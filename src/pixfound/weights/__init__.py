@@ -1,0 +1,91 @@
+"""Where weights come from, and what identifies them. The embedded miniature models lie beside this file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import struct
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from pixfound.errors import UserError, nearest
+
+EMBEDDED = "embedded:"
+_WHOLE = 64 * 2**20  # bytes; larger weight files are identified by their header and the start of every tensor
+_HEAD = 4096
+
+
+def locate(path: str, key: str) -> str:
+    """The folder of `path`, or `path` itself when it is a hub id.
+
+    path: `embedded:NAME` for a model inside this package, a local folder, or a hub id ("owner/name").
+    key: the config key it came from, for the error message.
+    """
+    if path.startswith(EMBEDDED):
+        root = Path(str(files("pixfound.weights")))
+        known = [folder.name for folder in root.iterdir() if (folder / "config.json").is_file()]
+        name = path.removeprefix(EMBEDDED)
+        if name not in known:
+            raise UserError(f"{key}={path}: no embedded model of this name; {nearest(name, known)}")
+        return str(root / name)
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise UserError(f"{key}={path}: the folder has no config.json, so it holds no transformers model")
+        return str(folder)
+    if path.startswith(("/", ".", "~")) or path.count("/") != 1:
+        raise UserError(f"{key}={path}: no such folder; give an existing folder or a hub id such as owner/name")
+    return path
+
+
+def fetch(path: str, revision: str | None, key: str) -> str:
+    """The local folder of `path`; a hub id is downloaded into the hub's cache, or found there."""
+    found = locate(path, key)
+    if Path(found).is_dir():
+        return found
+    from huggingface_hub import snapshot_download
+
+    try:
+        return snapshot_download(found, revision=revision)
+    except Exception as error:
+        raise loading_error(path, key, error) from error
+
+
+def identity(path: str, revision: str | None, key: str) -> Mapping[str, Any]:
+    """What identifies the weights: a digest of a local folder's content, or a hub id with its revision."""
+    found = Path(locate(path, key))
+    if not found.is_dir():
+        return {"hub": path, "revision": revision or "main"}
+    digest = hashlib.sha256()
+    for file in sorted(f for f in found.rglob("*") if f.is_file()):
+        digest.update(str(file.relative_to(found)).encode())
+        digest.update(_file_digest(file))
+    return {"content": digest.hexdigest()}
+
+
+def loading_error(path: str, key: str, error: Exception) -> UserError:
+    """A one-line account of why weights could not be loaded."""
+    reason = " ".join(str(error).split())[:300]
+    return UserError(
+        f"{key}={path}: could not be loaded as a model ({type(error).__name__}: {reason}). "
+        "Check the name; without network give a local folder that holds the model"
+    )
+
+
+def _file_digest(file: Path) -> bytes:
+    if file.suffix != ".safetensors" or file.stat().st_size <= _WHOLE:
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").digest()
+    digest = hashlib.sha256(str(file.stat().st_size).encode())
+    with file.open("rb") as stream:
+        (length,) = struct.unpack("<Q", stream.read(8))
+        header = stream.read(length)
+        digest.update(header)
+        for tensor in json.loads(header).values():
+            if "data_offsets" in tensor:
+                start, end = tensor["data_offsets"]
+                stream.seek(8 + length + start)
+                digest.update(stream.read(min(_HEAD, end - start)))
+    return digest.digest()
