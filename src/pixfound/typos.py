@@ -19,10 +19,9 @@ def explain(error: Exception) -> str:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
         return f"{group}={name}: there is no such choice; {nearest(name, error.options or [])}"
     text = " ".join(str(error).split())
-    key = re.search(r"Could not override '([^']+)'", text) or re.search(r"Key '([^']+)' is not in struct", text)
-    group = re.search(r"Could not override '([^'@]+)'\. No match in the defaults list", text)
-    if group or key:
-        name = (group or key).group(1)  # type: ignore[union-attr]
+    unknown = re.search(r"Could not override '([^'@]+)", text) or re.search(r"Key '([^']+)' is not in struct", text)
+    if unknown:
+        name = unknown.group(1)
         return f"{name}: there is no such option; {nearest(name, known_keys())}"
     return text.removesuffix("Set the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.")
 

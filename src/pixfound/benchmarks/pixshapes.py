@@ -203,7 +203,7 @@ def _opposite(scene: Scene, thing: Thing) -> list[int]:
     row, column = divmod(thing.cell, 3)
     taken = {t.cell for t in scene.things}
     sides = [(3 * r + 2 - column, r == row) for r in range(3) if column != 1]
-    sides += [(3 * (2 - row) + c, c == column) for c in range(3) if row != 1 and (column == 1 or c == column)]
+    sides += [(3 * (2 - row) + c, c == column) for c in range(3) if row != 1 and column in (1, c)]
     free = [(cell, near) for cell, near in sides if cell not in taken]
     return [cell for cell, near in free if near] or [cell for cell, _ in free]
 

@@ -122,9 +122,16 @@ def capturing_attention(
     recorder = _ACTIVE.get()
     if recorder is not None:
         scaling = kwargs.get("scaling") or query.shape[-1] ** -0.5
-        recorder.record(int(module.layer_idx), query, key, attention_mask, scaling)
+        recorder.record(_layer_of(module), query, key, attention_mask, scaling)
     output: tuple[Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     return output
+
+
+def _layer_of(module: torch.nn.Module) -> int:
+    index = module.layer_idx
+    if not isinstance(index, int):
+        raise TypeError(f"{type(module).__name__} does not say which layer it is: its attention cannot be captured")
+    return index
 
 
 _ACTIVE: ContextVar[Recorder | None] = ContextVar("pixfound_recorder", default=None)

@@ -106,9 +106,11 @@ class HuggingFace:
     def _model(self) -> Any:
         import torch
         from transformers import AutoModelForImageTextToText
+        from transformers.utils.logging import disable_progress_bar
 
         from pixfound.models.capture import NAME
 
+        disable_progress_bar()  # the stage has its own
         dtype = self.dtype if self.dtype == "auto" else getattr(torch, self.dtype)
         try:
             model = AutoModelForImageTextToText.from_pretrained(self._folder, dtype=dtype)

@@ -75,9 +75,12 @@ def _tagged(text: str) -> list[tuple[str, str, int]]:
             if start < 0:
                 continue
             position = start + len(word)
-            if word in ("'s", "\u2019s") and words and words[-1][1] in _NOUNS:
-                tag = "POS"  # the tagger takes a possessive for a verb
-            elif word.lower() in ("n't", "n\u2019t"):
-                tag = "RB"
-            words.append((word, tag, start))
+            words.append((word, _mended(word, tag, words), start))
     return words
+
+
+def _mended(word: str, tag: str, before: list[tuple[str, str, int]]) -> str:
+    """The part of speech, where the tagger is known to be wrong about it."""
+    if word in ("'s", "\u2019s") and before and before[-1][1] in _NOUNS:
+        return "POS"  # a possessive, taken for a verb
+    return "RB" if word.lower() in ("n't", "n\u2019t") else tag

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,7 @@ from pixfound.pipeline import stages
 from pixfound.pipeline.parts import Fingerprints, Part, Parts, build, build_parts, fingerprints
 from pixfound.pipeline.provenance import provenance
 from pixfound.pipeline.settings import Settings
-from pixfound.pipeline.stage import Budget, run_stage
+from pixfound.pipeline.stage import Budget, Task, Value, run_stage
 from pixfound.pipeline.store import Store, digest_of, fingerprint, make_folder, write_atomic
 from pixfound.pipeline.world import World, join_world
 from pixfound.scoring.metrics import Scoring
@@ -28,14 +28,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run. folder: where its files are. computed: records made now, 0 where all was there."""
+    """A finished run. folder: where its files are. was_complete: there was nothing left to do."""
 
     folder: Path
     names: Mapping[str, str]
     fingerprint: str
     config: Mapping[str, Any]
     metrics: Mapping[str, Any]
-    computed: int
+    was_complete: bool
     failures: Sequence[str] = ()
 
 
@@ -74,13 +74,13 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
     make_folder(folder)
     done = _finished(folder)
     if done is not None:
-        return Result(folder, settings.names, name, config, done["metrics"], computed=0)
+        return Result(folder, settings.names, name, config, done["metrics"], was_complete=True)
     stores = _open_stores(parts, prints, settings, world)
-    computed = _run_stages(items, parts, stores, settings, world)
+    _run_stages(items, parts, stores, settings, world)
     scores = make_scores(items, parts, stores)
     metrics = scoring.built.metrics(scores)
     failures = [f"{s.key} {s.row or ''}: {s.reason}" for s in scores if "failed: " in s.reason]
-    result = Result(folder, settings.names, name, config, metrics, computed, failures)
+    result = Result(folder, settings.names, name, config, metrics, was_complete=False, failures=failures)
     if world.first:
         _write(result, Evidence(items, parts, stores, scores), settings)
     world.meet()
@@ -100,10 +100,10 @@ def take(benchmark: Benchmark, limit: int | None) -> Sequence[Example]:
 
 def _run_stages(
     items: Sequence[stages.Item], parts: Parts, stores: stages.Stores, settings: Settings, world: World
-) -> int:
+) -> None:
     """All stages in order; the processes meet after each, for the next reads what all have written."""
     budget = Budget(settings.max_failures)
-    steps = (
+    steps: tuple[tuple[str, Callable[[], Iterator[Task[Any]]], Callable[[Any], list[Value]]], ...] = (
         (
             "generate",
             lambda: stages.generate_tasks(items, stores.generate, settings.batch_size),
@@ -113,16 +113,14 @@ def _run_stages(
         ("grade", lambda: stages.grade_tasks(items, stores), partial(stages.grade, parts)),
         ("select", lambda: stages.select_tasks(items, stores), partial(stages.select, parts)),
     )
-    computed = 0
     for name, tasks, compute in steps:
-        computed += run_stage(name, tasks(), compute, world, budget)
+        run_stage(name, tasks(), compute, world, budget)
         world.meet()
         if world.size > 1:
             for store in stores.all():
                 store.read()
     for store in stores.all():
         store.close()
-    return computed
 
 
 def _open_stores(parts: Parts, prints: Fingerprints, settings: Settings, world: World) -> stages.Stores:

@@ -65,8 +65,8 @@ def run_stage(
     compute: Callable[[Sequence[T]], Sequence[Value]],
     world: World,
     budget: Budget,
-) -> int:
-    """Compute what is missing of this process's share; returns how many tasks were computed.
+) -> None:
+    """Compute what is missing of this process's share.
 
     A batch is always computed whole, so that its results never depend on where an earlier run was cut off.
     compute: payloads of a batch -> their values, in order. When it raises, its tasks are tried one by one, and
@@ -79,7 +79,6 @@ def run_stage(
     missing = [batch for batch in share if not all(task.done for task in batch)]
     total = sum(len(batch) for batch in share)
     left = sum(len(batch) for batch in missing)
-    computed = 0
     bar = tqdm(total=total, initial=total - left, desc=f"{name:<9}", unit="", disable=not world.first, leave=True)
     with bar:
         for batch in missing:
@@ -88,13 +87,11 @@ def run_stage(
                     pass
                 elif isinstance(outcome, Value):
                     task.store.append(Record(task.key, task.digest, outcome.data), outcome.arrays)
-                    computed += 1
                 else:
                     task.store.append(Record(task.key, task.digest, None, describe(outcome)))
                     log.warning("%s %s failed: %s", name, task.key, describe(outcome))
                     budget.spend(task.key, name, outcome)
                 bar.update()
-    return computed
 
 
 def describe(error: BaseException) -> str:

@@ -25,6 +25,6 @@ def show(result: Result) -> None:
     unscored = ", ".join(f"{count} {what}" for what, count in metrics["unscored"].items())
     if unscored:
         console.print(f"unscored (neither right nor wrong): {unscored}")
-    if result.computed == 0 and not result.failures:
+    if result.was_complete:
         console.print("nothing to do: this run is complete")
     console.print(f"report: {result.folder / 'report.md'}", soft_wrap=True)

@@ -6,6 +6,7 @@ M_dagger: under the grounding prompt; S: harmonic mean of the better A and the b
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -145,11 +146,10 @@ class Scoring:
 
     def _figure(self, estimate: Estimate) -> dict[str, Any]:
         low, high = estimate.interval(self.level)
-        finite = estimate.value == estimate.value
         return {
-            "value": estimate.value if finite else None,
-            "low": low if low == low else None,
-            "high": high if high == high else None,
+            "value": _known(estimate.value),
+            "low": _known(low),
+            "high": _known(high),
             "count": estimate.count,
         }
 
@@ -190,6 +190,10 @@ def quadrant(answered: bool, grounded: bool) -> str:
     if answered:
         return "both" if grounded else "vqa_only"
     return "grounding_only" if grounded else "neither"
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _cluster(score: Score) -> str:

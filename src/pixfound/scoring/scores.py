@@ -10,7 +10,8 @@ from pixfound.grading import pick_option
 from pixfound.masks import RLE, iou
 from pixfound.pipeline.parts import Parts
 from pixfound.pipeline.stages import MASK_KINDS, Item, Stores, candidates_of
-from pixfound.types import Candidate, Example, Kind
+from pixfound.pipeline.store import Record
+from pixfound.types import KINDS, Candidate, Example, Kind
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,10 @@ def make_scores(items: Sequence[Item], parts: Parts, stores: Stores) -> list[Sco
 
 
 def _answers(item: Item, stores: Stores) -> Iterator[Score]:
-    kinds: tuple[Kind, ...] = ("open", "choice", "ground")
-    for kind in kinds:
+    for kind in KINDS:
         said = stores.generate.get(item.key(kind), item.asked(kind))
         if said is None or said.value is None:
-            yield _score(item, kind, None, reason=_missing("generate", said and said.failure))
+            yield _score(item, kind, None, reason=_missing("generate", said))
             continue
         response, correct, reason = said.value["text"], None, "not a question"
         if kind == "choice":
@@ -67,7 +67,7 @@ def _answers(item: Item, stores: Stores) -> Iterator[Score]:
         elif kind == "open":
             judged = stores.grade.get(item.key(kind), item.graded(kind))
             if judged is None or judged.value is None:
-                reason = _missing("grade", judged and judged.failure)
+                reason = _missing("grade", judged)
             else:
                 correct, reason = judged.value["correct"], judged.value["reason"]
         yield _score(item, kind, None, correct=correct, response=response, reason=reason)
@@ -79,9 +79,9 @@ def _masks(item: Item, parts: Parts, stores: Stores) -> Iterator[Score]:
             found = stores.extract[extractor].get(item.key(kind), item.seen(kind))
             chosen = stores.select[extractor, selector].get(item.key(kind), item.whole(kind))
             if found is None or found.value is None:
-                yield _score(item, kind, row, reason=_missing("extract", found and found.failure))
+                yield _score(item, kind, row, reason=_missing("extract", found))
             elif chosen is None or chosen.value is None:
-                yield _score(item, kind, row, reason=_missing("select", chosen and chosen.failure))
+                yield _score(item, kind, row, reason=_missing("select", chosen))
             else:
                 yield _mask_score(item, kind, row, chosen.value, candidates_of(found))
 
@@ -138,5 +138,5 @@ def _score(item: Item, kind: Kind, row: str | None, **values: Any) -> Score:
     )
 
 
-def _missing(stage: str, failure: str | None) -> str:
-    return f"{stage} failed: {failure}" if failure else f"no record of stage {stage}"
+def _missing(stage: str, record: Record | None) -> str:
+    return f"{stage} failed: {record.failure}" if record else f"no record of stage {stage}"

@@ -92,7 +92,9 @@ class Sam:
     def _model(self) -> Any:
         import torch
         from transformers import SamModel
+        from transformers.utils.logging import disable_progress_bar
 
+        disable_progress_bar()  # the stage has its own
         try:
             model = SamModel.from_pretrained(self._folder, dtype=getattr(torch, self.dtype))
         except Exception as error:

@@ -42,7 +42,7 @@ class Wandb:
         run = wandb.init(
             project=self.project,
             entity=self.entity,
-            mode=self.mode,  # type: ignore[arg-type]
+            mode=self.mode,
             dir=str(result.folder),
             id=result.fingerprint,
             name="/".join(result.names.values()),
@@ -71,7 +71,13 @@ class Wandb:
             except (OSError, ValueError):
                 continue
             said = [answers[example.id, kind].response for kind in ("open", "choice", "ground")]
-            cells = [example.id, example.question, example.options[example.answer], *said, example.expression]
+            cells: list[Any] = [
+                example.id,
+                example.question,
+                example.options[example.answer],
+                *said,
+                example.expression,
+            ]
             for row in rows:
                 score = masks[example.id, row]
                 layers = {"truth": _layer(example.gt_mask.decode())}

@@ -5,8 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import torch
-from transformers import SamConfig, SamImageProcessor, SamMaskDecoderConfig, SamModel, SamProcessor
-from transformers import SamPromptEncoderConfig, SamVisionConfig
+from transformers import (
+    SamConfig,
+    SamImageProcessor,
+    SamMaskDecoderConfig,
+    SamModel,
+    SamProcessor,
+    SamPromptEncoderConfig,
+    SamVisionConfig,
+)
 
 
 def save_random_sam(folder: Path, seed: int = 0, image_size: int = 64) -> Path:

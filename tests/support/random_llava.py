@@ -52,7 +52,8 @@ def save_random_llava(folder: Path, seed: int = 0, layers: int = 3) -> Path:
     )  # fmt: skip
     config = LlavaConfig(
         vision_config=CLIPVisionConfig(
-            hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2, image_size=32, patch_size=8
+            hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2,
+            image_size=32, patch_size=8,
         ),
         text_config=LlamaConfig(
             vocab_size=len(tokenizer), hidden_size=48, intermediate_size=96, num_hidden_layers=layers,
