@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 import torch
-from experiments.tiny.intervals import figure
+from experiments.tiny.intervals import Item, figure
 from experiments.tiny.measures import grounding_items, vqa_items
 from experiments.tiny.questions import VALIDATION_SEED
 from experiments.tiny.sam_measures import sam_items
@@ -45,7 +45,7 @@ def main() -> None:
 PARTS = ("validation", "pixshapes", "grounding", "sam")
 
 
-def _measure(part: str, folder: Path):  # type: ignore[no-untyped-def]
+def _measure(part: str, folder: Path) -> dict[str, list[Item]]:
     if part == "sam":
         sam = SamModel.from_pretrained(folder / "tiny_sam").eval()
         return sam_items(sam, SamProcessor.from_pretrained(folder / "tiny_sam"))

@@ -19,6 +19,7 @@ def export(model: PreTrainedModel, processor: ProcessorMixin, folder: Path) -> N
     """
     model.to(torch.float16).save_pretrained(folder)
     processor.save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)
     for path in folder.glob("*config.json"):
         config = _portable(json.loads(path.read_text(encoding="utf-8")))
         path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")

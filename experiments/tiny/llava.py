@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from experiments.tiny import tower as towers
 from experiments.tiny.optim import Optimiser
-from experiments.tiny.packing import Packed, Packer
+from experiments.tiny.packing import LETTER_WEIGHT, Packed, Packer
 from experiments.tiny.questions import draw_turns, uniform_prompts
 from experiments.tiny.words import TOKENS
 from torch import nn
@@ -121,7 +121,7 @@ def train(
             logits = answer_logits(model, packed, towers.pictures([s for s, _ in drawn]), packer.first)
         each = F.cross_entropy(logits.float(), packed.wanted, reduction="none")
         optimiser.step((each * packed.weights).sum() / packed.weights.sum())
-        letters = packed.weights > 1
+        letters = packed.weights == LETTER_WEIGHT
         losses.append((float(each.detach()[letters].mean()), float(each.detach()[~letters].mean())))
         if (step + 1) % 50 == 0:
             letter, word = np.mean(losses, axis=0)

@@ -1,7 +1,9 @@
 """Several questions about a picture in one row: they share the picture's tokens and do not see each other.
 
 Each question has the positions and the view that it would have alone, so a packed row teaches exactly what a
-single prompt of the chat template asks for. Shapes: `B` images, `L` tokens of a row, `A` answer tokens in all, `P` tokens that are shared, `N` questions of a
+single prompt of the chat template asks for.
+
+Shapes: `B` images, `L` tokens of a row, `A` answer tokens in all, `P` tokens that are shared, `N` questions of a
 group, `T` tokens of the longest of them, `H` heads, `D` width of a head.
 """
 
@@ -17,7 +19,10 @@ from experiments.tiny.words import BEFORE, TOKENS, question_text
 from torch import nn
 from transformers import AttentionInterface, PreTrainedTokenizerFast
 
-LETTER_WEIGHT = 8.0  # a letter is one token among many
+from pixfound.benchmarks.scenes import COLOURS, PLACES, RADII, SHAPES
+
+LETTER_WEIGHT, TELLING_WEIGHT = 8.0, 3.0  # letters and words that tell something are few among the tokens
+TELLING = {"one", "two", "marked", "plain", *COLOURS, *SHAPES, *RADII, *" ".join(PLACES).split()}
 
 
 @dataclass(frozen=True)
@@ -84,6 +89,7 @@ class Packer:
     def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
         self._tokenizer = tokenizer
         self._known: dict[str, list[int]] = {}
+        self._telling = {tokenizer.convert_tokens_to_ids(f"Ġ{word}") for word in TELLING}
         image = tokenizer.convert_tokens_to_ids("<image>")
         self.prefix = [tokenizer.bos_token_id, *self._encode(BEFORE), *[image] * TOKENS]
         self.first = len(self.prefix) - TOKENS  # index of the first image token
@@ -131,8 +137,10 @@ class Packer:
             question, answer = self._encode(question_text(turn)), self._encode(f" {turn.answer}")
             answer = [*answer, self._tokenizer.eos_token_id]
             start = len(ids) + len(question)
-            first = LETTER_WEIGHT if turn.kind == "choice" else 1.0
-            answers += [(start + i, first if i == 0 else 1.0) for i in range(len(answer))]
+            weights = [TELLING_WEIGHT if token in self._telling else 1.0 for token in answer]
+            if turn.kind == "choice":
+                weights[0] = LETTER_WEIGHT
+            answers += [(start + i, weight) for i, weight in enumerate(weights)]
             spans.append((len(ids), start + len(answer)))
             ids += question + answer
             places += range(len(self.prefix), len(self.prefix) + len(question) + len(answer))

@@ -6,9 +6,10 @@ paper's figures use seeds far below. So no scene is shared.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import yaml
@@ -29,6 +30,7 @@ from pixfound.types import Example, Kind
 TRAIN_SEED = 1_000_000  # a stage adds its own small number
 VALIDATION_SEED = 900_000
 KINDS: tuple[Kind, ...] = ("choice", "open", "choice", "ground", "open", "choice", "ground", "open")
+T = TypeVar("T")
 _NOTHING = RLE.empty((1, 1))
 
 
@@ -115,7 +117,7 @@ def _turn(kind: Kind, asked: Ask, prompts: Prompts) -> Turn:
     return Turn(kind, asked.category, prompts.prompt(example, kind).text, answer)
 
 
-def _draw(values, rng: np.random.Generator):  # type: ignore[no-untyped-def]
+def _draw(values: Sequence[T], rng: np.random.Generator) -> T:
     return values[int(rng.integers(len(values)))]
 
 

@@ -30,8 +30,8 @@ def build() -> tuple[SamModel, SamProcessor]:
     """An untrained model for images of 128 x 128 (embedding 16 x 16, masks 64 x 64), and its processor."""
     config = SamConfig(
         vision_config={
-            "hidden_size": 96, "output_channels": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "image_size": SIZE,
-            "patch_size": 8, "window_size": 0, "global_attn_indexes": [0, 1, 2], "num_pos_feats": 32, "mlp_dim": 384,
+            "hidden_size": 96, "output_channels": 64, "num_hidden_layers": 3, "num_attention_heads": 4,
+            "image_size": SIZE, "patch_size": 8, "window_size": 0, "global_attn_indexes": [0, 1, 2], "num_pos_feats": 32, "mlp_dim": 384,
             "initializer_range": 0.02,
         },
         prompt_encoder_config={"hidden_size": 64, "image_size": SIZE, "patch_size": 8},

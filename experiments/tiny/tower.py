@@ -25,6 +25,7 @@ from pixfound.benchmarks.scenes import COLOURS, PLACES, RADII, SHAPES, Scene
 
 WIDTH = 128
 IMAGES = 48  # a step
+HIDDEN = 0.5  # share of the tokens hidden from the reader
 LABELS = {"presence": 2, "shape": len(SHAPES), "size": len(RADII), "state": 2, "place": len(PLACES)}
 
 
@@ -61,9 +62,15 @@ class Reader(nn.Module):
         self.heads = nn.ModuleDict({name: nn.Linear(WIDTH, count) for name, count in LABELS.items()})
 
     def forward(self, features: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Logits (B, C, classes) of each label from features (B, 64, D)."""
+        """Logits (B, C, classes) of each label from features (B, 64, D).
+
+        In training a random half of the tokens is hidden from it, so that a thing's tokens tell the same.
+        """
         features = self.norm(features)
         scores = self.queries @ self.keys(features).transpose(1, 2) / WIDTH**0.5
+        if self.training:
+            hidden = torch.rand(scores.shape[0], 1, scores.shape[2]) < HIDDEN
+            scores = scores.masked_fill(hidden, -1e4)
         pooled = scores.softmax(-1) @ self.values(features)
         return {name: head(pooled) for name, head in self.heads.items()}
 

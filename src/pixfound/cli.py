@@ -47,12 +47,13 @@ def _app(config: DictConfig) -> float | None:
 
 def resolve(config: DictConfig) -> dict[str, Any]:
     """The config as plain values; a value that is still to be given is an error that names its key."""
+    config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         raise UserError(f"{missing[0]} has no value: give it on the command line as {missing[0]}=VALUE")
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items() if key != "hydra"}
+    return {str(key): value for key, value in plain.items()}
 
 
 def run(config: dict[str, Any]) -> float | None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -20,7 +19,7 @@ from pixfound.masks import BoolMask
 from pixfound.types import Candidate, Choice, Example, Generation, Phrase, Prompt
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.evaluate import Result
+    from pixfound.pipeline.evaluate import Evidence, Result
 
 Benchmark = Sequence[Example]
 
@@ -106,8 +105,8 @@ class Judge(Protocol):
 class Tracker(Protocol):
     """Publishes a finished run."""
 
-    def log(self, result: Result, folder: Path) -> None:
-        """Called once, on the first process, after the run's files are written."""
+    def log(self, result: Result, evidence: Evidence) -> None:
+        """Called once, on the first process, after the run's report is written."""
 
 
 __all__ = [name for name in dir() if name[0].isupper()] + ["BoolMask"]

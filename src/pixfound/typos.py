@@ -7,7 +7,7 @@ from typing import Any
 
 from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import MissingConfigException
+from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig
 
 from pixfound.errors import nearest
@@ -23,7 +23,9 @@ def explain(error: Exception) -> str:
     if unknown:
         name = unknown.group(1)
         return f"{name}: there is no such option; {nearest(name, known_keys())}"
-    return text.removesuffix("Set the environment variable HYDRA_FULL_ERROR=1 for a complete stack trace.")
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: cannot be read as an override; write KEY=VALUE, with quotes where VALUE holds signs"
+    return text
 
 
 def known_keys() -> list[str]:

@@ -72,7 +72,7 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
         settings.outputs_dir / "runs" / Path(*(settings.names[k] for k in ("benchmark", "model", "extraction"))) / name
     )
     make_folder(folder)
-    done = _finished(folder)
+    done = _finished(folder, config["tracker"])
     if done is not None:
         return Result(folder, settings.names, name, config, done["metrics"], was_complete=True)
     stores = _open_stores(parts, prints, settings, world)
@@ -167,13 +167,13 @@ def _run_fingerprint(
     )
 
 
-def _finished(folder: Path) -> dict[str, Any] | None:
-    """The metrics file of a finished run without failures; None where there is something left to do."""
+def _finished(folder: Path, tracker: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The metrics file of a run that is finished, without failures and published; None where work is left."""
     path = folder / "metrics.json"
     if not path.is_file():
         return None
     data: dict[str, Any] = json.loads(path.read_text())
-    return data if data["failures"] == 0 else None
+    return data if data["failures"] == 0 and (not tracker or tracker["_target_"] in data["published"]) else None
 
 
 def _write(result: Result, evidence: Evidence, settings: Settings) -> None:
@@ -188,13 +188,14 @@ def _write(result: Result, evidence: Evidence, settings: Settings) -> None:
     lines = (json.dumps(score.to_json(), ensure_ascii=False) for score in evidence.scores)
     write_atomic(folder / "scores.jsonl", "".join(line + "\n" for line in lines))
     write_report(result, evidence, settings.pictures)
+    tracker = result.config["tracker"]
+    if tracker:
+        build(tracker, "tracker").built.log(result, evidence)
     body = {
         "fingerprint": result.fingerprint,
         "names": dict(result.names),
         "failures": len(result.failures),
+        "published": [tracker["_target_"]] if tracker else [],
         "metrics": result.metrics,
     }
     write_atomic(folder / "metrics.json", json.dumps(body, indent=2) + "\n")
-    tracker = build(result.config["tracker"], "tracker") if result.config["tracker"] else None
-    if tracker is not None:
-        tracker.built.log(result, evidence)

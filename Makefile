@@ -1,0 +1,45 @@
+# Everything runs in .venv, which `make setup` makes once; the other targets make it when it is missing.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
+TORCH := 2.13.0
+BIN := .venv/bin
+READY := .venv/.ready
+ARGS ?=
+
+.PHONY: help setup demo test check bench clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@echo '  ARGS="..." goes to the command: make demo ARGS="limit=20 tracker=wandb", make test ARGS="-k capture"'
+
+setup: $(READY) ## make .venv with pinned dependencies and the package (torch for the CPU where there is no GPU)
+
+$(READY): setup.cfg constraints.txt
+	@test -n "$(PYTHON)" || { echo "pixfound needs Python 3.11 or 3.12: install one, or say make PYTHON=/path/to/python"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "installing torch $(TORCH) and the pinned dependencies into .venv (some minutes, once)"
+	@if command -v nvidia-smi >/dev/null; then $(BIN)/pip install -q "torch==$(TORCH)"; else \
+		$(BIN)/pip install -q "torch==$(TORCH)+cpu" 2>/dev/null || { \
+		echo "no CPU build of torch on the configured package index: taking the default build, which is larger"; \
+		$(BIN)/pip install -q "torch==$(TORCH)"; }; fi
+	@$(BIN)/pip install -q -c constraints.txt -e ".[dev,photos,sweep]"
+	@touch $@
+
+demo: $(READY) ## the main job on the embedded default: 60 pairs, a table, pictures (ARGS adds overrides)
+	@$(BIN)/pixfound experiment=demo $(ARGS)
+
+test: $(READY) ## all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: $(READY) ## lint, format and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+bench: $(READY) ## speed against named baselines, to outputs/bench/bench.json
+	@$(BIN)/python -m experiments.performance.bench $(ARGS)
+
+clean: ## remove .venv and caches; outputs stay
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache src/*.egg-info

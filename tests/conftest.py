@@ -1,0 +1,21 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a random LLaVA (`llava`) and a random SAM (`sam`)."""
+    from tests.support.random_llava import save_random_llava
+    from tests.support.random_sam import save_random_sam
+
+    folder = tmp_path_factory.mktemp("models")
+    save_random_llava(folder / "llava")
+    save_random_sam(folder / "sam")
+    return folder

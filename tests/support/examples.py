@@ -1,0 +1,66 @@
+"""Small hand-made values: examples from arrays, masks from drawings."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pixfound.interfaces import SegmenterMasks
+from pixfound.masks import RLE
+from pixfound.types import Candidate, Example, Phrase
+
+
+@dataclass(frozen=True)
+class ArrayImage:
+    """An image source around an (H, W, 3) uint8 array."""
+
+    pixels: Any
+
+    def load(self) -> Image.Image:
+        return Image.fromarray(self.pixels)
+
+    def digest(self) -> str:
+        return hashlib.sha256(self.pixels.tobytes()).hexdigest()
+
+
+def drawn(*rows: str) -> RLE:
+    """A mask from a drawing, one string a row: `#` is inside."""
+    return RLE.encode(np.array([[c == "#" for c in row] for row in rows], dtype=np.bool_))
+
+
+def make_example(gt_mask: RLE, **values: Any) -> Example:
+    """An example whose image is black and of the mask's size."""
+    defaults: dict[str, Any] = {
+        "id": "e",
+        "image": ArrayImage(np.zeros((*gt_mask.size, 3), np.uint8)),
+        "question": "Is it open?",
+        "options": ("yes", "no"),
+        "answer": 0,
+        "expression": "the door",
+    }
+    return Example(gt_mask=gt_mask, **{**defaults, **values})
+
+
+def make_candidate(mask: RLE, phrase: str | None = None, **values: Any) -> Candidate:
+    """A candidate, with a phrase of that text."""
+    named = phrase and Phrase(phrase, phrase.split()[-1], (0, len(phrase)))
+    return Candidate(mask, named or None, **values)
+
+
+class PointSegmenter:
+    """Draws two masks for each point: its pixel (score 0.9), and its row (score 0.4). Keeps all calls."""
+
+    def __init__(self) -> None:
+        self.calls: list[list[tuple[float, float]]] = []
+
+    def masks(self, image: Image.Image, points: Any) -> SegmenterMasks:
+        self.calls.append(list(points))
+        masks = np.zeros((len(points), 2, image.height, image.width), dtype=np.bool_)
+        for i, (x, y) in enumerate(points):
+            masks[i, 0, int(y), int(x)] = True
+            masks[i, 1, int(y)] = True
+        return SegmenterMasks(masks, np.tile(np.array([0.9, 0.4], np.float32), (len(points), 1)))

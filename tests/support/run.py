@@ -1,0 +1,60 @@
+"""Runs of the whole pipeline inside the test's own process, with small random models."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+
+from pixfound.cli import resolve
+from pixfound.pipeline.evaluate import Result, evaluate
+
+LIMIT = 8
+
+
+def config_of(*overrides: str) -> dict[str, Any]:
+    """The resolved config of a command line."""
+    GlobalHydra.instance().clear()
+    with initialize_config_module("pixfound.conf", version_base="1.3"):
+        config = compose("config", overrides=list(overrides), return_hydra_config=True)
+    HydraConfig.instance().set_config(config)
+    return resolve(config)
+
+
+def random_models(folder: Path) -> list[str]:
+    """Overrides that pick the random models saved in `folder` (see conftest.py)."""
+    return [
+        "model=hf",
+        f"model.path={folder / 'llava'}",
+        "model.dtype=float32",
+        "model.generation.max_new_tokens=8",
+        f"segmenter.path={folder / 'sam'}",
+        f"limit={LIMIT}",
+        "batch_size=3",
+        "scoring.resamples=100",
+        "report.pictures=2",
+    ]
+
+
+def run(models: Path, outputs: Path, *overrides: str) -> Result:
+    """Evaluate in this process."""
+    return evaluate(config_of(*random_models(models), f"outputs_dir={outputs}", *overrides))
+
+
+def scores_of(result: Result) -> list[Mapping[str, Any]]:
+    """The lines of scores.jsonl."""
+    return [json.loads(line) for line in (result.folder / "scores.jsonl").read_text().splitlines()]
+
+
+def count_lines(outputs: Path) -> dict[str, int]:
+    """Lines in the journals of every stage's stores together."""
+    counts: dict[str, int] = {}
+    for journal in outputs.glob("stages/*/*/journal-*.jsonl"):
+        stage = journal.parts[-3]
+        counts[stage] = counts.get(stage, 0) + len(journal.read_text().splitlines())
+    return counts

@@ -1,0 +1,119 @@
+"""The command line: mistakes are one line that names what to type, and good input runs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+
+from pixfound.cli import main
+from tests.support.run import random_models
+
+MISTAKES = [
+    ("benchmrk=pixshapes", "benchmrk: there is no such option; did you mean benchmark"),
+    ("benchmark=pixshape", "benchmark=pixshape: there is no such choice; did you mean pixshapes?"),
+    ("experiment=dmo", "experiment=dmo: there is no such choice; did you mean demo?"),
+    ("batchsize=4", "batchsize: there is no such option; did you mean batch_size?"),
+    ("model.pth=x", "model.pth: there is no such option; did you mean model.path"),
+    ("+model.pth=x", "model.pth: HuggingFace takes no such argument; did you mean path?"),
+    ("limit=0", "limit=0: must be a whole number of at least 1"),
+    ("limit=many", "limit=many: must be a whole number of at least 1"),
+    ("batch_size=-1", "batch_size=-1: must be a whole number of at least 1"),
+    ("seed=1.5", "seed=1.5: must be a whole number of at least 0"),
+    ("launch.num_processes=0", "launch.num_processes=0: give a whole number of at least 1"),
+    ("benchmark.pairs=0", "benchmark.pairs must be at least 1, not 0"),
+    ("model=hf", "model.path has no value: give it on the command line as model.path=VALUE"),
+    ("model.path=/no/such/folder", "model.path=/no/such/folder: no such folder"),
+    ("model.path=embedded:tiny", "model.path=embedded:tiny: no embedded model of this name; did you mean tiny_llava"),
+    ("segmenter.path=./nowhere", "segmenter.path=./nowhere: no such folder"),
+    ("model.capture=steps", "model.capture=steps: valid values are step, forced and none"),
+    ("extraction.rows.oracle.selector=orcle", "no such selector; did you mean oracle?"),
+    ("extraction.extractors.attention.row=own", "row=own: valid values are predicting and self"),
+    ("scoring.accuracy=pairs", "scoring.accuracy=pairs: valid values are auto, pair and item"),
+    ("prompts.templates.open='{quest}'", "prompts.templates.open: no field {quest}; did you mean question?"),
+    ("model._target_=pixfound.models.nothing.Nothing", "model._target_=pixfound.models.nothing.Nothing: cannot be"),
+    ("nonsense", "nonsense: cannot be read as an override; write KEY=VALUE"),
+]
+
+
+@pytest.mark.parametrize(("override", "message"), MISTAKES, ids=[override for override, _ in MISTAKES])
+def test_a_mistake_is_one_line(
+    override: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pixfound", f"outputs_dir={tmp_path}", override])
+    GlobalHydra.instance().clear()
+    with pytest.raises(SystemExit) as end:
+        main()
+    out, err = capfd.readouterr()
+    assert end.value.code == 2
+    assert err.startswith("pixfound: ")
+    assert message in err
+    assert len(err.strip().splitlines()) == 1
+    assert out == ""
+
+
+def test_an_output_folder_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], models: Path
+) -> None:
+    (tmp_path / "file").touch()
+    arguments = [*random_models(models), f"outputs_dir={tmp_path / 'file'}"]
+    monkeypatch.setattr(sys, "argv", ["pixfound", *arguments])
+    GlobalHydra.instance().clear()
+    with pytest.raises(SystemExit):
+        main()
+    assert "choose another folder with outputs_dir=DIR" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("environment", "overrides", "message"),
+    [
+        ({"WORLD_SIZE": "4"}, [], "WORLD_SIZE=4 is set, but RANK or LOCAL_RANK is not"),
+        ({"WORLD_SIZE": "some"}, [], "WORLD_SIZE=some is no number of processes"),
+        (
+            {"WORLD_SIZE": "4", "RANK": "0", "LOCAL_RANK": "0"},
+            ["launch.num_processes=2"],
+            "launch.num_processes=2, but a launcher has started 4 processes",
+        ),
+    ],
+)
+def test_processes_that_do_not_match(
+    environment: dict[str, str],
+    overrides: list[str],
+    message: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(sys, "argv", ["pixfound", *overrides])
+    GlobalHydra.instance().clear()
+    with pytest.raises(SystemExit):
+        main()
+    assert message in capfd.readouterr().err
+
+
+def test_help_lists_the_groups_without_heavy_imports() -> None:
+    code = (
+        "import sys; sys.argv = ['pixfound', '--help']\n"
+        "from pixfound.cli import main\n"
+        "try:\n    main()\nfinally:\n"
+        "    heavy = {'torch', 'transformers', 'wandb', 'spacy', 'accelerate'} & set(sys.modules)\n"
+        "    assert not heavy, heavy"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for word in ("pixfound", "benchmark: ", "pixshapes", "extraction: ", "attend_segment", "experiment: ", "demo"):
+        assert word in done.stdout
+
+
+def test_a_sweep_runs_every_cell_from_any_folder(models: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pixfound", "-m", *random_models(models), f"outputs_dir={tmp_path / 'out'}"]
+    command += ["extraction=attend_segment,native", "limit=2"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(list((tmp_path / "out/runs").glob("pixshapes/hf/*/*/metrics.json"))) == 2
+    assert len(list((tmp_path / "out/stages/generate").iterdir())) == 1, "cells share a model's answers"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]

@@ -1,0 +1,73 @@
+"""Every YAML is bound to the signature of what it builds, without building it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra.errors import HydraException
+
+from pixfound.pipeline.parts import SERVICES, find_target
+from tests.support.run import config_of
+
+ROOT = Path(__file__).parents[1]
+GROUPS = sorted(p for p in (ROOT / "conf").glob("*/*.yaml") if p.parent.name != "experiment")
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
+
+
+def targets(node: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    if isinstance(node, dict):
+        if "_target_" in node:
+            yield where, node
+        for name, child in node.items():
+            yield from targets(child, f"{where}.{name}")
+
+
+def bind(where: str, node: dict[str, Any]) -> None:
+    """Every key is a parameter, and every parameter without a default has a key or is a service."""
+    signature = inspect.signature(find_target(node["_target_"], where))
+    arguments = {name: None for name in node if name != "_target_"}
+    services = {name: None for name in SERVICES if name in signature.parameters}
+    signature.bind(**{**services, **arguments})
+
+
+@pytest.mark.parametrize("path", GROUPS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_a_group_file_fits_its_target(path: Path) -> None:
+    data = yaml.safe_load(path.read_text())
+    found = list(targets(data, path.parent.name))
+    assert found or path.parent.name in ("launch", "tracker"), f"{path} builds nothing"
+    for where, node in found:
+        bind(where, node)
+
+
+@pytest.mark.parametrize("path", GROUPS, ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_a_group_file_composes(path: Path) -> None:
+    extra = ["model.path=somewhere/else"] if "???" in path.read_text() else []
+    if path.parent.name == "extraction" and path.stem == "nulls":
+        extra.append("extraction=nulls")
+    config = config_of(f"{path.parent.name}={path.stem}", *extra)
+    for where, node in targets(config, "config"):
+        bind(where, node)
+
+
+@pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
+def test_an_experiment_composes_and_fits(path: Path) -> None:
+    config = config_of(f"experiment={path.stem}")
+    for where, node in targets(config, "config"):
+        bind(where, node)
+
+
+def test_there_are_experiments_and_groups() -> None:
+    assert len(EXPERIMENTS) >= 2
+    assert len(GROUPS) >= 15
+
+
+def test_a_key_without_a_parameter_is_caught() -> None:
+    with pytest.raises(TypeError, match="sead"):
+        bind("x", {"_target_": "pixfound.benchmarks.pixshapes.PixShapes", "sead": 1})
+    with pytest.raises(HydraException):
+        config_of("benchmark.sead=1")

@@ -1,0 +1,99 @@
+"""Real processes: as many as one likes, killed or not, the scores are those of a single undisturbed one."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.support.run import random_models
+
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0", "-m"]
+ACCELERATE = [
+    *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
+    *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m"),
+]
+SINGLE = [sys.executable, "-m"]
+
+
+def command(start: list[str], models: Path, outputs: Path, *overrides: str) -> list[str]:
+    return [*start, "pixfound", *random_models(models), f"outputs_dir={outputs}", *overrides]
+
+
+def execute(*arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    (line,) = arguments
+    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=300, env=environment)
+
+
+def files(outputs: Path) -> dict[str, bytes]:
+    return {name: next(outputs.glob(f"runs/*/*/*/*/{name}")).read_bytes() for name in ("scores.jsonl", "metrics.json")}
+
+
+@pytest.fixture(scope="module")
+def single(models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    outputs = tmp_path_factory.mktemp("single")
+    done = execute(command(SINGLE, models, outputs))
+    assert done.returncode == 0, done.stderr
+    return files(outputs)
+
+
+@pytest.mark.parametrize(
+    ("start", "overrides"),
+    [(SINGLE, ["launch.num_processes=2"]), (TORCHRUN, []), (ACCELERATE, [])],
+    ids=["inside", "torchrun", "accelerate"],
+)
+def test_two_processes_equal_one(
+    start: list[str], overrides: list[str], models: Path, single: dict[str, bytes], tmp_path: Path
+) -> None:
+    done = execute(command(start, models, tmp_path, *overrides))
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path) == single
+    assert len(list(tmp_path.glob("stages/generate/*/journal-*.jsonl"))) == 2, "both processes worked"
+    assert done.stdout.count("report: ") == 1, "one process speaks"
+
+
+def test_a_killed_run_continues(models: Path, single: dict[str, bytes], tmp_path: Path) -> None:
+    line = command(SINGLE, models, tmp_path, "batch_size=1")
+    for stage in ("generate", "extract", "select"):
+        process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while process.poll() is None and time.monotonic() < deadline:
+            if any(p.stat().st_size for p in tmp_path.glob(f"stages/{stage}/*/journal-*.jsonl")):
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.002)
+        process.wait(timeout=120)
+        if process.returncode == 0:
+            break  # it was faster than the killer
+        assert process.returncode == -signal.SIGKILL
+    done = execute(line)
+    assert done.returncode == 0, done.stderr
+    assert files(tmp_path)["scores.jsonl"] == single["scores.jsonl"]
+
+
+def test_a_process_that_fails_ends_the_run_with_its_reason(models: Path, tmp_path: Path) -> None:
+    overrides = ["launch.num_processes=2", "model._target_=tests.test_launch.failing_model", "max_failures=0"]
+    drop = ["~model.path", "~model.dtype", "~model.generation", "~model.revision", "~model.device", "~model.system"]
+    drop += ["~model.capture", "~model.layers", "~model.heads"]
+    line = [part for part in command(SINGLE, models, tmp_path, *overrides) if not part.startswith("model.")]
+    done = execute([*line, "model._target_=tests.test_launch.FailingModel", *drop])
+    assert done.returncode == 2, done.stderr
+    assert "more than max_failures=0 examples failed" in done.stderr
+    assert "boom" in done.stderr
+    assert "process 1 of 2 ended" in done.stderr or "process 0 of 2 ended" in done.stderr
+
+
+class FailingModel:
+    """A model that never answers."""
+
+    def generate(self, requests: object) -> list[object]:
+        raise RuntimeError("boom")
+
+    def vectors(self) -> None:
+        return None
