@@ -120,9 +120,7 @@ def test_peak_is_x_then_y_and_the_first_of_equals():
 
 
 def said(rows, penultimate):
-    return Generation(
-        "", (1, 1), attention=np.array(rows, np.float32), penultimate=np.array(penultimate, np.float32)
-    )
+    return Generation("", (1, 1), attention=np.array(rows, np.float32), penultimate=np.array(penultimate, np.float32))
 
 
 ROWS, BEFORE = [[1, 0], [3, 2], [5, 10]], [7, 6]  # three tokens, two image tokens; column means 3 and 4

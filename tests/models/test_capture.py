@@ -1,0 +1,151 @@
+"""Captured attention against eager attention with `output_attentions=True`, the independent way to the same rows."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, Qwen2Config, Qwen3Config
+
+from pixfound.models.capture import NAME, Recorder
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 97,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 8,
+    "max_position_embeddings": 256,
+    "initializer_range": 0.3,
+    "pad_token_id": 0,
+    "eos_token_id": 96,
+    "bos_token_id": 1,
+}
+DECODERS = {
+    "llama": LlamaConfig(**SIZES),
+    "qwen2": Qwen2Config(**SIZES),
+    "qwen3": Qwen3Config(**SIZES),
+    "gemma3 with a sliding window": Gemma3TextConfig(
+        **SIZES, sliding_window=6, layer_types=["sliding_attention", "full_attention"] * 2, query_pre_attn_scalar=8
+    ),
+}
+LENGTHS = (14, 9, 20)
+STEPS = 12
+
+
+@pytest.fixture(params=DECODERS, ids=list(DECODERS))
+def decoders(request: pytest.FixtureRequest) -> tuple[Any, Any]:
+    """The same random weights with the capture and with eager attention."""
+    config = DECODERS[request.param]  # copied below: models built from one config object share it
+    torch.manual_seed(0)
+    eager = AutoModelForCausalLM.from_config(copy.deepcopy(config), attn_implementation="eager").eval()
+    ours = AutoModelForCausalLM.from_config(copy.deepcopy(config), attn_implementation="sdpa").eval()
+    ours.load_state_dict(eager.state_dict())
+    ours.set_attn_implementation(NAME)
+    return ours, eager
+
+
+def batch() -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Left-padded ids and mask (B, P), and ragged image columns (B, N) padded with -1."""
+    rng = torch.Generator().manual_seed(1)
+    width = max(LENGTHS)
+    ids = torch.zeros((len(LENGTHS), width), dtype=torch.long)
+    mask = torch.zeros_like(ids)
+    columns = torch.full((len(LENGTHS), 5), -1)
+    for i, length in enumerate(LENGTHS):
+        ids[i, width - length :] = torch.randint(2, 96, (length,), generator=rng)
+        mask[i, width - length :] = 1
+        count = 3 + i % 3
+        columns[i, :count] = width - length + 1 + torch.arange(count)
+    return ids, mask, columns
+
+
+def eager_rows(model: Any, ids: torch.Tensor, columns: torch.Tensor, layers: Any = None, heads: Any = None) -> Any:
+    """Of one unpadded sequence (P): penultimate row, then a row per step, each (N,); and the generated ids."""
+    out = model.generate(
+        ids[None], max_new_tokens=STEPS, min_new_tokens=STEPS, do_sample=False,
+        output_attentions=True, return_dict_in_generate=True,
+    )  # fmt: skip
+    rows = []
+    for step, maps in enumerate(out.attentions):
+        total = len(ids) + step
+        picked = []
+        for i, layer in enumerate(maps):
+            if layers is not None and i not in layers:
+                continue
+            part = layer[0] if heads is None else layer[0, heads]
+            padded = part.new_zeros(part.shape[0], part.shape[1], total)
+            padded[..., total - part.shape[-1] :] = part  # a sliding window's cache has lost the oldest keys
+            picked.append(padded[..., columns].mean(0))
+        mean = torch.stack(picked).mean(0)
+        rows += [mean[-2], mean[-1]] if step == 0 else [mean[-1]]
+    return torch.stack(rows), out.sequences[0, len(ids) :]
+
+
+@pytest.mark.parametrize("subset", [(None, None), ([1, 3], [0, 2])], ids=["all", "some layers and heads"])
+def test_rows_by_step_equal_eager(decoders: tuple[Any, Any], subset: tuple[Any, Any]) -> None:
+    ours, eager = decoders
+    ids, mask, columns = batch()
+    recorder = Recorder(columns, layers=subset[0], heads=subset[1])
+    with recorder.active():
+        sequences = ours.generate(ids, attention_mask=mask, max_new_tokens=STEPS, min_new_tokens=STEPS, do_sample=False)
+    rows = torch.cat(recorder.passes(), dim=1)
+    assert rows.shape == (len(LENGTHS), 1 + STEPS, columns.shape[1])
+    for i, length in enumerate(LENGTHS):
+        real = columns[i][columns[i] >= 0]
+        start = ids.shape[1] - length
+        expected, text = eager_rows(eager, ids[i, start:], real - start, *subset)
+        assert torch.equal(text, sequences[i, ids.shape[1] :])
+        assert torch.allclose(rows[i, :, : len(real)], expected, atol=1e-5, rtol=0)
+        assert rows[i, :, len(real) :].abs().sum() == 0
+
+
+def test_one_forced_pass_gives_the_same_rows(decoders: tuple[Any, Any]) -> None:
+    ours, _ = decoders
+    ids, mask, columns = batch()
+    stepwise = Recorder(columns)
+    with stepwise.active():
+        sequences = ours.generate(ids, attention_mask=mask, max_new_tokens=STEPS, min_new_tokens=STEPS, do_sample=False)
+    wanted = (ids.shape[1] - 2 + torch.arange(1 + STEPS)).expand(len(LENGTHS), -1)
+    forced = Recorder(columns, rows=wanted)
+    full = torch.cat([mask, torch.ones(len(LENGTHS), STEPS, dtype=torch.long)], dim=1)
+    positions = (full.cumsum(1) - 1).clamp(min=0)
+    with forced.active(), torch.inference_mode():
+        ours(sequences, attention_mask=full, position_ids=positions)
+    assert torch.allclose(forced.passes()[0], torch.cat(stepwise.passes(), dim=1), atol=1e-5, rtol=0)
+
+
+def test_text_is_the_same_with_and_without_capture(decoders: tuple[Any, Any]) -> None:
+    ours, _ = decoders
+    ids, mask, columns = batch()
+    plain = ours.generate(ids, attention_mask=mask, max_new_tokens=STEPS, do_sample=False)
+    with Recorder(columns).active():
+        captured = ours.generate(ids, attention_mask=mask, max_new_tokens=STEPS, do_sample=False)
+    assert torch.equal(plain, captured)
+
+
+def test_padding_changes_nothing(decoders: tuple[Any, Any]) -> None:
+    ours, _ = decoders
+    ids, mask, columns = batch()
+    start = ids.shape[1] - LENGTHS[1]
+    together, alone = Recorder(columns), Recorder(columns[1:2] - start)
+    with together.active():
+        ours.generate(ids, attention_mask=mask, max_new_tokens=STEPS, min_new_tokens=STEPS, do_sample=False)
+    with alone.active():
+        ours.generate(ids[1:2, start:], max_new_tokens=STEPS, min_new_tokens=STEPS, do_sample=False)
+    first = torch.cat(together.passes(), dim=1)[1:2, :, :4]
+    assert torch.allclose(first, torch.cat(alone.passes(), dim=1)[:, :, :4], atol=1e-5, rtol=0)
+
+
+def test_a_layer_that_does_not_exist_is_named(decoders: tuple[Any, Any]) -> None:
+    ours, _ = decoders
+    ids, mask, columns = batch()
+    recorder = Recorder(columns, layers=[7])
+    with recorder.active():
+        ours.generate(ids, attention_mask=mask, max_new_tokens=2, do_sample=False)
+    with pytest.raises(ValueError, match=r"layers \[7\]"):
+        recorder.passes()

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from pixfound.errors import UserError
+from pixfound.phrases.spacy import SpacyPhrases, load_pipeline
+from pixfound.types import Phrase
+
+# word -> (part of speech, relation, steps to the head) in the one sentence that the test's parser knows
+SENTENCE = "The big cat's tail lies on a mat."
+PARSE = {
+    "The": ("DET", "det", 2),
+    "big": ("ADJ", "amod", 1),
+    "cat": ("NOUN", "poss", 2),
+    "'s": ("PART", "case", -1),
+    "tail": ("NOUN", "nsubj", 1),
+    "lies": ("VERB", "ROOT", 0),
+    "on": ("ADP", "prep", -1),
+    "a": ("DET", "det", 1),
+    "mat": ("NOUN", "pobj", -2),
+    ".": ("PUNCT", "punct", -4),
+}
+
+
+@pytest.fixture(scope="module")
+def pipeline(tmp_path_factory):
+    """A real pipeline on disk, whose parser knows one sentence by heart."""
+    spacy = pytest.importorskip("spacy")
+
+    @spacy.language.Language.component("pixfound_test_parser")
+    def parse(doc):
+        heads = [token.i + PARSE[token.text][2] for token in doc]
+        parsed = spacy.tokens.Doc(
+            doc.vocab,
+            words=[token.text for token in doc],
+            spaces=[bool(token.whitespace_) for token in doc],
+            pos=[PARSE[token.text][0] for token in doc],
+            deps=[PARSE[token.text][1] for token in doc],
+            heads=heads,
+        )
+        return parsed if len(doc) else doc
+
+    nlp = spacy.blank("en")
+    nlp.add_pipe("pixfound_test_parser")
+    nlp.meta["version"] = "1.2.3"
+    folder = tmp_path_factory.mktemp("spacy") / "pipeline"
+    nlp.to_disk(folder)
+    return str(folder)
+
+
+def test_noun_chunks_with_their_heads_and_places(pipeline):
+    found = SpacyPhrases(pipeline).phrases(SENTENCE)
+    assert found == [Phrase("The big cat's tail", "tail", (0, 18)), Phrase("a mat", "mat", (27, 32))]
+    assert all(SENTENCE[start:end] == phrase.text for phrase in found for start, end in [phrase.span])
+
+
+def test_no_text_has_no_chunks(pipeline):
+    assert SpacyPhrases(pipeline).phrases("") == []
+
+
+def test_identity_is_the_version(pipeline):
+    assert SpacyPhrases(pipeline).identity() == {"version": "1.2.3"}
+
+
+def test_a_missing_pipeline_says_what_to_type():
+    pytest.importorskip("spacy")
+    finder = SpacyPhrases("xx_no_such_pipeline")  # making it costs nothing and never fails
+    with pytest.raises(UserError, match="type: python -m spacy download xx_no_such_pipeline"):
+        finder.phrases("a cat")
+    with pytest.raises(UserError, match="phrases=textblob"):
+        finder.identity()
+
+
+def test_without_spacy_it_says_what_to_type(monkeypatch):
+    monkeypatch.setitem(sys.modules, "spacy", None)  # importing it now raises ImportError
+    with pytest.raises(UserError, match=r'pip install "pixfound\[spacy\]"'):
+        load_pipeline("en_core_web_lg")

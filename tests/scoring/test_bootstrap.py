@@ -1,0 +1,131 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from pixfound.scoring.bootstrap import Estimate, Resampler, harmonic, larger
+
+NAN = float("nan")
+
+
+def estimate(value, draws=(), count=1):
+    return Estimate(value, np.array(draws, dtype=np.float64), count)
+
+
+def width(found, level=0.95):
+    low, high = found.interval(level)
+    return high - low
+
+
+def test_the_mean_is_over_items_not_over_clusters():
+    clusters = Resampler(["p", "q"], resamples=100, seed=0)
+    found = clusters.mean([("p", 1.0), ("p", 0.0), ("p", 0.5), ("q", 1.0)])
+    assert found.value == pytest.approx(2.5 / 4)
+    assert found.count == 4
+    assert found.draws.shape == (100,)
+
+
+def test_every_draw_is_the_mean_of_some_clusters_drawn_with_replacement():
+    found = Resampler(["p", "q"], resamples=400, seed=0).mean([("p", 1.0), ("p", 0.0), ("p", 0.5), ("q", 1.0)])
+    possible = {1.5 / 3: 1, 2.5 / 4: 2, 1.0: 1}  # p p, p q or q p, q q
+    values, counts = np.unique(found.draws.round(9), return_counts=True)
+    assert values.tolist() == sorted(possible)
+    np.testing.assert_allclose(counts / 400, [0.25, 0.5, 0.25], atol=0.08)
+
+
+def test_the_spread_is_that_of_the_mean():
+    values = np.random.default_rng(0).normal(size=50)
+    found = Resampler(map(str, range(50)), resamples=4000, seed=1).mean(list(zip(map(str, range(50)), values)))
+    assert found.draws.std() == pytest.approx(values.std() / math.sqrt(50), rel=0.05)
+    assert found.draws.mean() == pytest.approx(found.value, abs=0.01)
+
+
+def test_pairs_that_agree_make_the_interval_wider_by_the_root_of_two():
+    right = np.random.default_rng(0).random(60) < 0.5
+    paired = [(str(i), float(right[i])) for i in range(60) for _ in "ab"]
+    single = [(f"{i}{side}", float(right[i])) for i in range(60) for side in "ab"]
+    clustered = Resampler(dict.fromkeys(name for name, _ in paired), 4000, 0).mean(paired)
+    independent = Resampler((name for name, _ in single), 4000, 0).mean(single)
+    assert clustered.value == independent.value
+    assert clustered.draws.std() / independent.draws.std() == pytest.approx(math.sqrt(2), rel=0.06)
+    assert width(clustered) > 1.2 * width(independent)
+
+
+def test_pairs_of_which_one_is_right_leave_nothing_to_chance():
+    found = Resampler(map(str, range(9)), 200, 0).mean([(str(i), v) for i in range(9) for v in (0.0, 1.0)])
+    assert found.interval(0.95) == (0.5, 0.5)
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    """200 data sets of 40 pairs whose members share a scene; the true mean is 0.3."""
+    rng = np.random.default_rng(7)
+    clusters = Resampler(map(str, range(40)), 400, 0)
+    covered = {0.95: 0, 0.8: 0}
+    for _ in range(200):
+        scene = rng.random(40) < 0.3
+        items = [(str(i), float(scene[i] if rng.random() < 0.5 else rng.random() < 0.3)) for i in range(40) for _ in "ab"]
+        found = clusters.mean(items)
+        for level in covered:
+            low, high = found.interval(level)
+            covered[level] += low <= 0.3 <= high
+    assert 0.90 <= covered[0.95] / 200 <= 0.985
+    assert 0.72 <= covered[0.8] / 200 <= 0.87
+
+
+def test_intervals_are_the_central_quantiles():
+    found = estimate(0.5, np.linspace(0, 1, 101))
+    assert found.interval(0.9) == pytest.approx((0.05, 0.95))
+    assert found.interval(0.5) == pytest.approx((0.25, 0.75))
+
+
+def test_draws_without_a_value_are_left_out_of_the_interval():
+    assert estimate(1.0, [NAN, 1.0, NAN, 1.0]).interval(0.95) == (1.0, 1.0)
+    assert all(map(math.isnan, estimate(NAN, [NAN, NAN]).interval(0.95)))
+
+
+def test_the_same_draws_for_every_figure_and_every_seed_its_own():
+    items = [(str(i), float(i % 3 == 0)) for i in range(20)]
+    clusters = Resampler(map(str, range(20)), 200, 5)
+    np.testing.assert_array_equal(clusters.mean(items).draws, clusters.mean(items[::-1]).draws)
+    np.testing.assert_allclose(clusters.mean([(n, 1 - v) for n, v in items]).draws, 1 - clusters.mean(items).draws)
+    np.testing.assert_array_equal(clusters.mean(items).draws, Resampler(map(str, range(20)), 200, 5).mean(items).draws)
+    assert (clusters.mean(items).draws != Resampler(map(str, range(20)), 200, 6).mean(items).draws).any()
+
+
+def test_of_nothing_there_is_no_mean():
+    for clusters in (Resampler([], 100, 0), Resampler(["p"], 100, 0)):
+        found = clusters.mean([])
+        assert math.isnan(found.value)
+        assert found.count == 0
+        assert all(map(math.isnan, found.interval(0.95)))
+
+
+def test_a_single_cluster_has_an_interval_of_no_width():
+    assert Resampler(["p"], 100, 0).mean([("p", 0.25), ("p", 0.75)]).interval(0.95) == (0.5, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "s"), [(0.5, 0.5, 0.5), (0.2, 0.6, 0.3), (1.0, 1.0, 1.0), (0.0, 0.7, 0.0), (0.0, 0.0, 0.0)]
+)
+def test_harmonic_by_hand(a, b, s):
+    found = harmonic(estimate(a, [a, b], 3), estimate(b, [b, b], 2))
+    assert found.value == pytest.approx(s)
+    assert found.draws == pytest.approx([s, b])
+    assert found.count == 2
+    if a and b:
+        assert found.value == pytest.approx(2 / (1 / a + 1 / b))
+
+
+def test_harmonic_needs_both():
+    assert math.isnan(harmonic(estimate(NAN), estimate(0.5)).value)
+    assert math.isnan(harmonic(estimate(0.5), estimate(NAN)).value)
+
+
+def test_larger_draw_by_draw():
+    found = larger(estimate(0.4, [0.2, 0.6], 3), estimate(0.5, [0.5, 0.5], 2))
+    assert found.value == 0.5
+    assert found.draws.tolist() == [0.5, 0.6]
+    assert larger(estimate(NAN, [NAN], 0), estimate(0.5, [0.1], 2)) .value == 0.5
+    assert math.isnan(larger(estimate(NAN, [NAN], 0), estimate(NAN, [NAN], 0)).value)

@@ -1,0 +1,228 @@
+"""What a reply means, decided by reading it, not by how it is parsed. None: it means no option, or several."""
+
+from __future__ import annotations
+
+import pytest
+
+from pixfound.grading import pick_option
+
+DOOR = ("Open", "Closed")
+SIDES = ("left", "left side", "right side")
+YES_NO = ("yes", "no")
+NUMBERS = ("one", "two", "three", "four")
+COLOURS = ("red", "blue", "red and blue")
+SENTENCES = ("It's open", "It's closed")
+
+LETTERS = [
+    ("A", 0),
+    ("B", 1),
+    ("a", 0),
+    ("b", 1),
+    (" B\n", 1),
+    ("(a)", 0),
+    ("(B)", 1),
+    ("a)", 0),
+    ("[B]", 1),
+    ("A.", 0),
+    ("B.", 1),
+    ("b:", 1),
+    ("B. Closed", 1),
+    ("B) Closed", 1),
+    ("(b) Closed", 1),
+    ("b: closed", 1),
+    ("A - Open", 0),
+    ("A (Open)", 0),
+    ("A\nThe door is open.", 0),
+    ("A\nThe handle is up.", 0),
+    ("B\nThe handle is down.", 1),
+    ("**B**", 1),
+    ("**B.** Closed", 1),
+    ("`A`", 0),
+    ("Option B", 1),
+    ("option (a)", 0),
+    ("I would choose option A.", 0),
+    ("I choose A.", 0),
+    ("I choose B.", 1),
+    ("A is correct.", 0),
+    ("B is correct.", 1),
+    ("The correct choice is A.", 0),
+    ("The correct option is B.", 1),
+    ("<answer>A</answer>", 0),
+    ("<answer>B</answer>", 1),
+]
+CUES = [
+    ("The answer is: B", 1),
+    ("The answer is B.", 1),
+    ("The answer is A.", 0),
+    ("the answer is a", 0),
+    ("Answer: (b)", 1),
+    ("Answer: A", 0),
+    ("Answer:\nB", 1),
+    ("answer - B", 1),
+    ("The correct answer is (a) Open.", 0),
+    ("Final answer: **(B)**", 1),
+    ('The answer is "A".', 0),
+    ('The answer is "B".', 1),
+    ("My answer would be B", 1),
+    ("The answer is option B", 1),
+    ("The answer is closed.", 1),
+    ("Based on the image, the correct answer is:\n\nB. Closed", 1),
+    ("The answer is A because the handle is up.", 0),
+    ("The answer is B because the handle is down.", 1),
+    ("The answer is (B), not (A).", 1),
+    ("Answer: A. The answer follows from the handle.", 0),
+    ("Answer: B. The answer follows from the handle.", 1),
+]
+REASONING = [
+    ("The door touches its frame and is not open, so it must be shut. Answer: B", 1),
+    ("A says open, B says closed. The handle is down. The final answer is B.", 1),
+    ("First I thought the answer is B. But the answer is A.", 0),
+    ("The answer is not A. The answer is B.", 1),
+    ("It could be open or closed at first sight. There is a gap, so the answer is: open", 0),
+    ("<think>It could be B.</think> A", 0),
+    ("B is wrong, so the answer must be A", 0),
+]
+TEXTS = [
+    ("Open", 0),
+    ("closed.", 1),
+    ("OPEN!", 0),
+    ("The door is open.", 0),
+    ("It is Closed", 1),
+    ("Closed. The door is closed.", 1),
+    ("A man is standing next to the open door.", 0),
+    ("The door in the picture, which is brown, looks closed to me.", 1),
+    ("I think it is open", 0),
+]
+ENDS = [
+    ("B</s>", 1),
+    ("<s> (a)</s>", 0),
+    ("A<|im_end|>", 0),
+    ("B<|eot_id|>", 1),
+    ("B.<|im_end|>\n<|endoftext|>", 1),
+    ("A<end_of_turn>", 0),
+    ("The answer is B.</s>", 1),
+]
+NOTHING = [
+    ("", None),
+    (" \n", None),
+    ("</s>", None),
+    ("<|im_end|>", None),
+    (".", None),
+    ("A man is standing", None),
+    ("A man is standing in front of it.", None),
+    ("The picture shows a dog.", None),
+    ("This is a photo of a house", None),
+    ("Opening hours", None),
+    ("The answer is", None),
+    ("Answer:", None),
+    ("I cannot tell from the image.", None),
+    ("I'm sorry, I can't help with that.", None),
+    ("I don't know the answer.", None),
+    ("Neither.", None),
+    ("None of the above", None),
+    ("neither open nor closed", None),
+    ("C", None),
+    ("(d)", None),
+    ("E. Ajar", None),
+    ("Answer: C", None),
+    ("I", None),
+]
+SEVERAL = [
+    ("It could be open or closed.", None),
+    ("Open and closed", None),
+    ("A or B", None),
+    ("A and B", None),
+    ("Both A and B.", None),
+    ("A, B", None),
+    ("(A) or (B)", None),
+    ("(a) Open (b) Closed", None),
+    ("A. Open\nB. Closed", None),
+    ("The answer is A or B.", None),
+]
+
+
+@pytest.mark.parametrize(
+    ("reply", "index"), LETTERS + CUES + REASONING + TEXTS + ENDS + NOTHING + SEVERAL, ids=lambda value: repr(value)
+)
+def test_a_reply_about_a_door(reply, index):
+    assert pick_option(reply, DOOR)[0] == index
+
+
+@pytest.mark.parametrize(
+    ("reply", "options", "index"),
+    [
+        ("left", SIDES, 0),
+        ("The left.", SIDES, 0),
+        ("left side", SIDES, 1),
+        ("It is on the left side.", SIDES, 1),
+        ("right", SIDES, None),  # no option says so
+        ("the right side, not the left side", SIDES, None),
+        ("It is left-handed.", SIDES, None),
+        ("C. right side", SIDES, 2),
+        ("yes", YES_NO, 0),
+        ("Yes.", YES_NO, 0),
+        ("No", YES_NO, 1),
+        ("Yes, there is a red circle.", YES_NO, 0),
+        ("No, there is none.", YES_NO, 1),
+        ("No, there is no green object.", YES_NO, 1),
+        ("Yes, and there is no fence.", YES_NO, 0),
+        ("I do not know.", YES_NO, None),
+        ("Nothing to see here yesterday", YES_NO, None),
+        ("Yes or no?", YES_NO, None),
+        ("B", YES_NO, 1),
+        ("two", NUMBERS, 1),
+        ("There are two circles.", NUMBERS, 1),
+        ("(d) four", NUMBERS, 3),
+        ("C", NUMBERS, 2),
+        ("E", NUMBERS, None),
+        ("Answer: D.", NUMBERS, 3),
+        ("A, B or C", NUMBERS, None),
+        ("Fourteen", NUMBERS, None),
+        ("red", COLOURS, 0),
+        ("It is red and blue.", COLOURS, 2),
+        ("Blue, I think.", COLOURS, 1),
+        ("It is red; the other one is blue", COLOURS, None),
+        ("A red ball", COLOURS, 0),
+        ("It's open.", SENTENCES, 0),
+        ("It\u2019s open.", SENTENCES, 0),
+        ("It's closed", SENTENCES, 1),
+        ("2", ("1", "2"), 1),
+        ("There are 2 dogs.", ("1", "2"), 1),
+        ("12", ("1", "2"), None),
+    ],
+)
+def test_a_reply_to_other_options(reply, options, index):
+    assert pick_option(reply, options)[0] == index
+
+
+@pytest.mark.parametrize(
+    ("reply", "named"),
+    [
+        ("The door is not open.", 0),
+        ("The door isn't closed.", 1),
+        ("It is definitely not B.", 1),
+        ("Not open", 0),
+    ],
+)
+def test_what_a_reply_denies_is_not_what_it_means(reply, named):
+    """Unscored, or the other one of two: never the option that is denied."""
+    assert pick_option(reply, DOOR)[0] != named
+
+
+def test_the_order_of_options_does_not_matter_to_their_text():
+    assert pick_option("left side", ("left side", "left"))[0] == 0
+    assert pick_option("left side", ("left", "left side"))[0] == 1
+
+
+@pytest.mark.parametrize("index", range(2))
+@pytest.mark.parametrize("wording", ["{}", "({})", "{}.", "Answer: {}", "{} is right.", "It is {}.", "I say {}!", "'{}'"])
+def test_no_letter_is_read_less_often_than_another(wording, index):
+    """A reader that misses one letter more often than the other is biased."""
+    assert pick_option(wording.format("AB"[index]), ("cat", "dog"))[0] == index
+
+
+def test_it_says_how_it_was_read_or_why_not():
+    assert pick_option("B", DOOR) == (1, "letter")
+    assert pick_option("closed", DOOR) == (1, "option text")
+    assert pick_option("", DOOR) == (None, "the reply is empty")
+    assert pick_option("A cat", DOOR)[1] == "the reply names no option, or several"
