@@ -31,8 +31,8 @@ def build() -> tuple[SamModel, SamProcessor]:
     config = SamConfig(
         vision_config={
             "hidden_size": 96, "output_channels": 64, "num_hidden_layers": 3, "num_attention_heads": 4,
-            "image_size": SIZE, "patch_size": 8, "window_size": 0, "global_attn_indexes": [0, 1, 2], "num_pos_feats": 32, "mlp_dim": 384,
-            "initializer_range": 0.02,
+            "image_size": SIZE, "patch_size": 8, "window_size": 0, "global_attn_indexes": [0, 1, 2],
+            "num_pos_feats": 32, "mlp_dim": 384, "initializer_range": 0.02,
         },
         prompt_encoder_config={"hidden_size": 64, "image_size": SIZE, "patch_size": 8},
         mask_decoder_config={"hidden_size": 64, "mlp_dim": 256, "num_attention_heads": 4, "iou_head_hidden_dim": 64},

@@ -1,0 +1,46 @@
+"""Images in files."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from PIL import Image
+
+from pixfound.errors import UserError
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """An image file as an image source."""
+
+    path: Path
+
+    def load(self) -> Image.Image:
+        """The picture as RGB; OSError where it is missing or corrupt."""
+        with Image.open(self.path) as image:
+            return image.convert("RGB")
+
+    def digest(self) -> str:
+        """SHA-256 of the file's bytes."""
+        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+
+
+def images_in(folder: Path, names: list[str], key: str) -> dict[str, ImageFile]:
+    """An image source for each file name, none of them read.
+
+    A file that is missing among others fails when it is read, alone; a folder that has none of them is an
+    error at once, as is a name that leads out of the folder. key: the config key of the folder.
+    """
+    if not folder.is_dir():
+        raise UserError(f"{key}={folder}: there is no such folder; give the one that holds the images")
+    for name in names:
+        if Path(name).is_absolute() or ".." in Path(name).parts:
+            raise UserError(f"image name {name!r} leads out of {folder}: names must stay inside the images' folder")
+    if names and not any((folder / name).is_file() for name in names):
+        raise UserError(
+            f"{key}={folder}: has none of the {len(names)} images (the first is {names[0]}); "
+            "give the folder that holds them"
+        )
+    return {name: ImageFile(folder / name) for name in names}

@@ -1,0 +1,160 @@
+"""A benchmark of one's own, made from PixShapes and read back; and every way to get it wrong."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pixfound.benchmarks.paired_coco import PairedCoco, parse_options
+from pixfound.benchmarks.pixshapes import PixShapes
+from pixfound.errors import UserError
+from tests.support.run import run, scores_of
+
+COLUMNS = ["id", "image", "question", "options", "answer", "expression", "pair_id", "annotations", "category"]
+
+
+def write(folder: Path, pairs: int = 2) -> dict[str, str]:
+    """PixShapes as COCO JSON, CSV and PNG files; returns the constructor's arguments."""
+    (folder / "images").mkdir(parents=True)
+    images, annotations, rows = [], [], []
+    for number, example in enumerate(PixShapes(pairs=pairs)):
+        name = f"{example.id}.png"
+        example.image.load().save(folder / "images" / name)
+        images.append({"id": number, "file_name": name, "height": 128, "width": 128})
+        referred = []
+        for mask in example.objects:
+            annotations.append({"id": len(annotations), "image_id": number, "segmentation": mask.to_json()})
+            if (mask.decode() & example.gt_mask.decode()).any():
+                referred.append(str(len(annotations) - 1))
+        options = " ".join(f"({'ab'[i]}) {option}" for i, option in enumerate(example.options))
+        answer = f"({'ab'[example.answer]})"
+        fields = [example.id, name, example.question, options, answer, f" {example.expression}", example.pair_id]
+        rows.append([*fields, " ".join(referred), example.tags["category"]])
+    (folder / "coco.json").write_text(json.dumps({"images": images, "annotations": annotations}))
+    with (folder / "table.csv").open("w", newline="") as stream:
+        csv.writer(stream).writerows([COLUMNS, *rows])
+    return {
+        "annotations": str(folder / "coco.json"),
+        "questions": str(folder / "table.csv"),
+        "images": str(folder / "images"),
+    }
+
+
+def test_what_was_written_is_read(tmp_path: Path) -> None:
+    read, original = PairedCoco(**write(tmp_path)), PixShapes(pairs=2)
+    assert len(read) == len(original)
+    for a, b in zip(read, original, strict=True):
+        assert (a.id, a.question, a.options, a.answer, a.expression) == (
+            b.id,
+            b.question,
+            b.options,
+            b.answer,
+            b.expression,
+        )
+        assert (a.pair_id, a.tags, a.gt_mask) == (b.pair_id, b.tags, b.gt_mask)
+        assert set(a.objects) == set(b.objects)
+        assert a.image.load().tobytes() == b.image.load().tobytes()
+
+
+def test_polygons_and_uncompressed_counts(tmp_path: Path) -> None:
+    arguments = write(tmp_path)
+    data = json.loads((tmp_path / "coco.json").read_text())
+    data["annotations"][0]["segmentation"] = [[10, 10, 20, 10, 20, 30, 10, 30]]
+    data["annotations"][1]["segmentation"] = {"size": [128, 128], "counts": [256, 128, 128 * 125]}
+    (tmp_path / "coco.json").write_text(json.dumps(data))
+    first, second = PairedCoco(**arguments)[0].objects[:2]
+    assert first.decode()[10:30, 10:20].all()
+    assert first.area == 200
+    assert second.decode()[:, 2].all()
+    assert second.area == 128
+
+
+def test_a_run_over_files(models: Path, tmp_path: Path) -> None:
+    arguments = write(tmp_path / "data")
+    (tmp_path / "data/images/0001a.png").unlink()
+    overrides = [f"benchmark.{name}={value}" for name, value in arguments.items()]
+    result = run(models, tmp_path / "out", "benchmark=paired_coco", *overrides)
+    lost = {s["example_id"] for s in scores_of(result) if "failed: " in s["reason"]}
+    assert lost == {"0001a"}
+    assert "FileNotFoundError" in " ".join(result.failures)
+
+
+@pytest.mark.parametrize(
+    ("text", "options"),
+    [("(a) Open (b) Closed", ("Open", "Closed")), ("yes|no", ("yes", "no")), ("(a) 1 (b) 2 (c) 3", ("1", "2", "3"))],
+)
+def test_options(text: str, options: tuple[str, ...]) -> None:
+    assert parse_options(text) == options
+
+
+def table(change: Callable[[list[list[str]]], None]) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        rows = list(csv.reader((folder / "table.csv").open()))
+        change(rows)
+        with (folder / "table.csv").open("w", newline="") as stream:
+            csv.writer(stream).writerows(rows)
+
+    return apply
+
+
+def annotations(change: Callable[[Any], None]) -> Callable[[Path], None]:
+    def apply(folder: Path) -> None:
+        data = json.loads((folder / "coco.json").read_text())
+        change(data)
+        (folder / "coco.json").write_text(json.dumps(data))
+
+    return apply
+
+
+def empty_folder(folder: Path) -> None:
+    for path in (folder / "images").iterdir():
+        path.unlink()
+
+
+def no_folder(folder: Path) -> None:
+    (folder / "images").rename(folder / "elsewhere")
+
+
+def set_cell(row: int, column: str, value: str) -> Callable[[Path], None]:
+    return table(lambda rows: rows[row].__setitem__(COLUMNS.index(column), value))
+
+
+WRONG: list[tuple[Callable[[Path], object], str]] = [
+    (empty_folder, r"benchmark.images=.*/images: has none of the 4 images \(the first is 0000a.png\)"),
+    (no_folder, "benchmark.images=.*/images: there is no such folder"),
+    (lambda f: (f / "coco.json").unlink(), "benchmark.annotations=.* cannot be read"),
+    (lambda f: (f / "coco.json").write_text("{"), "is no JSON file"),
+    (lambda f: (f / "coco.json").write_text("[]"), "has no list `images`"),
+    (annotations(lambda d: d["images"][0].pop("height")), "'height' is missing"),
+    (
+        annotations(lambda d: d["annotations"][0].update(image_id=99)),
+        "annotation 0 is of image 99, which is not listed",
+    ),
+    (annotations(lambda d: d["annotations"][0].update(segmentation={})), "annotation 0 has no readable segmentation"),
+    (
+        annotations(lambda d: d["annotations"][0]["segmentation"].update(size=[64, 64])),
+        r"annotation 0 has no readable segmentation \(.*the image of \(128, 128\)",
+    ),
+    (lambda f: (f / "table.csv").unlink(), "benchmark.questions=.* cannot be read"),
+    (table(lambda rows: rows[0].__setitem__(2, "questoin")), "no column 'question'; did you mean questoin"),
+    (table(lambda rows: rows[2].append("more")), "line 3: has not as many fields as the header"),
+    (set_cell(2, "answer", "c"), "line 3: answer 'c' is no letter of the options"),
+    (set_cell(2, "options", "yes"), "line 3: answer .* is no letter of the options 'yes'"),
+    (set_cell(2, "id", "0000a"), "line 3: the id '0000a' stands in an earlier line"),
+    (set_cell(2, "image", "0000c.png"), "line 3: image '0000c.png' is not in .*; did you mean 0000"),
+    (set_cell(2, "image", "../secret.png"), "'../secret.png' leads out of"),
+    (set_cell(2, "annotations", "77"), "line 3: annotation 77 does not belong to 0000b.png"),
+]
+
+
+@pytest.mark.parametrize(("damage", "message"), WRONG, ids=[message[:40] for _, message in WRONG])
+def test_wrong_input_is_named(damage: Callable[[Path], object], message: str, tmp_path: Path) -> None:
+    arguments = write(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(UserError, match=message):
+        PairedCoco(**arguments)

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixfound.errors import UserError
+from pixfound.extractors.attention import AttentionPeak
+from pixfound.extractors.native import NativeMasks
+from pixfound.extractors.nulls import CentrePoint, RandomPoint
+from pixfound.types import Candidate, Generation, Phrase, Tile
+from tests.support.examples import PointSegmenter, drawn
+
+HEIGHT, WIDTH, SIDE = 20, 40, 4  # a cell is 5 pixels high, 10 wide
+IMAGE = Image.fromarray(np.zeros((HEIGHT, WIDTH, 3), np.uint8))
+TEXT = "The cat sits on a red mat"
+SPANS = ((0, 3), (3, 7), (7, 12), (12, 15), (15, 17), (17, 21), (21, 25), (25, 25))  # the end token is empty
+CAT, MAT = Phrase("The cat", "cat", (0, 7)), Phrase("a red mat", "mat", (16, 25))
+TILE = Tile(0, (SIDE, SIDE), SIDE, (0.0, 0.0, float(WIDTH), float(HEIGHT)))
+
+
+class KnownPhrases:
+    def __init__(self, *phrases):
+        self.found = list(phrases)
+
+    def phrases(self, text):
+        return [p for p in self.found if text[p.span[0] : p.span[1]] == p.text]
+
+
+def said(cells, text=TEXT, spans=SPANS, before=(0, 0)):
+    """A generation whose rows look at one cell (row, column) each."""
+    rows = np.zeros((len(cells), SIDE * SIDE), np.float32)
+    for row, (y, x) in zip(rows, cells, strict=True):
+        row[y * SIDE + x] = 1
+    penultimate = np.zeros(SIDE * SIDE, np.float32)
+    penultimate[before[0] * SIDE + before[1]] = 1
+    return Generation(text, (HEIGHT, WIDTH), spans, (TILE,), rows, penultimate)
+
+
+def cells_of(candidates):
+    """The cell (row, column) of each candidate's point."""
+    return [(int(c.point[1] // (HEIGHT // SIDE)), int(c.point[0] // (WIDTH // SIDE))) for c in candidates]
+
+
+# Rows that predict the tokens: The, cat, sits, on, a, red, mat, end.
+CELLS = [(0, 3), (0, 3), (1, 1), (1, 1), (3, 0), (3, 0), (3, 0), (2, 2)]
+
+
+def test_the_point_is_where_the_attention_of_the_phrase_peaks():
+    segmenter = PointSegmenter()
+    found = AttentionPeak(segmenter, KnownPhrases(CAT, MAT)).candidates(IMAGE, said(CELLS), "the cat")
+    assert cells_of(found) == [(0, 3), (0, 3), (3, 0), (3, 0)]
+    assert [c.phrase for c in found] == [CAT, CAT, MAT, MAT]
+    assert [c.score for c in found] == [0.9, 0.4, 0.9, 0.4]
+    for c in found:
+        assert c.mask.size == (HEIGHT, WIDTH)
+        assert c.mask.contains(c.point)
+    assert [c.mask.area for c in found] == [1, WIDTH, 1, WIDTH]
+    assert len(segmenter.calls) == 1  # one call for all points
+    assert segmenter.calls[0] == [found[0].point, found[2].point]
+
+
+def test_the_row_of_a_token_itself_is_the_next():
+    shifted = [(2, 2), *CELLS[:-1]]  # row i + 1 is the query of token i
+    found = AttentionPeak(PointSegmenter(), KnownPhrases(CAT, MAT), row="self").candidates(IMAGE, said(shifted), "")
+    assert cells_of(found)[::2] == [(0, 3), (3, 0)]
+    predicting = AttentionPeak(PointSegmenter(), KnownPhrases(CAT, MAT)).candidates(IMAGE, said(CELLS), "")
+    assert [c.point for c in found] == [c.point for c in predicting]
+
+
+def test_a_phrase_at_the_very_end_may_have_no_row_of_its_own():
+    """Cut off after its only token: the query of the last token was never made."""
+    last = Phrase("mat", "mat", (22, 25))
+    cut = said(CELLS[:7], spans=SPANS[:7])
+    assert AttentionPeak(PointSegmenter(), KnownPhrases(last), row="self").candidates(IMAGE, cut, "") == []
+    found = AttentionPeak(PointSegmenter(), KnownPhrases(CAT, last), row="self").candidates(IMAGE, cut, "")
+    assert {c.phrase for c in found} == {CAT}
+    assert len(AttentionPeak(PointSegmenter(), KnownPhrases(last)).candidates(IMAGE, cut, "")) == 2
+
+
+def test_what_all_tokens_look_at_is_subtracted():
+    """Every row looks at one cell the most, a sink; the phrase's own cell comes second."""
+    generation = said(CELLS)
+    generation.attention[:, 1 * SIDE + 2] += 5
+    with_mean = AttentionPeak(PointSegmenter(), KnownPhrases(CAT), subtract_mean=False)
+    without = AttentionPeak(PointSegmenter(), KnownPhrases(CAT))
+    assert cells_of(with_mean.candidates(IMAGE, generation, ""))[0] == (1, 2)
+    assert cells_of(without.candidates(IMAGE, generation, ""))[0] == (0, 3)
+
+
+def test_the_rows_of_a_phrase_are_averaged():
+    generation = said([(0, 3), (2, 0), *CELLS[2:]])
+    generation.attention[1] *= 3  # "cat" looks at its cell harder than "The" at its own
+    assert cells_of(AttentionPeak(PointSegmenter(), KnownPhrases(CAT)).candidates(IMAGE, generation, ""))[0] == (2, 0)
+
+
+@pytest.mark.parametrize(("step0", "cell"), [("last", (0, 3)), ("penultimate", (2, 1))])
+def test_the_first_token_may_be_read_from_the_row_before(step0, cell):
+    the = Phrase("The", "The", (0, 3))
+    extractor = AttentionPeak(PointSegmenter(), KnownPhrases(the), step0=step0)
+    assert cells_of(extractor.candidates(IMAGE, said(CELLS, before=(2, 1)), ""))[0] == cell
+
+
+def test_an_answer_of_a_single_token_keeps_its_row():
+    """Less the mean over one row nothing would be left, and the point would fall into the corner."""
+    generation = said([(2, 3)], "Left", ((0, 4),))
+    left = KnownPhrases(Phrase("Left", "Left", (0, 4)))
+    assert cells_of(AttentionPeak(PointSegmenter(), left).candidates(IMAGE, generation, ""))[0] == (2, 3)
+    assert AttentionPeak(PointSegmenter(), left, row="self").candidates(IMAGE, generation, "") == []
+
+
+def test_the_heat_is_the_map_that_the_point_is_taken_from():
+    extractor, generation = AttentionPeak(PointSegmenter(), KnownPhrases(CAT)), said(CELLS)
+    heat = extractor.heat(generation, CAT)
+    (x, y) = extractor.candidates(IMAGE, generation, "")[0].point
+    assert heat.shape == (HEIGHT, WIDTH)
+    assert heat[int(y), int(x)] == heat.max()
+    assert extractor.heat(generation, Phrase("", "", (25, 30))) is None
+
+
+@pytest.mark.parametrize("text", ["", "The dog"])
+def test_without_phrases_there_are_no_candidates_and_no_call(text):
+    segmenter = PointSegmenter()
+    generation = said(CELLS, text=text) if text else said([(0, 0)], "", ((0, 0),))
+    assert AttentionPeak(segmenter, KnownPhrases(CAT)).candidates(IMAGE, generation, "the cat") == []
+    assert segmenter.calls == []
+
+
+def test_a_model_without_attention_says_what_to_do():
+    with pytest.raises(UserError, match=r"model\.capture=step"):
+        AttentionPeak(PointSegmenter(), KnownPhrases(CAT)).candidates(IMAGE, Generation(TEXT, (HEIGHT, WIDTH)), "")
+
+
+@pytest.mark.parametrize("options", [{"row": "next"}, {"step0": "first"}])
+def test_options_are_checked(options):
+    (name, value), *_ = options.items()
+    with pytest.raises(UserError, match=f"{name}={value}"):
+        AttentionPeak(PointSegmenter(), KnownPhrases(), **options)
+
+
+def test_native_masks_are_united():
+    left, right = drawn("#...", "#...", "...."), drawn("...#", "#...", "....")
+    image = Image.new("RGB", (4, 3))
+    both = Generation("", (3, 4), masks=(left, right))
+    assert NativeMasks().candidates(image, both, "") == [Candidate(drawn("#..#", "#...", "...."))]
+    assert NativeMasks().candidates(image, Generation("", (3, 4), masks=(left,)), "") == [Candidate(left)]
+    assert NativeMasks().candidates(image, Generation("", (3, 4)), "") == []
+    with pytest.raises(ValueError, match="different sizes"):
+        NativeMasks().candidates(image, Generation("", (4, 3), masks=(left,)), "")
+
+
+SILENT = Generation("", (HEIGHT, WIDTH))
+
+
+def points(extractor, image=IMAGE, expression="the cat", generation=SILENT):
+    return [c.point for c in extractor.candidates(image, generation, expression)]
+
+
+def test_the_centre_is_in_the_middle():
+    assert points(CentrePoint(PointSegmenter())) == [(20.0, 10.0)] * 2
+    assert points(CentrePoint(PointSegmenter()), Image.new("RGB", (1, 7))) == [(0.0, 3.0)] * 2
+
+
+def test_a_random_point_depends_on_image_expression_and_seed_alone():
+    segmenter = PointSegmenter()
+    one = points(RandomPoint(segmenter))
+    assert one == points(RandomPoint(segmenter)) == points(RandomPoint(segmenter), generation=said(CELLS))
+    others = [
+        points(RandomPoint(segmenter, seed=1)),
+        points(RandomPoint(segmenter), expression="the dog"),
+        points(RandomPoint(segmenter), Image.new("RGB", (WIDTH, HEIGHT), "white")),
+    ]
+    assert all(other != one for other in others)
+    assert len(segmenter.calls) == 6 and all(len(call) == 1 for call in segmenter.calls)
+
+
+def test_random_points_cover_the_image():
+    found = [points(RandomPoint(PointSegmenter(), seed=seed))[0] for seed in range(400)]
+    xs, ys = np.array(found).T
+    assert (xs.min(), xs.max(), ys.min(), ys.max()) == (0, WIDTH - 1, 0, HEIGHT - 1)
+    assert abs(xs.mean() - (WIDTH - 1) / 2) < 2 and abs(ys.mean() - (HEIGHT - 1) / 2) < 1
+
+
+def test_points_of_no_phrase_have_none():
+    assert all(c.phrase is None for c in RandomPoint(PointSegmenter()).candidates(IMAGE, SILENT, ""))

@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+
+import numpy as np
+import pytest
+
+from pixfound.errors import UserError
+from pixfound.pipeline.store import Record, Store, digest_of, fingerprint, make_folder, write_atomic
+
+ABOUT = {"identity": {"model": "m"}, "provenance": {"torch": "2.8"}}
+
+
+def opened(folder, rank=0, **provenance):
+    store = Store(folder, rank)
+    store.open({"identity": {}, "provenance": provenance})
+    return store
+
+
+def test_what_is_appended_is_read_back(tmp_path):
+    store = opened(tmp_path)
+    records = [
+        Record("a/open/v", "d1", {"text": "naïve 🙂 \n\u2028 \"quoted\"", "n": [1, 2.5, None, True]}),
+        Record("b/open/v", "d1", {}),
+        Record("b/open/v", "d2", {"x": 1}),
+        Record("c/open/v", "d1", None, "OSError: corrupt\nimage"),
+    ]
+    for record in records:
+        store.append(record)
+        assert store.get(record.key, record.digest) == record
+    store.close()
+    again = opened(tmp_path)
+    for record in records:
+        assert again.get(record.key, record.digest) == record
+        assert again.done(record.key, record.digest) == (record.failure is None)
+    assert again.get("a/open/v", "d2") is None
+    assert not again.done("a/open/v", "d2")
+    (journal,) = tmp_path.glob("*.jsonl")
+    assert len(journal.read_bytes().splitlines()) == 4  # one line each, whatever the text holds
+
+
+def test_a_value_that_json_cannot_hold_writes_nothing(tmp_path):
+    store = opened(tmp_path)
+    with pytest.raises(ValueError, match="JSON"):
+        store.append(Record("a", "d", {"x": float("nan")}))
+    store.append(Record("b", "d", {}))
+    assert [json.loads(line)["key"] for line in journal_lines(tmp_path)] == ["b"]
+
+
+def journal_lines(folder, rank=0):
+    return (folder / f"journal-{rank:04d}.jsonl").read_bytes().splitlines()
+
+
+@pytest.mark.parametrize("cut", [1, 2, 10, 25])
+def test_a_torn_last_line_is_ignored_and_the_next_stands_alone(tmp_path, cut):
+    store = opened(tmp_path)
+    store.append(Record("a", "d", {"text": "whole"}))
+    store.append(Record("b", "d", {"text": "torn 🙂"}))
+    store.close()
+    journal = tmp_path / "journal-0000.jsonl"
+    journal.write_bytes(journal.read_bytes()[:-cut])  # 1: only the line's end is missing
+    resumed = opened(tmp_path)
+    assert resumed.done("a", "d")
+    assert resumed.done("b", "d") == (cut == 1)
+    resumed.append(Record("c", "d", {"text": "after"}))
+    last = opened(tmp_path)
+    assert last.get("c", "d").value == {"text": "after"}
+    assert last.done("a", "d")
+
+
+@pytest.mark.parametrize(
+    "line", [b"\x00\x00\x00", b"5", b"[]", b'"text"', b"null", b"{}", b'{"key":"a"}', b"\xff\xfe", b"", b'{"key":[],']
+)
+def test_a_line_that_is_no_record_is_ignored(tmp_path, line):
+    store = opened(tmp_path)
+    store.append(Record("a", "d", {"x": 1}))
+    store.close()
+    with (tmp_path / "journal-0000.jsonl").open("ab") as stream:
+        stream.write(line + b"\n")
+    assert opened(tmp_path).get("a", "d").value == {"x": 1}
+
+
+def test_a_later_line_wins_but_a_failure_never_over_a_result(tmp_path):
+    store = opened(tmp_path)
+    failed, first, second = Record("a", "d", None, "out of memory"), Record("a", "d", {"n": 1}), Record("a", "d", {"n": 2})
+    for record, kept in ((failed, failed), (first, first), (failed, first), (second, second)):
+        store.append(record)
+        assert store.get("a", "d") == kept
+        assert opened(tmp_path).get("a", "d") == kept
+    other = Record("b", "d", None, "again")
+    store.append(Record("b", "d", None, "once"))
+    store.append(other)
+    assert opened(tmp_path).get("b", "d") == other
+
+
+def test_arrays_are_read_back(tmp_path):
+    store = opened(tmp_path)
+    rng = np.random.default_rng(0)
+    arrays = {"attention": rng.random((3, 5)).astype(np.float32), "penultimate": np.zeros(5, np.float16)}
+    one, two = Record("a/../b:*", "d", {}), Record("a/../b:*", "e", {})
+    store.append(one, arrays)
+    store.append(two, {"attention": np.ones((1, 2))})
+    again = opened(tmp_path).arrays(one)
+    assert again.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(again[name], array)
+        assert again[name].dtype == array.dtype
+    assert store.arrays(two)["attention"].shape == (1, 2)
+    assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_arrays_are_written_before_the_line_that_names_them(tmp_path, monkeypatch):
+    store = opened(tmp_path)
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("pixfound.pipeline.store._write_all", killed)
+    with pytest.raises(KeyboardInterrupt):
+        store.append(Record("a", "d", {}), {"x": np.ones(2)})
+    assert len(list((tmp_path / "arrays").glob("*.npz"))) == 1
+    assert not opened(tmp_path).done("a", "d")
+
+
+def test_no_line_without_its_arrays(tmp_path, monkeypatch):
+    store = opened(tmp_path)
+
+    def full(*_, **__):
+        raise OSError("disk full")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(OSError, match="disk full"):
+        store.append(Record("a", "d", {}), {"x": np.ones(2)})
+    assert not store.done("a", "d")
+    assert not opened(tmp_path).done("a", "d")
+
+
+def test_journals_of_all_ranks_are_merged(tmp_path):
+    stores = [opened(tmp_path, rank) for rank in range(2)]
+    for rank, store in enumerate(stores):
+        store.append(Record(f"only {rank}", "d", {"rank": rank}))
+        assert store.get(f"only {1 - rank}", "d") is None
+    stores[0].append(Record("both", "d", None, "failed here"))
+    stores[1].append(Record("both", "d", {"rank": 1}))
+    for store in (*stores, opened(tmp_path, 7)):
+        store.read()
+        assert [store.get(key, "d").value["rank"] for key in ("only 0", "only 1", "both")] == [0, 1, 1]
+    assert sorted(path.name for path in tmp_path.glob("*.jsonl")) == ["journal-0000.jsonl", "journal-0001.jsonl"]
+
+
+@pytest.mark.parametrize("newer", [0, 1])
+def test_of_two_results_of_two_ranks_the_newer_journal_wins(tmp_path, newer):
+    for rank in (0, 1):
+        opened(tmp_path, rank).append(Record("a", "d", {"rank": rank}))
+        os.utime(tmp_path / f"journal-{rank:04d}.jsonl", (1000 + (rank == newer), 1000 + (rank == newer)))
+    assert opened(tmp_path).get("a", "d").value == {"rank": newer}
+
+
+def write_many(folder, name, count):
+    store = Store(folder)  # the same rank: the same journal
+    store.open(ABOUT)
+    for i in range(count):
+        text = name * (1 + 997 * (i % 60))  # up to 60 kB, more than any buffer
+        store.append(Record(f"{name}{i}", "d", {"text": text}), {"x": np.full(3, i)} if i % 10 == 0 else None)
+    store.close()
+
+
+def test_two_processes_on_one_journal_lose_nothing(tmp_path):
+    spawn, count = multiprocessing.get_context("spawn"), 300
+    writers = [spawn.Process(target=write_many, args=(tmp_path, name, count)) for name in "pq"]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join(60)
+        assert writer.exitcode == 0
+    store = Store(tmp_path)
+    assert store.open(ABOUT) == []
+    for name in "pq":
+        for i in range(count):
+            record = store.get(f"{name}{i}", "d")
+            assert record.value == {"text": name * (1 + 997 * (i % 60))}
+            assert i % 10 or store.arrays(record)["x"].tolist() == [i] * 3
+    assert len(journal_lines(tmp_path)) == 2 * count
+
+
+def test_a_change_of_provenance_is_returned_and_the_beginning_is_kept(tmp_path):
+    assert Store(tmp_path).open(ABOUT) == []
+    assert Store(tmp_path).open(ABOUT) == []
+    changed = {"identity": {}, "provenance": {"torch": "2.9", "device": "cuda"}}
+    assert Store(tmp_path).open(changed) == ["device: None -> cuda", "torch: 2.8 -> 2.9"]
+    assert json.loads((tmp_path / "stage.json").read_text()) == ABOUT
+
+
+def test_a_damaged_description_does_not_stop_a_run(tmp_path):
+    opened(tmp_path).append(Record("a", "d", {}))
+    (tmp_path / "stage.json").write_text('{"identity": ')
+    store = Store(tmp_path)
+    assert store.open(ABOUT) == []
+    assert store.done("a", "d")
+
+
+def test_a_folder_that_cannot_be_written_says_what_to_type(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    for call in (lambda: make_folder(tmp_path / "file" / "out"), lambda: Store(tmp_path / "file").open(ABOUT)):
+        with pytest.raises(UserError, match="outputs_dir="):
+            call()
+
+
+def test_making_a_folder_leaves_nothing_behind(tmp_path):
+    make_folder(tmp_path / "a" / "b")
+    make_folder(tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+def test_write_atomic_replaces(tmp_path):
+    for text in ("one", "two é"):
+        write_atomic(tmp_path / "f.json", text)
+        assert (tmp_path / "f.json").read_text(encoding="utf-8") == text
+    assert [path.name for path in tmp_path.iterdir()] == ["f.json"]
+
+
+def test_fingerprints_are_stable_and_ignore_the_order_of_keys(monkeypatch):
+    monkeypatch.setattr("pixfound.pipeline.store.FORMAT", 1)
+    one = fingerprint(stage="generate", model={"a": 1, "b": [1, {"c": None, "d": 2.5}]})
+    assert one == fingerprint(model={"b": [1, {"d": 2.5, "c": None}], "a": 1}, stage="generate")
+    assert one == "d16d16f7f7e99b1a"  # another one would make every store on users' disks start anew
+    assert len(one) == 16
+    others = [
+        fingerprint(stage="extract", model={"a": 1, "b": [1, {"c": None, "d": 2.5}]}),
+        fingerprint(stage="generate", model={"a": 2, "b": [1, {"c": None, "d": 2.5}]}),
+        fingerprint(stage="generate", model={"a": "1", "b": [1, {"c": None, "d": 2.5}]}),
+        fingerprint(stage="generate", model={"a": 1, "b": [{"c": None, "d": 2.5}, 1]}),
+    ]
+    assert len({one, *others}) == 5
+    monkeypatch.setattr("pixfound.pipeline.store.FORMAT", 2)
+    assert one != fingerprint(stage="generate", model={"a": 1, "b": [1, {"c": None, "d": 2.5}]})
+
+
+def test_digests_keep_their_arguments_apart():
+    assert digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1})
+    assert len({digest_of("ab", "c"), digest_of("a", "bc"), digest_of("abc"), digest_of(["ab", "c"])}) == 4
+    assert len(digest_of("a")) == 24
