@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from pixfound.benchmarks.pixshapes import CATEGORIES, SCHEDULE, PixShapes
+from pixfound.benchmarks.scenes import COLOURS, SHAPES, SIZE, Scene, Thing
+from pixfound.errors import UserError
+from pixfound.masks import iou, union
+
+PAIRS = 64
+CONTENT = "PINNED"
+
+
+@pytest.fixture(scope="module")
+def examples():
+    return list(PixShapes(PAIRS))
+
+
+@pytest.fixture(scope="module")
+def pairs(examples):
+    return list(zip(examples[::2], examples[1::2], strict=True))
+
+
+def things(example):
+    return example.image.scene.things
+
+
+def changes(a, b):
+    """What differs between the things of two scenes, thing by thing: [(thing of a, thing of b)], None for no thing."""
+    if len(things(a)) != len(things(b)):
+        few, many = sorted((things(a), things(b)), key=len)
+        return [(None, thing) for thing in many if thing not in few]
+    return [(s, t) for s, t in zip(things(a), things(b), strict=True) if s != t]
+
+
+def content(example):
+    """All of an example, its drawn pixels too."""
+    return [
+        *(example.id, example.pair_id, example.image.digest(), example.question, example.options, example.answer),
+        *(example.expression, example.gt_mask.to_json(), [m.to_json() for m in example.objects], dict(example.tags)),
+    ]
+
+
+def test_the_content_never_changes(examples):
+    """Published figures are about these very pixels: another hash is another benchmark."""
+    text = json.dumps([content(example) for example in examples])
+    assert hashlib.sha256(text.encode()).hexdigest() == CONTENT
+
+
+def test_a_pair_depends_on_the_seed_and_its_number_alone(examples):
+    few = PixShapes(pairs=3)
+    assert [content(e) for e in few] == [content(e) for e in examples[:6]]
+    assert {e.image.digest() for e in few}.isdisjoint(e.image.digest() for e in PixShapes(pairs=3, seed=2025))
+
+
+def test_it_is_a_sequence(examples):
+    benchmark = PixShapes(pairs=2)
+    assert len(benchmark) == 4
+    assert [e.id for e in benchmark] == ["0000a", "0000b", "0001a", "0001b"]
+    assert benchmark[-1].pair_id == "0001"
+    assert [e.id for e in benchmark[1:3]] == ["0000b", "0001a"]
+    assert len({e.id for e in examples}) == 2 * PAIRS
+    assert len({e.image.digest() for e in examples}) == 2 * PAIRS
+
+
+@pytest.mark.parametrize("pairs", [0, -1])
+def test_too_few_pairs_say_what_to_type(pairs):
+    with pytest.raises(UserError, match="benchmark.pairs must be at least 1"):
+        PixShapes(pairs=pairs)
+
+
+def test_categories_are_balanced(examples):
+    counts = Counter(e.tags["category"] for e in examples)
+    assert set(counts) == set(CATEGORIES)
+    assert counts == {c: 2 * PAIRS * SCHEDULE.count(c) // len(SCHEDULE) for c in CATEGORIES}
+    assert [e.tags["category"] for e in examples[: 2 * len(SCHEDULE) : 2]] == list(SCHEDULE)
+
+
+def test_one_expression_in_eight_is_absent(examples):
+    absent = [e for e in examples if e.absent]
+    assert len(absent) == len(examples) // 8
+    assert {e.tags["category"] for e in absent} == {"presence"}
+
+
+def test_both_of_a_pair_are_asked_the_same_and_answer_the_opposite(pairs):
+    for a, b in pairs:
+        assert (a.pair_id, a.question, a.options, a.expression) == (b.pair_id, b.question, b.options, b.expression)
+        assert {a.answer, b.answer} == {0, 1}
+        assert len(a.options) == 2 == len(set(a.options))
+
+
+def test_no_side_and_no_letter_gives_the_answer_away(examples, pairs):
+    assert sum(e.answer for e in examples) == PAIRS
+    first = sum(a.answer for a, _ in pairs)
+    assert PAIRS / 4 < first < 3 * PAIRS / 4
+    for category in CATEGORIES:
+        assert {a.answer for a, _ in pairs if a.tags["category"] == category} == {0, 1}
+
+
+ATTRIBUTE = {"colour": "colour", "shape": "shape", "size": "size", "position": "cell", "count": "shape", "state": "marked"}
+
+
+def test_the_two_scenes_differ_in_one_attribute_of_one_thing(pairs):
+    for a, b in pairs:
+        ((before, after),) = changes(a, b)
+        category = a.tags["category"]
+        if category == "presence":
+            assert before is None
+            assert after.colour in a.expression
+        else:
+            assert {k for k in vars(before) if getattr(before, k) != getattr(after, k)} == {ATTRIBUTE[category]}
+        assert a.image.scene.seed == b.image.scene.seed
+
+
+def test_the_two_images_differ_in_that_thing_alone(pairs):
+    """Outside of the thing that changes the two pictures are the same, pixel for pixel."""
+    for a, b in pairs:
+        changed = np.zeros((SIZE, SIZE), np.bool_)
+        for example, side in ((a, 0), (b, 1)):
+            for change in changes(a, b):
+                if change[side] in things(example):
+                    changed |= example.image.scene.mask(change[side])
+                elif change[0] is None:  # present in one of the two
+                    changed |= Scene((change[1],), 0).mask(change[1])
+        different = (np.array(a.image.load()) != np.array(b.image.load())).any(axis=2)
+        assert different.any()
+        assert not (different & ~changed).any(), (a.id, a.tags["category"])
+
+
+def true_of(example):
+    """Whether each option is true of the scene, read from the question."""
+    scene, (subject,) = example.image.scene, [w for w in (*COLOURS, *SHAPES) if w in example.question.split(" or ")[0]]
+    category = example.tags["category"]
+    found = [t for t in scene.things if subject in (t.colour, t.shape)]
+    if category == "presence":
+        return [bool(found), not found]
+    if category == "count":
+        return [len(found) == 1, len(found) == 2]
+    (thing,) = found  # else the question is about several things
+    row, column = divmod(thing.cell, 3)
+    facts = {thing.colour, thing.shape, thing.size, "marked" if thing.marked else "plain"}
+    facts |= {("top", "middle", "bottom")[row], ("left", "middle", "right")[column]}
+    return [option in facts for option in example.options]
+
+
+def test_the_answer_is_the_one_option_that_is_true_of_the_scene(examples):
+    for example in examples:
+        assert true_of(example) == [i == example.answer for i in range(2)], example.id
+
+
+def test_the_mask_is_of_what_the_expression_names(examples):
+    for example in examples:
+        named = [w for w in (*COLOURS, *SHAPES) if w in example.expression]
+        referred = [t for t in things(example) if {t.colour, t.shape} & set(named)]
+        masks = [m for m, t in zip(example.objects, things(example), strict=True) if t in referred]
+        assert len(named) == 1
+        assert len(referred) == {"presence": 1 - example.absent, "count": 1 + example.answer}.get(
+            example.tags["category"], 1
+        )
+        assert iou(example.gt_mask, union(masks, (SIZE, SIZE))) == 1.0
+
+
+def test_masks_are_exact(examples):
+    """The picture is the oracle: the background is grey (channels within 24), things are coloured or white dots."""
+    for example in examples:
+        pixels = np.array(example.image.load()).astype(int)
+        coloured = np.ptp(pixels, axis=2) > 40
+        dots = pixels.min(axis=2) > 200
+        np.testing.assert_array_equal(union(example.objects, (SIZE, SIZE)).decode(), coloured | dots)
+        for mask, thing in zip(example.objects, things(example), strict=True):
+            inside = mask.decode() & coloured
+            mean = pixels[inside].mean(axis=0)
+            assert np.abs(mean - COLOURS[thing.colour]).max() < 16
+            assert min(COLOURS, key=lambda c: np.abs(mean - COLOURS[c]).sum()) == thing.colour
+            assert (mask.decode() & dots).any() == thing.marked
+            assert inside.sum() > 0.5 * mask.area
+
+
+def test_things_do_not_touch_and_lie_inside_of_the_picture(examples):
+    for example in examples:
+        for a, b in combinations(example.objects, 2):
+            assert iou(a, b) == 0.0
+        for mask in example.objects:
+            inside = mask.decode()
+            assert not (inside[0].any() or inside[-1].any() or inside[:, 0].any() or inside[:, -1].any())
+            assert mask.area > 100
+
+
+@pytest.mark.parametrize(
+    "things",
+    [
+        (Thing("red", "circle", "small", 0), Thing("red", "square", "small", 1)),
+        (Thing("red", "circle", "small", 4), Thing("blue", "square", "small", 4)),
+    ],
+)
+def test_things_of_a_scene_are_told_apart_by_colour_and_place(things):
+    with pytest.raises(ValueError, match="share a colour or a cell"):
+        Scene(things, 0)
