@@ -14,7 +14,7 @@ SENTENCES = [
     "Le café est fermé.",
     "👩‍👩‍👧 and a 🐈",
     "猫が二匹いる。",
-    "naïve ’quotes’ — done",
+    "naïve \u2019quotes\u2019 — done",
     "  spaced  out ",
     "é",
     "🙂",

@@ -22,7 +22,7 @@ def opened(folder, rank=0, **provenance):
 def test_what_is_appended_is_read_back(tmp_path):
     store = opened(tmp_path)
     records = [
-        Record("a/open/v", "d1", {"text": "naïve 🙂 \n\u2028 \"quoted\"", "n": [1, 2.5, None, True]}),
+        Record("a/open/v", "d1", {"text": 'naïve 🙂 \n\u2028 "quoted"', "n": [1, 2.5, None, True]}),
         Record("b/open/v", "d1", {}),
         Record("b/open/v", "d2", {"x": 1}),
         Record("c/open/v", "d1", None, "OSError: corrupt\nimage"),
@@ -84,7 +84,11 @@ def test_a_line_that_is_no_record_is_ignored(tmp_path, line):
 
 def test_a_later_line_wins_but_a_failure_never_over_a_result(tmp_path):
     store = opened(tmp_path)
-    failed, first, second = Record("a", "d", None, "out of memory"), Record("a", "d", {"n": 1}), Record("a", "d", {"n": 2})
+    failed, first, second = (
+        Record("a", "d", None, "out of memory"),
+        Record("a", "d", {"n": 1}),
+        Record("a", "d", {"n": 2}),
+    )
     for record, kept in ((failed, failed), (first, first), (failed, first), (second, second)):
         store.append(record)
         assert store.get("a", "d") == kept

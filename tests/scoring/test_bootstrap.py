@@ -37,7 +37,8 @@ def test_every_draw_is_the_mean_of_some_clusters_drawn_with_replacement():
 
 def test_the_spread_is_that_of_the_mean():
     values = np.random.default_rng(0).normal(size=50)
-    found = Resampler(map(str, range(50)), resamples=4000, seed=1).mean(list(zip(map(str, range(50)), values)))
+    items = [(str(i), value) for i, value in enumerate(values)]
+    found = Resampler(map(str, range(50)), resamples=4000, seed=1).mean(items)
     assert found.draws.std() == pytest.approx(values.std() / math.sqrt(50), rel=0.05)
     assert found.draws.mean() == pytest.approx(found.value, abs=0.01)
 
@@ -65,7 +66,9 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     covered = {0.95: 0, 0.8: 0}
     for _ in range(200):
         scene = rng.random(40) < 0.3
-        items = [(str(i), float(scene[i] if rng.random() < 0.5 else rng.random() < 0.3)) for i in range(40) for _ in "ab"]
+        items = [
+            (str(i), float(scene[i] if rng.random() < 0.5 else rng.random() < 0.3)) for i in range(40) for _ in "ab"
+        ]
         found = clusters.mean(items)
         for level in covered:
             low, high = found.interval(level)
@@ -127,5 +130,5 @@ def test_larger_draw_by_draw():
     found = larger(estimate(0.4, [0.2, 0.6], 3), estimate(0.5, [0.5, 0.5], 2))
     assert found.value == 0.5
     assert found.draws.tolist() == [0.5, 0.6]
-    assert larger(estimate(NAN, [NAN], 0), estimate(0.5, [0.1], 2)) .value == 0.5
+    assert larger(estimate(NAN, [NAN], 0), estimate(0.5, [0.1], 2)).value == 0.5
     assert math.isnan(larger(estimate(NAN, [NAN], 0), estimate(NAN, [NAN], 0)).value)

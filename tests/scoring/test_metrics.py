@@ -16,12 +16,16 @@ def answer(example, correct, kind="choice", pair="", absent=False, **values):
     pair_id = example[:-1] if pair == "" else pair
     response = None if correct is None and kind == "ground" else "said"
     defaults = {"tags": {}, "response": response, "reason": ""}
-    return Score(f"{example}/{kind}", example, pair_id, kind, None, absent=absent, correct=correct, **{**defaults, **values})
+    return Score(
+        f"{example}/{kind}", example, pair_id, kind, None, absent=absent, correct=correct, **{**defaults, **values}
+    )
 
 
 def mask(example, iou, kind="ground", row="oracle", absent=False, **values):
     defaults = {"tags": {}, "shown": None if iou is None else (not absent or iou == 0)}
-    return Score(f"{example}/{kind}", example, example[:-1], kind, row, absent=absent, iou=iou, **{**defaults, **values})
+    return Score(
+        f"{example}/{kind}", example, example[:-1], kind, row, absent=absent, iou=iou, **{**defaults, **values}
+    )
 
 
 def value(figure):
@@ -71,7 +75,13 @@ def test_the_unscored_are_left_out_and_counted():
     scores = [
         *(answer("1a", True), answer("1b", None)),
         *(answer("2a", True), answer("2b", True)),
-        *(mask("1a", 0.5), mask("1b", None), mask("2a", 0.25), mask("2b", 0.75, kind="open"), mask("1a", None, row="x")),
+        *(
+            mask("1a", 0.5),
+            mask("1b", None),
+            mask("2a", 0.25),
+            mask("2b", 0.75, kind="open"),
+            mask("1a", None, row="x"),
+        ),
         *(answer("1a", None, kind="open"), answer("2a", None, kind="open"), answer("2a", None, kind="ground")),
         answer("2b", None, kind="ground", response="no question"),
     ]

@@ -27,7 +27,7 @@ class Sam:
 
     def __init__(self, path: str, revision: str | None = None, dtype: str = "float32", device: str = "auto") -> None:
         self.path, self.revision, self.dtype, self.device = path, revision, dtype, device
-        self._encoded: OrderedDict[str, Any] = OrderedDict()
+        self._encoded: OrderedDict[str, tuple[Any, list[list[int]]]] = OrderedDict()
 
     def identity(self) -> Mapping[str, Any]:
         """What identifies the weights."""
@@ -44,33 +44,33 @@ class Sam:
         height, width = image.height, image.width
         if not points:
             return SegmenterMasks(np.zeros((0, 3, height, width), bool), np.zeros((0, 3), np.float32))
-        embedding = self._encode(image)
+        embedding, reshaped = self._encode(image)
+        scale = torch.tensor([reshaped[0][1] / width, reshaped[0][0] / height])
+        prompts = (torch.tensor(points, dtype=torch.float64) * scale)[None, :, None]  # (1, P, 1, 2), as SAM sees them
         masks, scores = [], []
-        for start in range(0, len(points), _CHUNK):
-            chunk = [[list(point)] for point in points[start : start + _CHUNK]]
-            prompt = self._processor(images=image, input_points=[chunk], return_tensors="pt")
+        for chunk in prompts.split(_CHUNK, dim=1):
             with torch.inference_mode():
                 out = self._model(
                     image_embeddings=embedding,
-                    input_points=prompt["input_points"].to(self._model.device, self._model.dtype),
+                    input_points=chunk.to(self._model.device, self._model.dtype),
                     multimask_output=True,
                 )
-            full = self._processor.post_process_masks(
-                out.pred_masks.float().cpu(), prompt["original_sizes"], prompt["reshaped_input_sizes"]
-            )
+            full = self._processor.post_process_masks(out.pred_masks.float().cpu(), [(height, width)], reshaped)
             masks.append(full[0].numpy().astype(bool))
             scores.append(out.iou_scores[0].float().cpu().numpy())
         return SegmenterMasks(np.concatenate(masks), np.concatenate(scores))
 
-    def _encode(self, image: Image.Image) -> Any:
+    def _encode(self, image: Image.Image) -> tuple[Any, list[list[int]]]:
+        """The image's embedding, and the (H, W) that it was resized to before padding, as a list of one."""
         import torch
 
         key = hashlib.sha256(image.tobytes() + str(image.size).encode()).hexdigest()
         if key not in self._encoded:
-            pixels = self._processor(images=image, return_tensors="pt")["pixel_values"]
+            inputs = self._processor(images=image, return_tensors="pt")
+            pixels = inputs["pixel_values"].to(self._model.device, self._model.dtype)
             with torch.inference_mode():
-                found = self._model.get_image_embeddings(pixels.to(self._model.device, self._model.dtype))
-            self._encoded[key] = found
+                embedding = self._model.get_image_embeddings(pixels)
+            self._encoded[key] = (embedding, inputs["reshaped_input_sizes"].tolist())
             while len(self._encoded) > _KEPT:
                 self._encoded.popitem(last=False)
         return self._encoded[key]
