@@ -13,7 +13,7 @@ import pytest
 
 from tests.support.run import random_models
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "0", "-m"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
 ACCELERATE = [
     *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"),
     *("--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0", "-m"),
@@ -25,9 +25,8 @@ def command(start: list[str], models: Path, outputs: Path, *overrides: str) -> l
     return [*start, "pixfound", *random_models(models), f"outputs_dir={outputs}", *overrides]
 
 
-def execute(*arguments: list[str]) -> subprocess.CompletedProcess[str]:
+def execute(line: list[str]) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    (line,) = arguments
     return subprocess.run(line, capture_output=True, text=True, check=False, timeout=300, env=environment)
 
 
@@ -59,7 +58,7 @@ def test_two_processes_equal_one(
 
 
 def test_a_killed_run_continues(models: Path, single: dict[str, bytes], tmp_path: Path) -> None:
-    line = command(SINGLE, models, tmp_path, "batch_size=1")
+    line = command(SINGLE, models, tmp_path)
     for stage in ("generate", "extract", "select"):
         process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
@@ -78,11 +77,10 @@ def test_a_killed_run_continues(models: Path, single: dict[str, bytes], tmp_path
 
 
 def test_a_process_that_fails_ends_the_run_with_its_reason(models: Path, tmp_path: Path) -> None:
-    overrides = ["launch.num_processes=2", "model._target_=tests.test_launch.failing_model", "max_failures=0"]
-    drop = ["~model.path", "~model.dtype", "~model.generation", "~model.revision", "~model.device", "~model.system"]
-    drop += ["~model.capture", "~model.layers", "~model.heads"]
-    line = [part for part in command(SINGLE, models, tmp_path, *overrides) if not part.startswith("model.")]
-    done = execute([*line, "model._target_=tests.test_launch.FailingModel", *drop])
+    keys = ("path", "dtype", "device", "capture", "layers", "heads", "generation")
+    kept = [part for part in command(SINGLE, models, tmp_path) if not part.startswith("model")]
+    other = ["model._target_=tests.test_launch.FailingModel", *(f"~model.{key}" for key in keys)]
+    done = execute([*kept, *other, "launch.num_processes=2", "max_failures=0"])
     assert done.returncode == 2, done.stderr
     assert "more than max_failures=0 examples failed" in done.stderr
     assert "boom" in done.stderr
@@ -94,6 +92,10 @@ class FailingModel:
 
     def generate(self, requests: object) -> list[object]:
         raise RuntimeError("boom")
+
+    @property
+    def captures(self) -> bool:
+        return True
 
     def vectors(self) -> None:
         return None

@@ -5,57 +5,68 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-_SPECIAL = re.compile(r"<\|[^|<>]*\|>|</?s>|<(?:bos|eos|pad|end_of_turn)>|\*\*|`")
-_CUE = re.compile(r"\b(?:final answer|correct answer|answer)(?:\s+is|\s+would be)?\s*[:\-]?\s*", re.IGNORECASE)
-_LEADING = re.compile(r"^(?:option\s+)?[(\[]?([A-Za-z])(?:[)\]]|[.:,;](?=\s|$)|$)", re.IGNORECASE)
-_ANYWHERE = re.compile(r"[(\[]([A-Za-z])[)\]]|\boption\s+([A-Za-z])\b|(?<![\w'])([B-Z])(?![\w'])")
+_DROPPED = re.compile(
+    r"<think>.*?</think>|<\|[^|<>]*\|>|</?(?:s|answer)>|<(?:bos|eos|pad|end_of_turn)>|\*\*|`", re.DOTALL
+)
+_CUE = re.compile(
+    r"\b(?:final answer|correct answer|answer)(?:\s+(?:is|would be|must be|should be))?\s*[:\-]?\s*", re.IGNORECASE
+)
+# A letter counts in brackets, after "option", at a line's start with a mark behind it, or as a capital that stands
+# alone. An "A" is an article where a word in small letters follows, unless no noun phrase can begin with that word.
+_LETTER = re.compile(
+    r"[(\[]([A-Za-z])[)\]]|\b[Oo]ption\s+([A-Za-z])\b|^\s*([A-Za-z])(?:[).:,;](?=\s|$)|\s*$)"
+    r"|(?<!\w)(?<!\w')([A-Z])(?![\w-]|'\w|\s+(?!(?:is|was|or|and|because|since|as|but)\b)[a-z])",
+    re.MULTILINE,
+)
+_DENIED_LETTER = re.compile(
+    r"\bnot\s+(?:option\s+)?[(\[\"']?[A-Za-z]\b[)\]\"']?|\b[B-Z] is (?:wrong|incorrect)|\bA is (?:wrong|incorrect)"
+)
+_DENIED_TEXT = re.compile(r"(?:\b(?:not|nor|neither|never)|n't)\s(?:\w+\s)?\0\d+")
+_YES_OR_NO = re.compile(r"\s*(yes|no)\s*[,.;:!]", re.IGNORECASE)
 
 
 def pick_option(reply: str, options: Sequence[str]) -> tuple[int | None, str]:
     """(index of the option that a reply means, how it was read), or (None, why it could not be read).
 
-    Reads `A`, `(a)`, `B. Open`, `The answer is: B`, an option's text, and reasoning that ends in an answer.
+    Reads `A`, `(a)`, `B. Open`, `The answer is: B`, an option's text, and reasoning that ends in an answer. What
+    follows the last cue ("answer is") counts most. An option that is only denied ("not open") is not meant.
     """
-    text = _SPECIAL.sub(" ", reply).strip()
+    text = _DROPPED.sub(" ", reply.replace("\u2019", "'")).strip()
     if not text:
         return None, "the reply is empty"
-    cues = [match for match in _CUE.finditer(text) if text[match.end() :].strip(" .:*")]
-    for part in ([text[cues[-1].end() :].strip()] if cues else []) + [text]:
-        for read, how in ((_leading_letter, "letter"), (_option_text, "option text"), (_lone_letter, "letter")):
+    parts = [text[match.end() :].strip() for match in _CUE.finditer(text)]
+    for part in [*reversed(parts), text]:
+        for read, how in ((_letter, "letter"), (_option_text, "option text")):
             found = read(part, options)
             if found is not None:
                 return found, how
     return None, "the reply names no option, or several"
 
 
-def _leading_letter(text: str, options: Sequence[str]) -> int | None:
-    match = _LEADING.match(text)
-    return _index(match.group(1), options) if match else None
+def _letter(text: str, options: Sequence[str]) -> int | None:
+    """The one letter that the text names, of those that options have."""
+    found = {next(g for g in groups if g).upper() for groups in _LETTER.findall(_DENIED_LETTER.sub(" ", text))}
+    if len(found) != 1:
+        return None
+    index = ord(found.pop()) - ord("A")
+    return index if index < len(options) else None
 
 
 def _option_text(text: str, options: Sequence[str]) -> int | None:
-    """The one option whose words stand in the text; an option inside a longer one that stands there is not meant."""
-    plain = _plain(text)
-    exact = [i for i, option in enumerate(options) if _plain(option) == plain]
-    if len(exact) == 1:
-        return exact[0]
-    padded = f" {plain} "
-    for option in sorted(options, key=len, reverse=True):
-        padded = padded.replace(f" {_plain(option)} ", f" \0{options.index(option)} ")
-    named = {int(n) for n in re.findall(r"\0(\d+)", padded)}
+    """The one option whose words stand in the text; one inside a longer option that stands there is not meant."""
+    plain = [_plain(option) for option in options]
+    whole = _plain(text)
+    if plain.count(whole) == 1:
+        return plain.index(whole)
+    first = _YES_OR_NO.match(text)
+    if first and first.group(1).lower() in plain:
+        return plain.index(first.group(1).lower())
+    padded = f" {whole} "
+    for option in sorted(plain, key=len, reverse=True):
+        padded = padded.replace(f" {option} ", f" \0{plain.index(option)} ")
+    named = {int(number) for number in re.findall(r"\0(\d+)", _DENIED_TEXT.sub(" ", padded))}
     return named.pop() if len(named) == 1 else None
-
-
-def _lone_letter(text: str, options: Sequence[str]) -> int | None:
-    letters = {next(g for g in groups if g) for groups in _ANYWHERE.findall(text)}
-    named = {i for i in (_index(letter, options) for letter in letters) if i is not None}
-    return named.pop() if len(named) == 1 else None
-
-
-def _index(letter: str, options: Sequence[str]) -> int | None:
-    index = ord(letter.upper()) - ord("A")
-    return index if 0 <= index < len(options) else None
 
 
 def _plain(text: str) -> str:
-    return " ".join(re.sub(r"[^\w\s'/+-]", " ", text.lower()).split())
+    return " ".join(re.sub(r"[^\w\s'/+-]", " ", text.lower().replace("\u2019", "'")).split())

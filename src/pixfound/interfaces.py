@@ -43,6 +43,10 @@ class Described(Protocol):
 class Model(Protocol):
     """A multi-modal LLM."""
 
+    @property
+    def captures(self) -> bool:
+        """Whether its generations carry attention."""
+
     def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
         """Answer a batch, in order. Generation does not depend on the rest of the batch."""
 

@@ -42,8 +42,8 @@ def token_rows(
 def image_map(values: FloatArray, tiles: Sequence[Tile], size: tuple[int, int]) -> FloatArray:
     """(H, W) bicubic upsampling of N token values to the image's pixels.
 
-    Where tiles overlap their mean is taken; pixels outside of all tiles get the lowest value, so that they are
-    never the peak. A tile that reaches past the image is cropped.
+    Where tiles overlap their mean is taken; pixels outside of all tiles lie just below the lowest value, so that
+    they are never the peak. A tile that reaches past the image is cropped.
     """
     height, width = size
     total = np.zeros(size, dtype=np.float64)
@@ -59,10 +59,10 @@ def image_map(values: FloatArray, tiles: Sequence[Tile], size: tuple[int, int]) 
         total += np.where(covered, down @ grid @ across.T, 0.0)
         count += covered
     inside = count > 0
-    result = np.full(size, 0.0)
+    result = np.zeros(size, dtype=np.float32)
     result[inside] = total[inside] / count[inside]
-    result[~inside] = result[inside].min() if inside.any() else 0.0
-    return result.astype(np.float32)
+    result[~inside] = np.nextafter(result[inside].min(), np.float32(-np.inf)) if inside.any() else 0.0
+    return result
 
 
 def peak(heat: FloatArray) -> tuple[float, float]:

@@ -5,6 +5,7 @@ Shapes: `H` image height, `W` image width. Masks are 2-D bool arrays, axis 0 is 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,9 @@ class RLE:
         """Union of polygons, each [x0, y0, x1, y1, ...] in pixels, as COCO rasterises them."""
         if not polygons:
             return RLE.empty(size)
+        for polygon in polygons:
+            if len(polygon) < 6 or len(polygon) % 2:
+                raise ValueError(f"a polygon is x, y of three points or more, not {len(polygon)} numbers")
         parts = coco.frPyObjects([list(map(float, p)) for p in polygons], size[0], size[1])
         merged = coco.merge(parts)
         return RLE(size, merged["counts"].decode("ascii"))
@@ -78,7 +82,7 @@ class RLE:
 
     def contains(self, point: tuple[float, float]) -> bool:
         """Whether the pixel under `point` (x, y in pixels, from the left top corner) is inside."""
-        x, y = int(point[0]), int(point[1])
+        x, y = math.floor(point[0]), math.floor(point[1])
         if not (0 <= x < self.size[1] and 0 <= y < self.size[0]):
             return False
         return bool(self.decode()[y, x])

@@ -14,7 +14,7 @@ from pixfound.errors import UserError
 from pixfound.masks import iou, union
 
 PAIRS = 64
-CONTENT = "4794f37db871bd4dc39be2dcee5c3a5460abc9e593c0954f07741c906b8e4907"
+CONTENT = "1283a8d336931b4900f104b859c70301098a4001d94b1bf6ba3c44a06475b239"
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -89,9 +91,11 @@ def test_what_all_tokens_look_at_is_subtracted():
 
 
 def test_the_rows_of_a_phrase_are_averaged():
-    generation = said([(0, 3), (2, 0), *CELLS[2:]])
-    generation.attention[1] *= 3  # "cat" looks at its cell harder than "The" at its own
-    assert cells_of(AttentionPeak(PointSegmenter(), KnownPhrases(CAT)).candidates(IMAGE, generation, ""))[0] == (2, 0)
+    """Two tokens that look at a cell a little outweigh one that looks at another cell more."""
+    generation = said([(0, 3), (1, 1), *CELLS[2:]])
+    generation.attention[:2, 2 * SIDE] = 0.8
+    extractor = AttentionPeak(PointSegmenter(), KnownPhrases(CAT), subtract_mean=False)
+    assert cells_of(extractor.candidates(IMAGE, generation, ""))[0] == (2, 0)
 
 
 @pytest.mark.parametrize(("step0", "cell"), [("last", (0, 3)), ("penultimate", (2, 1))])
@@ -126,9 +130,12 @@ def test_without_phrases_there_are_no_candidates_and_no_call(text):
     assert segmenter.calls == []
 
 
-def test_a_model_without_attention_says_what_to_do():
+def test_a_model_without_attention_is_refused_at_once():
     with pytest.raises(UserError, match=r"model\.capture=step"):
-        AttentionPeak(PointSegmenter(), KnownPhrases(CAT)).candidates(IMAGE, Generation(TEXT, (HEIGHT, WIDTH)), "")
+        AttentionPeak(PointSegmenter(), KnownPhrases(CAT), model=SimpleNamespace(captures=False))
+    extractor = AttentionPeak(PointSegmenter(), KnownPhrases(CAT), model=SimpleNamespace(captures=True))
+    with pytest.raises(ValueError, match="no attention"):
+        extractor.candidates(IMAGE, Generation(TEXT, (HEIGHT, WIDTH)), "")
 
 
 @pytest.mark.parametrize("options", [{"row": "next"}, {"step0": "first"}])

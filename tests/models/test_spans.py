@@ -80,6 +80,13 @@ def test_bytes_that_are_no_text_keep_the_decoders_replacements(ids):
     check_consistent(found, spans)
 
 
+def test_a_long_answer_takes_linear_work():
+    ids = encode("a long story 🙂 " * 40)
+    decoded = []
+    token_spans(ids, lambda part: decoded.append(len(part)) or decode(part))
+    assert sum(decoded) < 12 * len(ids)
+
+
 def test_an_answer_cut_inside_a_character():
     ids = encode("a 🙂")[:-1]
     found, spans = token_spans(ids, decode)

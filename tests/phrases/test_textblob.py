@@ -8,7 +8,23 @@ from pixfound.phrases.textblob import TextBlobPhrases
 
 FINDER = TextBlobPhrases()
 WORDS = ["the", "a", "red", "cat", "cats", "cat's", "dogs'", "isn't", "is", "on", "two", "top", "left", "🐱", "café"]
-WORDS += [".", ",", "\n", "  ", "(b)", '"hat"', "’s", "and/or", "well-lit", "N.Y.", "3.5", "their", "_x_", "A", "..."]  # noqa: RUF001
+WORDS += [
+    ".",
+    ",",
+    "\n",
+    "  ",
+    "(b)",
+    '"hat"',
+    "\u2019s",
+    "and/or",
+    "well-lit",
+    "N.Y.",
+    "3.5",
+    "their",
+    "_x_",
+    "A",
+    "...",
+]
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,18 @@ def test_cosine():
 def test_where_the_vectors_come_from_is_part_of_the_identity():
     assert Similarity(ToyModel({}), source="model").identity() == {"vectors": "model"}
     assert Similarity(ToyModel({}), pipeline="xx_no_such_pipeline").identity() == {"vectors": "model"}
-    assert Similarity(ToyModel({}), pipeline="json").identity() == {"vectors": "spacy"}  # any installed package
+    assert Similarity(ToyModel({}), pipeline="numpy").identity() == {"spacy": np.__version__}  # any installed package
+    with pytest.raises(UserError):
+        Similarity(ToyModel({}), source="spacy", pipeline="xx_no_such_pipeline").identity()
+
+
+def test_a_pipeline_in_a_folder_is_found(tmp_path, monkeypatch):
+    spacy = pytest.importorskip("spacy")
+    spacy.blank("en").to_disk(tmp_path / "pipeline")
+    monkeypatch.chdir(tmp_path)
+    for path in (str(tmp_path / "pipeline"), "./pipeline"):
+        assert Similarity(ToyModel({}), source="spacy", pipeline=path).identity() == {"spacy": "0.0.0"}
+        assert Similarity(ToyModel({}), source="auto", pipeline=path).identity() == {"spacy": "0.0.0"}
 
 
 @pytest.mark.parametrize(

@@ -78,14 +78,14 @@ class Scene:
         low, high = sorted(int(v) for v in rng.integers(70, 131, size=2))
         tilt = ramp[:, None] if rng.integers(2) else ramp[None, :]
         pixels = np.repeat(np.floor(low + (high - low) * np.broadcast_to(tilt, (SIZE, SIZE)))[..., None], 3, axis=2)
+        noise = rng.integers(-12, 13, size=pixels.shape)  # drawn first: no other thing's pixels depend on a thing
         for thing in self.things:
             u, v = _local(thing)
             inside = _inside(thing.shape, u, v)
-            pixels[inside] = np.array(COLOURS[thing.colour]) + rng.integers(-14, 15, size=3)
+            pixels[inside] = np.array(COLOURS[thing.colour]) + _shade(self.seed, thing.colour)
             if thing.marked:
                 pixels[inside & (u**2 + (v - _middle(thing.shape)) ** 2 <= 0.33**2)] = 245
-        pixels += rng.integers(-12, 13, size=pixels.shape)
-        return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
+        return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
 
 
 def random_scene(rng: np.random.Generator, count: int | None = None) -> Scene:
@@ -116,6 +116,11 @@ class SceneImage:
     def digest(self) -> str:
         """SHA-256 of the drawn pixels."""
         return hashlib.sha256(self.scene.render().tobytes()).hexdigest()
+
+
+def _shade(seed: int, colour: str) -> npt.NDArray[np.int64]:
+    """(3,) how far a thing's colour is off in this scene."""
+    return np.random.default_rng([seed, list(COLOURS).index(colour)]).integers(-14, 15, size=3)
 
 
 def _local(thing: Thing) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

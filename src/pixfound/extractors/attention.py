@@ -8,7 +8,7 @@ from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.extractors import segment_points
-from pixfound.interfaces import PhraseFinder, Segmenter
+from pixfound.interfaces import Model, PhraseFinder, Segmenter
 from pixfound.maps import image_map, peak, token_rows
 from pixfound.models.spans import tokens_of
 from pixfound.types import Candidate, FloatArray, Generation, Phrase
@@ -17,7 +17,7 @@ from pixfound.types import Candidate, FloatArray, Generation, Phrase
 class AttentionPeak:
     """A point for every noun phrase of the answer, where the attention of its tokens peaks.
 
-    row, step0, subtract_mean: see `pixfound.maps.token_rows`.
+    row, step0, subtract_mean: see `pixfound.maps.token_rows`. model: only asked whether it gives attention.
     """
 
     def __init__(
@@ -27,7 +27,13 @@ class AttentionPeak:
         row: Literal["predicting", "self"] = "predicting",
         step0: Literal["last", "penultimate"] = "last",
         subtract_mean: bool = True,
+        model: Model | None = None,
     ) -> None:
+        if model is not None and not model.captures:
+            raise UserError(
+                "this model gives no attention to extract from: use model.capture=step where it has that option, "
+                "or another extraction"
+            )
         if row not in ("predicting", "self"):
             raise UserError(f"row={row}: valid values are predicting and self")
         if step0 not in ("last", "penultimate"):
@@ -48,10 +54,7 @@ class AttentionPeak:
     def heat(self, generation: Generation, phrase: Phrase) -> FloatArray | None:
         """(H, W) the phrase's attention over the image; None where none of its tokens has a row."""
         if generation.attention is None:
-            raise UserError(
-                "this model gives no attention to extract from: use model.capture=step where it has one, "
-                "or another extraction (native)"
-            )
+            raise ValueError("the generation carries no attention")
         # The mean over a single row is that row: subtracting it would leave nothing.
         subtract = self.subtract_mean and len(generation.attention) > 1
         rows = token_rows(generation, self.row, self.step0, subtract)

@@ -63,6 +63,11 @@ class HuggingFace:
         """The device and dtype asked for."""
         return {"device": pick_device(self.device), "dtype": self.dtype, "path": self.path, "revision": self.revision}
 
+    @property
+    def captures(self) -> bool:
+        """Whether its generations carry attention."""
+        return self.capture != "none"
+
     def vectors(self) -> TextVectors:
         """The input embeddings, without loading the model."""
         return InputEmbeddings(self._folder, self._processor.tokenizer)
@@ -114,7 +119,7 @@ class HuggingFace:
         dtype = self.dtype if self.dtype == "auto" else getattr(torch, self.dtype)
         try:
             model = AutoModelForImageTextToText.from_pretrained(self._folder, dtype=dtype)
-            if self.capture != "none":
+            if self.captures:
                 model.set_attn_implementation({"text_config": NAME})
         except Exception as error:
             raise weights.loading_error(self.path, "model.path", error) from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from pixfound.errors import UserError
@@ -17,8 +19,8 @@ class SpacyPhrases:
         self.pipeline = pipeline
 
     def identity(self) -> Mapping[str, Any]:
-        """The pipeline's version."""
-        return {"version": self._nlp.meta["version"]}
+        """The pipeline's version; an error where it is not installed."""
+        return {"version": pipeline_version(self.pipeline)}
 
     def phrases(self, text: str) -> list[Phrase]:
         """The noun chunks of a text, in order."""
@@ -29,14 +31,32 @@ class SpacyPhrases:
         return load_pipeline(self.pipeline)
 
 
+def is_installed(name: str) -> bool:
+    """Whether a pipeline is an installed package or a folder, without loading it."""
+    try:
+        return bool(version(name))
+    except (PackageNotFoundError, ValueError):
+        return (Path(name) / "meta.json").is_file()
+
+
+def pipeline_version(name: str) -> str:
+    """The version of an installed pipeline, without loading it."""
+    try:
+        return version(name)
+    except (PackageNotFoundError, ValueError):
+        return str(load_pipeline(name).meta["version"])  # a pipeline in a folder, or an error that says what to type
+
+
 def load_pipeline(name: str) -> Any:
     """An installed spaCy pipeline, or an error that says how to install it."""
     try:
         import spacy
-
-        return spacy.load(name)
     except ImportError as error:
         raise UserError('spaCy is not installed; type: pip install "pixfound[spacy]"') from error
+    try:
+        return spacy.load(name)
+    except ImportError as error:
+        raise UserError(f"the spaCy pipeline {name} needs a package that is not installed: {error}") from error
     except OSError as error:
         raise UserError(
             f"the spaCy pipeline {name} is not installed; type: python -m spacy download {name} "

@@ -56,7 +56,7 @@ def _closed(run: list[tuple[str, str, int]], text: str) -> list[Phrase]:
         return []
     word, _, start = run[-1]
     begin, end = run[0][2], start + len(word)
-    return [Phrase(text[begin:end], word, (begin, end))]
+    return [Phrase(text[begin:end], text[start:end], (begin, end))]
 
 
 def _tagged(text: str) -> list[tuple[str, str, int]]:
@@ -67,20 +67,27 @@ def _tagged(text: str) -> list[tuple[str, str, int]]:
         from pixfound.errors import UserError
 
         raise UserError('phrases=textblob needs the package textblob; type: pip install "textblob>=0.19"') from error
+    text = text.replace("\u2019", "'")
     words: list[tuple[str, str, int]] = []
     position = 0
     for token in parse(text, chunks=False).split():
         for word, tag in ((entry[0], entry[1]) for entry in token):
             start = text.find(word, position)
-            if start < 0:
-                continue
-            position = start + len(word)
-            words.append((word, _mended(word, tag, words), start))
-    return words
+            if start >= 0:
+                words.append((word, tag, start))
+                position = start + len(word)
+    return _joined(words)
 
 
-def _mended(word: str, tag: str, before: list[tuple[str, str, int]]) -> str:
-    """The part of speech, where the tagger is known to be wrong about it."""
-    if word in ("'s", "\u2019s") and before and before[-1][1] in _NOUNS:
-        return "POS"  # a possessive, taken for a verb
-    return "RB" if word.lower() in ("n't", "n\u2019t") else tag
+def _joined(words: list[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
+    """The pieces that the tokeniser breaks "cat's" and "isn't" into, put together: a possessive, an adverb."""
+    found: list[tuple[str, str, int]] = []
+    for word, tag, start in words:
+        glued = len(found) > 1 and found[-1][0] == "'" and found[-1][2] + 1 == start
+        if glued and word.lower() == "s":
+            found[-1] = ("'s", "POS" if found[-2][1] in _NOUNS else "VBZ", start - 1)
+        elif glued and word.lower() == "t" and found[-2][0].lower() == "n":
+            found[-2:] = [("n't", "RB", start - 2)]
+        else:
+            found.append((word, tag, start))
+    return found

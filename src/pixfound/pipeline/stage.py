@@ -82,6 +82,7 @@ def run_stage(
     bar = tqdm(total=total, initial=total - left, desc=f"{name:<9}", unit="", disable=not world.first, leave=True)
     with bar:
         for batch in missing:
+            failed: list[tuple[str, Exception]] = []
             for task, outcome in zip(batch, _outcomes(batch, compute), strict=True):
                 if task.done:
                     pass
@@ -90,8 +91,10 @@ def run_stage(
                 else:
                     task.store.append(Record(task.key, task.digest, None, describe(outcome)))
                     log.warning("%s %s failed: %s", name, task.key, describe(outcome))
-                    budget.spend(task.key, name, outcome)
+                    failed.append((task.key, outcome))
                 bar.update()
+            for key, error in failed:  # after the whole batch is written
+                budget.spend(key, name, error)
 
 
 def describe(error: BaseException) -> str:

@@ -78,7 +78,7 @@ class Scoring:
     ) -> dict[str, Any]:
         miou = {name: mean_iou(masks, kind, clusters) for name, kind in _MIOU}
         better = larger(miou["M"], miou["M_dagger"])
-        kind = "open" if miou["M"].value > miou["M_dagger"].value else "ground"
+        kind = "open" if _better(miou["M"], miou["M_dagger"]) else "ground"
         chosen = [s for s in masks if s.kind == kind]
         return {
             **{name: self._figure(estimate) for name, estimate in miou.items()},
@@ -115,7 +115,7 @@ class Scoring:
             "on_target_given_object": self._figure(
                 clusters.mean([(_cluster(s), float(bool(s.on_target))) for s in on_object])
             ),
-            "chance_given_object": self._figure(clusters.mean([(_cluster(s), s.chance or 0.0) for s in known])),
+            "chance_given_object": self._figure(clusters.mean([(_cluster(s), s.chance or 0.0) for s in on_object])),
         }
 
     def _by_tag(self, answers: Sequence[Score], clusters: Resampler) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class Scoring:
         self, answers: Sequence[Score], accuracy: Mapping[str, Mapping[str, Estimate]], unit: str
     ) -> dict[str, bool]:
         """Right or wrong by example, for the kind of question that the model answers better."""
-        kind = "open" if accuracy["A"][unit].value > accuracy["A_dagger"][unit].value else "choice"
+        kind = "open" if _better(accuracy["A"][unit], accuracy["A_dagger"][unit]) else "choice"
         return {s.example_id: s.correct for s in answers if s.kind == kind and s.correct is not None}
 
     def _figure(self, estimate: Estimate) -> dict[str, Any]:
@@ -190,6 +190,11 @@ def quadrant(answered: bool, grounded: bool) -> str:
     if answered:
         return "both" if grounded else "vqa_only"
     return "grounding_only" if grounded else "neither"
+
+
+def _better(a: Estimate, b: Estimate) -> bool:
+    """Whether `a` is the larger of two figures; one that was not scored never is."""
+    return a.value > b.value or (math.isnan(b.value) and not math.isnan(a.value))
 
 
 def _known(value: float) -> float | None:

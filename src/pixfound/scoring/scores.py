@@ -78,7 +78,10 @@ def _masks(item: Item, parts: Parts, stores: Stores) -> Iterator[Score]:
         for row, (extractor, selector) in parts.rows.items():
             found = stores.extract[extractor].get(item.key(kind), item.seen(kind))
             chosen = stores.select[extractor, selector].get(item.key(kind), item.whole(kind))
-            if found is None or found.value is None:
+            said = stores.generate.get(item.key(kind), item.asked(kind))
+            if said is None or said.value is None:
+                yield _score(item, kind, row, reason=_missing("generate", said))
+            elif found is None or found.value is None:
                 yield _score(item, kind, row, reason=_missing("extract", found))
             elif chosen is None or chosen.value is None:
                 yield _score(item, kind, row, reason=_missing("select", chosen))

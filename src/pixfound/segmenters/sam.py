@@ -48,11 +48,11 @@ class Sam:
         scale = torch.tensor([reshaped[0][1] / width, reshaped[0][0] / height])
         prompts = (torch.tensor(points, dtype=torch.float64) * scale)[None, :, None]  # (1, P, 1, 2), as SAM sees them
         masks, scores = [], []
-        for chunk in prompts.split(_CHUNK, dim=1):
+        for start in range(0, len(points), _CHUNK):
             with torch.inference_mode():
                 out = self._model(
                     image_embeddings=embedding,
-                    input_points=chunk.to(self._model.device, self._model.dtype),
+                    input_points=prompts[:, start : start + _CHUNK].to(self._model.device, self._model.dtype),
                     multimask_output=True,
                 )
             full = self._processor.post_process_masks(out.pred_masks.float().cpu(), [(height, width)], reshaped)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pixfound.errors import UserError
 from pixfound.interfaces import Model, TextVectors
-from pixfound.phrases.spacy import load_pipeline
+from pixfound.phrases.spacy import is_installed, load_pipeline, pipeline_version
 from pixfound.types import Candidate, Choice, Example
 
 _ARTICLES = ("the ", "an ", "a ")
@@ -38,8 +38,8 @@ class Similarity:
         self.model, self.source, self.pipeline, self.threshold = model, source, pipeline, threshold
 
     def identity(self) -> Mapping[str, Any]:
-        """Which vectors are really used."""
-        return {"vectors": self._source}
+        """Which vectors are really used; an error where they are not installed."""
+        return {"spacy": pipeline_version(self.pipeline)} if self._source == "spacy" else {"vectors": "model"}
 
     def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
         """The most similar candidate; nothing where there is none, or none is similar enough."""
@@ -64,9 +64,7 @@ class Similarity:
     def _source(self) -> str:
         if self.source != "auto":
             return self.source
-        import importlib.util
-
-        return "spacy" if importlib.util.find_spec(self.pipeline) else "model"
+        return "spacy" if is_installed(self.pipeline) else "model"
 
     @cached_property
     def _vectors(self) -> TextVectors:
