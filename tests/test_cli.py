@@ -27,7 +27,10 @@ MISTAKES = [
     ("benchmark.pairs=0", "benchmark.pairs must be at least 1, not 0"),
     ("model=hf", "model.path has no value: give it on the command line as model.path=VALUE"),
     ("model.path=/no/such/folder", "model.path=/no/such/folder: no such folder"),
-    ("model.path=embedded:tiny", "model.path=embedded:tiny: no embedded model of this name; did you mean tiny_sam or tiny_llava?"),
+    (
+        "model.path=embedded:tiny",
+        "model.path=embedded:tiny: no embedded model of this name; did you mean tiny_sam or tiny_llava?",
+    ),
     ("segmenter.path=./nowhere", "segmenter.path=./nowhere: no such folder"),
     ("model.capture=steps", "model.capture=steps: valid values are step, forced and none"),
     ("extraction.rows.oracle.selector=orcle", "no such selector; did you mean oracle?"),

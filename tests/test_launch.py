@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from pixfound.models.huggingface import HuggingFace
+from pixfound.types import Generation
 from tests.support.run import random_models
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
@@ -77,25 +79,16 @@ def test_a_killed_run_continues(models: Path, single: dict[str, bytes], tmp_path
 
 
 def test_a_process_that_fails_ends_the_run_with_its_reason(models: Path, tmp_path: Path) -> None:
-    keys = ("path", "dtype", "device", "capture", "layers", "heads", "generation")
-    kept = [part for part in command(SINGLE, models, tmp_path) if not part.startswith("model")]
-    other = ["model._target_=tests.test_launch.FailingModel", *(f"~model.{key}" for key in keys)]
-    done = execute([*kept, *other, "launch.num_processes=2", "max_failures=0"])
+    other = "model._target_=tests.test_launch.FailingModel"
+    done = execute(command(SINGLE, models, tmp_path, other, "launch.num_processes=2", "max_failures=0"))
     assert done.returncode == 2, done.stderr
     assert "more than max_failures=0 examples failed" in done.stderr
     assert "boom" in done.stderr
     assert "process 1 of 2 ended" in done.stderr or "process 0 of 2 ended" in done.stderr
 
 
-class FailingModel:
+class FailingModel(HuggingFace):
     """A model that never answers."""
 
-    def generate(self, requests: object) -> list[object]:
+    def generate(self, requests: object) -> list[Generation]:
         raise RuntimeError("boom")
-
-    @property
-    def captures(self) -> bool:
-        return True
-
-    def vectors(self) -> None:
-        return None

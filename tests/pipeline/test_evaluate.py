@@ -178,7 +178,7 @@ def test_too_many_failures_end_the_run(models: Path, tmp_path: Path) -> None:
     for path in folder.iterdir():
         path.write_bytes(b"no picture")
     over = ("benchmark._target_=tests.pipeline.test_evaluate.Pictures", "~benchmark.seed", "benchmark.pairs=4")
-    with pytest.raises(UserError, match="more than max_failures=2 examples failed; the last was .* in stage generate"):
+    with pytest.raises(UserError, match=r"more than max_failures=2 examples failed; the last was .* in stage generate"):
         run(models, tmp_path / "outputs", *over, f"+benchmark.folder={folder}", "max_failures=2")
 
 
