@@ -32,8 +32,8 @@ class Plan:
 
     steps: int
     seed: int
-    images: int = 24
-    matrix_lr: float = 0.01
+    images: int = 16
+    matrix_lr: float = 0.004
     other_lr: float = 2e-3
     flat: float = 0.4
     shares: Mapping[str, float] = field(default_factory=lambda: dict.fromkeys(CATEGORIES, 1.0))

@@ -113,7 +113,7 @@ def loss_of(model: SamModel, data: Batch) -> torch.Tensor:
 
 
 def train(steps: int, seed: int) -> tuple[SamModel, SamProcessor]:
-    """Train from scratch; prints the loss. About 0.3 s a step on one CPU thread."""
+    """Train from scratch; prints the loss. About 0.5 s a step on one CPU thread."""
     torch.manual_seed(seed)
     model, processor = build()
     rng = np.random.default_rng(seed)

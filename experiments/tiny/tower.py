@@ -91,7 +91,7 @@ def labels(scenes: Sequence[Scene]) -> dict[str, torch.Tensor]:
 
 
 def train(steps: int, seed: int) -> CLIPVisionModel:
-    """Pretrain a tower; prints loss and accuracies on fresh scenes. About 0.25 s a step on one CPU thread."""
+    """Pretrain a tower; prints loss and accuracies on fresh scenes. About 0.2 s a step on one CPU thread."""
     torch.manual_seed(seed)
     tower, reader, rng = build(), Reader(), np.random.default_rng(seed)
     optimiser = Optimiser([tower, reader], steps, matrix_lr=0.01, other_lr=2e-3)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from pixfound.pipeline.evaluate import Result
 from pixfound.report.table import HEADERS, legend, table
 
+_WIDTH = 132  # what the table needs with its intervals; also taken where the output goes to a file
+
 
 def show(result: Result) -> None:
     """Print what was found, and where the files are."""
-    console = Console(width=None if Console().is_terminal else 150, highlight=False, soft_wrap=False)
+    console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False)
     metrics = result.metrics
     names = result.names
     title = f"{names['model']} on {names['benchmark']}, {names['extraction']}: {metrics['examples']} examples"
-    grid = Table(title=f"{title}, {metrics['pairs']} pairs, {metrics['absent']} absent objects", title_justify="left")
-    for header in HEADERS:
-        grid.add_column(header, justify="left" if header == "row" else "right", overflow="fold")
-    for cells in table(metrics):
+    title += f", {metrics['pairs']} pairs, {metrics['absent']} absent objects"
+    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    lines = table(metrics, intervals=console.width >= _WIDTH)
+    for i, header in enumerate(HEADERS):
+        longest = max(len(cells[i]) for cells in lines)
+        grid.add_column(header, justify="left" if i == 0 else "right", min_width=longest)
+    for cells in lines:
         grid.add_row(*cells)
     console.print(grid)
     console.print(legend(metrics), style="dim")

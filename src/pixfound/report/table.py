@@ -13,29 +13,30 @@ HEADERS = (
     "M†",
     "S",
     "M† present",
-    "shown though absent",
-    "point on target",
-    "on target | on any (chance)",
+    "FP absent",
+    "on target",
+    "right | any",
 )
 
 
-def table(metrics: Mapping[str, Any]) -> list[list[str]]:
-    """A list of cells for each row; shares in percent, with their intervals in brackets."""
+def table(metrics: Mapping[str, Any], intervals: bool = True) -> list[list[str]]:
+    """A list of cells for each row; shares in percent, M and S with their intervals in brackets."""
+    main = figure if intervals else plain
     lines = []
     for row, found in metrics["rows"].items():
         pointing = found["pointing"]["M_dagger"]
         lines.append(
             [
                 row,
-                figure(metrics["vqa"]["A"]),
-                figure(metrics["vqa"]["A_dagger"]),
-                figure(found["M"]),
-                figure(found["M_dagger"]),
-                figure(found["S"]),
+                plain(metrics["vqa"]["A"]),
+                plain(metrics["vqa"]["A_dagger"]),
+                main(found["M"]),
+                main(found["M_dagger"]),
+                main(found["S"]),
                 plain(found["present_only"]["M_dagger"]),
                 plain(found["false_positives_on_absent"]["M_dagger"]),
                 plain(pointing["on_target"]) if pointing else "-",
-                f"{plain(pointing['on_target_given_object'])} ({plain(pointing['chance_given_object'])})"
+                f"{plain(pointing['on_target_given_object'], 0)} ({plain(pointing['chance_given_object'], 0)})"
                 if pointing
                 else "-",
             ]
@@ -50,17 +51,20 @@ def figure(value: Mapping[str, Any]) -> str:
     return f"{100 * value['value']:.1f} [{100 * value['low']:.1f}, {100 * value['high']:.1f}]"
 
 
-def plain(value: Mapping[str, Any]) -> str:
+def plain(value: Mapping[str, Any], digits: int = 1) -> str:
     """A share in percent."""
-    return "-" if value["value"] is None else f"{100 * value['value']:.1f}"
+    return "-" if value["value"] is None else f"{100 * value['value']:.{digits}f}"
 
 
 def legend(metrics: Mapping[str, Any]) -> str:
     """What the columns mean, in a few lines."""
     unit = "pairs with both answers right" if metrics["accuracy_unit"] == "pair" else "right answers"
+    vqa = metrics["vqa"]
     return (
-        f"A: {unit}, open question; A†: the same, by letter. M: mean IoU of the mask under the open prompt; "
-        "M†: under the grounding prompt. S: harmonic mean of the better A and the better M. In percent, "
-        "with 95 % bootstrap intervals clustered by pair. Point columns: over present objects, grounding prompt; "
-        "chance is what a point on a random object would score."
+        f"In percent, with 95 % bootstrap intervals clustered by pair. A: {unit}, open question, "
+        f"{figure(vqa['A'])}; A†: the same by letter, {figure(vqa['A_dagger'])}; all rows share them. M, M†: mean IoU "
+        "of the mask under the open and under the grounding prompt; S: harmonic mean of the better A and the better M. "
+        "M† present: without absent objects; FP absent: how often something is shown for these. On target: the mask's "
+        "point lies on the referred object; right | any: on the right one when it lies on any object (in brackets: the "
+        "chance of a random object); both under the grounding prompt."
     )
