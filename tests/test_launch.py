@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -28,8 +27,7 @@ def command(start: list[str], models: Path, outputs: Path, *overrides: str) -> l
 
 
 def execute(line: list[str]) -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=300, env=environment)
+    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
 
 
 def files(outputs: Path) -> dict[str, bytes]:
