@@ -127,8 +127,9 @@ def compare(
 def save_model(folder: Path, layers: int, width: int) -> None:
     """A random LLaVA with 576 image tokens, `layers` decoder layers of `width`."""
     torch.manual_seed(0)
-    tokenizer = AutoProcessor.from_pretrained(locate("embedded:tiny_llava", "bench")).tokenizer
-    chat = AutoProcessor.from_pretrained(locate("embedded:tiny_llava", "bench")).chat_template
+    words = AutoProcessor.from_pretrained(locate("embedded:tiny_llava", "bench"))
+    tokenizer, chat = words.tokenizer, words.chat_template
+    tokenizer.model_max_length = 2048
     image = CLIPImageProcessor(size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336})
     LlavaProcessor(
         image,

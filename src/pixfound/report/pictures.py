@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from pixfound.masks import BoolMask
 from pixfound.pipeline.records import unpack_generation
@@ -42,14 +42,13 @@ def draw_sheet(evidence: Evidence, metrics: Mapping[str, Any], count: int) -> Im
     row = _main_row(evidence)
     if row is None:
         return None
-    kind: Kind = metrics["rows"][row]["grounding_prompt"]
-    strips = [draw_strip(item, row, kind, evidence) for item in _picked(evidence.items, count)]
+    strips = [draw_strip(item, row, evidence, metrics) for item in _picked(evidence.items, count)]
     shown = [strip for strip in strips if strip is not None]
     if not shown:
         return None
     head = Image.new("RGB", (shown[0].width, 2 * LINE + GAP), "white")
     draw = ImageDraw.Draw(head)
-    draw.text((GAP, 2), f"row: {row}, prompt: {kind}", fill="black", font=_font())
+    draw.text((GAP, 2), f"row: {row}, prompt: {metrics['rows'][row]['grounding_prompt']}", fill="black", font=_font())
     for i, title in enumerate(_TITLES):
         draw.text((TEXT + i * (CELL + GAP), LINE + 2), title, fill="black", font=_font())
     sheet = Image.new("RGB", (head.width, head.height + sum(s.height for s in shown)), "white")
@@ -61,8 +60,9 @@ def draw_sheet(evidence: Evidence, metrics: Mapping[str, Any], count: int) -> Im
     return sheet
 
 
-def draw_strip(item: Item, row: str, kind: Kind, evidence: Evidence) -> Image.Image | None:
+def draw_strip(item: Item, row: str, evidence: Evidence, metrics: Mapping[str, Any]) -> Image.Image | None:
     """One example from left to right, framed in its quadrant's colour; None where its image cannot be read."""
+    kind: Kind = metrics["rows"][row]["grounding_prompt"]
     try:
         image = load(item.example)
     except (OSError, ValueError):
@@ -76,13 +76,16 @@ def draw_strip(item: Item, row: str, kind: Kind, evidence: Evidence) -> Image.Im
     else:
         panels.append(overlay(image, chosen_mask(str(mask_score.choice), taken, item.example).decode(), (235, 40, 40)))
     panels.append(overlay(image, item.example.gt_mask.decode(), (40, 200, 70)))
-    return _compose(panels, _words(item, kind, scores, mask_score), _frame(scores, mask_score))
+    return _compose(panels, _words(item, kind, scores, mask_score), _frame(scores, mask_score, metrics))
 
 
 def overlay(image: Image.Image, mask: BoolMask, colour: tuple[int, int, int]) -> Image.Image:
-    """The image with a mask half-transparent over it. mask: (H, W)."""
+    """The image with a mask half-transparent over it, with a white rim. mask: (H, W)."""
     pixels = np.asarray(image, dtype=np.float32).copy()
     pixels[mask] = 0.45 * pixels[mask] + 0.55 * np.array(colour, dtype=np.float32)
+    width = max(image.size) // 128
+    inner = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MinFilter(2 * width + 1 if width else 3))
+    pixels[mask & (np.asarray(inner) == 0)] = 255
     return Image.fromarray(pixels.astype(np.uint8))
 
 
@@ -156,12 +159,11 @@ def _words(item: Item, kind: Kind, scores: Mapping[Any, Score], mask_score: Scor
     ]
 
 
-def _frame(scores: Mapping[Any, Score], mask_score: Score) -> tuple[int, int, int]:
-    answer = scores["choice", None].correct
-    answer = scores["open", None].correct if answer is None else answer
+def _frame(scores: Mapping[Any, Score], mask_score: Score, metrics: Mapping[str, Any]) -> tuple[int, int, int]:
+    answer = scores[metrics["answer_prompt"], None].correct
     if answer is None or mask_score.iou is None:
         return COLOURS["unscored"]
-    return COLOURS[quadrant(answer, mask_score.iou > 0.5)]
+    return COLOURS[quadrant(answer, mask_score.iou > metrics["iou_threshold"])]
 
 
 def _compose(panels: Sequence[Image.Image], words: Sequence[str], colour: tuple[int, int, int]) -> Image.Image:

@@ -59,16 +59,17 @@ class Scoring:
             name: {**self._figure(by[unit]), "item": self._figure(by["item"]), "pair": self._figure(by["pair"])}
             for name, by in accuracy.items()
         }
+        asked = "open" if _better(accuracy["A"][unit], accuracy["A_dagger"][unit]) else "choice"
+        right = {s.example_id: s.correct for s in answers if s.kind == asked and s.correct is not None}
         return {
             "examples": len({s.example_id for s in scores}),
             "absent": len({s.example_id for s in scores if s.absent}),
             "pairs": len({s.pair_id for s in scores} - {None}),
             "accuracy_unit": unit,
+            "answer_prompt": asked,
+            "iou_threshold": self.iou_threshold,
             "vqa": vqa,
-            "rows": {
-                row: self._row(found, best, self._better_answers(answers, accuracy, unit), clusters)
-                for row, found in masks.items()
-            },
+            "rows": {row: self._row(found, best, right, clusters) for row, found in masks.items()},
             "unscored": _unscored(scores),
             "responses_by_tag": self._by_tag(answers, clusters),
         }
@@ -87,18 +88,7 @@ class Scoring:
             "present_only": {
                 name: self._figure(mean_iou([s for s in masks if not s.absent], k, clusters)) for name, k in _MIOU
             },
-            "false_positives_on_absent": {
-                name: self._figure(
-                    clusters.mean(
-                        [
-                            (_cluster(s), float(s.shown))
-                            for s in masks
-                            if s.absent and s.kind == k and s.shown is not None
-                        ]
-                    )
-                )
-                for name, k in _MIOU
-            },
+            "false_positives_on_absent": {name: self._figure(shown_on_absent(masks, k, clusters)) for name, k in _MIOU},
             "pointing": {name: self._pointing([s for s in masks if s.kind == k], clusters) for name, k in _MIOU},
             "quadrants": quadrants(answers, chosen, self.iou_threshold),
         }
@@ -137,13 +127,6 @@ class Scoring:
         sizes = Counter(s.pair_id for s in answers if s.kind == "choice")
         return "pair" if sizes and None not in sizes and set(sizes.values()) == {2} else "item"
 
-    def _better_answers(
-        self, answers: Sequence[Score], accuracy: Mapping[str, Mapping[str, Estimate]], unit: str
-    ) -> dict[str, bool]:
-        """Right or wrong by example, for the kind of question that the model answers better."""
-        kind = "open" if _better(accuracy["A"][unit], accuracy["A_dagger"][unit]) else "choice"
-        return {s.example_id: s.correct for s in answers if s.kind == kind and s.correct is not None}
-
     def _figure(self, estimate: Estimate) -> dict[str, Any]:
         low, high = estimate.interval(self.level)
         return {
@@ -171,6 +154,12 @@ def accuracies(answers: Sequence[Score], kind: str, clusters: Resampler) -> dict
 def mean_iou(masks: Sequence[Score], kind: str, clusters: Resampler) -> Estimate:
     """Mean over examples of the IoU under one kind of prompt."""
     return clusters.mean([(_cluster(s), s.iou) for s in masks if s.kind == kind and s.iou is not None])
+
+
+def shown_on_absent(masks: Sequence[Score], kind: str, clusters: Resampler) -> Estimate:
+    """How often something is shown of an object that is not in the image."""
+    known = [s for s in masks if s.absent and s.kind == kind and s.shown is not None]
+    return clusters.mean([(_cluster(s), float(bool(s.shown))) for s in known])
 
 
 def quadrants(answers: Mapping[str, bool], masks: Sequence[Score], threshold: float) -> dict[str, int]:
