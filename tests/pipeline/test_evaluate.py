@@ -120,6 +120,32 @@ def test_limit_keeps_pairs_whole() -> None:
     assert len(take(PixShapes(pairs=3), None)) == len(take(PixShapes(pairs=3), 99)) == 6
 
 
+def test_ids_that_are_not_unique_are_refused() -> None:
+    examples = list(PixShapes(pairs=1))
+    with pytest.raises(UserError, match="1 ids that stand for several examples, '0000a' among them"):
+        take([*examples, examples[0]], None)
+
+
+def test_a_benchmark_without_examples_is_refused() -> None:
+    with pytest.raises(UserError, match="no examples"):
+        take([], None)
+
+
+class Offline:
+    """A tracker that cannot be reached."""
+
+    def log(self, result: object, evidence: object) -> None:
+        raise ConnectionError("no network")
+
+
+def test_a_tracker_that_fails_loses_nothing(models: Path, finished: Path, tmp_path: Path) -> None:
+    outputs = copied(finished, tmp_path)
+    shutil.rmtree(outputs / "runs")
+    with pytest.raises(ConnectionError):
+        run(models, outputs, "+tracker._target_=tests.pipeline.test_evaluate.Offline")
+    assert run(models, outputs).was_complete
+
+
 class Folder:
     """A picture of a folder that can be broken."""
 

@@ -23,7 +23,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 from pycocotools import mask as coco
 
@@ -36,7 +36,7 @@ _REQUIRED = ("id", "image", "question", "options", "answer", "expression")
 _KNOWN = (*_REQUIRED, "pair_id", "annotations")
 
 
-class PairedCoco(Sequence[Example]):
+class PairedCoco(list[Example]):
     """annotations: COCO JSON file. questions: CSV file. images: folder. Nothing but text is read here."""
 
     def __init__(self, annotations: str, questions: str, images: str) -> None:
@@ -45,7 +45,7 @@ class PairedCoco(Sequence[Example]):
         masks = _masks(data, ids, annotations)
         rows = _read_table(Path(questions).expanduser())
         sources = images_in(Path(images).expanduser(), [row["image"] for row in rows], "benchmark.images")
-        self._examples: list[Example] = []
+        super().__init__()
         seen: set[str] = set()
         for line, row in enumerate(rows, start=2):
             where = f"{questions}, line {line}"
@@ -56,17 +56,7 @@ class PairedCoco(Sequence[Example]):
                 raise UserError(
                     f"{where}: image {row['image']!r} is not in {annotations}; {nearest(row['image'], sizes)}"
                 )
-            self._examples.append(_example(row, sizes[row["image"]], masks[row["image"]], sources[row["image"]], where))
-
-    def __len__(self) -> int:
-        return len(self._examples)
-
-    @overload
-    def __getitem__(self, index: int) -> Example: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Example]: ...
-    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
-        return self._examples[index]
+            self.append(_example(row, sizes[row["image"]], masks[row["image"]], sources[row["image"]], where))
 
 
 def parse_options(text: str) -> tuple[str, ...]:

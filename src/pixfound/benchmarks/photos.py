@@ -21,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Any, overload
+from typing import Any
 
 from PIL import Image
 
@@ -94,7 +94,7 @@ class Picture:
         return together + tuple(self.objects.values()) if len(self.objects) > 1 else ()
 
 
-class Photos(Sequence[Example]):
+class Photos(list[Example]):
     """Twelve hand-made pairs over nine pictures; no picture is opened before it is asked for.
 
     Raises UserError where scikit-image or one of its pictures is not installed.
@@ -105,19 +105,9 @@ class Photos(Sequence[Example]):
         pictures = {name: Picture.from_json(data) for name, data in table["pictures"].items()}
         for picture in pictures.values():
             _ = picture.image.path  # says now, not after a model was loaded, what is not installed
-        self._examples = [
+        super().__init__(
             _example(pair, side, pictures[side["picture"]]) for pair in table["pairs"] for side in pair["sides"]
-        ]
-
-    def __len__(self) -> int:
-        return len(self._examples)
-
-    @overload
-    def __getitem__(self, index: int) -> Example: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Example]: ...
-    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
-        return self._examples[index]
+        )
 
 
 def _example(pair: Mapping[str, Any], side: Mapping[str, Any], picture: Picture) -> Example:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar, overload
+from typing import TypeVar
 
 import numpy as np
 
@@ -128,7 +128,7 @@ def make_pair(category: str, rng: np.random.Generator) -> tuple[tuple[Scene, Ask
     return pair if rng.integers(2) else (pair[1], pair[0])
 
 
-class PixShapes(Sequence[Example]):
+class PixShapes(list[Example]):
     """`pairs` deterministic pairs drawn from `seed`.
 
     The shipped miniature models never saw seeds below 1,000,000 (experiments/tiny/README.md).
@@ -137,22 +137,12 @@ class PixShapes(Sequence[Example]):
     def __init__(self, pairs: int = 160, seed: int = 2024) -> None:
         if pairs < 1:
             raise UserError(f"benchmark.pairs must be at least 1, not {pairs}")
-        self._examples: list[Example] = []
+        super().__init__()
         for index in range(pairs):
             category = SCHEDULE[index % len(SCHEDULE)]
             drawn = make_pair(category, np.random.default_rng([seed, index]))
             for side, (scene, asked) in zip("ab", drawn, strict=True):
-                self._examples.append(_example(f"{index:04d}{side}", f"{index:04d}", scene, asked))
-
-    def __len__(self) -> int:
-        return len(self._examples)
-
-    @overload
-    def __getitem__(self, index: int) -> Example: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Example]: ...
-    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
-        return self._examples[index]
+                self.append(_example(f"{index:04d}{side}", f"{index:04d}", scene, asked))
 
 
 def _example(id: str, pair_id: str, scene: Scene, asked: Ask) -> Example:

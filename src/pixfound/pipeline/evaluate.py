@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -91,6 +92,9 @@ def take(benchmark: Benchmark, limit: int | None) -> Sequence[Example]:
     """The first `limit` examples, and the partners of those among them."""
     if len(benchmark) == 0:
         raise UserError("the benchmark has no examples")
+    twice = [id for id, count in Counter(e.id for e in benchmark).items() if count > 1]
+    if twice:
+        raise UserError(f"the benchmark has {len(twice)} ids that stand for several examples, {twice[0]!r} among them")
     if limit is None or limit >= len(benchmark):
         return benchmark
     chosen = list(benchmark[:limit])
@@ -177,7 +181,7 @@ def _finished(folder: Path, tracker: Mapping[str, Any]) -> dict[str, Any] | None
 
 
 def _write(result: Result, evidence: Evidence, settings: Settings) -> None:
-    """The run's files; metrics.json comes last, for it says that the run is finished."""
+    """The run's files; metrics.json comes after the others, for it says that the run is finished."""
     from omegaconf import OmegaConf
 
     from pixfound.report.markdown import write_report
@@ -188,14 +192,15 @@ def _write(result: Result, evidence: Evidence, settings: Settings) -> None:
     lines = (json.dumps(score.to_json(), ensure_ascii=False) for score in evidence.scores)
     write_atomic(folder / "scores.jsonl", "".join(line + "\n" for line in lines))
     write_report(result, evidence, settings.pictures)
-    tracker = result.config["tracker"]
-    if tracker:
-        build(tracker, "tracker").built.log(result, evidence)
-    body = {
+    body: dict[str, Any] = {
         "fingerprint": result.fingerprint,
         "names": dict(result.names),
         "failures": len(result.failures),
-        "published": [tracker["_target_"]] if tracker else [],
+        "published": [],
         "metrics": result.metrics,
     }
     write_atomic(folder / "metrics.json", json.dumps(body, indent=2) + "\n")
+    tracker = result.config["tracker"]
+    if tracker:  # last: a tracker that fails loses nothing, and is served by the next run
+        build(tracker, "tracker").built.log(result, evidence)
+        write_atomic(folder / "metrics.json", json.dumps({**body, "published": [tracker["_target_"]]}, indent=2) + "\n")
