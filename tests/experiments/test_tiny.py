@@ -1,0 +1,97 @@
+"""The recipe of the miniature models: its command runs, and what it teaches is what is asked at inference."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from experiments.tiny import llava, tower, words
+from experiments.tiny.packing import Packer
+from experiments.tiny.questions import TRAIN_SEED, VALIDATION_SEED, draw_turns, uniform_prompts
+
+from pixfound.benchmarks.pixshapes import CATEGORIES, PixShapes
+from pixfound.prompts import Prompts
+from tests.support.run import config_of
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_command_trains_and_exports_both(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "experiments.tiny.train", "--out", str(tmp_path), "--scale", "0.0005"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
+    assert done.returncode == 0, done.stderr
+    from transformers import AutoProcessor, LlavaForConditionalGeneration, SamModel, SamProcessor
+
+    LlavaForConditionalGeneration.from_pretrained(tmp_path / "tiny_llava")
+    AutoProcessor.from_pretrained(tmp_path / "tiny_llava")
+    SamModel.from_pretrained(tmp_path / "tiny_sam")
+    SamProcessor.from_pretrained(tmp_path / "tiny_sam")
+
+
+def test_training_never_draws_the_benchmarks_seed() -> None:
+    seed = config_of()["benchmark"]["seed"]
+    assert seed < VALIDATION_SEED < TRAIN_SEED
+    digests = {e.image.digest() for e in PixShapes(pairs=40, seed=seed)}
+    rng, prompts, shares = np.random.default_rng(TRAIN_SEED + 2), uniform_prompts(), dict.fromkeys(CATEGORIES, 1.0)
+    drawn = [draw_turns(rng, prompts, shares)[0] for _ in range(40)]
+    assert not digests & {tower_digest(scene) for scene in drawn}
+
+
+def tower_digest(scene: object) -> str:
+    from pixfound.benchmarks.scenes import Scene, SceneImage
+
+    assert isinstance(scene, Scene)
+    return SceneImage(scene).digest()
+
+
+def test_packed_questions_are_the_single_prompts_of_the_chat_template() -> None:
+    processor = words.build_processor(words.build_tokenizer(words.sample_texts()))
+    rng, prompts, shares = np.random.default_rng(5), uniform_prompts(), dict.fromkeys(CATEGORIES, 1.0)
+    drawn = [draw_turns(rng, prompts, shares) for _ in range(2)]
+    pixels = tower.pictures([scene for scene, _ in drawn])
+    real = processor.image_processor([scene.render() for scene, _ in drawn], return_tensors="pt")["pixel_values"]
+    assert torch.equal(pixels, real)
+    torch.manual_seed(0)
+    model = llava.build(tower.build(), processor, pixels).eval()
+    packer = Packer(processor.tokenizer)
+    packed = packer([turns for _, turns in drawn])
+    model.set_attn_implementation({"text_config": "packed"})
+    with torch.no_grad():
+        logits = llava.answer_logits(model, packed, pixels, packer.first)
+    model.set_attn_implementation({"text_config": "sdpa"})
+    place = 0
+    for scene, turns in drawn:
+        for turn in turns:
+            content = [{"type": "image"}, {"type": "text", "text": turn.prompt}]
+            text = processor.apply_chat_template([{"role": "user", "content": content}], add_generation_prompt=True)
+            whole = processor(text=[f"{text} {turn.answer}</s>"], images=[scene.render()], return_tensors="pt")
+            start = processor(text=[text], images=[scene.render()], return_tensors="pt")["input_ids"].shape[1]
+            with torch.no_grad():
+                alone = model(**whole).logits[0, start - 1 : -1]
+            end = place + len(alone)
+            assert torch.equal(packed.wanted[place:end], whole["input_ids"][0, start:])
+            assert torch.allclose(logits[place:end], alone, atol=1e-4)
+            place = end
+    assert place == len(packed.wanted)
+
+
+def test_it_is_taught_with_the_prompts_of_the_default_config() -> None:
+    assert uniform_prompts().templates == Prompts(**without_target(config_of()["prompts"])).templates
+
+
+def without_target(config: dict[str, object]) -> dict[str, object]:
+    return {k: v for k, v in config.items() if k != "_target_"}
+
+
+@pytest.mark.parametrize("word", ["mask", "box", "gt_mask", "pixel_mask"])
+def test_the_language_models_training_touches_no_mask(word: str) -> None:
+    """Grounding must emerge: the files that train tower and decoder do not even name one."""
+    for name in ("tower.py", "llava.py", "packing.py", "words.py"):
+        code = re.sub(r'""".*?"""|#.*', "", (ROOT / "experiments/tiny" / name).read_text(), flags=re.DOTALL)
+        names = set(re.findall(r"[A-Za-z_]+", code)) - {"attention_mask", "masked_fill"}
+        assert word not in names, f"{name} names {word}"
