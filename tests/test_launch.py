@@ -57,6 +57,14 @@ def test_two_processes_equal_one(
     assert done.stdout.count("report: ") == 1, "one process speaks"
 
 
+def test_a_launch_that_silently_is_a_single_process_is_refused(models: Path, tmp_path: Path) -> None:
+    start = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m"]
+    done = execute(command(start, models, tmp_path))
+    assert done.returncode != 0
+    assert "accelerate was asked for 2 processes and has started a single one" in done.stderr
+    assert "pixfound launch.num_processes=2" in done.stderr
+
+
 def test_a_killed_run_continues(models: Path, single: dict[str, bytes], tmp_path: Path) -> None:
     line = command(SINGLE, models, tmp_path)
     for stage in ("generate", "extract", "select"):

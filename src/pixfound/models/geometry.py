@@ -53,6 +53,6 @@ def _square(first: int, count: int, box: tuple[float, float, float, float]) -> T
     if side * side != count:
         raise UserError(
             f"{count} image tokens make no square grid, and no other layout fits this processor: "
-            "teach pixfound.models.geometry the layout, or use model.capture=none"
+            "teach pixfound.models.geometry the layout, or use model.capture=none extraction=nulls"
         )
     return Tile(first, (side, side), side, box)

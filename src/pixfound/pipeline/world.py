@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, TypeVar
 
 from pixfound.errors import UserError
@@ -47,6 +48,7 @@ def join_world(num_processes: int | None) -> World:
     """
     stated = os.environ.get("WORLD_SIZE")
     if stated is None:
+        _refuse_silent_launch(_parents_command())
         return World()
     if not stated.isdigit() or int(stated) < 1:
         raise UserError(f"WORLD_SIZE={stated} is no number of processes; unset it to run a single one")
@@ -76,3 +78,25 @@ def join_world(num_processes: int | None) -> World:
             "GPUs start with torchrun --nproc_per_node, or pixfound launch.num_processes="
         )
     return World(accelerator.process_index, size, accelerator)
+
+
+def _refuse_silent_launch(parent: Sequence[str]) -> None:
+    """`accelerate launch --cpu --num_processes N` starts one process and says nothing: that is no N-fold run."""
+    if not any("accelerate" in part for part in parent[:3]):
+        return
+    options = dict(zip(parent, [*parent[1:], ""], strict=True))
+    wanted = options.get("--num_processes") or options.get("--num-processes") or ""
+    if wanted.isdigit() and int(wanted) > 1:
+        raise UserError(
+            f"accelerate was asked for {wanted} processes and has started a single one (it does so with --cpu). On a "
+            f"machine without GPUs use: pixfound launch.num_processes={wanted} ..., or torchrun --nproc_per_node "
+            f"{wanted} -m pixfound ..., or accelerate launch --multi_gpu --num_processes {wanted} ..."
+        )
+
+
+def _parents_command() -> list[str]:
+    """The command line of the process that started this one; empty where it cannot be read."""
+    try:
+        return Path(f"/proc/{os.getppid()}/cmdline").read_bytes().decode().split("\0")
+    except (OSError, UnicodeDecodeError):
+        return []

@@ -15,6 +15,7 @@ from pixfound.errors import UserError, nearest
 EMBEDDED = "embedded:"
 _WHOLE = 64 * 2**20  # bytes; larger weight files are identified by their header and the start of every tensor
 _HEAD = 4096
+_NEEDED = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]  # not the same weights in other formats
 
 
 def locate(path: str, key: str) -> str:
@@ -48,7 +49,7 @@ def fetch(path: str, revision: str | None, key: str) -> str:
     from huggingface_hub import snapshot_download
 
     try:
-        return snapshot_download(found, revision=revision)
+        return snapshot_download(found, revision=revision, allow_patterns=_NEEDED)
     except Exception as error:
         raise loading_error(path, key, error) from error
 
