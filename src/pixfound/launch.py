@@ -15,8 +15,6 @@ def launch(config: dict[str, Any], num_processes: int) -> Result:
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
-    threads = os.environ.get("OMP_NUM_THREADS")
-    os.environ.setdefault("OMP_NUM_THREADS", str(max(1, (os.cpu_count() or 1) // num_processes)))
     settings = LaunchConfig(
         min_nodes=1,
         max_nodes=1,
@@ -34,9 +32,6 @@ def launch(config: dict[str, Any], num_processes: int) -> Result:
             f"process {rank} of {num_processes} ended with exit code {failure.exitcode}, and the others were ended; "
             "its error is above. What is done is kept: run the same command to go on"
         ) from error
-    finally:
-        if threads is None:
-            os.environ.pop("OMP_NUM_THREADS", None)
     return results[0]
 
 

@@ -110,7 +110,7 @@ def test_one_forced_pass_gives_the_same_rows(decoders: tuple[Any, Any]) -> None:
     stepwise = Recorder(columns)
     with stepwise.active():
         sequences = ours.generate(ids, attention_mask=mask, max_new_tokens=STEPS, min_new_tokens=STEPS, do_sample=False)
-    wanted = (ids.shape[1] - 2 + torch.arange(1 + STEPS)).expand(len(LENGTHS), -1)
+    wanted = (torch.arange(1 + STEPS) - STEPS - 2).expand(len(LENGTHS), -1)
     forced = Recorder(columns, rows=wanted)
     full = torch.cat([mask, torch.ones(len(LENGTHS), STEPS, dtype=torch.long)], dim=1)
     positions = (full.cumsum(1) - 1).clamp(min=0)

@@ -11,7 +11,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from pixfound.errors import UserError
-from pixfound.models.huggingface import HuggingFace
+from pixfound.models.huggingface import Capture, HuggingFace
 from pixfound.types import Generation, Prompt
 
 TEXTS = ("hi", "What is this thing here?", "Identify the red object in the scene, please.")
@@ -150,3 +150,42 @@ def same(found: list[Generation], expected: list[Generation]) -> None:
         assert a.penultimate is not None
         assert b.penultimate is not None
         assert np.abs(a.penultimate - b.penultimate).max() < 1e-5
+
+
+@pytest.fixture(scope="module")
+def shared(requests: list[tuple[Image.Image, Prompt]]) -> list[tuple[Image.Image, Prompt]]:
+    """Three prompts about each of two images, mixed, and one about a third."""
+    texts = [prompt for _, prompt in requests]
+    first, second, third = (image for image, _ in requests)
+    return [
+        (first, texts[0]),
+        (second, texts[1]),
+        (first, texts[2]),
+        (third, texts[0]),
+        (second, texts[2]),
+        (first, texts[1]),
+    ]
+
+
+@pytest.mark.parametrize("capture", ["step", "forced", "none"])
+def test_an_image_shared_by_prompts_is_encoded_once_and_changes_nothing(
+    capture: Capture, models: Path, shared: list[tuple[Image.Image, Prompt]]
+) -> None:
+    model = HuggingFace(str(models / "llava"), dtype="float32", capture=capture, generation=SETTINGS)
+    encoded: list[int] = []
+    tower = model._model.model.vision_tower
+    hook = tower.register_forward_hook(lambda _, __, out: encoded.append(len(out.last_hidden_state)))
+    together = model.generate(shared)
+    hook.remove()
+    assert encoded == ([3, 3] if capture == "forced" else [3])
+    alone = [model.generate([request])[0] for request in shared]
+    if capture == "none":
+        assert [g.text for g in together] == [g.text for g in alone]
+    else:
+        same(together, alone)
+
+
+def test_text_from_elsewhere_shares_images_too(models: Path, shared: list[tuple[Image.Image, Prompt]]) -> None:
+    model = HuggingFace(str(models / "llava"), dtype="float32", generation=SETTINGS)
+    texts = ["A red car.", "No", "Two birds", "x", "The end of it all.", ""]
+    same(model.attend(shared, texts), [model.attend([r], [t])[0] for r, t in zip(shared, texts, strict=True)])

@@ -27,9 +27,9 @@ class Recorder:
     """Collects attention rows over the image columns, averaged over layers and heads.
 
     columns: (B, N) positions of the image tokens in the padded sequence, -1 where an example has fewer.
-    rows: (B, R) positions of the wanted queries in the sequence of a single forward pass (teacher forcing), or
+    rows: (B, R) the wanted queries of a single forward pass (teacher forcing), counted from its end (-1 the last), or
         None for the last query of every pass, and the last but one too in the first (step by step generation).
-    layers, heads: indices to average over; None for all.
+    layers, heads: indices to average over; None for all. cached: tokens that a cache holds before the first pass.
     """
 
     def __init__(
@@ -38,13 +38,14 @@ class Recorder:
         rows: Tensor | None = None,
         layers: Sequence[int] | None = None,
         heads: Sequence[int] | None = None,
+        cached: int = 0,
     ) -> None:
         self.columns, self.rows, self.heads = columns, rows, heads
         self.layers = None if layers is None else frozenset(layers)
         self._sums: list[Tensor] = []
         self._counts: list[int] = []
         self._last_layer = -1
-        self._length = 0
+        self._length = cached
 
     @contextmanager
     def active(self) -> Iterator[Recorder]:
@@ -85,7 +86,7 @@ class Recorder:
 
     def _wanted(self, queries: int, device: torch.device) -> Tensor:
         if self.rows is not None:
-            return self.rows
+            return (self.rows + queries).clamp(min=0)
         last = [queries - 2, queries - 1] if len(self._sums) <= 1 and queries > 1 else [queries - 1]
         return torch.tensor([last], device=device).expand(self.columns.shape[0], -1)
 

@@ -29,6 +29,8 @@ Capture = Literal["step", "forced", "none"]
 class HuggingFace:
     """A model loaded with AutoModelForImageTextToText.
 
+    Prompts of a batch that are about one image share its encoding and its prefix, where the model allows it.
+
     path: hub id, local folder or `embedded:NAME`. revision: of the hub id. dtype: a torch dtype's name or auto.
     device: auto, cpu, cuda or cuda:N. system: a system message, or None.
     capture: `step` records an attention row at every decoding step; `forced` generates freely and reads all rows
@@ -75,19 +77,18 @@ class HuggingFace:
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """Answer a batch of (image, prompt). The text is the same with any batch and any capture."""
         inputs, columns = self._encode(requests)
-        recorder = self._recorder(columns, None) if self.capture == "step" else None
-        answers = self._answers(self._run(inputs, self.generation, recorder), inputs["input_ids"].shape[1])
-        if self.capture == "forced":
-            rows = self._forced_rows(inputs, answers)
-        else:
-            rows = _rows_by_step(recorder.passes() if recorder else [], answers)
+        keys = [image.tobytes() for image, _ in requests]
+        sequences, passes = self._run(inputs, keys, self.generation, capture=self.capture == "step")
+        answers = self._answers(sequences)
+        forced = self.capture == "forced"
+        rows = self._forced_rows(inputs, keys, answers) if forced else _rows_by_step(passes, answers)
         return [self._generation(requests, inputs, columns, i, ids, rows) for i, ids in enumerate(answers)]
 
     def attend(self, requests: Sequence[Request], texts: Sequence[str]) -> list[Generation]:
         """The generations that would have given `texts`, with their attention, in one teacher-forced pass."""
         inputs, columns = self._encode(requests)
         answers = [self._answer_ids(inputs["input_ids"][i], text) for i, text in enumerate(texts)]
-        rows = self._forced_rows(inputs, answers)
+        rows = self._forced_rows(inputs, [image.tobytes() for image, _ in requests], answers)
         return [self._generation(requests, inputs, columns, i, ids, rows) for i, ids in enumerate(answers)]
 
     @cached_property
@@ -143,31 +144,42 @@ class HuggingFace:
             messages.insert(0, {"role": "system", "content": [{"type": "text", "text": self.system}]})
         return str(self._processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
 
-    def _recorder(self, columns: Any, rows: Any) -> Any:
-        from pixfound.models.capture import Recorder
-
-        return Recorder(columns, rows, self.layers, self.heads)
-
-    def _run(self, inputs: Mapping[str, Any], settings: Mapping[str, Any], recorder: Any) -> Any:
-        """The sequences (B, P + T)."""
+    def _run(
+        self,
+        inputs: Mapping[str, Any],
+        images: Sequence[bytes],
+        settings: Mapping[str, Any],
+        capture: bool,
+        rows: Any = None,
+    ) -> tuple[Any, list[Any]]:
+        """Generated ids (B, T), and the recorder's passes. images: (B) the content of each; rows: see Recorder."""
         import contextlib
 
         import torch
+
+        from pixfound.models.capture import Recorder
+        from pixfound.models.prefix import prefill_shared
 
         config = copy.deepcopy(self._model.generation_config)
         config.update(**settings)
         if not config.do_sample:  # a checkpoint's sampling settings mean nothing to a greedy search, and warn
             config.temperature = config.top_p = config.top_k = None
         config.pad_token_id = self._processor.tokenizer.pad_token_id
+        columns, cached = self._columns(inputs["input_ids"]), 0
+        shared = prefill_shared(self._model, inputs, columns, images)
+        if shared is not None:
+            inputs, columns, cached = shared.inputs, shared.columns, shared.length
+        recorder = Recorder(columns, rows, self.layers, self.heads, cached) if capture else None
         with torch.inference_mode(), recorder.active() if recorder else contextlib.nullcontext():
-            return self._model.generate(**inputs, generation_config=config)
+            sequences = self._model.generate(**inputs, generation_config=config)
+        return sequences[:, inputs["input_ids"].shape[1] :], recorder.passes() if recorder else []
 
-    def _answers(self, sequences: Any, prompt: int) -> list[list[int]]:
-        """Generated token ids per example, cut after the first end token, which is kept."""
+    def _answers(self, sequences: Any) -> list[list[int]]:
+        """Token ids per example of (B, T) generated ones, cut after the first end token, which is kept."""
         ends = self._model.generation_config.eos_token_id
         stop = set(ends if isinstance(ends, list) else [ends])
         answers = []
-        for ids in sequences[:, prompt:].tolist():
+        for ids in sequences.tolist():
             cut = next((i + 1 for i, token in enumerate(ids) if token in stop), len(ids))
             answers.append(ids[:cut])
         return answers
@@ -180,7 +192,9 @@ class HuggingFace:
         ids = list(tokenizer(glue + text, add_special_tokens=False)["input_ids"])
         return [*ids, tokenizer.eos_token_id]
 
-    def _forced_rows(self, inputs: Mapping[str, Any], answers: Sequence[Sequence[int]]) -> list[FloatArray]:
+    def _forced_rows(
+        self, inputs: Mapping[str, Any], images: Sequence[bytes], answers: Sequence[Sequence[int]]
+    ) -> list[FloatArray]:
         """Per example (1 + T, N): the penultimate row, then a row for each answer token, from one forward pass.
 
         One step of `generate` is that pass, so positions and masks are prepared as they are when it generates.
@@ -203,12 +217,11 @@ class HuggingFace:
                     extended[name][i, end:] = torch.tensor(list(ids), device=value.device)
                 elif name == "attention_mask":
                     extended[name][i, end:] = 1
-        most = length - prompts.shape[1]
-        starts = torch.tensor([length - len(ids) - 2 for ids in answers], device=prompts.device)
-        rows = (starts[:, None] + torch.arange(1 + most, device=prompts.device)).clamp(max=length - 1)
-        recorder = self._recorder(self._columns(extended["input_ids"]), rows)
-        self._run(extended, {"max_new_tokens": 1, "do_sample": False}, recorder)
-        passes = recorder.passes()[0].cpu().numpy()
+        firsts = torch.tensor([-len(ids) - 2 for ids in answers], device=prompts.device)
+        most = max(len(ids) for ids in answers)
+        rows = (firsts[:, None] + torch.arange(1 + most, device=prompts.device)).clamp(max=-1)
+        _, found = self._run(extended, images, {"max_new_tokens": 1, "do_sample": False}, capture=True, rows=rows)
+        passes = found[0].cpu().numpy()
         return [passes[i, : 1 + len(ids)] for i, ids in enumerate(answers)]
 
     def _columns(self, ids: Any) -> Any:

@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from pixfound.devices import use_threads
 from pixfound.errors import UserError
 from pixfound.interfaces import Benchmark
 from pixfound.pipeline import stages
@@ -76,6 +77,7 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
     done = _finished(folder, config["tracker"])
     if done is not None:
         return Result(folder, settings.names, name, config, done["metrics"], was_complete=True)
+    use_threads(config["launch"]["threads"])
     stores = _open_stores(parts, prints, settings, world)
     _run_stages(items, parts, stores, settings, world)
     scores = make_scores(items, parts, stores)

@@ -84,10 +84,11 @@ def image_digest(example: Example) -> str:
 
 
 def generate_tasks(items: Sequence[Item], store: Store, batch_size: int) -> Iterator[Task[tuple[Item, Kind]]]:
-    """Prompts of one kind go together, for their answers are of like length."""
-    order = [(item, kind) for kind in KINDS for item in items]
-    for position, (item, kind) in enumerate(order):
-        yield Task(store, item.key(kind), item.asked(kind), (item, kind), position // batch_size)
+    """All prompts of an example go together: a model can then encode its image once."""
+    examples = max(1, batch_size // len(KINDS))
+    for item in items:
+        for kind in KINDS:
+            yield Task(store, item.key(kind), item.asked(kind), (item, kind), item.index // examples)
 
 
 def generate(parts: Parts, batch: Sequence[tuple[Item, Kind]]) -> list[Value]:
