@@ -24,7 +24,7 @@ $(READY): setup.cfg constraints.txt
 		$(BIN)/pip install -q "torch==$(TORCH)+cpu" 2>/dev/null || { \
 		echo "no CPU build of torch on the configured package index: taking the default build, which is larger"; \
 		$(BIN)/pip install -q "torch==$(TORCH)"; }; fi
-	@$(BIN)/pip install -q -c constraints.txt -e ".[dev,photos,spacy,sweep]"
+	@$(BIN)/pip install -q -c constraints.txt -e ".[dev,cvbench,judge,photos,spacy,sweep]"
 	@touch $@
 
 demo: $(READY) ## the main job on the embedded default: 60 pairs, a table, pictures (ARGS adds overrides)

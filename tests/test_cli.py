@@ -14,7 +14,7 @@ from tests.support.run import random_models
 
 MISTAKES = [
     ("benchmrk=pixshapes", "benchmrk: there is no such option; did you mean benchmark"),
-    ("benchmark=pixshape", "benchmark=pixshape: there is no such choice; did you mean pixshapes?"),
+    ("benchmark=pixshape", "benchmark=pixshape: there is no such choice; did you mean pixshapes"),
     ("experiment=dmo", "experiment=dmo: there is no such choice; did you mean demo?"),
     ("batchsize=4", "batchsize: there is no such option; did you mean batch_size?"),
     ("model.pth=x", "model.pth: there is no such option; did you mean model.path"),

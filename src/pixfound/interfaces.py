@@ -15,7 +15,6 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pixfound.masks import BoolMask
 from pixfound.types import Candidate, Choice, Example, Generation, Phrase, Prompt
 
 if TYPE_CHECKING:
@@ -27,6 +26,8 @@ Benchmark = Sequence[Example]
 @runtime_checkable
 class Identified(Protocol):
     """A part whose results depend on more than its config: on weights, or on an installed model."""
+
+    # A part may also have `runtime_options`, the names of arguments that say how it works and not what comes out.
 
     def identity(self) -> Mapping[str, Any]:
         """JSON values that change exactly when the results may; never a path, a device or a batch size."""
@@ -106,11 +107,16 @@ class Judge(Protocol):
         """Whether a response answers the example's question rightly, or None (unscored), and why."""
 
 
+@runtime_checkable
+class GradesMany(Protocol):
+    """A judge that grades several answers side by side."""
+
+    def grade_many(self, pairs: Sequence[tuple[Example, str]]) -> list[tuple[bool | None, str]]:
+        """What `grade` gives for each, in order."""
+
+
 class Tracker(Protocol):
     """Publishes a finished run."""
 
     def log(self, result: Result, evidence: Evidence) -> None:
         """Called once, on the first process, after the run's report is written."""
-
-
-__all__ = [name for name in dir() if name[0].isupper()] + ["BoolMask"]

@@ -28,7 +28,8 @@ class Part(Generic[T]):
 
     def identity(self) -> dict[str, Any]:
         """What its results depend on: config, content, and the services that it uses."""
-        own = {k: v for k, v in self.config.items() if k not in _RUNTIME}
+        runtime = {*_RUNTIME, *getattr(self.built, "runtime_options", ())}
+        own = {k: v for k, v in self.config.items() if k not in runtime}
         content = dict(self.built.identity()) if isinstance(self.built, Identified) else {}
         return {"config": own, "content": content, "uses": {k: p.identity() for k, p in self.uses.items()}}
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
+from pixfound.interfaces import GradesMany
 from pixfound.pipeline.parts import Parts
 from pixfound.pipeline.records import pack_generation, unpack_generation
 from pixfound.pipeline.stage import Task, Value
@@ -18,6 +19,7 @@ from pixfound.pipeline.store import Record, Store, digest_of
 from pixfound.types import KINDS, Candidate, Example, Kind, Prompt
 
 log = logging.getLogger(__name__)
+_GRADED = 16  # open answers that go to the judge together
 MASK_KINDS: tuple[Kind, ...] = ("open", "ground")  # the choice prompt is answered by a letter: no masks
 
 
@@ -127,17 +129,15 @@ def grade_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[It
     for item in items:
         said = stores.generate.get(item.key("open"), item.asked("open"))
         if said is not None and not said.failure:
-            yield Task(stores.grade, item.key("open"), item.graded("open"), (item, said), item.index)
+            yield Task(stores.grade, item.key("open"), item.graded("open"), (item, said), item.index // _GRADED)
 
 
 def grade(parts: Parts, batch: Sequence[tuple[Item, Record]]) -> list[Value]:
-    """Ask the judge."""
-    values = []
-    for item, said in batch:
-        assert said.value is not None
-        correct, reason = parts.judge.built.grade(item.example, said.value["text"])
-        values.append(Value({"correct": correct, "reason": reason}))
-    return values
+    """Ask the judge; one that can take many at once is given the batch."""
+    pairs = [(item.example, str(said.value["text"])) for item, said in batch if said.value is not None]
+    judge = parts.judge.built
+    many = judge.grade_many(pairs) if isinstance(judge, GradesMany) else [judge.grade(*pair) for pair in pairs]
+    return [Value({"correct": correct, "reason": reason}) for correct, reason in many]
 
 
 def select_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, str, Record]]]:

@@ -1,0 +1,201 @@
+"""Reading annotation files: keyed CSV tables, and COCO JSON whose outlines may be of another size than the image.
+
+Frame: image pixels, origin at the left top corner, x to the right, y down. Sizes are (height, width).
+Every problem is a UserError that names the file, the row and what to do.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from pixfound.benchmarks.paired_coco import parse_segmentation
+from pixfound.errors import UserError, nearest
+from pixfound.masks import RLE, union
+
+Size = tuple[int, int]
+_AGAIN = "download it again"
+
+
+@dataclass(frozen=True)
+class Outlines:
+    """What is outlined in one image.
+
+    declared: the image's size, where the file has it. masks: each of its own size. polygons: each
+    [x0, y0, x1, y1, ...] in the image's pixels.
+    """
+
+    file_name: str
+    declared: Size | None
+    masks: tuple[RLE, ...] = ()
+    polygons: tuple[tuple[float, ...], ...] = ()
+
+    @property
+    def size(self) -> Size:
+        """The best guess at the image's size without the image: as declared, as the masks, around the polygons."""
+        if self.declared:
+            return self.declared
+        if self.masks:
+            return max(mask.size for mask in self.masks)
+        width = max((x for polygon in self.polygons for x in polygon[0::2]), default=1.0)
+        height = max((y for polygon in self.polygons for y in polygon[1::2]), default=1.0)
+        return max(1, math.ceil(height)), max(1, math.ceil(width))
+
+    def union(self, size: Size) -> RLE:
+        """All of it as one mask of `size`; masks of another size are resized to the nearest pixel."""
+        parts = [mask if mask.size == size else _resized(mask, size) for mask in self.masks]
+        return union([*parts, RLE.from_polygons(self.polygons, size)], size)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file in UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); give the folder that holds it") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: is no text in UTF-8 ({error}); {_AGAIN}") from error
+
+
+def read_table(path: Path, keys: Sequence[str], columns: Sequence[str]) -> dict[int, dict[str, str]]:
+    """Rows of a CSV file by their number in the key column, in the file's order.
+
+    keys: spellings of the key column. Spaces around column names are dropped, those around values are kept.
+    """
+    text = read_text(path)
+    try:
+        header, *lines = (line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line)
+    except (ValueError, csv.Error) as error:
+        raise UserError(f"{path}: is no CSV table ({error}); {_AGAIN}") from error
+    names = [name.strip() for name in header]
+    for wanted in columns:
+        if wanted not in names:
+            raise UserError(f"{path}: the table has no column {wanted!r}; {nearest(wanted, filter(None, names))}")
+    key = next((k for k in keys if k in names), None)
+    if key is None:
+        raise UserError(f"{path}: the table has no column {keys[0]!r}; {nearest(keys[0], filter(None, names))}")
+    rows: dict[int, dict[str, str]] = {}
+    for number, line in enumerate(lines, start=2):
+        where = f"{path}, line {number}"
+        if len(line) != len(names):
+            raise UserError(f"{where}: has {len(line)} fields, the header {len(names)}; put quotes around commas")
+        row = dict(zip(names, line, strict=True))
+        if not row[key].strip().isdecimal():
+            raise UserError(f"{where}: {key} {row[key]!r} is no number; {_AGAIN}")
+        index = int(row[key])
+        if index in rows:
+            raise UserError(f"{where}: {key} {index} stands in an earlier line too; remove one of them")
+        rows[index] = row
+    return rows
+
+
+def read_outlines(path: Path) -> dict[int, Outlines]:
+    """Every image of a COCO JSON file by its id, in the file's order."""
+    text = read_text(path)
+    try:
+        data = json.loads(text)
+    except ValueError as error:
+        raise UserError(f"{path}: is no JSON file ({error}); {_AGAIN}") from error
+    if not isinstance(data, dict) or not all(isinstance(data.get(k), list) for k in ("images", "annotations")):
+        raise UserError(f"{path}: has no lists `images` and `annotations`, so it is no COCO annotation file; {_AGAIN}")
+    entries: dict[int, tuple[str, Size | None, list[RLE], list[tuple[float, ...]]]] = {}
+    for number, image in enumerate(data["images"]):
+        try:
+            id, name = image["id"], str(image["file_name"])
+            size = (int(image["height"]), int(image["width"])) if "height" in image and "width" in image else None
+            if not isinstance(id, int) or (size and min(size) < 1):
+                raise ValueError(f"id {id!r}, size {size}")
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(f"{path}: image number {number} has no readable id, name or size ({error})") from error
+        if id in entries:
+            raise UserError(f"{path}: two images have the id {id!r}; ids must be unique")
+        entries[id] = (name, size, [], [])
+    for number, annotation in enumerate(data["annotations"]):
+        where = f"{path}: annotation number {number}"
+        try:
+            if annotation["image_id"] not in entries:
+                raise UserError(f"{where} is of image {annotation['image_id']!r}, which is not listed; {_AGAIN}")
+            _, _, masks, polygons = entries[annotation["image_id"]]
+            _add(annotation["segmentation"], masks, polygons)
+        except UserError:
+            raise
+        except Exception as error:  # what pycocotools raises depends on what is wrong
+            raise UserError(
+                f"{where} (image {_of(annotation)}) has no readable segmentation ({error}); {_AGAIN}"
+            ) from error
+    return {id: Outlines(name, size, tuple(m), tuple(p)) for id, (name, size, m, p) in entries.items()}
+
+
+def expect(found: Sequence[object], wanted: Sequence[object], where: str) -> None:
+    """Raise the UserError that names what is missing or too much, unless both hold the same."""
+    here, there = set(found), set(wanted)
+    missing, extra = [w for w in wanted if w not in here], [f for f in found if f not in there]
+    if missing or extra:
+        lists = [f"lacks {missing[0]!r}" if missing else "", f"has an unknown {extra[0]!r}" if extra else ""]
+        raise UserError(
+            f"{where}: has {len(found)} entries, not {len(wanted)}: {' and '.join(filter(None, lists))}; {_AGAIN}"
+        )
+
+
+def answer_index(answer: str, options: Sequence[str], where: str) -> int:
+    """Index of the option whose letter is `answer`: (b), b or B. is 1."""
+    letter = answer.strip(" ().").lower()
+    index = ord(letter) - ord("a") if len(letter) == 1 else -1
+    if len(options) < 2 or not 0 <= index < len(options):
+        raise UserError(f"{where}: answer {answer!r} is no letter of the options {list(options)}; {_AGAIN}")
+    return index
+
+
+def _of(annotation: Any) -> object:
+    return annotation.get("image_id") if isinstance(annotation, dict) else None
+
+
+def _add(segmentation: Any, masks: list[RLE], polygons: list[tuple[float, ...]]) -> None:
+    if isinstance(segmentation, dict):
+        height, width = segmentation["size"]
+        mask = parse_segmentation(segmentation, (height, width))
+        if _pixels(mask.counts) != height * width:
+            raise ValueError(f"its runs cover {_pixels(mask.counts)} pixels, not {height} x {width}")
+        masks.append(mask)
+        return
+    if not segmentation:
+        raise ValueError("it is empty")
+    for polygon in segmentation:
+        points = tuple(float(v) for v in polygon)
+        if len(points) < 6 or len(points) % 2 or not all(map(math.isfinite, points)):
+            raise ValueError(f"a polygon is x, y of three points or more, not {len(points)} numbers")
+        polygons.append(points)
+
+
+def _pixels(counts: str) -> int:
+    """Pixels that COCO's compressed runs cover; -1 where they are malformed.
+
+    pycocotools does not tell: it decodes runs that are too short to whatever the memory held.
+    """
+    runs: list[int] = []
+    value = shift = 0
+    for byte in counts.encode("ascii"):  # five bits each, lowest first; 32: more follow; 16 in the last: negative
+        code = byte - 48
+        if not 0 <= code < 64:
+            return -1
+        value |= (code & 31) << shift
+        shift += 5
+        if not code & 32:
+            value -= (code & 16) << (shift - 4)
+            runs.append(value + runs[-2] if len(runs) > 2 else value)  # from the fourth on: the difference
+            value = shift = 0
+    return sum(runs) if not shift and min(runs, default=-1) >= 0 else -1
+
+
+def _resized(mask: RLE, size: Size) -> RLE:
+    picture = Image.fromarray(mask.decode()).resize((size[1], size[0]), Image.Resampling.NEAREST)
+    return RLE.encode(np.asarray(picture, dtype=np.bool_))

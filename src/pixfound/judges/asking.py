@@ -1,0 +1,121 @@
+"""Grading an open answer by asking a language model, in the wording of arXiv 2502.04192; any client can ask."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import re
+import threading
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from PIL import Image
+
+from pixfound.errors import UserError
+from pixfound.prompts import letter, options_text
+from pixfound.types import Example
+
+AnswerForm = Literal["letter", "letter_and_text"]
+ANSWER_FORMS: tuple[AnswerForm, ...] = ("letter", "letter_and_text")
+SYSTEM = (
+    "You are a helpful and precise assistant for checking the quality of the answer. Please answer in only yes or no."
+)
+QUESTION = (
+    "Given the following question {prompt}, the correct answer is {answer}. Does the following answer correctly "
+    "answers the question, answer:{response}? Respond with a Yes/No"
+)
+_TAGS = re.compile(r"<think>.*?</think>|<\|[^|<>]*\|>|</?\w+>", re.DOTALL)
+_EDGES = " \t\r\n.,;:!*_`~#\"'()[]{}\u2018\u2019\u201c\u201d"
+
+
+class JudgeError(RuntimeError):
+    """No answer could be had from the judge this time; asking again later may help."""
+
+
+class Asker(Protocol):
+    """A language model that answers a question, about images too."""
+
+    def ask(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> str:
+        """The model's answer, never empty; raises JudgeError when none could be had."""
+
+
+def grade_by_asking(
+    asker: Asker, example: Example, response: str, answer_form: AnswerForm = "letter"
+) -> tuple[bool | None, str]:
+    """Whether a response answers the example's open question rightly, or None (unscored), and why.
+
+    answer_form: what the judge is told to be right: "(a)" as in the paper, or "(a) open".
+    """
+    right = f"({letter(example.answer).lower()})"
+    if answer_form == "letter_and_text":
+        right += f" {example.options[example.answer]}"
+    prompt = f"{example.question} {options_text(example.options)}"
+    reply = asker.ask(SYSTEM, QUESTION.format(prompt=prompt, answer=right, response=response))
+    verdict = read_verdict(reply)
+    shown = repr(reply if len(reply) <= 80 else f"{reply[:80]}...")
+    if verdict is None:
+        return None, f"the judge's reply could not be read: {shown}"
+    return verdict, f"the judge's reply: {shown}"
+
+
+def read_verdict(reply: str) -> bool | None:
+    """True for yes, False for no, in any case, with punctuation or markup around; None for anything else.
+
+    >>> read_verdict("**Yes.**"), read_verdict("no"), read_verdict("Yes/No")
+    (True, False, None)
+    """
+    word = _TAGS.sub(" ", reply).strip(_EDGES).lower()
+    return {"yes": True, "no": False}.get(word)
+
+
+def data_url(image: Image.Image) -> str:
+    """A picture as a PNG data URL, its pixels unchanged; modes that chat models do not read become RGB."""
+    stream = io.BytesIO()
+    plain = image if image.mode in ("RGB", "RGBA", "L") else image.convert("RGB")
+    plain.save(stream, format="PNG")
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"
+
+
+class Replies:
+    """Replies on disk, one file for each request's hash; files are never changed, and nobody sees half of one."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def get(self, key: str) -> Mapping[str, Any] | None:
+        """What was kept under a hash; None where there is nothing, or nothing readable."""
+        try:
+            data = json.loads(self._path(key).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        good = isinstance(data, dict) and isinstance(data.get("reply"), str) and data["reply"].strip()
+        return data if good else None
+
+    def prepare(self) -> None:
+        """Create the folder before anything is paid for, or say plainly that it cannot be."""
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"the judge's replies cannot be kept in {self.folder} ({error.strerror}): set judge.cache_dir=DIR"
+            ) from error
+
+    def put(self, key: str, data: Mapping[str, Any]) -> None:
+        """Keep a reply: written under a temporary name of this process and thread, then renamed."""
+        path = self._path(key)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
+        temporary.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+        os.replace(temporary, path)
+
+    def _path(self, key: str) -> Path:
+        return self.folder / key[:2] / f"{key}.json"
+
+
+def default_folder() -> Path:
+    """Where replies are kept unless a config says otherwise: $XDG_CACHE_HOME, else ~/.cache."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "pixfound" / "judge"

@@ -1,0 +1,246 @@
+from __future__ import annotations
+
+import base64
+import io
+import logging
+import sys
+import threading
+import time
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from email.utils import formatdate
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixfound.errors import UserError
+from pixfound.judges.asking import JudgeError
+from pixfound.judges.openai import OpenAIJudge, seconds
+from tests.support.examples import drawn, make_example
+from tests.support.judge_server import Act, JudgeServer
+
+pytest.importorskip("openai")
+KEY = "sk-secret-0123456789"
+EXAMPLE = make_example(drawn("#."))
+OK = Act("Yes")
+
+
+@pytest.fixture(autouse=True)
+def key(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUDGE_KEY", KEY)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+
+@pytest.fixture
+def judge_at(tmp_path):
+    def make(server: JudgeServer, **values) -> OpenAIJudge:
+        plain = {"model": "m", "api_key_env": "JUDGE_KEY", "cache_dir": str(tmp_path / "cache"), "backoff_s": 0.001}
+        return OpenAIJudge(**{**plain, "base_url": server.url, "max_retries": 2, "timeout_s": 5.0, **values})
+
+    return make
+
+
+def test_it_grades_and_counts(judge_at) -> None:
+    with JudgeServer(Act("Yes."), Act("**No**"), Act("None of them")) as server:
+        judge = judge_at(server, price_per_million_input=2.5, price_per_million_output=10)
+        assert [judge.grade(EXAMPLE, text)[0] for text in ("a", "b", "c")] == [True, False, None]
+        assert judge.name == "openai:m"
+        assert judge.usage() == pytest.approx(
+            {"requests": 3, "cached": 0, "input_tokens": 300, "output_tokens": 6, "cost": 810e-6}
+        )
+        body = server.bodies[0]
+        assert (body["model"], body["temperature"], body["max_tokens"]) == ("m", 0.2, 256)
+        assert [m["role"] for m in body["messages"]] == ["system", "user"]
+        assert server.headers[0]["authorization"] == f"Bearer {KEY}"
+
+
+def test_null_leaves_a_setting_out_and_cost_unknown(judge_at) -> None:
+    with JudgeServer(OK) as server:
+        judge = judge_at(server, temperature=None, max_tokens=None)
+        judge.ask("s", "q")
+        assert set(server.bodies[0]) == {"model", "messages"}
+        assert judge.usage()["cost"] is None
+
+
+def test_the_second_ask_costs_nothing_even_without_key(judge_at, monkeypatch) -> None:
+    with JudgeServer(Act("one"), Act("two"), Act("three")) as server:
+        assert judge_at(server).ask("s", "q") == "one"
+        monkeypatch.delenv("JUDGE_KEY")
+        again = judge_at(server)
+        assert again.ask("s", "q") == "one"
+        assert again.usage()["requests"] == 0
+        assert again.usage()["cached"] == 1
+        monkeypatch.setenv("JUDGE_KEY", KEY)
+        assert judge_at(server, temperature=0).ask("s", "q") == "two"
+        assert judge_at(server).ask("s", "other") == "three"
+
+
+def test_it_waits_as_long_as_it_is_told(judge_at) -> None:
+    with JudgeServer(Act(status=429, headers={"Retry-After": "0.2"}), OK) as server:
+        begun = time.monotonic()
+        assert judge_at(server).ask("s", "q") == "Yes"
+        assert time.monotonic() - begun >= 0.2
+    assert seconds(formatdate(time.time() + 60, usegmt=True)) == pytest.approx(60, abs=3)
+    assert seconds("soon") == seconds(None) == 0
+
+
+def test_a_pause_that_is_too_long_is_an_error(judge_at) -> None:
+    with JudgeServer(Act(status=429, headers={"Retry-After": "3600"})) as server:
+        with pytest.raises(JudgeError, match=r"429.*pause of 3600 seconds"):
+            judge_at(server).ask("s", "q")
+        assert len(server.bodies) == 1
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (Act(status=500), "HTTP 500: out of order .after 3 tries"),
+        (Act(cut=True), "the connection failed"),
+        (Act(raw="{nonsense"), "no chat completion"),
+        (Act(raw="[]"), "no chat completion"),
+        (Act(raw='{"choices": []}'), "no chat completion"),
+    ],
+)
+def test_retries_are_bounded_and_one_good_reply_is_enough(judge_at, act, message) -> None:
+    with JudgeServer(act, act, act, act, OK) as server:
+        judge = judge_at(server)
+        with pytest.raises(JudgeError, match=message):
+            judge.ask("s", "q")
+        assert len(server.bodies) == 3
+        assert judge.ask("s", "q") == "Yes"  # no failure was cached
+        assert judge.usage()["requests"] == 5
+
+
+def test_a_server_that_hangs_is_given_up(judge_at) -> None:
+    with JudgeServer(Act(hang=True)) as server, pytest.raises(JudgeError, match=r"timeout_s=0\.1 seconds"):
+        judge_at(server, timeout_s=0.1, max_retries=1).ask("s", "q")
+    assert len(server.bodies) == 2
+
+
+@pytest.mark.parametrize("act", [Act("  "), Act(None), Act("", finish="length")])
+def test_an_empty_reply_is_a_failure_that_is_paid_but_not_kept(judge_at, act) -> None:
+    with JudgeServer(act, OK) as server:
+        judge = judge_at(server)
+        with pytest.raises(JudgeError, match="reply is empty"):
+            judge.grade(EXAMPLE, "x")
+        assert judge.usage()["input_tokens"] == 100
+        assert judge.grade(EXAMPLE, "x")[0] is True
+
+
+@pytest.mark.parametrize(
+    ("act", "message"),
+    [
+        (Act(status=401, error={"message": f"bad key {KEY}"}), "JUDGE_KEY"),
+        (Act(status=403), "judge.api_key_env=NAME"),
+        (Act(status=404, error={"message": "no model m"}), "judge.model=m.*no model m.*judge.base_url"),
+        (Act(status=400, error={"message": "no", "param": "temperature"}), "judge.temperature=null"),
+        (Act(status=429, error={"message": "pay", "code": "insufficient_quota"}), "no credit"),
+    ],
+)
+def test_what_no_retry_mends_is_said_at_once(judge_at, act, message) -> None:
+    with JudgeServer(act) as server:
+        with pytest.raises(UserError, match=message):
+            judge_at(server).ask("s", "q")
+        assert len(server.bodies) == 1
+
+
+def test_max_cost_ends_the_run_and_keeps_what_is_done(judge_at) -> None:
+    prices = {"price_per_million_input": 10_000, "price_per_million_output": 0}  # 1 for each request
+    with JudgeServer(OK) as server:
+        judge = judge_at(server, max_cost=2, **prices)
+        assert [judge.ask("s", q) for q in "ab"] == ["Yes", "Yes"]
+        with pytest.raises(UserError, match=r"max_cost=2 is reached: 2 was spent on 2 requests \(200 tokens in"):
+            judge.ask("s", "c")
+        assert judge.ask("s", "a") == "Yes"
+    with JudgeServer(Act("Yes", usage=None)) as server, pytest.raises(UserError, match="reports no tokens"):
+        judge_at(server, max_cost=2, **prices).ask("s", "q")
+
+
+def test_requests_at_a_time_are_limited(judge_at) -> None:
+    together = threading.Barrier(3)  # opens only where three requests are under way at once
+    with JudgeServer(Act(meet=together)) as server, ThreadPoolExecutor(12) as pool:
+        judge = judge_at(server, concurrency=3)
+        assert list(pool.map(lambda i: judge.ask("s", str(i)), range(12))) == ["Yes"] * 12
+        assert server.peak == 3
+
+
+def test_many_are_graded_in_order_and_errors_come_after_the_others(judge_at) -> None:
+    with JudgeServer(OK) as server:
+        judge = judge_at(server)
+        judge.grade_many([(EXAMPLE, str(i)) for i in range(6)])
+        server.script = [Act("No")]
+        assert [v for v, _ in judge.grade_many([(EXAMPLE, t) for t in ("3", "new", "4")])] == [True, False, True]
+        server.script = [Act(status=400)]
+        with pytest.raises(JudgeError, match="HTTP 400"):
+            judge.grade_many([(EXAMPLE, "bad"), (EXAMPLE, "5")])
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])
+def test_images_arrive_unchanged_as_png(judge_at, mode) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 7, 4), dtype=np.uint8)
+    image = Image.fromarray(pixels).convert(mode)
+    with JudgeServer(OK) as server:
+        judge_at(server).ask("s", "which?", [image, image.convert("CMYK")])
+        text, first, second = server.bodies[0]["messages"][1]["content"]
+    assert text == {"type": "text", "text": "which?"}
+    for part in (first, second):
+        head, _, data = part["image_url"]["url"].partition(",")
+        assert head == "data:image/png;base64"
+        sent = Image.open(io.BytesIO(base64.b64decode(data)))
+        assert sent.format == "PNG"
+        if part is first:
+            assert sent.mode == mode
+            assert np.array_equal(np.asarray(sent), np.asarray(image))
+
+
+def test_the_key_is_nowhere(judge_at, tmp_path, caplog) -> None:
+    echo = {"message": f"the key {KEY} was refused"}
+    acts = [Act(status=code, error=echo) for code in (401, 403, 404, 400, 500, 500, 500)]
+    texts = []
+    with caplog.at_level(logging.DEBUG), JudgeServer(*acts, OK) as server:
+        judge = judge_at(server)
+        for _ in range(5):
+            with pytest.raises((UserError, JudgeError)) as caught:
+                judge.ask("s", "q")
+            error: BaseException | None = caught.value
+            while error is not None:
+                texts.append("".join(traceback.format_exception(error)) + repr(error))
+                error = error.__cause__ or error.__context__
+        assert judge.ask("s", "q") == "Yes"
+        texts += [repr(vars(judge)), repr(judge.identity()), repr(judge.provenance()), caplog.text]
+    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert files
+    texts += [path.read_text() + path.name for path in files]
+    assert not [text for text in texts if KEY in text]
+    assert "cache" not in repr(judge.identity())
+
+
+def test_without_key_or_package_it_says_what_to_do(judge_at, monkeypatch) -> None:
+    with JudgeServer(OK) as server:
+        with monkeypatch.context() as patch:
+            patch.delenv("JUDGE_KEY")
+            with pytest.raises(UserError, match="JUDGE_KEY: this environment variable is not set"):
+                judge_at(server).ask("s", "q")
+        monkeypatch.setitem(sys.modules, "openai", None)
+        with pytest.raises(UserError, match=r'pip install "pixfound\[judge\]"'):
+            judge_at(server).ask("s", "q")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [{"temperature": 3}, {"max_tokens": 0}, {"timeout_s": 0}, {"max_retries": -1}, {"concurrency": 0}, {"max_cost": 1},
+     {"base_url": "localhost"}, {"base_url": "http://u:p@host/v1"}, {"api_key_env": KEY}, {"answer_form": "word"}],
+)  # fmt: skip
+def test_settings_are_checked_at_once(bad) -> None:
+    with pytest.raises(UserError, match=f"judge.*{next(iter(bad))}") as caught:
+        OpenAIJudge(**bad)
+    assert KEY not in str(caught.value)
+
+
+def test_an_unwritable_cache_is_said_before_paying(judge_at, tmp_path) -> None:
+    (tmp_path / "file").write_text("")
+    with JudgeServer(OK) as server:
+        with pytest.raises(UserError, match=r"judge\.cache_dir=DIR"):
+            judge_at(server, cache_dir=str(tmp_path / "file" / "x")).ask("s", "q")
+        assert not server.bodies

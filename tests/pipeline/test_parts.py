@@ -1,0 +1,29 @@
+"""What identifies a part: what comes out of it, never how it works."""
+
+from __future__ import annotations
+
+import pytest
+
+from pixfound.errors import UserError
+from pixfound.pipeline.parts import build
+
+JUDGE = {"_target_": "pixfound.judges.openai.OpenAIJudge", "model": "gpt-4o"}
+
+
+def test_how_a_judge_works_is_no_part_of_its_identity() -> None:
+    plain = build(JUDGE, "judge").identity()
+    assert build({**JUDGE, "concurrency": 9, "max_retries": 1, "timeout_s": 3.0}, "judge").identity() == plain
+    assert build({**JUDGE, "temperature": 0.0}, "judge").identity() != plain
+    assert build({**JUDGE, "model": "other"}, "judge").identity() != plain
+
+
+def test_services_are_given_to_those_that_ask() -> None:
+    segmenter = build({"_target_": "pixfound.segmenters.sam.Sam", "path": "embedded:tiny_sam"}, "segmenter")
+    point = build({"_target_": "pixfound.extractors.nulls.CentrePoint"}, "x", {"segmenter": segmenter})
+    assert point.built.segmenter is segmenter.built
+    assert point.identity()["uses"]["segmenter"] == segmenter.identity()
+
+
+def test_a_missing_argument_is_named() -> None:
+    with pytest.raises(UserError, match=r"segmenter: Sam needs segmenter.path=\.\.\."):
+        build({"_target_": "pixfound.segmenters.sam.Sam"}, "segmenter")
