@@ -189,3 +189,19 @@ def test_text_from_elsewhere_shares_images_too(models: Path, shared: list[tuple[
     model = HuggingFace(str(models / "llava"), dtype="float32", generation=SETTINGS)
     texts = ["A red car.", "No", "Two birds", "x", "The end of it all.", ""]
     same(model.attend(shared, texts), [model.attend([r], [t])[0] for r, t in zip(shared, texts, strict=True)])
+
+
+def test_a_wide_and_a_tall_picture_of_the_same_bytes_are_two(models: Path) -> None:
+    model = HuggingFace(str(models / "llava"), dtype="float32", generation=SETTINGS)
+    pixels = np.random.default_rng(2).integers(0, 256, (40, 64, 3), dtype=np.uint8)
+    wide, tall = Image.fromarray(pixels), Image.fromarray(pixels.reshape(64, 40, 3))
+    assert wide.tobytes() == tall.tobytes()
+    requests = [(image, Prompt("x", "open", "v", "What is it?")) for image in (wide, tall)]
+    same(model.generate(requests), [model.generate([request])[0] for request in requests])
+
+
+def test_a_model_without_image_tokens_is_one_line(models: Path, requests: list[tuple[Image.Image, Prompt]]) -> None:
+    model = HuggingFace(str(models / "llava"), dtype="float32", generation=SETTINGS)
+    model._model.config.image_token_id = 3
+    with pytest.raises(UserError, match="no image tokens are found in its prompts"):
+        model.generate(requests)

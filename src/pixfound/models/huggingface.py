@@ -6,7 +6,7 @@ Shapes: `B` batch, `P` padded prompt length, `T` generated tokens, `N` image tok
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Literal
 
@@ -77,7 +77,7 @@ class HuggingFace:
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """Answer a batch of (image, prompt). The text is the same with any batch and any capture."""
         inputs, columns = self._encode(requests)
-        keys = [image.tobytes() for image, _ in requests]
+        keys = [_content(image) for image, _ in requests]
         sequences, passes = self._run(inputs, keys, self.generation, capture=self.capture == "step")
         answers = self._answers(sequences)
         forced = self.capture == "forced"
@@ -88,7 +88,7 @@ class HuggingFace:
         """The generations that would have given `texts`, with their attention, in one teacher-forced pass."""
         inputs, columns = self._encode(requests)
         answers = [self._answer_ids(inputs["input_ids"][i], text) for i, text in enumerate(texts)]
-        rows = self._forced_rows(inputs, [image.tobytes() for image, _ in requests], answers)
+        rows = self._forced_rows(inputs, [_content(image) for image, _ in requests], answers)
         return [self._generation(requests, inputs, columns, i, ids, rows) for i, ids in enumerate(answers)]
 
     @cached_property
@@ -147,7 +147,7 @@ class HuggingFace:
     def _run(
         self,
         inputs: Mapping[str, Any],
-        images: Sequence[bytes],
+        images: Sequence[Hashable],
         settings: Mapping[str, Any],
         capture: bool,
         rows: Any = None,
@@ -193,7 +193,7 @@ class HuggingFace:
         return [*ids, tokenizer.eos_token_id]
 
     def _forced_rows(
-        self, inputs: Mapping[str, Any], images: Sequence[bytes], answers: Sequence[Sequence[int]]
+        self, inputs: Mapping[str, Any], images: Sequence[Hashable], answers: Sequence[Sequence[int]]
     ) -> list[FloatArray]:
         """Per example (1 + T, N): the penultimate row, then a row for each answer token, from one forward pass.
 
@@ -228,7 +228,12 @@ class HuggingFace:
         """(B, N) positions of the image tokens among ids (B, P); -1 where an example has fewer than N."""
         import torch
 
-        found = ids == self._model.config.image_token_id
+        found = ids == getattr(self._model.config, "image_token_id", None)
+        if isinstance(found, bool) or not found.any(dim=1).all():
+            raise UserError(
+                f"model.path={self.path}: no image tokens are found in its prompts, so it would not see an image; "
+                "check that it is an image-text-to-text model with `image_token_id` in its config"
+            )
         columns = torch.full((len(ids), int(found.sum(dim=1).max())), -1, device=ids.device)
         for i, row in enumerate(found):
             where = row.nonzero()[:, 0]
@@ -256,6 +261,11 @@ class HuggingFace:
             raise FloatingPointError("the captured attention is not finite")
         tiles = tiles_of(self._processor, inputs, index, count, size)
         return Generation(text, size, spans, tiles, attention=found[1:], penultimate=found[0])
+
+
+def _content(image: Image.Image) -> Hashable:
+    """Equal for equal pictures only: bytes alone do not tell a wide one from a tall one."""
+    return image.size, image.mode, image.tobytes()
 
 
 def _rows_by_step(passes: Sequence[Any], answers: Sequence[Sequence[int]]) -> list[FloatArray]:
