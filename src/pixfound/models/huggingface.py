@@ -76,20 +76,20 @@ class HuggingFace:
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """Answer a batch of (image, prompt). The text is the same with any batch and any capture."""
-        inputs, columns = self._encode(requests)
+        inputs = self._encode(requests)
         keys = [_content(image) for image, _ in requests]
         sequences, passes = self._run(inputs, keys, self.generation, capture=self.capture == "step")
         answers = self._answers(sequences)
         forced = self.capture == "forced"
         rows = self._forced_rows(inputs, keys, answers) if forced else _rows_by_step(passes, answers)
-        return [self._generation(requests, inputs, columns, i, ids, rows) for i, ids in enumerate(answers)]
+        return [self._generation(requests, inputs, i, ids, rows) for i, ids in enumerate(answers)]
 
     def attend(self, requests: Sequence[Request], texts: Sequence[str]) -> list[Generation]:
         """The generations that would have given `texts`, with their attention, in one teacher-forced pass."""
-        inputs, columns = self._encode(requests)
+        inputs = self._encode(requests)
         answers = [self._answer_ids(inputs["input_ids"][i], text) for i, text in enumerate(texts)]
         rows = self._forced_rows(inputs, [_content(image) for image, _ in requests], answers)
-        return [self._generation(requests, inputs, columns, i, ids, rows) for i, ids in enumerate(answers)]
+        return [self._generation(requests, inputs, i, ids, rows) for i, ids in enumerate(answers)]
 
     @cached_property
     def _folder(self) -> str:
@@ -99,10 +99,8 @@ class HuggingFace:
     def _processor(self) -> Any:
         from transformers import AutoProcessor
 
-        try:
+        with weights.loading(self.path, "model.path"):
             processor = AutoProcessor.from_pretrained(self._folder)
-        except Exception as error:
-            raise weights.loading_error(self.path, "model.path", error) from error
         processor.tokenizer.padding_side = "left"
         if processor.tokenizer.pad_token is None:
             processor.tokenizer.pad_token = processor.tokenizer.eos_token
@@ -118,16 +116,14 @@ class HuggingFace:
 
         disable_progress_bar()  # the stage has its own
         dtype = self.dtype if self.dtype == "auto" else getattr(torch, self.dtype)
-        try:
+        with weights.loading(self.path, "model.path"):
             model = AutoModelForImageTextToText.from_pretrained(self._folder, dtype=dtype)
             if self.captures:
                 model.set_attn_implementation({"text_config": NAME})
-        except Exception as error:
-            raise weights.loading_error(self.path, "model.path", error) from error
         return model.to(pick_device(self.device)).eval()
 
-    def _encode(self, requests: Sequence[Request]) -> tuple[dict[str, Any], Any]:
-        """Model inputs, left-padded, and the columns of their image tokens."""
+    def _encode(self, requests: Sequence[Request]) -> dict[str, Any]:
+        """Model inputs, left-padded."""
         texts = [self._chat(prompt.text) for _, prompt in requests]
         images = [[image] for image, _ in requests]
         batch = self._processor(text=texts, images=images, padding=True, return_tensors="pt")
@@ -135,7 +131,7 @@ class HuggingFace:
         for name, value in inputs.items():
             if value.is_floating_point():
                 inputs[name] = value.to(self._model.dtype)
-        return inputs, self._columns(inputs["input_ids"])
+        return inputs
 
     def _chat(self, text: str) -> str:
         content = [{"type": "image"}, {"type": "text", "text": text}]
@@ -244,7 +240,6 @@ class HuggingFace:
         self,
         requests: Sequence[Request],
         inputs: Mapping[str, Any],
-        columns: Any,
         index: int,
         ids: list[int],
         rows: list[FloatArray],
@@ -255,7 +250,7 @@ class HuggingFace:
         size = (image.height, image.width)
         if not rows:
             return Generation(text, size, spans)
-        count = int((columns[index] >= 0).sum())
+        count = int((inputs["input_ids"][index] == self._model.config.image_token_id).sum())
         found = rows[index][:, :count]
         if not np.isfinite(found).all():
             raise FloatingPointError("the captured attention is not finite")

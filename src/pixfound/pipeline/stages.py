@@ -94,8 +94,9 @@ def generate_tasks(items: Sequence[Item], store: Store, batch_size: int) -> Iter
 
 
 def generate(parts: Parts, batch: Sequence[tuple[Item, Kind]]) -> list[Value]:
-    """Ask the model."""
-    requests = [(load(item.example), item.prompts[kind]) for item, kind in batch]
+    """Ask the model. All prompts about an image are given the same one, read once."""
+    images = {item.index: load(item.example) for item in {item.index: item for item, _ in batch}.values()}
+    requests = [(images[item.index], item.prompts[kind]) for item, kind in batch]
     return [pack_generation(generation) for generation in parts.model.built.generate(requests)]
 
 

@@ -83,10 +83,8 @@ class Sam:
     def _processor(self) -> Any:
         from transformers import SamProcessor
 
-        try:
+        with weights.loading(self.path, "segmenter.path"):
             return SamProcessor.from_pretrained(self._folder)
-        except Exception as error:
-            raise weights.loading_error(self.path, "segmenter.path", error) from error
 
     @cached_property
     def _model(self) -> Any:
@@ -95,8 +93,6 @@ class Sam:
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()  # the stage has its own
-        try:
+        with weights.loading(self.path, "segmenter.path"):
             model = SamModel.from_pretrained(self._folder, dtype=getattr(torch, self.dtype))
-        except Exception as error:
-            raise weights.loading_error(self.path, "segmenter.path", error) from error
         return model.to(pick_device(self.device)).eval()

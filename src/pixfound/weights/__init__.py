@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,8 @@ def fetch(path: str, revision: str | None, key: str) -> str:
         return found
     from huggingface_hub import snapshot_download
 
-    try:
+    with loading(path, key):
         return snapshot_download(found, revision=revision, allow_patterns=_NEEDED)
-    except Exception as error:
-        raise loading_error(path, key, error) from error
 
 
 def identity(path: str, revision: str | None, key: str) -> Mapping[str, Any]:
@@ -66,13 +65,17 @@ def identity(path: str, revision: str | None, key: str) -> Mapping[str, Any]:
     return {"content": digest.hexdigest()}
 
 
-def loading_error(path: str, key: str, error: Exception) -> UserError:
-    """A one-line account of why weights could not be loaded."""
-    reason = " ".join(str(error).split())[:300]
-    return UserError(
-        f"{key}={path}: could not be loaded as a model ({type(error).__name__}: {reason}). "
-        "Check the name; without network give a local folder that holds the model"
-    )
+@contextmanager
+def loading(path: str, key: str) -> Iterator[None]:
+    """What fails inside the `with` block becomes a one-line account of why weights could not be loaded."""
+    try:
+        yield
+    except Exception as error:
+        reason = " ".join(str(error).split())[:300]
+        raise UserError(
+            f"{key}={path}: could not be loaded as a model ({type(error).__name__}: {reason}). "
+            "Check the name; without network give a local folder that holds the model"
+        ) from error
 
 
 def _file_digest(file: Path) -> bytes:
