@@ -69,11 +69,11 @@ def run(config: dict[str, Any]) -> float | None:
         from pixfound.pipeline.evaluate import evaluate
 
         result = evaluate(config)
-    if os.environ.get("RANK", "0") == "0":
+    if result.metrics:
         from pixfound.report.console import show
 
         show(result)
-    first = next(iter(result.metrics["rows"].values()), None)
+    first = next(iter(result.metrics.get("rows", {}).values()), None)
     if len(result.failures):
         raise UserError(
             f"{len(result.failures)} scores are missing because of failures, see {result.folder / 'report.md'}; "

@@ -1,7 +1,7 @@
 """What each exchangeable part must offer. Protocols only: a part is any class with these methods.
 
 A config's `_target_` names the class and its other keys are the constructor's arguments. A constructor
-parameter called `model`, `segmenter` or `phrases` is filled with the run's own part of that name.
+parameter called `model`, `segmenter`, `phrases` or `judge` is filled with the run's own part of that name.
 Constructors are cheap: weights are loaded at the first use, so that a finished run loads none.
 """
 
@@ -113,6 +113,16 @@ class GradesMany(Protocol):
 
     def grade_many(self, pairs: Sequence[tuple[Example, str]]) -> list[tuple[bool | None, str]]:
         """What `grade` gives for each, in order."""
+
+
+class Analysis(Protocol):
+    """Looks at a run once more when it is scored, and adds a part to metrics.json and report.md."""
+
+    def compute(self, evidence: Evidence) -> Mapping[str, Any]:
+        """What it found as JSON values; {} where it does not apply to this run."""
+
+    def sections(self, found: Mapping[str, Any]) -> list[str]:
+        """Blocks of Markdown about what `compute` found; never called with {}. Text of models and data is escaped."""
 
 
 class Tracker(Protocol):

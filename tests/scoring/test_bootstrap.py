@@ -5,13 +5,13 @@ import math
 import numpy as np
 import pytest
 
-from pixfound.scoring.bootstrap import Estimate, Resampler, harmonic, larger
+from pixfound.scoring.bootstrap import Estimate, Resampler, average, figure, harmonic, larger, minus
 
 NAN = float("nan")
 
 
 def estimate(value, draws=(), count=1):
-    return Estimate(value, np.array(draws, dtype=np.float64), count)
+    return Estimate(value, count, lambda: np.array(draws, dtype=np.float64))
 
 
 def width(found, level=0.95):
@@ -132,3 +132,34 @@ def test_larger_draw_by_draw():
     assert found.draws.tolist() == [0.5, 0.6]
     assert larger(estimate(NAN, [NAN], 0), estimate(0.5, [0.1], 2)).value == 0.5
     assert math.isnan(larger(estimate(NAN, [NAN], 0), estimate(NAN, [NAN], 0)).value)
+
+
+def test_figures_asked_for_together_or_alone_have_the_same_draws():
+    items = [[(name, float(i % (k + 2))) for i, name in enumerate("pqrs")] for k in range(3)]
+    together, alone = Resampler("pqrs", 100, 5), Resampler("pqrs", 100, 5)
+    waiting = [together.mean(values) for values in items]
+    for found, values in zip(waiting, items, strict=True):
+        np.testing.assert_allclose(found.draws, alone.mean(values).draws, rtol=1e-12)
+
+
+def test_differences_and_averages_keep_the_pairing_of_the_draws():
+    clusters = Resampler("pqrs", 300, 0)
+    a = clusters.mean([(name, i / 4) for i, name in enumerate("pqrs")])
+    b = clusters.mean([(name, i / 4 + 0.1) for i, name in enumerate("pqrs")])
+    assert minus(b, a).interval(0.95) == (pytest.approx(0.1), pytest.approx(0.1))
+    both = average([a, b])
+    assert both.value == pytest.approx(a.value + 0.05)
+    np.testing.assert_allclose(both.draws, a.draws + 0.05)
+    assert both.count == 8
+
+
+def test_an_average_over_something_unscored_is_unscored():
+    clusters = Resampler("pq", 100, 0)
+    assert math.isnan(average([clusters.mean([("p", 1.0)]), clusters.mean([])]).value)
+    assert math.isnan(average([]).value)
+
+
+def test_a_figure_is_json_with_nulls_for_what_is_unknown():
+    clusters = Resampler("pq", 100, 0)
+    assert figure(clusters.mean([]), 0.95) == {"value": None, "low": None, "high": None, "count": 0}
+    assert figure(clusters.mean([("p", 1.0), ("q", 1.0)]), 0.95) == {"value": 1.0, "low": 1.0, "high": 1.0, "count": 2}

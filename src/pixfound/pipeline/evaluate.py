@@ -6,7 +6,7 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Result:
-    """A finished run. folder: where its files are. was_complete: there was nothing left to do."""
+    """A finished run. folder: where its files are. was_complete: there was nothing left to do.
+
+    metrics: those of metrics.json; empty on every process but the first.
+    """
 
     folder: Path
     names: Mapping[str, str]
@@ -52,7 +55,7 @@ class Evidence:
 
 
 def evaluate(config: Mapping[str, Any]) -> Result:
-    """Run what a resolved config says; on every process of a launch, with the same result on each.
+    """Run what a resolved config says, on every process of a launch; the first one has the metrics.
 
     Raises UserError where the config or the data is wrong, before any model is loaded.
     """
@@ -76,16 +79,20 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
     make_folder(folder)
     done = _finished(folder, config["tracker"])
     if done is not None:
-        return Result(folder, settings.names, name, config, done["metrics"], was_complete=True)
+        metrics = done["metrics"] if world.first else {}
+        return Result(folder, settings.names, name, config, metrics, was_complete=True)
     use_threads(config["launch"]["threads"])
     stores = _open_stores(parts, prints, settings, world)
     _run_stages(items, parts, stores, settings, world)
     scores = make_scores(items, parts, stores)
-    metrics = scoring.built.metrics(scores)
     failures = [f"{s.key} {s.row or ''}: {s.reason}" for s in scores if "failed: " in s.reason]
-    result = Result(folder, settings.names, name, config, metrics, was_complete=False, failures=failures)
+    result = Result(folder, settings.names, name, config, {}, was_complete=False, failures=failures)
     if world.first:
-        _write(result, Evidence(items, parts, stores, scores), settings)
+        evidence = Evidence(items, parts, stores, scores)
+        found = {key: part.built.compute(evidence) for key, part in parts.analyses.items()}
+        metrics = {**scoring.built.metrics(scores), "analyses": {key: value for key, value in found.items() if value}}
+        result = replace(result, metrics=metrics)
+        _write(result, evidence, settings)
     world.meet()
     return result
 
@@ -169,6 +176,7 @@ def _run_fingerprint(
         rows=rows,
         grade=prints.grade,
         scoring=scoring.identity(),
+        analyses={key: part.identity() for key, part in parts.analyses.items()},
         pictures=settings.pictures,
     )
 

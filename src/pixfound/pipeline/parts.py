@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from pixfound.errors import UserError, nearest
-from pixfound.interfaces import Benchmark, Described, Extractor, Identified, Judge, Model, Selector
+from pixfound.interfaces import Analysis, Benchmark, Described, Extractor, Identified, Judge, Model, Selector
 from pixfound.pipeline.store import fingerprint
 from pixfound.prompts import Prompts
 
 T = TypeVar("T")
-SERVICES = ("model", "segmenter", "phrases")
+SERVICES = ("model", "segmenter", "phrases", "judge")
 _RUNTIME = ("path", "device", "dtype")  # where and how, not what: `identity()` says what
 
 
@@ -52,6 +52,7 @@ class Parts:
     selectors: Mapping[str, Part[Selector]]
     judge: Part[Judge]
     rows: Mapping[str, tuple[str, str]]
+    analyses: Mapping[str, Part[Analysis]]
 
 
 def build(config: Mapping[str, Any], where: str, services: Mapping[str, Part[Any]] | None = None) -> Part[Any]:
@@ -98,7 +99,10 @@ def build_parts(config: Mapping[str, Any]) -> Parts:
             if name not in known:
                 raise UserError(f"extraction.rows.{row}.{kind}={name}: no such {kind}; {nearest(str(name), known)}")
         rows[row] = (extractor, selector)
-    return Parts(made["benchmark"], made["prompts"], made["model"], extractors, selectors, made["judge"], rows)
+    analyses = {k: build(c, f"analyses.{k}", services) for k, c in config["analyses"].items()}
+    return Parts(
+        made["benchmark"], made["prompts"], made["model"], extractors, selectors, made["judge"], rows, analyses
+    )
 
 
 @dataclass(frozen=True)

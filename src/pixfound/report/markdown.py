@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pixfound.pipeline.store import write_atomic
 from pixfound.report.pictures import draw_sheet
 from pixfound.report.table import HEADERS, figure, legend, table
+from pixfound.report.text import escape, grid
 from pixfound.scoring.metrics import QUADRANTS
 from pixfound.weights import EMBEDDED
 
@@ -20,41 +20,43 @@ def write_report(result: Result, evidence: Evidence, pictures: int) -> None:
     sheet = draw_sheet(evidence, result.metrics, pictures) if pictures else None
     if sheet is not None:
         sheet.save(result.folder / "pictures.png")
-    write_atomic(result.folder / "report.md", "\n\n".join(_sections(result, sheet is not None)) + "\n")
+    write_atomic(result.folder / "report.md", "\n\n".join(_sections(result, evidence, sheet is not None)) + "\n")
 
 
-def _sections(result: Result, pictures: bool) -> list[str]:
+def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
     names, metrics = result.names, result.metrics
     head = f"{metrics['examples']} examples, {metrics['pairs']} pairs, {metrics['absent']} with an absent object."
     sections = [
         f"# {names['model']} on {names['benchmark']}, {names['extraction']}",
         head,
-        _grid(HEADERS, table(metrics)),
+        grid(HEADERS, table(metrics)),
         legend(metrics),
         *_caveats(result),
         "## Answered and grounded",
         "Examples by whether the better kind of question is answered and the better prompt's mask has an IoU over "
         f"{result.config['scoring']['iou_threshold']} (an absent object: shows nothing).",
-        _grid(
+        grid(
             ("row", *QUADRANTS),
             [[row, *(str(found["quadrants"][q]) for q in QUADRANTS)] for row, found in metrics["rows"].items()],
         ),
         "## Accuracy",
         f"Open answers are graded by the judge `{result.config['judge']['_target_']}`, letters by "
         "`pixfound.grading.pick_option`.",
-        _grid(
+        grid(
             ("", "A item", "A pair", "A† item", "A† pair"),
             [["all", *(figure(metrics["vqa"][n][u]) for n in ("A", "A_dagger") for u in ("item", "pair"))]],
         ),
     ]
     for tag, values in metrics["responses_by_tag"].items():
         lines = [[value, figure(found["A"]), figure(found["A_dagger"])] for value, found in values.items()]
-        sections.append(_grid((tag, "A item", "A† item"), lines))
+        sections.append(grid((tag, "A item", "A† item"), lines))
+    for name, found in metrics["analyses"].items():
+        sections += evidence.parts.analyses[name].built.sections(found)
     if metrics["unscored"]:
         sections += ["## Unscored", "Neither right nor wrong, and left out of every mean."]
-        sections.append(_grid(("what", "count"), [[k, str(v)] for k, v in metrics["unscored"].items()]))
+        sections.append(grid(("what", "count"), [[k, str(v)] for k, v in metrics["unscored"].items()]))
     if result.failures:
-        shown = [f"- {_escape(failure)}" for failure in result.failures[:50]]
+        shown = [f"- {escape(failure)}" for failure in result.failures[:50]]
         sections += ["## Failures", "\n".join(shown)]
     if pictures:
         sections += [
@@ -79,15 +81,3 @@ def _caveats(result: Result) -> list[str]:
         "miniature models: they have seen PixShapes' drawings only, know about ninety words, and read an image at "
         "64 x 64 pixels. They show that every stage works at the pictures' true sizes, and nothing about real models."
     ]
-
-
-def _grid(headers: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    rows = [headers, ["---"] * len(headers), *lines]
-    return "\n".join("| " + " | ".join(_escape(cell) for cell in row) + " |" for row in rows)
-
-
-def _escape(text: str) -> str:
-    """Text of models and data, harmless in Markdown and HTML."""
-    for plain_character, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ("|", "\\|"), ("`", "'")):
-        text = text.replace(plain_character, escaped)
-    return text.replace("\n", " ")

@@ -8,8 +8,11 @@ Shapes: `C` clusters, `R` resamples.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,11 +22,19 @@ Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """value: the figure, in [0, 1]; nan where nothing was scored. draws: (R,) its resamples. count: scored items."""
+    """value: the figure, in [0, 1]; nan where nothing was scored. count: scored items.
+
+    resample: makes `draws`, (R,) the figure's resamples, when they are first asked for.
+    """
 
     value: float
-    draws: Array
     count: int
+    resample: Callable[[], Array]
+
+    @cached_property
+    def draws(self) -> Array:
+        """(R,) the figure in every resample; nan where it holds nothing scored."""
+        return self.resample()
 
     def interval(self, level: float) -> tuple[float, float]:
         """The central percentile interval; (nan, nan) where there is none."""
@@ -35,38 +46,73 @@ class Estimate:
 
 
 class Resampler:
-    """Draws clusters with replacement, the same draws for every figure. clusters: the name of each, no doubles."""
+    """Draws clusters with replacement, the same draws for every figure. clusters: the name of each, no doubles.
+
+    The resamples of all figures that wait for theirs are computed together, in one matrix product.
+    """
 
     def __init__(self, clusters: Iterable[str], resamples: int, seed: int) -> None:
         self._index = {name: i for i, name in enumerate(clusters)}
         size = len(self._index)
         rng = np.random.default_rng(seed)
-        self._weights = (
-            rng.multinomial(size, np.full(size, 1 / size), size=resamples) if size else np.zeros((resamples, 0))
-        )
+        drawn = rng.multinomial(size, np.full(size, 1 / size), size=resamples) if size else np.zeros((resamples, 0))
+        self._weights = drawn.astype(np.float64)  # (R, C)
+        self._waiting: list[Array] = []  # (C, 2) totals and counts of each figure
+        self._drawn: list[Array] = []
 
     def mean(self, values: Sequence[tuple[str, float]]) -> Estimate:
         """The mean of (cluster, value) items."""
-        totals, counts = np.zeros(len(self._index)), np.zeros(len(self._index))
+        sums = np.zeros((len(self._index), 2))
         for cluster, value in values:
-            totals[self._index[cluster]] += value
-            counts[self._index[cluster]] += 1
-        return Estimate(
-            _ratio(totals.sum(), counts.sum()), _ratios(self._weights @ totals, self._weights @ counts), len(values)
-        )
+            sums[self._index[cluster]] += (value, 1.0)
+        number = len(self._drawn) + len(self._waiting)
+        self._waiting.append(sums)
+        total, count = sums.sum(axis=0)
+        return Estimate(_ratio(total, count), len(values), lambda: self._draws(number))
+
+    def _draws(self, number: int) -> Array:
+        if number >= len(self._drawn):
+            both = self._weights @ np.concatenate(self._waiting, axis=1)  # (R, 2 x figures)
+            self._drawn += list(_ratios(both[:, 0::2], both[:, 1::2]).T)
+            self._waiting = []
+        return self._drawn[number]
 
 
 def harmonic(a: Estimate, b: Estimate) -> Estimate:
     """2 / (1/a + 1/b); 0 where both are 0 (the score S of arXiv 2502.04192)."""
-    draws = _ratios(2 * a.draws * b.draws, a.draws + b.draws, of_nothing=0.0)
-    value = float(_ratios(np.array([2 * a.value * b.value]), np.array([a.value + b.value]), of_nothing=0.0)[0])
-    return Estimate(value, draws, min(a.count, b.count))
+    value = float(_harmonic(np.array([a.value]), np.array([b.value]))[0])
+    return Estimate(value, min(a.count, b.count), lambda: _harmonic(a.draws, b.draws))
 
 
 def larger(a: Estimate, b: Estimate) -> Estimate:
     """The larger of two figures, in every resample too; one that was not scored is left out."""
-    value = float(np.fmax(a.value, b.value))
-    return Estimate(value, np.fmax(a.draws, b.draws), max(a.count, b.count))
+    return Estimate(float(np.fmax(a.value, b.value)), max(a.count, b.count), lambda: np.fmax(a.draws, b.draws))
+
+
+def average(parts: Sequence[Estimate]) -> Estimate:
+    """The unweighted mean of figures, as CV-Bench takes it over its sources; nan where one of them was not scored."""
+    value = float(np.mean([part.value for part in parts])) if parts else float("nan")
+    count = sum(part.count for part in parts)
+    return Estimate(value, count, lambda: np.mean([part.draws for part in parts], axis=0) if parts else np.zeros(0))
+
+
+def minus(a: Estimate, b: Estimate) -> Estimate:
+    """A - b, in every resample too: both must come from the same draws."""
+    return Estimate(a.value - b.value, min(a.count, b.count), lambda: a.draws - b.draws)
+
+
+def figure(estimate: Estimate, level: float) -> dict[str, Any]:
+    """An estimate as JSON: value, low and high end of its interval, count; null where there is none."""
+    low, high = estimate.interval(level)
+    return {"value": _known(estimate.value), "low": _known(low), "high": _known(high), "count": estimate.count}
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None
+
+
+def _harmonic(a: Array, b: Array) -> Array:
+    return _ratios(2 * a * b, a + b, of_nothing=0.0)
 
 
 def _ratio(total: float, count: float) -> float:

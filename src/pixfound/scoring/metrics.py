@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pixfound.errors import UserError
-from pixfound.scoring.bootstrap import Estimate, Resampler, harmonic, larger
+from pixfound.scoring.bootstrap import Estimate, Resampler, figure, harmonic, larger
 from pixfound.scoring.scores import Score
 
 QUADRANTS = ("both", "vqa_only", "grounding_only", "neither")
@@ -128,13 +128,7 @@ class Scoring:
         return "pair" if sizes and None not in sizes and set(sizes.values()) == {2} else "item"
 
     def _figure(self, estimate: Estimate) -> dict[str, Any]:
-        low, high = estimate.interval(self.level)
-        return {
-            "value": _known(estimate.value),
-            "low": _known(low),
-            "high": _known(high),
-            "count": estimate.count,
-        }
+        return figure(estimate, self.level)
 
 
 def accuracies(answers: Sequence[Score], kind: str, clusters: Resampler) -> dict[str, Estimate]:
@@ -184,10 +178,6 @@ def quadrant(answered: bool, grounded: bool) -> str:
 def _better(a: Estimate, b: Estimate) -> bool:
     """Whether `a` is the larger of two figures; one that was not scored never is."""
     return a.value > b.value or (math.isnan(b.value) and not math.isnan(a.value))
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
 
 
 def _cluster(score: Score) -> str:

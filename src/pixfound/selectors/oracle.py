@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pixfound.errors import UserError
-from pixfound.masks import iou
+from pixfound.masks import ious
 from pixfound.types import Candidate, Choice, Example
 
 
@@ -35,7 +35,8 @@ class Oracle:
             return Choice("empty", reason="the object is absent")
         if not candidates:
             return Choice("empty", reason="no candidate")
-        ranks = [(iou(c.mask, example.gt_mask), self._tie(i, c)) for i, c in enumerate(candidates)]
+        values = ious([candidate.mask for candidate in candidates], example.gt_mask)
+        ranks = [(values[i], self._tie(i, c)) for i, c in enumerate(candidates)]
         best = max(range(len(ranks)), key=ranks.__getitem__)
         return Choice("candidate", best, f"IoU {ranks[best][0]:.3f}")
 

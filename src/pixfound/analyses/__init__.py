@@ -1,0 +1,1 @@
+"""Analyses: each module looks at a finished run once more (`pixfound.interfaces.Analysis`)."""
