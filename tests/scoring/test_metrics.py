@@ -5,7 +5,8 @@ import json
 import pytest
 
 from pixfound.errors import UserError
-from pixfound.scoring.metrics import QUADRANTS, Scoring, quadrant, quadrants
+from pixfound.scoring.metrics import Scoring
+from pixfound.scoring.quadrants import QUADRANTS, by_pair, counts, join, quadrant
 from pixfound.scoring.scores import Score
 
 FAST = Scoring(resamples=200)
@@ -42,10 +43,10 @@ PAIRS = [  # pair 1 right, pair 2 half, pair 3 wrong
 def test_pair_accuracy_counts_pairs_of_which_both_are_right():
     found = FAST.metrics(PAIRS)
     assert found["accuracy_unit"] == "pair"
-    figure = found["vqa"]["A_dagger"]
-    assert value(figure) == value(figure["pair"]) == pytest.approx(1 / 3)
-    assert value(figure["item"]) == pytest.approx(3 / 6)
-    assert (figure["count"], figure["pair"]["count"], figure["item"]["count"]) == (3, 3, 6)
+    vqa = found["vqa"]
+    assert value(vqa["A_dagger"]) == value(vqa["A_dagger_pair"]) == value(vqa["best"]) == pytest.approx(1 / 3)
+    assert value(vqa["A_dagger_item"]) == pytest.approx(3 / 6)
+    assert [vqa[name]["count"] for name in ("A_dagger", "A_dagger_pair", "A_dagger_item")] == [3, 3, 6]
     assert (found["examples"], found["pairs"], found["absent"]) == (6, 3, 0)
 
 
@@ -86,9 +87,9 @@ def test_the_unscored_are_left_out_and_counted():
         answer("2b", None, kind="ground", response="no question"),
     ]
     found = FAST.metrics(scores)
-    figure = found["vqa"]["A_dagger"]
-    assert (value(figure["item"]), figure["item"]["count"]) == (1.0, 3)
-    assert (value(figure["pair"]), figure["pair"]["count"]) == (1.0, 1)  # pair 1 is neither right nor wrong
+    items, pairs = found["vqa"]["A_dagger_item"], found["vqa"]["A_dagger_pair"]
+    assert (value(items), items["count"]) == (1.0, 3)
+    assert (value(pairs), pairs["count"]) == (1.0, 1)  # pair 1 is neither right nor wrong
     assert found["accuracy_unit"] == "pair"
     row = found["rows"]["oracle"]
     assert (value(row["M_dagger"]), row["M_dagger"]["count"]) == (pytest.approx(0.375), 2)
@@ -154,9 +155,31 @@ def test_absent_objects():
 def test_quadrants_by_hand():
     answers = {"1a": True, "1b": True, "2a": False, "2b": False, "3a": True}
     masks = [mask("1a", 0.51), mask("1b", 0.5), mask("2a", 0.9), mask("2b", 0.0), mask("3a", None), mask("9a", 1.0)]
-    assert quadrants(answers, masks, 0.5) == {"both": 1, "vqa_only": 1, "grounding_only": 1, "neither": 1}
-    assert quadrants({}, masks, 0.5) == dict.fromkeys(QUADRANTS, 0)
-    assert quadrants(answers, masks, 0.4)["both"] == 2
+    assert counts(join(answers, masks, 0.5)) == {"both": 1, "vqa_only": 1, "grounding_only": 1, "neither": 1}
+    assert counts(join({}, masks, 0.5)) == dict.fromkeys(QUADRANTS, 0)
+    assert counts(join(answers, masks, 0.4))["both"] == 2
+
+
+def test_quadrants_of_pairs_need_both_members():
+    answers = {"1a": True, "1b": True, "2a": True, "2b": False, "3a": True}
+    masks = [mask("1a", 0.9), mask("1b", 0.4), mask("2a", 0.9), mask("2b", 0.9), mask("3a", 0.9)]
+    pairs = counts(by_pair(join(answers, masks, 0.5)))
+    assert pairs == {"both": 0, "vqa_only": 1, "grounding_only": 1, "neither": 0}
+
+
+def test_what_answering_says_about_grounding():
+    """Right and grounded, right and not, right and not, wrong and grounded; and the curve over thresholds."""
+    scores = [
+        *(answer(e, right) for e, right in (("1a", True), ("1b", True), ("2a", True), ("2b", False))),
+        *(mask("1a", 0.95), mask("1b", 0.3), mask("2a", 0.0), mask("2b", 0.6)),
+    ]
+    row = FAST.metrics(scores)["rows"]["oracle"]
+    assert value(row["grounded_given_correct"]) == pytest.approx(1 / 3)
+    assert value(row["grounded_given_wrong"]) == 1.0
+    assert value(row["correct_given_grounded"]) == pytest.approx(1 / 2)
+    curve = row["quadrants_by_threshold"]
+    assert [curve[t]["both"] for t in ("0.1", "0.2", "0.3", "0.5", "0.9")] == [2, 2, 1, 1, 1]
+    assert all(sum(at.values()) == 4 for at in curve.values())
 
 
 @pytest.mark.parametrize(
@@ -231,17 +254,42 @@ def test_intervals_draw_the_members_of_a_pair_together():
 
 
 def test_by_tag():
+    count, colour = {"category": "count"}, {"category": "colour"}
     scores = [
-        answer("1a", True, tags={"category": "count"}),
-        answer("1b", False, tags={"category": "count"}),
-        answer("2a", True, tags={"category": "colour"}),
-        answer("2a", None, kind="open", tags={"category": "colour"}),
+        answer("1a", True, tags=count),
+        answer("1b", False, tags=count),
+        answer("2a", True, tags=colour),
+        answer("2b", True, tags=colour),
+        answer("2a", None, kind="open", tags=colour),
+        *(mask("1a", 0.2, tags=count), mask("1b", 0.4, tags=count)),
+        *(mask("2a", 0.8, tags=colour), mask("2b", 0.4, tags=colour)),
     ]
-    found = FAST.metrics(scores)["responses_by_tag"]
-    assert list(found["category"]) == ["colour", "count"]
-    assert value(found["category"]["count"]["A_dagger"]) == 0.5
-    assert found["category"]["count"]["A_dagger"]["count"] == 2
-    assert found["category"]["colour"]["A"] == {"value": None, "low": None, "high": None, "count": 0}
+    found = FAST.metrics(scores)
+    answers = found["vqa_by_tag"]["category"]
+    assert list(answers["values"]) == ["colour", "count"]
+    assert value(answers["values"]["count"]["A_dagger_item"]) == 0.5
+    assert answers["values"]["count"]["A_dagger_item"]["count"] == 2
+    assert value(answers["values"]["count"]["A_dagger"]) == 0.0  # in pairs
+    assert answers["values"]["colour"]["A"] == {"value": None, "low": None, "high": None, "count": 0}
+    assert value(answers["mean"]["A_dagger_item"]) == 0.75
+    row = found["rows"]["oracle"]
+    masks = row["by_tag"]["category"]
+    assert value(masks["values"]["colour"]["M_dagger"]) == pytest.approx(0.6)
+    assert value(masks["values"]["colour"]["S"]) == pytest.approx(2 / (1 / 1.0 + 1 / 0.6))
+    assert value(masks["values"]["count"]["S"]) == 0.0
+    assert value(masks["mean"]["M_dagger"]) == pytest.approx((0.3 + 0.6) / 2)
+    assert row["quadrants_by_tag"]["category"] == {
+        "colour": {"both": 1, "vqa_only": 1, "grounding_only": 0, "neither": 0},
+        "count": {"both": 0, "vqa_only": 1, "grounding_only": 0, "neither": 1},
+    }
+
+
+def test_the_mean_over_sources_counts_each_source_alike():
+    """CV-Bench's 2D accuracy: the mean of its two sources' accuracies, whatever their sizes."""
+    answers = [answer(f"{i}", i == 0, pair=None, tags={"source": "COCO" if i else "ADE20K"}) for i in range(5)]
+    found = FAST.metrics(answers)
+    assert value(found["vqa"]["A_dagger_item"]) == pytest.approx(1 / 5)
+    assert value(found["vqa_by_tag"]["source"]["mean"]["A_dagger_item"]) == pytest.approx((1 + 0) / 2)
 
 
 @pytest.mark.parametrize(
@@ -250,7 +298,7 @@ def test_by_tag():
 def test_nothing_scored_gives_no_figures_and_no_crash(scores):
     found = FAST.metrics(scores)
     assert found["vqa"]["A"]["value"] is None
-    assert found["vqa"]["A_dagger"]["item"]["value"] is None
+    assert found["vqa"]["A_dagger_item"]["value"] is None
     for row in found["rows"].values():
         assert row["S"]["value"] is None
         assert row["M"] == {"value": None, "low": None, "high": None, "count": 0}
@@ -283,6 +331,7 @@ def test_a_wider_level_gives_a_wider_interval():
     [
         ({"accuracy": "pairs"}, "scoring.accuracy=pairs"),
         ({"iou_threshold": 1.0}, "iou_threshold"),
+        ({"iou_thresholds": [0.5, 1.5]}, "iou_thresholds"),
         ({"level": 0.0}, "level"),
         ({"level": 95}, "level"),
         ({"resamples": 99}, "resamples=99"),

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pixfound.pipeline.store import write_atomic
 from pixfound.report.pictures import draw_sheet
 from pixfound.report.table import HEADERS, figure, legend, table
 from pixfound.report.text import escape, grid
-from pixfound.scoring.metrics import QUADRANTS
+from pixfound.scoring.quadrants import QUADRANTS
 from pixfound.weights import EMBEDDED
 
 if TYPE_CHECKING:
     from pixfound.pipeline.evaluate import Evidence, Result
+
+
+_ACCURACIES = ("A_item", "A_pair", "A_dagger_item", "A_dagger_pair")
+_CONDITIONALS = ("grounded_given_correct", "grounded_given_wrong", "correct_given_grounded")
 
 
 def write_report(result: Result, evidence: Evidence, pictures: int) -> None:
@@ -32,24 +37,17 @@ def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
         grid(HEADERS, table(metrics)),
         legend(metrics),
         *_caveats(result),
-        "## Answered and grounded",
-        "Examples by whether the better kind of question is answered and the better prompt's mask has an IoU over "
-        f"{result.config['scoring']['iou_threshold']} (an absent object: shows nothing).",
-        grid(
-            ("row", *QUADRANTS),
-            [[row, *(str(found["quadrants"][q]) for q in QUADRANTS)] for row, found in metrics["rows"].items()],
-        ),
+        *_joint(metrics),
         "## Accuracy",
         f"Open answers are graded by the judge `{result.config['judge']['_target_']}`, letters by "
-        "`pixfound.grading.pick_option`.",
+        "`pixfound.grading.pick_option`. Item: each answer counts; pair: both answers of a pair must be right.",
         grid(
             ("", "A item", "A pair", "A† item", "A† pair"),
-            [["all", *(figure(metrics["vqa"][n][u]) for n in ("A", "A_dagger") for u in ("item", "pair"))]],
+            [["all", *(figure(metrics["vqa"][name]) for name in _ACCURACIES)]],
         ),
     ]
-    for tag, values in metrics["responses_by_tag"].items():
-        lines = [[value, figure(found["A"]), figure(found["A_dagger"])] for value, found in values.items()]
-        sections.append(grid((tag, "A item", "A† item"), lines))
+    for tag in metrics["vqa_by_tag"]:
+        sections += _tag_sections(metrics, tag)
     for name, found in metrics["analyses"].items():
         sections += evidence.parts.analyses[name].built.sections(found)
     if metrics["unscored"]:
@@ -66,6 +64,53 @@ def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
             "answered only, blue grounded only, red neither, grey unscored.",
             "![pictures](pictures.png)",
         ]
+    return sections
+
+
+def _joint(metrics: Mapping[str, Any]) -> list[str]:
+    """The quadrants, and what answering and grounding say about each other."""
+    unit = "examples, and in brackets pairs" if metrics["pairs"] else "examples"
+    lines = []
+    for row, found in metrics["rows"].items():
+        pairs = found["quadrants_of_pairs"]
+        cells = [f"{found['quadrants'][q]}{f' ({pairs[q]})' if metrics['pairs'] else ''}" for q in QUADRANTS]
+        lines.append([row, *cells, *(figure(found[name]) for name in _CONDITIONALS)])
+    thresholds = list(dict.fromkeys(t for found in metrics["rows"].values() for t in found["quadrants_by_threshold"]))
+    curves = [
+        [row, *(str(found["quadrants_by_threshold"][t]["both"]) for t in thresholds)]
+        for row, found in metrics["rows"].items()
+    ]
+    return [
+        "## Answered and grounded",
+        f"Number of {unit}, by whether the better kind of question is answered and the better prompt's mask has an IoU "
+        f"over {metrics['iou_threshold']} (an absent object: shows nothing). P(grounded | right): how often a rightly "
+        "answered example is grounded.",
+        grid(("row", *QUADRANTS, "P(grounded | right)", "P(grounded | wrong)", "P(right | grounded)"), lines),
+        "Examples in `both` over the IoU that counts as grounded:",
+        grid(("row", *thresholds), curves),
+    ]
+
+
+def _tag_sections(metrics: Mapping[str, Any], tag: str) -> list[str]:
+    """The columns of the table for each value of a tag, and their mean over the values."""
+    answers = metrics["vqa_by_tag"][tag]
+    by = "pair" if metrics["accuracy_unit"] == "pair" else "item"
+    names = [*answers["values"], "mean over values"]
+    sections = [f"## By {tag}"]
+    lines = []
+    for name in names:
+        found = answers["mean"] if name == names[-1] else answers["values"][name]
+        lines.append([name, str(found["A_dagger_item"]["count"]), *(figure(found[a]) for a in _ACCURACIES)])
+    sections.append(grid((tag, "n", "A item", "A pair", "A† item", "A† pair"), lines))
+    lines = []
+    for row, about in metrics["rows"].items():
+        for name in names:
+            found = about["by_tag"][tag]["mean" if name == names[-1] else "values"]
+            found = found if name == names[-1] else found[name]
+            cells = about["quadrants_by_tag"][tag].get(name)
+            counted = [str(cells[q]) for q in QUADRANTS] if cells else [""] * len(QUADRANTS)
+            lines.append([row, name, *(figure(found[m]) for m in ("M", "M_dagger", "S")), *counted])
+    sections.append(grid(("row", tag, "M", "M†", f"S ({by})", *QUADRANTS), lines))
     return sections
 
 

@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from pixfound.masks import BoolMask
 from pixfound.pipeline.records import unpack_generation
 from pixfound.pipeline.stages import Item, candidates_of, load
-from pixfound.scoring.metrics import quadrant
+from pixfound.scoring.quadrants import quadrant
 from pixfound.scoring.scores import Score, chosen_mask
 from pixfound.types import Candidate, Kind
 

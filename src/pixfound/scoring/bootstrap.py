@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+_TOGETHER = 128  # figures whose resamples are computed in one product, which bounds its memory
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,8 @@ class Resampler:
             sums[self._index[cluster]] += (value, 1.0)
         number = len(self._drawn) + len(self._waiting)
         self._waiting.append(sums)
+        if len(self._waiting) == _TOGETHER:
+            self._draws(number)
         total, count = sums.sum(axis=0)
         return Estimate(_ratio(total, count), len(values), lambda: self._draws(number))
 

@@ -49,6 +49,11 @@ class Score:
         return asdict(self)
 
 
+def cluster_of(score: Score) -> str:
+    """What is drawn together in a bootstrap: the pair, or the example where there are no pairs."""
+    return score.pair_id if score.pair_id is not None else score.example_id
+
+
 def make_scores(items: Sequence[Item], parts: Parts, stores: Stores) -> list[Score]:
     """All scores, example by example: the answers first, then the rows of the table in order."""
     return [score for item in items for score in (*_answers(item, stores), *_masks(item, parts, stores))]
