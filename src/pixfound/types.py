@@ -40,6 +40,7 @@ class Example:
     gt_mask: mask of what `expression` refers to; of area 0 where that is absent from the image.
     objects: a mask for each object of the image that is known, the referred one too; () if unknown.
     tags: category names, e.g. {"category": "colour"}.
+    labels: index of the right option by each version of the benchmark's labels; {} where there is one version.
     """
 
     id: str
@@ -52,12 +53,14 @@ class Example:
     pair_id: str | None = None
     objects: tuple[RLE, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.options) < 2:
             raise ValueError(f"example {self.id}: a question needs two options or more, not {self.options}")
-        if not 0 <= self.answer < len(self.options):
-            raise ValueError(f"example {self.id}: answer {self.answer} is no index into {self.options}")
+        for answer in (self.answer, *self.labels.values()):
+            if not 0 <= answer < len(self.options):
+                raise ValueError(f"example {self.id}: answer {answer} is no index into {self.options}")
 
     @property
     def absent(self) -> bool:

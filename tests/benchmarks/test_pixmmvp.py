@@ -80,6 +80,14 @@ def test_corrected_labels_change_four_answers(real: str) -> None:
     assert [a.id for a, b in pairs if a.answer != b.answer] == ["99", "100", "279", "280"]
 
 
+def test_both_versions_of_the_labels_travel_with_every_example(real: str) -> None:
+    for version in ("original", "corrected"):
+        examples = PixMMVP(real, labels=version)
+        assert all(e.labels[version] == e.answer for e in examples)
+        disputed = {int(e.id) for e in examples if e.labels["original"] != e.labels["corrected"]}
+        assert disputed == {99, 100, 279, 280}
+
+
 def test_expressions(real: str) -> None:
     plain = {e.id: e.expression for e in PixMMVP(real, none_objects="keep")}
     raw = {e.id: e.expression for e in PixMMVP(real, none_objects="keep", expressions="raw")}

@@ -37,7 +37,8 @@ class PixMMVP(list[Example]):
     """286 examples (300 with none_objects="keep") with ids "1" to "300"; no image is opened here.
 
     root: the folder of the files above.
-    labels: `original` answers as released; `corrected` swaps those of the pairs 99/100 and 279/280.
+    labels: `original` answers as released; `corrected` swaps those of the pairs 99/100 and 279/280. The examples
+        carry both, and the report says what the other one would give.
     none_objects: `drop` leaves out the 7 pairs whose object is `None`; `keep` has them with empty masks.
     expressions: `clean` without the spaces around and with plain quotes; `raw` as the file has them.
     images: folder of the images, where it is not root/MMVP Images.
@@ -80,19 +81,19 @@ class PixMMVP(list[Example]):
                 continue
             options = parse_options(row["Options"])
             answer = answer_index(row["Correct Answer"], options, where)
-            if labels == "corrected" and number in SWAPPED:
-                answer = 1 - answer
+            versions = {"original": answer, "corrected": 1 - answer if number in SWAPPED else answer}
             self.append(
                 Example(
                     id=str(number),
                     image=sources[name],
                     question=row["Question"].strip(),
                     options=options,
-                    answer=answer,
+                    answer=versions[labels],
                     expression=objects[number]["Object"] if expressions == "raw" else clean(objects[number]["Object"]),
                     gt_mask=outline.union(outline.declared or (224, 224)),  # all of MMVP is 224 x 224
                     pair_id=str((number - 1) // 2),
                     tags={"pattern": row["Pattern"].strip()},
+                    labels=versions,
                 )
             )
 

@@ -165,6 +165,7 @@ def _run_fingerprint(
             item.asked("choice"),
             item.example.pair_id,
             dict(item.example.tags),
+            dict(item.example.labels),
         )
         for item in items
     ]

@@ -1,0 +1,97 @@
+"""What the other versions of a benchmark's labels would give: MMVP has two pairs whose answers are disputed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from pixfound.grading import pick_option
+from pixfound.interfaces import Judge
+from pixfound.pipeline.stage import describe
+from pixfound.report.table import figure as shown
+from pixfound.report.text import escape, grid
+from pixfound.scoring.bootstrap import Estimate, Resampler, figure, minus
+from pixfound.scoring.metrics import accuracies
+from pixfound.scoring.scores import Score, cluster_of
+from pixfound.types import Example
+
+if TYPE_CHECKING:
+    from pixfound.pipeline.evaluate import Evidence
+
+_KINDS = (("A", "open"), ("A_dagger", "choice"))
+_NAMES = {"A_item": "A item", "A_pair": "A pair", "A_dagger_item": "A† item", "A_dagger_pair": "A† pair"}
+
+
+class Labels:
+    """Accuracies under every version of the labels, and the difference to the first.
+
+    judge: grades again the open answers to the questions that the versions disagree about.
+    resamples, level, seed: of the bootstrap, clustered by pair.
+    """
+
+    def __init__(self, judge: Judge, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> None:
+        self.judge, self.resamples, self.level, self.seed = judge, resamples, level, seed
+
+    def compute(self, evidence: Evidence) -> Mapping[str, Any]:
+        """Versions -> figures, differences to the first version, and the examples that they disagree about."""
+        examples = {item.example.id: item.example for item in evidence.items}
+        names = list(dict.fromkeys(name for example in examples.values() for name in example.labels))
+        if len(names) < 2:
+            return {}
+        disputed = sorted(id for id, e in examples.items() if len(set(e.labels.values())) > 1)
+        answers = [score for score in evidence.scores if score.row is None and score.kind != "ground"]
+        clusters = Resampler(dict.fromkeys(map(cluster_of, answers)), self.resamples, self.seed)
+        by_version = {
+            name: _figures([self._graded(s, examples[s.example_id], name) for s in answers], clusters) for name in names
+        }
+        first = by_version[names[0]]
+        return {
+            "disputed": disputed,
+            "versions": {
+                name: {key: figure(estimate, self.level) for key, estimate in figures.items()}
+                for name, figures in by_version.items()
+            },
+            "differences": {
+                name: {key: figure(minus(figures[key], first[key]), self.level) for key in figures}
+                for name, figures in by_version.items()
+                if name != names[0]
+            },
+        }
+
+    def sections(self, found: Mapping[str, Any]) -> list[str]:
+        """A line for each version, and one for each difference."""
+        first = next(iter(found["versions"]))
+        lines = [[name, *(shown(figures[key]) for key in _NAMES)] for name, figures in found["versions"].items()]
+        lines += [
+            [f"{name} - {first}", *(shown(figures[key]) for key in _NAMES)]
+            for name, figures in found["differences"].items()
+        ]
+        listed = ", ".join(escape(id) for id in found["disputed"]) or "none of this run"
+        return [
+            "## Versions of the labels",
+            f"The versions disagree about {len(found['disputed'])} examples: {listed}.",
+            grid(("labels", *_NAMES.values()), lines),
+        ]
+
+    def _graded(self, score: Score, example: Example, version: str) -> Score:
+        """The score under a version of the labels; only what changes is graded again."""
+        answer = example.labels.get(version, example.answer)
+        if answer == example.answer or score.response is None:
+            return score
+        if score.kind == "choice":
+            picked, reason = pick_option(score.response, example.options)
+            return replace(score, correct=None if picked is None else picked == answer, reason=reason)
+        try:
+            correct, reason = self.judge.grade(replace(example, answer=answer), score.response)
+        except RuntimeError as error:  # a judge that is down: neither right nor wrong
+            correct, reason = None, describe(error)
+        return replace(score, correct=correct, reason=reason)
+
+
+def _figures(answers: Sequence[Score], clusters: Resampler) -> dict[str, Estimate]:
+    figures: dict[str, Estimate] = {}
+    for name, kind in _KINDS:
+        by = accuracies(answers, kind, clusters)
+        figures |= {f"{name}_item": by["item"], f"{name}_pair": by["pair"]}
+    return figures

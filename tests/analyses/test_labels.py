@@ -1,0 +1,74 @@
+"""Two versions of the labels: what each gives, by hand."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pixfound.analyses.labels import Labels
+from pixfound.judges.asking import JudgeError
+from pixfound.judges.rules import RulesJudge
+from pixfound.masks import RLE
+from pixfound.scoring.scores import Score
+from tests.support.examples import make_example
+
+MASK = RLE.encode(np.ones((2, 2), dtype=np.bool_))
+
+
+class Down:
+    """A judge of which no answer can be had."""
+
+    name = "down"
+
+    def grade(self, example: Any, response: str) -> tuple[bool | None, str]:
+        raise JudgeError("HTTP 500")
+
+
+def evidence(*answers: tuple[str, int, int, str]) -> Any:
+    """(id, original answer, corrected answer, reply): a run on yes-or-no questions; `1a` and `1b` are a pair."""
+    items, scores = [], []
+    for id, original, corrected, reply in answers:
+        example = make_example(
+            MASK, id=id, answer=original, pair_id=id[:-1], labels={"original": original, "corrected": corrected}
+        )
+        items.append(SimpleNamespace(example=example))
+        for kind in ("open", "choice"):
+            correct = example.options.index(reply) == original
+            scores.append(Score(f"{id}/{kind}", id, id[:-1], kind, None, {}, False, correct, response=reply))
+    return SimpleNamespace(items=items, scores=scores)
+
+
+RUN = evidence(
+    *(("1a", 0, 0, "yes"), ("1b", 1, 1, "no")),  # right under both versions
+    *(("2a", 0, 1, "no"), ("2b", 1, 0, "yes")),  # wrong as released, right once corrected
+    *(("3a", 0, 0, "no"), ("3b", 1, 1, "no")),  # half right under both
+)
+
+
+def test_both_versions_are_reported_with_their_difference() -> None:
+    found = Labels(RulesJudge(), resamples=200).compute(RUN)
+    assert found["disputed"] == ["2a", "2b"]
+    for name in ("A", "A_dagger"):
+        assert found["versions"]["original"][f"{name}_pair"]["value"] == pytest.approx(1 / 3)
+        assert found["versions"]["corrected"][f"{name}_pair"]["value"] == pytest.approx(2 / 3)
+        assert found["differences"]["corrected"][f"{name}_pair"]["value"] == pytest.approx(1 / 3)
+        assert found["differences"]["corrected"][f"{name}_item"]["value"] == pytest.approx(2 / 6)
+        assert found["differences"]["corrected"][f"{name}_item"]["low"] >= 0.0  # the draws are paired
+    report = "\n".join(Labels(RulesJudge()).sections(found))
+    assert "| corrected - original | 33.3" in report
+    assert "2 examples: 2a, 2b" in report
+
+
+def test_a_judge_that_is_down_leaves_the_disputed_unscored() -> None:
+    found = Labels(Down(), resamples=200).compute(RUN)
+    assert found["versions"]["corrected"]["A_item"]["count"] == 4
+    assert found["versions"]["corrected"]["A_dagger_item"]["count"] == 6
+
+
+def test_one_version_is_no_analysis() -> None:
+    run = evidence(("1a", 0, 0, "yes"))
+    run.items[0] = SimpleNamespace(example=make_example(MASK, id="1a"))
+    assert Labels(RulesJudge()).compute(run) == {}
