@@ -27,6 +27,12 @@ def targets(node: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
             yield from targets(child, f"{where}.{name}")
 
 
+def missing(node: Any, where: str) -> Iterator[str]:
+    """The keys that a user has to fill in."""
+    for name, child in node.items() if isinstance(node, dict) else ():
+        yield from [f"{where}.{name}"] if child == "???" else missing(child, f"{where}.{name}")
+
+
 def bind(where: str, node: dict[str, Any]) -> None:
     """Every key is a parameter, and every parameter without a default has a key or is a service."""
     signature = inspect.signature(find_target(node["_target_"], where))
@@ -46,11 +52,7 @@ def test_a_group_file_fits_its_target(path: Path) -> None:
 
 @pytest.mark.parametrize("path", GROUPS, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_a_group_file_composes(path: Path) -> None:
-    extra = [
-        f"{path.parent.name}.{key}=some/where"
-        for key, value in yaml.safe_load(path.read_text()).items()
-        if value == "???"
-    ]
+    extra = [f"{key}=some/where" for key in missing(yaml.safe_load(path.read_text()), path.parent.name)]
     if path.parent.name == "extraction" and path.stem == "nulls":
         extra.append("extraction=nulls")
     config = config_of(f"{path.parent.name}={path.stem}", *extra)

@@ -27,7 +27,8 @@ Benchmark = Sequence[Example]
 class Identified(Protocol):
     """A part whose results depend on more than its config: on weights, or on an installed model."""
 
-    # A part may also have `runtime_options`, the names of arguments that say how it works and not what comes out.
+    # A part may also have `runtime_options`, the names of arguments that say how it works and not what comes out. A
+    # model or extractor with `needs_image = False` is given a blank picture of the right size, and none is read.
 
     def identity(self) -> Mapping[str, Any]:
         """JSON values that change exactly when the results may; never a path, a device or a batch size."""
@@ -39,6 +40,25 @@ class Described(Protocol):
 
     def provenance(self) -> Mapping[str, Any]:
         """JSON values, without loading weights."""
+
+
+@dataclass(frozen=True)
+class ImageInfo:
+    """What a part that is read from files is told of an example. stem: of its image's file, "" where it has none.
+
+    size: (H, W) in pixels.
+    """
+
+    stem: str
+    size: tuple[int, int]
+
+
+@runtime_checkable
+class Indexed(Protocol):
+    """A model or selector that is read from files, which are joined with the examples before anything is computed."""
+
+    def index(self, images: Mapping[str, ImageInfo]) -> None:
+        """Told the run's examples by id; raises UserError where its files do not fit them."""
 
 
 class Model(Protocol):

@@ -101,7 +101,9 @@ class Generation:
     attention: (T, N) row i is the attention, mean over layers and heads, of the query that predicts token i
         over the N image tokens; None for a model that was not captured.
     penultimate: (N,) the row before the first: of the last but one position of the prompt.
-    masks: masks that the model drew itself.
+    masks: masks that the model drew itself. candidates: masks that it proposed among which one is to be chosen.
+    unanswered, ungrounded: why there is no answer, or nothing that masks could come from: what a model is read from
+        may lack them. "" where there are.
     """
 
     text: str
@@ -111,11 +113,14 @@ class Generation:
     attention: FloatArray | None = None
     penultimate: FloatArray | None = None
     masks: tuple[RLE, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    unanswered: str = ""
+    ungrounded: str = ""
 
 
 @dataclass(frozen=True)
 class Phrase:
-    """A noun phrase of an answer. span: (start, end) characters; head: its main word."""
+    """A noun phrase of an answer. span: (start, end) characters, (0, 0) where unknown; head: its main word."""
 
     text: str
     head: str
@@ -124,13 +129,19 @@ class Phrase:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A mask that an extractor proposes. score: the segmenter's own predicted IoU, or None."""
+    """A mask that an extractor proposes.
+
+    score: the segmenter's own predicted IoU, or None. similarity: of its phrase to the expression, where whoever made
+    it said so. name: of the file that it was read from.
+    """
 
     mask: RLE
     phrase: Phrase | None = None
     point: tuple[float, float] | None = None
     box: tuple[float, float, float, float] | None = None
     score: float | None = None
+    similarity: float | None = None
+    name: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
@@ -141,6 +152,8 @@ class Candidate:
             "point": self.point and list(self.point),
             "box": self.box and list(self.box),
             "score": self.score,
+            **({"similarity": self.similarity} if self.similarity is not None else {}),
+            **({"name": self.name} if self.name else {}),
         }
 
     @staticmethod
@@ -153,6 +166,8 @@ class Candidate:
             point=data["point"] and (data["point"][0], data["point"][1]),
             box=data["box"] and tuple(data["box"]),
             score=data["score"],
+            similarity=data.get("similarity"),
+            name=data.get("name", ""),
         )
 
 

@@ -163,8 +163,7 @@ def _add(segmentation: Any, masks: list[RLE], polygons: list[tuple[float, ...]])
     if isinstance(segmentation, dict):
         height, width = segmentation["size"]
         mask = parse_segmentation(segmentation, (height, width))
-        if _pixels(mask.counts) != height * width:
-            raise ValueError(f"its runs cover {_pixels(mask.counts)} pixels, not {height} x {width}")
+        check_runs(mask)
         masks.append(mask)
         return
     if not segmentation:
@@ -176,11 +175,18 @@ def _add(segmentation: Any, masks: list[RLE], polygons: list[tuple[float, ...]])
         polygons.append(points)
 
 
-def _pixels(counts: str) -> int:
-    """Pixels that COCO's compressed runs cover; -1 where they are malformed.
+def check_runs(mask: RLE) -> None:
+    """Raise ValueError unless a mask's runs cover just its pixels.
 
     pycocotools does not tell: it decodes runs that are too short to whatever the memory held.
     """
+    height, width = mask.size
+    if _pixels(mask.counts) != height * width:
+        raise ValueError(f"its runs cover {_pixels(mask.counts)} pixels, not {height} x {width}")
+
+
+def _pixels(counts: str) -> int:
+    """Pixels that COCO's compressed runs cover; -1 where they are malformed."""
     runs: list[int] = []
     value = shift = 0
     for byte in counts.encode("ascii"):  # five bits each, lowest first; 32: more follow; 16 in the last: negative

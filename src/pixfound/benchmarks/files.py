@@ -10,6 +10,8 @@ from PIL import Image
 
 from pixfound.errors import UserError
 
+NO_IMAGES = "none"  # what to type for `benchmark.images` where predictions are read from files
+
 
 @dataclass(frozen=True)
 class ImageFile:
@@ -27,12 +29,30 @@ class ImageFile:
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
 
-def images_in(folder: Path, names: list[str], key: str) -> dict[str, ImageFile]:
+@dataclass(frozen=True)
+class NoImage:
+    """Stands for an image file that is not needed: what is read from files is scored without the pictures."""
+
+    path: Path
+
+    def load(self) -> Image.Image:
+        """Always an OSError."""
+        raise FileNotFoundError(f"{self.path.name}: not read, as benchmark.images=none says")
+
+    def digest(self) -> str:
+        """The file's name."""
+        return f"no image: {self.path.name}"
+
+
+def images_in(folder: Path, names: list[str], key: str, without: bool = False) -> dict[str, ImageFile | NoImage]:
     """An image source for each file name, none of them read.
 
     A file that is missing among others fails when it is read, alone; a folder that has none of them is an
-    error at once, as is a name that leads out of the folder. key: the config key of the folder.
+    error at once, as is a name that leads out of the folder. key: the config key of the folder. without: no image
+    is looked for, and none can be loaded.
     """
+    if without:
+        return {name: NoImage(folder / name) for name in names}
     if not folder.is_dir():
         raise UserError(f"{key}={folder}: there is no such folder; give the one that holds the images")
     for name in names:

@@ -27,10 +27,10 @@ from typing import Any
 
 from pycocotools import mask as coco
 
-from pixfound.benchmarks.files import ImageFile, images_in
+from pixfound.benchmarks.files import images_in
 from pixfound.errors import UserError, nearest
 from pixfound.masks import RLE, union
-from pixfound.types import Example
+from pixfound.types import Example, ImageSource
 
 _REQUIRED = ("id", "image", "question", "options", "answer", "expression")
 _KNOWN = (*_REQUIRED, "pair_id", "annotations")
@@ -81,7 +81,7 @@ def parse_segmentation(segmentation: Any, size: tuple[int, int]) -> RLE:
 
 
 def _example(
-    row: Mapping[str, str], size: tuple[int, int], masks: Mapping[str, RLE], image: ImageFile, where: str
+    row: Mapping[str, str], size: tuple[int, int], masks: Mapping[str, RLE], image: ImageSource, where: str
 ) -> Example:
     options = parse_options(row["options"])
     letter = row["answer"].strip(" ().").lower()

@@ -32,7 +32,7 @@ from pixfound.benchmarks.annotations import (
     read_table,
     read_text,
 )
-from pixfound.benchmarks.files import ImageFile, images_in
+from pixfound.benchmarks.files import NO_IMAGES, ImageFile, NoImage, images_in
 from pixfound.errors import UserError
 from pixfound.types import Example
 
@@ -54,7 +54,7 @@ class _Draft:
     """An example without its mask, which needs the image's size."""
 
     id: str
-    image: ImageFile
+    image: ImageFile | NoImage
     question: str
     options: tuple[str, ...]
     answer: int
@@ -73,14 +73,17 @@ class _Draft:
 class PixCVBench(Sequence[Example]):
     """1,438 examples, 633 from ADE20K (ids "0" to "632") and 805 from COCO (ids "633" to "1437").
 
-    root: the folder of the files above. source: `all`, or one of the two.
+    root: the folder of the files above. source: `all`, or one of the two. images: `none` does without the images
+    (model=precomputed).
 
     The annotations do not say how large the images are, so an example reads its image's size (the file's header,
     no pixels) when it is first taken; masks stored at another size are resized to the nearest pixel. An image that
     cannot be opened fails when it is loaded, alone; until then its mask is of the outlines' own size.
     """
 
-    def __init__(self, root: str, source: Source = "all") -> None:
+    def __init__(self, root: str, source: Source = "all", images: str | None = None) -> None:
+        if images not in (None, NO_IMAGES):
+            raise UserError(f"benchmark.images={images}: must be {NO_IMAGES}, or null for those below benchmark.root")
         if source not in get_args(Source):
             raise UserError(f"benchmark.source={source}: must be {' or '.join(get_args(Source))}")
         folder = Path(root).expanduser()
@@ -93,13 +96,14 @@ class PixCVBench(Sequence[Example]):
         outlines = {s: _by_name(first_of(folder, OUTLINES[s])) for s in sources}
         names = {id: _place(row["file"], f"{table}, Id {id}") for id, row in rows.items()}
         chosen = {id: place for id, place in names.items() if place[0] in sources}
-        images: dict[str, dict[str, ImageFile]] = {}
+        files: dict[str, dict[str, ImageFile | NoImage]] = {}
         for s in sources:
             wanted = [name for origin, name in chosen.values() if origin == s]
             if len(set(wanted)) != COUNTS[s]:
                 raise UserError(f"{table}: has {len(set(wanted))} images of {s}, not {COUNTS[s]}; {_AGAIN}")
             expect(list(outlines[s]), wanted, f"{first_of(folder, OUTLINES[s])}, file names of the images")
-            images[s] = images_in(folder / IMAGES[s], wanted, "benchmark.root, images")
+            without = images == NO_IMAGES
+            files[s] = images_in(folder / IMAGES[s], wanted, "benchmark.root, images", without)
         self._drafts: list[_Draft] = []
         for id, (origin, name) in sorted(chosen.items()):
             where = f"{table}, Id {id}"
@@ -112,7 +116,7 @@ class PixCVBench(Sequence[Example]):
             expression = refer(rows[id]["Objects"], text, where)
             tags = {"task": str(row["task"]), "source": origin}
             outline = outlines[origin][name]
-            self._drafts.append(_Draft(str(id), images[origin][name], text, options, answer, expression, tags, outline))
+            self._drafts.append(_Draft(str(id), files[origin][name], text, options, answer, expression, tags, outline))
         self._examples: dict[int, Example] = {}
 
     def __len__(self) -> int:
@@ -255,7 +259,7 @@ def _alike(words: str, name: str) -> float:
     return max(SequenceMatcher(None, words, synonym).ratio() for synonym in _synonyms(name))
 
 
-def _size_of(image: ImageFile) -> Size | None:
+def _size_of(image: ImageFile | NoImage) -> Size | None:
     """(H, W) from the header of an image's file; None where it cannot be opened."""
     try:
         with Image.open(image.path) as picture:

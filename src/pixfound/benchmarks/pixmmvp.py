@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from pixfound.benchmarks.annotations import answer_index, expect, read_outlines, read_table, read_text
-from pixfound.benchmarks.files import images_in
+from pixfound.benchmarks.files import NO_IMAGES, images_in
 from pixfound.benchmarks.paired_coco import parse_options
 from pixfound.errors import UserError
 from pixfound.types import Example
@@ -41,7 +41,7 @@ class PixMMVP(list[Example]):
         carry both, and the report says what the other one would give.
     none_objects: `drop` leaves out the 7 pairs whose object is `None`; `keep` has them with empty masks.
     expressions: `clean` without the spaces around and with plain quotes; `raw` as the file has them.
-    images: folder of the images, where it is not root/MMVP Images.
+    images: folder of the images, where it is not root/MMVP Images; `none` does without (model=precomputed).
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class PixMMVP(list[Example]):
             _compare(folder / "Questions.csv", table)
         nones = _nones(folder, objects)
         pictures = Path(images).expanduser() if images else folder / "MMVP Images"
-        sources = images_in(pictures, [f"{n}.jpg" for n in numbers], "benchmark.images")
+        sources = images_in(pictures, [f"{n}.jpg" for n in numbers], "benchmark.images", without=images == NO_IMAGES)
         super().__init__()
         for number in numbers:
             where = f"{folder / 'visual_patterns.csv'}, Index {number}"

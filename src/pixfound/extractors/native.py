@@ -11,6 +11,8 @@ from pixfound.types import Candidate, Generation
 class NativeMasks:
     """The union of the masks of a generation as the one candidate; none where the model drew none."""
 
+    needs_image = False
+
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """One candidate or none."""
         if not generation.masks:

@@ -26,6 +26,16 @@ class RandomPoint:
         return segment_points(self.segmenter, image, [point], [None])
 
 
+class Nothing:
+    """Proposes nothing, and needs neither image nor segmenter: for rows that look at no candidate."""
+
+    needs_image = False
+
+    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+        """None."""
+        return []
+
+
 class CentrePoint:
     """The middle of the image."""
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from pixfound.devices import use_threads
 from pixfound.errors import UserError
-from pixfound.interfaces import Benchmark
+from pixfound.interfaces import Benchmark, ImageInfo, Indexed
 from pixfound.pipeline import stages
 from pixfound.pipeline.parts import Fingerprints, Part, Parts, build, build_parts, fingerprints
 from pixfound.pipeline.provenance import provenance
@@ -71,6 +71,10 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
     parts = build_parts(config)
     scoring: Part[Scoring] = build(config["scoring"], "scoring")
     items = stages.make_items(take(parts.benchmark.built, settings.limit), parts)
+    images = {item.example.id: _info(item.example) for item in items}
+    for built in (parts.model.built, *(part.built for part in parts.selectors.values())):
+        if isinstance(built, Indexed):
+            built.index(images)
     prints = fingerprints(parts)
     name = _run_fingerprint(items, parts, prints, scoring, settings)
     folder = (
@@ -95,6 +99,11 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
         _write(result, evidence, settings)
     world.meet()
     return result
+
+
+def _info(example: Example) -> ImageInfo:
+    path = getattr(example.image, "path", None)
+    return ImageInfo(Path(path).stem if path else "", example.gt_mask.size)
 
 
 def take(benchmark: Benchmark, limit: int | None) -> Sequence[Example]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pixfound.masks import RLE
 from pixfound.pipeline.stage import Value
-from pixfound.types import Generation, Tile
+from pixfound.types import Candidate, Generation, Tile
 
 
 def pack_generation(generation: Generation) -> Value:
@@ -21,6 +21,9 @@ def pack_generation(generation: Generation) -> Value:
         "tiles": [[t.first, list(t.grid), t.stride, list(t.box)] for t in generation.tiles],
         "masks": [mask.to_json() for mask in generation.masks],
         "captured": generation.attention is not None,
+        "candidates": [candidate.to_json() for candidate in generation.candidates],
+        "unanswered": generation.unanswered,
+        "ungrounded": generation.ungrounded,
     }
     if generation.attention is None or generation.penultimate is None:
         return Value(data)
@@ -37,4 +40,7 @@ def unpack_generation(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[
         attention=arrays.get("attention"),
         penultimate=arrays.get("penultimate"),
         masks=tuple(RLE.from_json(mask) for mask in data["masks"]),
+        candidates=tuple(Candidate.from_json(candidate) for candidate in data.get("candidates", ())),
+        unanswered=data.get("unanswered", ""),
+        ungrounded=data.get("ungrounded", ""),
     )

@@ -95,9 +95,10 @@ def generate_tasks(items: Sequence[Item], store: Store, batch_size: int) -> Iter
 
 def generate(parts: Parts, batch: Sequence[tuple[Item, Kind]]) -> list[Value]:
     """Ask the model. All prompts about an image are given the same one, read once."""
-    images = {item.index: load(item.example) for item in {item.index: item for item, _ in batch}.values()}
+    model = parts.model.built
+    images = {item.index: picture(item.example, model) for item in {item.index: item for item, _ in batch}.values()}
     requests = [(images[item.index], item.prompts[kind]) for item, kind in batch]
-    return [pack_generation(generation) for generation in parts.model.built.generate(requests)]
+    return [pack_generation(generation) for generation in model.generate(requests)]
 
 
 def extract_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, Kind, str, Record]]]:
@@ -105,7 +106,7 @@ def extract_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[
     for item in items:
         for kind in MASK_KINDS:
             said = stores.generate.get(item.key(kind), item.asked(kind))
-            if said is None or said.failure:
+            if said is None or said.value is None or said.value.get("ungrounded"):
                 continue
             for name, store in stores.extract.items():
                 yield Task(store, item.key(kind), item.seen(kind), (item, kind, name, said), item.index)
@@ -114,13 +115,14 @@ def extract_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[
 def extract(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str, Record]]) -> list[Value]:
     """Propose candidates."""
     example = batch[0][0].example
-    image = load(example)
+    built = [parts.extractors[name].built for _, _, name, _ in batch]
+    image = picture(example, *built)
     values = []
-    for _, _, name, said in batch:
+    for (_, _, _, said), extractor in zip(batch, built, strict=True):
         assert said.value is not None
         arrays = stores.generate.arrays(said) if said.value["captured"] else {}
         generation = unpack_generation(said.value, arrays)
-        found = parts.extractors[name].built.candidates(image, generation, example.expression)
+        found = extractor.candidates(image, generation, example.expression)
         values.append(Value({"candidates": [candidate.to_json() for candidate in found]}))
     return values
 
@@ -129,7 +131,7 @@ def grade_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[It
     """The open answers, for the judge."""
     for item in items:
         said = stores.generate.get(item.key("open"), item.asked("open"))
-        if said is not None and not said.failure:
+        if said is not None and said.value is not None and not said.value.get("unanswered"):
             yield Task(stores.grade, item.key("open"), item.graded("open"), (item, said), item.index // _GRADED)
 
 
@@ -164,6 +166,14 @@ def candidates_of(record: Record) -> list[Candidate]:
     """The candidates of an extract record."""
     assert record.value is not None
     return [Candidate.from_json(data) for data in record.value["candidates"]]
+
+
+def picture(example: Example, *users: object) -> Image.Image:
+    """An example's image; a blank one of its size where none of the users looks at it."""
+    if any(getattr(user, "needs_image", True) for user in users):
+        return load(example)
+    height, width = example.gt_mask.size
+    return Image.new("L", (width, height))
 
 
 def load(example: Example) -> Image.Image:

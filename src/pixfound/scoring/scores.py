@@ -65,6 +65,9 @@ def _answers(item: Item, stores: Stores) -> Iterator[Score]:
         if said is None or said.value is None:
             yield _score(item, kind, None, reason=_missing("generate", said))
             continue
+        if said.value.get("unanswered"):
+            yield _score(item, kind, None, reason=said.value["unanswered"])
+            continue
         response, correct, reason = said.value["text"], None, "not a question"
         if kind == "choice":
             picked, reason = pick_option(response, item.example.options)
@@ -86,6 +89,8 @@ def _masks(item: Item, parts: Parts, stores: Stores) -> Iterator[Score]:
             said = stores.generate.get(item.key(kind), item.asked(kind))
             if said is None or said.value is None:
                 yield _score(item, kind, row, reason=_missing("generate", said))
+            elif said.value.get("ungrounded"):
+                yield _score(item, kind, row, reason=said.value["ungrounded"])
             elif found is None or found.value is None:
                 yield _score(item, kind, row, reason=_missing("extract", found))
             elif chosen is None or chosen.value is None:

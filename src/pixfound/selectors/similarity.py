@@ -21,7 +21,8 @@ class Similarity:
     """The candidate whose phrase has the highest cosine similarity to the expression.
 
     source: `spacy` uses a pipeline's word vectors as in arXiv 2502.04192, `model` the MLLM's own input
-        embeddings, `auto` the first where the pipeline is installed and the second elsewhere.
+        embeddings, `auto` the first where the pipeline is installed and the second elsewhere; `given` the similarities
+        that came with the candidates.
     threshold: nothing is shown where the best similarity is below it (the original: 0.7 with spaCy).
     Among the masks of the best phrase the segmenter's highest score wins.
     """
@@ -29,31 +30,37 @@ class Similarity:
     def __init__(
         self,
         model: Model,
-        source: Literal["auto", "spacy", "model"] = "auto",
+        source: Literal["auto", "spacy", "model", "given"] = "auto",
         pipeline: str = "en_core_web_lg",
         threshold: float | None = None,
     ) -> None:
-        if source not in ("auto", "spacy", "model"):
-            raise UserError(f"similarity source={source}: valid values are auto, spacy and model")
+        if source not in ("auto", "spacy", "model", "given"):
+            raise UserError(f"similarity source={source}: valid values are auto, spacy, model and given")
         self.model, self.source, self.pipeline, self.threshold = model, source, pipeline, threshold
 
     def identity(self) -> Mapping[str, Any]:
         """Which vectors are really used; an error where they are not installed."""
-        return {"spacy": pipeline_version(self.pipeline)} if self._source == "spacy" else {"vectors": "model"}
+        return {"spacy": pipeline_version(self.pipeline)} if self._source == "spacy" else {"vectors": self._source}
 
     def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
         """The most similar candidate; nothing where there is none, or none is similar enough."""
         named = [(i, c) for i, c in enumerate(candidates) if c.phrase is not None]
         if not named:
             return Choice("empty", reason="no phrase")
-        target = self._vector(example.expression)
-        ranks = [
-            (round(cosine(self._vector(c.phrase.text), target), 6), c.score or 0.0, -i) for i, c in named if c.phrase
-        ]
+        if self._source == "given" and all(c.similarity is None for _, c in named):
+            return Choice("unscored", reason="no similarity came with the candidates")
+        ranks = [(self._similarity(c, example.expression), c.score or 0.0, -i) for i, c in named]
         similarity, _, index = max(ranks)
         if self.threshold is not None and similarity < self.threshold:
             return Choice("empty", reason=f"similarity {similarity:.3f} is below {self.threshold}")
         return Choice("candidate", -index, f"similarity {similarity:.3f}")
+
+    def _similarity(self, candidate: Candidate, expression: str) -> float:
+        """From -1 to 1; one that was not given counts as the lowest."""
+        if self._source == "given":
+            return -1.0 if candidate.similarity is None else candidate.similarity
+        assert candidate.phrase is not None
+        return round(cosine(self._vector(candidate.phrase.text), self._vector(expression)), 6)
 
     def _vector(self, text: str) -> npt.NDArray[np.float32]:
         text = text.strip().lower()

@@ -1,0 +1,79 @@
+"""Masks of predictions: grey pictures, and COCO results."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from PIL import Image
+
+from pixfound.benchmarks.annotations import check_runs
+from pixfound.benchmarks.paired_coco import parse_segmentation
+from pixfound.errors import UserError
+from pixfound.masks import RLE
+from pixfound.predictions.naming import Owners
+
+Resize = Literal["error", "nearest"]
+RESIZES: tuple[Resize, ...] = get_args(Resize)
+THRESHOLD = 127  # a grey value over it is inside
+
+
+def read_mask(path: Path, size: tuple[int, int], resize: Resize = "error") -> RLE:
+    """A mask of `size` (H, W) from a picture, of which what is brighter than mid-grey is inside.
+
+    resize: what to do with a picture of another size: `error`, or take the nearest pixel. Raises ValueError.
+    """
+    try:
+        with Image.open(path) as opened:
+            picture = opened.convert("L")
+    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+        raise ValueError(f"{path}: is no readable picture ({error}); write it again") from error
+    if picture.size != (size[1], size[0]):
+        if resize == "error":
+            raise ValueError(
+                f"{path}: is {picture.height} x {picture.width} pixels (height x width), the image {size[0]} x "
+                f"{size[1]}; write it in the image's size, or take the nearest pixels with model.resize=nearest"
+            )
+        picture = picture.resize((size[1], size[0]), Image.Resampling.NEAREST)
+    return RLE.encode(np.asarray(picture) > THRESHOLD)
+
+
+def read_results(path: Path, owners: Owners, key: str) -> dict[str, list[tuple[RLE, float | None]]]:
+    """The masks of each example, with their scores, from a COCO results file: a list of `image_id`, `segmentation`.
+
+    image_id: an example's id or number, or its image's file name or stem. Masks must be of the image's size.
+    """
+    found: dict[str, list[tuple[RLE, float | None]]] = {}
+    for number, entry in enumerate(_entries(path, key)):
+        where = f"{path}: entry number {number}"
+        if not isinstance(entry, dict) or "image_id" not in entry or "segmentation" not in entry:
+            raise UserError(f"{where}: has no `image_id` and `segmentation`, so it is no COCO result; write both")
+        name = str(entry["image_id"])
+        id = owners.of(name) or owners.of(Path(name).stem)
+        if id is None:
+            continue
+        size = owners.images[id].size
+        try:
+            mask = parse_segmentation(entry["segmentation"], size)
+            check_runs(mask)
+            score = None if entry.get("score") is None else float(entry["score"])
+        except Exception as error:  # what pycocotools raises depends on what is wrong
+            raise UserError(f"{where} (image {name}): has no readable mask ({error}); write it again") from error
+        found.setdefault(id, []).append((mask, score))
+    if not found:
+        raise UserError(f"{key}={path}: has no mask for an example of this benchmark: check `image_id`")
+    return found
+
+
+def _entries(path: Path, key: str) -> list[Any]:
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UserError(f"{key}={path}: cannot be read ({error.strerror}); give the file") from error
+    except ValueError as error:
+        raise UserError(f"{key}={path}: is no JSON file ({error}); write it again") from error
+    if not isinstance(data, list):
+        raise UserError(f"{key}={path}: is no list, so it is no COCO results file")
+    return data

@@ -1,0 +1,143 @@
+"""Text files of predictions: answers as JSON lines, the phrases of candidates, and a judge's selections."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pixfound.errors import UserError
+from pixfound.predictions.naming import Owners, inside, one_each
+
+NONE = "NONE"  # the original's word for "the object is not in the image"
+_META = re.compile(
+    r"(?P<file>[^/\\]+?)\.\w+ - (?P<group>\d+) - (?P<phrase>.*?)\| (?P<head>.*?)\| (?P<similarity>[-+.\dainf]+)"
+    r"(?: \| (?P<start>\d+) \| (?P<end>\d+)\| (?P<text>.*))?\s*"
+)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A phrase of an answer as a file of meta text has it.
+
+    similarity: to the expression, None where it is not a number. span: characters in `text`, the whole answer; both
+    only in the longer of the two forms.
+    """
+
+    group: int
+    phrase: str
+    head: str
+    similarity: float | None
+    span: tuple[int, int] | None = None
+    text: str | None = None
+
+
+def read_answers(path: Path, owners: Owners, key: str, offset: int = 0) -> dict[str, str]:
+    """The answer of each example: `response` (protocols 1 and 3) or `answer` (protocol 2) of a JSON line.
+
+    offset: added to `question_id` to get an example's number; 0 where it is counted as the images' files are.
+    """
+    found: dict[str, tuple[str, str]] = {}
+    stood: list[tuple[str, str]] = []
+    for where, row in json_lines(path, key):
+        name = "response" if "response" in row else "answer"
+        if not isinstance(row.get(name), str):
+            raise UserError(f"{where}: has neither text `response` nor text `answer`; write one line for each answer")
+        id = owners.of(_name_of(row.get("question_id"), offset, where))
+        if id is not None:
+            stood.append((id, where))
+            found[id] = (row[name], where)
+    one_each(stood)
+    if not found:
+        raise UserError(f"{key}={path}: answers no question of this benchmark: check `question_id` and model.offset")
+    return {id: text for id, (text, _) in found.items()}
+
+
+def read_meta(path: Path, owners: Owners, key: str) -> dict[str, dict[int, Line]]:
+    """The phrases of each example by their number.
+
+    A line is `{file} - {group} - {phrase}| {head}| {similarity}`, and in the longer form ends in
+    ` | {start} | {end}| {answer}`: the phrase's characters in the answer.
+    """
+    found: dict[str, dict[int, Line]] = {}
+    for where, text in _lines(path, key):
+        match = _META.fullmatch(text)
+        if match is None:
+            raise UserError(f"{where}: is not of the form `1.jpg - 0 - the cat| cat| 0.81`; write it so")
+        id = owners.of(match["file"])
+        if id is None:
+            continue
+        line = _meta_line(match, where)
+        if line.group in found.setdefault(id, {}):
+            raise UserError(f"{where}: {match['file']} has a phrase number {line.group} already; remove one of them")
+        found[id][line.group] = line
+    return found
+
+
+def read_selections(path: Path, owners: Owners, key: str, offset: int = 1) -> dict[str, str]:
+    """The file name that a judge selected for each example, or "NONE".
+
+    A JSON line has `question_id`, which the original counts from 0, and `selected file`, without
+    regard to its folder.
+    """
+    found: dict[str, str] = {}
+    stood: list[tuple[str, str]] = []
+    for where, row in json_lines(path, key):
+        chosen = row.get("selected file")
+        if not isinstance(chosen, str):
+            raise UserError(f"{where}: has no text `selected file`; write a file name or {NONE}")
+        id = owners.of(_name_of(row.get("question_id"), offset, where))
+        if id is not None:
+            stood.append((id, where))
+            found[id] = inside(chosen.replace("\\", "/").rpartition("/")[2], where)
+    one_each(stood)
+    if not found:
+        raise UserError(f"{key}={path}: selects for no example of this benchmark: check `question_id` and the offset")
+    return found
+
+
+def json_lines(path: Path, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(where it stands, object) of each line of a JSON lines file."""
+    for where, text in _lines(path, key):
+        try:
+            row = json.loads(text)
+        except ValueError as error:
+            raise UserError(f"{where}: is no JSON ({error}); write one object a line") from error
+        if not isinstance(row, dict):
+            raise UserError(f"{where}: is no JSON object; write one object a line")
+        yield where, row
+
+
+def _lines(path: Path, key: str) -> Iterator[tuple[str, str]]:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{key}={path}: cannot be read ({error.strerror}); give the file") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{key}={path}: is no text in UTF-8 ({error})") from error
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.strip():
+            yield f"{path}, line {number}", line
+
+
+def _name_of(id: Any, offset: int, where: str) -> str:
+    """What a `question_id` calls its example: a number moved by the offset, or a word as it is."""
+    if isinstance(id, bool) or not isinstance(id, int | str):
+        raise UserError(f"{where}: has no `question_id`; it must be a number or an example's id")
+    return str(int(id) + offset) if isinstance(id, int) or id.isdecimal() else id
+
+
+def _meta_line(match: re.Match[str], where: str) -> Line:
+    try:
+        similarity = float(match["similarity"])
+    except ValueError as error:
+        raise UserError(f"{where}: similarity {match['similarity']!r} is no number") from error
+    span = None if match["start"] is None else (int(match["start"]), int(match["end"]))
+    if span is not None and span[0] > span[1]:
+        raise UserError(f"{where}: its phrase ends at character {span[1]}, before it starts at {span[0]}")
+    known = similarity if math.isfinite(similarity) else None
+    return Line(int(match["group"]), match["phrase"], match["head"], known, span, match["text"])

@@ -1,0 +1,46 @@
+"""A choice that was made elsewhere, and written to a file."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pixfound.interfaces import ImageInfo
+from pixfound.predictions.naming import Owners
+from pixfound.predictions.texts import NONE, read_selections
+from pixfound.types import Candidate, Choice, Example
+
+
+class Selected:
+    """The candidate whose file a list names for the example.
+
+    selections: JSON lines, see `pixfound.predictions.texts.read_selections`. offset: added to their `question_id`.
+    """
+
+    runtime_options = ("selections",)
+
+    def __init__(self, selections: str, offset: int = 1) -> None:
+        self._path, self.offset = Path(selections).expanduser(), offset
+        self._chosen: dict[str, str] = {}
+
+    def index(self, images: Mapping[str, ImageInfo]) -> None:
+        """Read the list."""
+        self._chosen = read_selections(self._path, Owners(images), "selections", self.offset)
+
+    def identity(self) -> Mapping[str, Any]:
+        """A digest of the list."""
+        return {"content": hashlib.sha256(self._path.read_bytes()).hexdigest()}
+
+    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
+        """The candidate of that name; nothing for NONE; unscored where the list does not tell."""
+        name = self._chosen.get(example.id)
+        if name is None:
+            return Choice("unscored", reason=f"{self._path.name} selects nothing for this example")
+        if name.rpartition(".")[0] == NONE or name == NONE:
+            return Choice("empty", reason=f"selected: {NONE}")
+        index = next((i for i, candidate in enumerate(candidates) if candidate.name == name), None)
+        if index is None:
+            return Choice("unscored", reason=f"{self._path.name} selects {name}, which is no candidate")
+        return Choice("candidate", index, f"selected: {name}")

@@ -1,0 +1,191 @@
+"""Predictions from files, through the whole pipeline: over PixShapes, and over the released annotations."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pixfound.benchmarks.pixmmvp import PixMMVP
+from pixfound.benchmarks.pixshapes import PixShapes
+from pixfound.errors import UserError
+from pixfound.masks import RLE, iou
+from pixfound.pipeline.evaluate import Result, evaluate
+from pixfound.types import Example
+from tests.support.predictions import shifted, write_answers, write_lines, write_mask
+from tests.support.run import config_of, scores_of
+
+EXAMPLES = list(PixShapes(pairs=3, seed=2024))
+ANNOTATIONS = Path(os.environ.get("PIXFOUND_ANNOTATIONS", Path(__file__).parents[3] / "shared/data")) / "pixmmvp"
+
+
+def score(outputs: Path, *overrides: str) -> Result:
+    base = ["model=precomputed", "scoring.resamples=100", "report.pictures=0", f"outputs_dir={outputs}"]
+    return evaluate(config_of(*base, *overrides))
+
+
+def shapes(outputs: Path, *overrides: str) -> Result:
+    return score(outputs, "benchmark.pairs=3", *overrides)
+
+
+def masks_of(result: Result, row: str) -> dict[tuple[str, str], dict[str, Any]]:
+    return {(s["kind"], s["example_id"]): s for s in scores_of(result) if s["row"] == row}
+
+
+@pytest.fixture
+def predicted(tmp_path: Path) -> Path:
+    """Masks moved by two pixels, answers (open: all right; choice: all `A`)."""
+    for example in EXAMPLES:
+        write_mask(tmp_path / "masks" / f"{example.id}.png", shifted(example.gt_mask, 2))
+    right = {e.id: e.options[e.answer] for e in EXAMPLES}
+    write_answers(tmp_path / "open.jsonl", EXAMPLES, right, choice=False)
+    write_answers(tmp_path / "choice.jsonl", EXAMPLES, {e.id: "A" for e in EXAMPLES}, choice=True)
+    return tmp_path
+
+
+def given(folder: Path) -> list[str]:
+    return [
+        f"model.masks.ground={folder / 'masks'}",
+        f"model.answers.open={folder / 'open.jsonl'}",
+        f"model.answers.choice={folder / 'choice.jsonl'}",
+        "extraction=precomputed_masks",
+    ]
+
+
+def test_one_command_scores_a_folder(predicted: Path, tmp_path: Path) -> None:
+    result = shapes(tmp_path / "out", *given(predicted))
+    found = masks_of(result, "masks")
+    for example in EXAMPLES:
+        expected = iou(shifted(example.gt_mask, 2), example.gt_mask)
+        assert found["ground", example.id]["iou"] == pytest.approx(expected)
+        assert found["open", example.id]["iou"] is None  # no file was given of it: unscored, not wrong
+        assert "model.masks.open" in found["open", example.id]["reason"]
+    assert result.metrics["vqa"]["A_item"]["value"] == 1.0
+    expected = sum(e.answer == 0 for e in EXAMPLES) / len(EXAMPLES)
+    assert result.metrics["vqa"]["A_dagger_item"]["value"] == pytest.approx(expected)
+    assert result.metrics["unscored"]["masks.masks.open"] == len(EXAMPLES)
+    assert not result.failures
+
+
+def test_it_is_the_same_run_wherever_the_files_lie(predicted: Path, tmp_path: Path) -> None:
+    first = shapes(tmp_path / "out", *given(predicted))
+    moved = predicted.rename(predicted.parent / f"{predicted.name}_moved")
+    again = shapes(moved / "out", *given(moved))
+    assert again.was_complete
+    assert again.fingerprint == first.fingerprint
+    write_mask(moved / "masks" / f"{EXAMPLES[0].id}.png", RLE.full(EXAMPLES[0].gt_mask.size))
+    assert shapes(moved / "out", *given(moved)).fingerprint != first.fingerprint
+
+
+def test_a_missing_mask_is_named_and_may_be_declared(predicted: Path, tmp_path: Path) -> None:
+    absent = next(e for e in EXAMPLES if not e.absent)
+    (predicted / "masks" / f"{absent.id}.png").unlink()
+    with pytest.raises(UserError, match=rf"has nothing of 1 of 6 examples \({absent.id}\).*model.missing=empty"):
+        shapes(tmp_path / "out", *given(predicted))
+    unscored = masks_of(shapes(tmp_path / "out", *given(predicted), "model.missing=unscored"), "masks")
+    assert unscored["ground", absent.id]["iou"] is None
+    assert "have no file of this example" in unscored["ground", absent.id]["reason"]
+    empty = masks_of(shapes(tmp_path / "out", *given(predicted), "model.missing=empty"), "masks")
+    assert empty["ground", absent.id]["iou"] == 0.0
+
+
+def test_a_mask_of_another_size_fails_alone_and_by_name(predicted: Path, tmp_path: Path) -> None:
+    example = next(e for e in EXAMPLES if not e.absent)
+    write_mask(predicted / "masks" / f"{example.id}.png", RLE.full((10, 10)))
+    result = shapes(tmp_path / "out", *given(predicted))
+    assert any("10 x 10 pixels" in failure and "model.resize=nearest" in failure for failure in result.failures)
+    resized = shapes(tmp_path / "out", *given(predicted), "model.resize=nearest")
+    assert masks_of(resized, "masks")["ground", example.id]["iou"] > 0
+
+
+def candidates(folder: Path, examples: list[Example]) -> list[str]:
+    """Phrase 0: nothing, a shifted mask; phrase 1: the truth. Similarity likes phrase 0; the judge chose by hand."""
+    lines, chosen = [], []
+    for number, example in enumerate(examples):
+        for name, mask in (
+            ("000_000", RLE.empty(example.gt_mask.size)),
+            ("000_001", shifted(example.gt_mask, 3)),
+            ("001_000", example.gt_mask),
+        ):
+            write_mask(folder / "candidates" / f"{example.id}_{name}.png", mask)
+        said = "I see the thing | and - more"
+        lines.append(f"{example.id}.jpg - 0 - the thing| thing| 0.9 | 6 | 15| {said}\n")
+        lines.append(f"{example.id}.jpg - 1 - more| more| 0.2 | 24 | 28| {said}\n")
+        files = (f"{example.id}_000_001.png", "NONE", "gone.png")
+        chosen.append({"question_id": example.id, "selected file": f"vis/{files[number % 3]}"})
+    (folder / "meta.txt").write_text("".join(lines))
+    write_lines(folder / "auto.jsonl", chosen)
+    return [f"model.candidates.ground={folder / 'candidates'}", f"model.meta.ground={folder / 'meta.txt'}"]
+
+
+def test_candidates_are_chosen_by_every_selector(tmp_path: Path) -> None:
+    files = candidates(tmp_path, EXAMPLES)
+    selected = [
+        "extraction=precomputed_selected",
+        f"extraction.selectors.selected.selections={tmp_path / 'auto.jsonl'}",
+        "extraction.selectors.selected.offset=0",
+    ]
+    result = shapes(tmp_path / "out", *files, *selected)
+    oracle, similar, judged = (masks_of(result, row) for row in ("oracle", "similarity", "selected"))
+    for number, example in enumerate(EXAMPLES):
+        key = ("ground", example.id)
+        assert oracle[key]["iou"] == 1.0
+        assert similar[key]["index"] == 0  # neither mask of the phrase has a score: the first
+        moved = iou(shifted(example.gt_mask, 3), example.gt_mask)
+        expected = (moved, 1.0 if example.absent else 0.0, None)[number % 3]
+        assert judged[key]["iou"] == (None if expected is None else pytest.approx(expected))
+    reasons = [judged["ground", e.id]["reason"] for e in EXAMPLES]
+    assert reasons[1] == "selected: NONE"
+    assert "selects gone.png, which is no candidate" in reasons[2]
+    said = {s["response"] for s in scores_of(result) if s["row"] is None and s["kind"] == "ground"}
+    assert said == {"I see the thing | and - more"}
+
+
+def test_a_candidate_without_its_phrase_is_named(tmp_path: Path) -> None:
+    files = candidates(tmp_path, EXAMPLES)
+    write_mask(tmp_path / "candidates" / f"{EXAMPLES[1].id}_007_000.png", EXAMPLES[1].gt_mask)
+    with pytest.raises(UserError, match=rf"no line for phrase 7 of example {EXAMPLES[1].id}.*_007_000.png"):
+        shapes(tmp_path / "out", *files, "extraction=precomputed")
+
+
+def test_an_answer_without_phrases_has_no_candidate(tmp_path: Path) -> None:
+    files = candidates(tmp_path, EXAMPLES[1:])
+    write_mask(tmp_path / "candidates" / f"{EXAMPLES[0].id}.png", RLE.empty(EXAMPLES[0].gt_mask.size))
+    result = shapes(tmp_path / "out", *files, "extraction=precomputed")
+    assert masks_of(result, "oracle")["ground", EXAMPLES[0].id]["choice"] == "empty"
+    assert not result.failures
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        ([], "give predictions, as model.masks.ground=DIR"),
+        (["model.missing=skip"], "model.missing=skip: must be error, unscored, empty"),
+        (["model.resize=cubic"], "model.resize=cubic: must be error or nearest"),
+        (["model.meta.ground=/no/meta.txt"], "describes candidates; give their folder, model.candidates.ground"),
+        (["model.masks.ground=/no/such"], "model.masks.ground=/no/such: there is no such folder"),
+        (["model.answers.open=/no/such.jsonl"], r"model.answers.open=/no/such.jsonl: cannot be read"),
+        (["+model.masks.grond=/tmp"], "model.masks.grond: there is no such kind of prompt; did you mean ground"),
+    ],
+)
+def test_mistakes_are_told_before_anything_is_computed(overrides: list[str], message: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=message):
+        shapes(tmp_path / "out", "extraction=precomputed_masks", *overrides)
+    assert not (tmp_path / "out" / "stages").exists()
+
+
+def test_the_released_annotations_are_scored_without_their_images(tmp_path: Path) -> None:
+    """The truth as a prediction scores 1 everywhere, nothing scores 39 of 286 and 53 of 300."""
+    if not (ANNOTATIONS / "Segmentations.json").is_file():
+        pytest.skip("no released annotations: set PIXFOUND_ANNOTATIONS to the folder that holds pixmmvp/")
+    for example in PixMMVP(str(ANNOTATIONS), none_objects="keep", images="none"):
+        write_mask(tmp_path / "masks" / f"output{int(example.id):05d}.png", example.gt_mask)
+    common = ["benchmark=pixmmvp", f"benchmark.root={ANNOTATIONS}", "benchmark.images=none"]
+    common += [f"model.masks.ground={tmp_path / 'masks'}", "extraction=precomputed_masks"]
+    for keep, count, absent in (("drop", 286, 39), ("keep", 300, 53)):
+        rows = score(tmp_path / "out", *common, f"benchmark.none_objects={keep}").metrics["rows"]
+        assert rows["masks"]["M_dagger"]["value"] == 1.0
+        assert rows["masks"]["M_dagger"]["count"] == count
+        assert rows["empty"]["M_dagger"]["value"] == pytest.approx(absent / count, abs=1e-12)
