@@ -49,18 +49,19 @@ class Similarity:
             return Choice("empty", reason="no phrase")
         if self._source == "given" and all(c.similarity is None for _, c in named):
             return Choice("unscored", reason="no similarity came with the candidates")
-        ranks = [(self._similarity(c, example.expression), c.score or 0.0, -i) for i, c in named]
+        similar = self._similarities([c for _, c in named], example.expression)
+        ranks = [(s, c.score or 0.0, -i) for s, (i, c) in zip(similar, named, strict=True)]
         similarity, _, index = max(ranks)
         if self.threshold is not None and similarity < self.threshold:
             return Choice("empty", reason=f"similarity {similarity:.3f} is below {self.threshold}")
         return Choice("candidate", -index, f"similarity {similarity:.3f}")
 
-    def _similarity(self, candidate: Candidate, expression: str) -> float:
-        """From -1 to 1; one that was not given counts as the lowest."""
+    def _similarities(self, candidates: Sequence[Candidate], expression: str) -> list[float]:
+        """From -1 to 1 for each; one that was not given counts as the lowest."""
         if self._source == "given":
-            return -1.0 if candidate.similarity is None else candidate.similarity
-        assert candidate.phrase is not None
-        return round(cosine(self._vector(candidate.phrase.text), self._vector(expression)), 6)
+            return [-1.0 if c.similarity is None else c.similarity for c in candidates]
+        target = self._vector(expression)
+        return [round(cosine(self._vector(c.phrase.text), target), 6) for c in candidates if c.phrase is not None]
 
     def _vector(self, text: str) -> npt.NDArray[np.float32]:
         text = text.strip().lower()
