@@ -128,6 +128,22 @@ class Judge(Protocol):
 
 
 @runtime_checkable
+class Asker(Protocol):
+    """A judge that answers any question, about images too."""
+
+    def ask(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> str:
+        """The answer, never empty; raises `pixfound.judges.asking.JudgeError` when none could be had."""
+
+
+@runtime_checkable
+class ChoosesMany(Protocol):
+    """A selector that decides about several examples side by side."""
+
+    def choose_many(self, requests: Sequence[tuple[Example, Sequence[Candidate]]]) -> list[Choice]:
+        """What `choose` gives for each, in order."""
+
+
+@runtime_checkable
 class GradesMany(Protocol):
     """A judge that grades several answers side by side."""
 

@@ -177,11 +177,13 @@ class Choice:
 
     kind: `candidate` takes the candidate at `index`; `empty` shows nothing on purpose; `full` takes the whole
     image; `unscored` means that no decision could be had (a judge was down), which is neither right nor wrong.
+    about: JSON values that say how it was made, for an analysis.
     """
 
     kind: Literal["candidate", "empty", "full", "unscored"]
     index: int | None = None
     reason: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if (self.index is None) == (self.kind == "candidate"):

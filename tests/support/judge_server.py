@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,9 +13,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Act:
-    """What to do with one request. error: body of an HTTP error. raw: the body as it is. meet: wait for others."""
+    """What to do with one request. error: body of an HTTP error. raw: the body as it is. meet: wait for others.
 
-    text: str | None = "Yes"
+    text: the reply, or what makes it of the request's body.
+    """
+
+    text: str | Callable[[Mapping[str, Any]], str] | None = "Yes"
     status: int = 200
     headers: Mapping[str, str] = field(default_factory=dict)
     error: Mapping[str, Any] | None = None
@@ -85,7 +88,7 @@ class JudgeServer:
                 self.answer(act, body)
 
             def answer(self, act: Act, body: Mapping[str, Any]) -> None:
-                message = {"role": "assistant", "content": act.text}
+                message = {"role": "assistant", "content": act.text(body) if callable(act.text) else act.text}
                 good = {
                     "id": "1",
                     "object": "chat.completion",

@@ -8,13 +8,14 @@ import json
 import os
 import re
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from PIL import Image
 
 from pixfound.errors import UserError
+from pixfound.interfaces import Asker
 from pixfound.prompts import letter, options_text
 from pixfound.types import Example
 
@@ -33,13 +34,6 @@ _EDGES = " \t\r\n.,;:!*_`~#\"'()[]{}\u2018\u2019\u201c\u201d"
 
 class JudgeError(RuntimeError):
     """No answer could be had from the judge this time; asking again later may help."""
-
-
-class Asker(Protocol):
-    """A language model that answers a question, about images too."""
-
-    def ask(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> str:
-        """The model's answer, never empty; raises JudgeError when none could be had."""
 
 
 def grade_by_asking(
@@ -67,8 +61,13 @@ def read_verdict(reply: str) -> bool | None:
     >>> read_verdict("**Yes.**"), read_verdict("no"), read_verdict("Yes/No")
     (True, False, None)
     """
-    word = _TAGS.sub(" ", reply).strip(_EDGES).lower()
+    word = plain_reply(reply).lower()
     return {"yes": True, "no": False}.get(word)
+
+
+def plain_reply(reply: str) -> str:
+    """A reply without hidden reasoning, tags, and punctuation or markup around it."""
+    return _TAGS.sub(" ", reply).strip(_EDGES)
 
 
 def data_url(image: Image.Image) -> str:

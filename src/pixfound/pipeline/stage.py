@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -26,7 +26,7 @@ class Task(Generic[T]):
     key: str
     digest: str
     payload: T
-    batch: int
+    batch: Hashable
 
     @property
     def done(self) -> bool:
@@ -72,7 +72,7 @@ def run_stage(
     compute: payloads of a batch -> their values, in order. When it raises, its tasks are tried one by one, and
     those that still fail are recorded with the reason. A UserError is no failure of an example: it is raised.
     """
-    batches: dict[int, list[Task[T]]] = {}
+    batches: dict[Hashable, list[Task[T]]] = {}
     for task in tasks:
         batches.setdefault(task.batch, []).append(task)
     share = world.share(list(batches.values()))

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from pixfound.interfaces import GradesMany
+from pixfound.interfaces import ChoosesMany, GradesMany, Selector
 from pixfound.pipeline.parts import Parts
 from pixfound.pipeline.records import pack_generation, unpack_generation
 from pixfound.pipeline.stage import Task, Value
@@ -19,7 +19,7 @@ from pixfound.pipeline.store import Record, Store, digest_of
 from pixfound.types import KINDS, Candidate, Example, Kind, Prompt
 
 log = logging.getLogger(__name__)
-_GRADED = 16  # open answers that go to the judge together
+_TOGETHER = 16  # examples that go to a judge, or to a selector, together
 MASK_KINDS: tuple[Kind, ...] = ("open", "ground")  # the choice prompt is answered by a letter: no masks
 
 
@@ -132,7 +132,7 @@ def grade_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[It
     for item in items:
         said = stores.generate.get(item.key("open"), item.asked("open"))
         if said is not None and said.value is not None and not said.value.get("unanswered"):
-            yield Task(stores.grade, item.key("open"), item.graded("open"), (item, said), item.index // _GRADED)
+            yield Task(stores.grade, item.key("open"), item.graded("open"), (item, said), item.index // _TOGETHER)
 
 
 def grade(parts: Parts, batch: Sequence[tuple[Item, Record]]) -> list[Value]:
@@ -150,16 +150,22 @@ def select_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[I
             for (extractor, selector), store in stores.select.items():
                 found = stores.extract[extractor].get(item.key(kind), item.seen(kind))
                 if found is not None and not found.failure:
-                    yield Task(store, item.key(kind), item.whole(kind), (item, selector, found), item.index)
+                    batch = (item.index // _TOGETHER, selector)
+                    yield Task(store, item.key(kind), item.whole(kind), (item, selector, found), batch)
 
 
 def select(parts: Parts, batch: Sequence[tuple[Item, str, Record]]) -> list[Value]:
-    """Choose among candidates."""
-    values = []
-    for item, selector, found in batch:
-        choice = parts.selectors[selector].built.choose(item.example, candidates_of(found))
-        values.append(Value({"kind": choice.kind, "index": choice.index, "reason": choice.reason}))
-    return values
+    """Choose among candidates; a selector that can decide about many at once is given the batch."""
+    selector: Selector = parts.selectors[batch[0][1]].built
+    requests = [(item.example, candidates_of(found)) for item, _, found in batch]
+    if isinstance(selector, ChoosesMany):
+        choices = selector.choose_many(requests)
+    else:
+        choices = [selector.choose(*request) for request in requests]
+    return [
+        Value({"kind": c.kind, "index": c.index, "reason": c.reason, **({"about": c.about} if c.about else {})})
+        for c in choices
+    ]
 
 
 def candidates_of(record: Record) -> list[Candidate]:

@@ -1,0 +1,169 @@
+"""The automatic baseline of arXiv 2502.04192: a judge looks at the candidates and names the best one."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import re
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from pixfound.errors import UserError
+from pixfound.interfaces import Asker, Judge
+from pixfound.judges.asking import plain_reply, read_verdict
+from pixfound.judges.overlays import draw_overlay
+from pixfound.types import Candidate, Choice, Example
+
+SYSTEM = "You are a helpful and precise assistant for checking the quality of the answer."
+PRESENCE = "Does this image have {expression}? Answer yes/no only."
+CHOICE = (
+    "Select the image that has {expression} best highlighted in red color than the others? "
+    "Answer with a number from 1 to {count}. Mention the number only."
+)
+_NONE = re.compile(r"\b(?:none|neither|no (?:image|one|mask|candidate)|not any|nothing)\b", re.IGNORECASE)
+
+
+class JudgeChoice:
+    """First asks whether the object is in the image, then which overlay shows it best.
+
+    presence: whether the first question is asked. chunk: at most so many overlays in one question, whose winners meet
+        in further rounds; None shows all at once. shuffle: the order of the overlays is drawn for each example from
+        seed; else it is that of the candidates. numbered: the number is written into each overlay too.
+    none: what a reply such as "none of them" means: `empty`, or `unscored`.
+    opacity: of the red overlay. system, presence_question, choice_question: the wording, the paper's unless changed.
+
+    A reply that names no candidate, or several, is unscored: never the first one. A judge that is down raises
+    JudgeError, and the example is tried again by the next run.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        presence: bool = True,
+        chunk: int | None = 12,
+        shuffle: bool = True,
+        seed: int = 0,
+        numbered: bool = True,
+        none: Literal["empty", "unscored"] = "empty",
+        opacity: float = 0.5,
+        system: str = SYSTEM,
+        presence_question: str = PRESENCE,
+        choice_question: str = CHOICE,
+    ) -> None:
+        if not isinstance(judge, Asker):
+            raise UserError(
+                f"the judge {getattr(judge, 'name', judge)!r} cannot look at images, so it cannot choose a candidate: "
+                "use judge=openai or judge=mllm, or an extraction without a judge (extraction=attend_segment)"
+            )
+        if chunk is not None and chunk < 2:
+            raise UserError(f"chunk={chunk}: give 2 or more overlays to a question, or null for all at once")
+        if none not in ("empty", "unscored"):
+            raise UserError(f"none={none}: valid values are empty and unscored")
+        if not 0 < opacity <= 1:
+            raise UserError(f"opacity={opacity}: must be more than 0 and at most 1")
+        self.judge: Asker = judge
+        self.presence, self.chunk, self.shuffle, self.seed = presence, chunk, shuffle, seed
+        self.numbered, self.none, self.opacity = numbered, none, opacity
+        self.system, self.presence_question, self.choice_question = system, presence_question, choice_question
+
+    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
+        """The judge's choice. `about` has the verdict on presence, and for each question the order and the pick."""
+        if not candidates:
+            return Choice("empty", reason="no candidate")
+        image = example.image.load()
+        about: dict[str, Any] = {}
+        if self.presence:
+            question = self.presence_question.format(expression=example.expression)
+            reply = self.judge.ask(self.system, question, [image])
+            about["present"] = read_verdict(reply)
+            if about["present"] is None:
+                return Choice("unscored", reason=f"presence: the reply could not be read: {_short(reply)}", about=about)
+            if not about["present"]:
+                return Choice("empty", reason="the judge does not see the object", about=about)
+        about["questions"] = []
+        return self._tournament(example, image, candidates, about)
+
+    def choose_many(self, requests: Sequence[tuple[Example, Sequence[Candidate]]]) -> list[Choice]:
+        """`choose` for each, as many at a time as the judge takes, in order."""
+        with ThreadPoolExecutor(getattr(self.judge, "concurrency", 1)) as pool:
+            return list(pool.map(lambda request: self.choose(*request), requests))
+
+    def questions(self, count: int) -> tuple[int, int]:
+        """(questions, images) that an example with so many candidates costs at most."""
+        if not count:
+            return 0, 0
+        questions = images = int(self.presence)
+        while count > 1:
+            size = self.chunk or count
+            asked = [len(part) for part in _chunks(range(count), size) if len(part) > 1]
+            questions, images = questions + len(asked), images + sum(asked)
+            count = math.ceil(count / size)
+        return questions, images
+
+    def _tournament(
+        self, example: Example, image: Image.Image, candidates: Sequence[Candidate], about: dict[str, Any]
+    ) -> Choice:
+        left = self._order(example, len(candidates))
+        while len(left) > 1:
+            winners: list[int] = []
+            for part in _chunks(left, self.chunk or len(left)):
+                picked: int | None = 0
+                if len(part) > 1:
+                    picked, why = self._ask(example, image, [candidates[i] for i in part])
+                    about["questions"].append({"order": list(part), "picked": picked})
+                    if picked is None and why:
+                        return Choice("unscored", reason=why, about=about)
+                if picked is not None:
+                    winners.append(part[picked])
+            left = winners
+        if left:
+            return Choice("candidate", left[0], f"the judge's choice of {len(candidates)}", about)
+        if self.none == "unscored":
+            return Choice("unscored", reason="the judge names none of the candidates", about=about)
+        return Choice("empty", reason="the judge names none of the candidates", about=about)
+
+    def _ask(self, example: Example, image: Image.Image, candidates: Sequence[Candidate]) -> tuple[int | None, str]:
+        """The place of the best of several overlays, from 0; or None: with "" for none of them, else with why."""
+        shown = [
+            draw_overlay(image, c.mask.decode(), number if self.numbered else None, opacity=self.opacity)
+            for number, c in enumerate(candidates, start=1)
+        ]
+        question = self.choice_question.format(expression=example.expression, count=len(shown))
+        return read_choice(self.judge.ask(self.system, question, shown), len(shown))
+
+    def _order(self, example: Example, count: int) -> list[int]:
+        if not self.shuffle:
+            return list(range(count))
+        digest = hashlib.sha256(f"{self.seed}:{example.id}".encode()).digest()
+        rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+        return [int(i) for i in rng.permutation(count)]
+
+
+def read_choice(reply: str, count: int) -> tuple[int | None, str]:
+    """(place from 0, "") of the one number that a reply names; (None, "") for "none of them"; else (None, why).
+
+    >>> read_choice("Image 2.", 3), read_choice("None of them", 3), read_choice("4", 3)[0], read_choice("1 or 2", 3)[0]
+    ((1, ''), (None, ''), None, None)
+    """
+    text = plain_reply(reply)
+    numbers = {int(number) for number in re.findall(r"(?<![\w.-])\d+(?![\w%]|\.\d)", text)}
+    if not numbers and _NONE.search(text):
+        return None, ""
+    if len(numbers) != 1:
+        return None, f"the judge's reply names no candidate, or several: {_short(reply)}"
+    number = numbers.pop()
+    if not 1 <= number <= count:
+        return None, f"the judge's reply names number {number} of {count} candidates: {_short(reply)}"
+    return number - 1, ""
+
+
+def _chunks(items: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [items[i : i + size] for i in range(0, len(items), size)]
+
+
+def _short(text: str) -> str:
+    return repr(text if len(text) <= 80 else f"{text[:80]}...")
