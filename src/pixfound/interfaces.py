@@ -135,6 +135,37 @@ class Asker(Protocol):
         """The answer, never empty; raises `pixfound.judges.asking.JudgeError` when none could be had."""
 
 
+@dataclass(frozen=True)
+class Load:
+    """What a run is about to ask of a judge: requests, the characters of their texts, and images."""
+
+    requests: int = 0
+    characters: int = 0
+    images: int = 0
+
+    def __add__(self, other: Load) -> Load:
+        return Load(self.requests + other.requests, self.characters + other.characters, self.images + other.images)
+
+
+@runtime_checkable
+class Metered(Protocol):
+    """A judge that costs something."""
+
+    def plan(self, load: Load) -> str:
+        """A line about what so many requests cost at most; raises UserError where that is over its limit."""
+
+    def usage(self) -> Mapping[str, float | None]:
+        """What it has cost so far, in this process."""
+
+
+@runtime_checkable
+class AsksJudge(Protocol):
+    """A selector that asks the run's judge."""
+
+    def load(self, example: Example, candidates: Sequence[Candidate]) -> Load:
+        """What one choice asks at most."""
+
+
 @runtime_checkable
 class ChoosesMany(Protocol):
     """A selector that decides about several examples side by side."""

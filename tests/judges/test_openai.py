@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from pixfound.errors import UserError
+from pixfound.interfaces import Load
 from pixfound.judges.asking import JudgeError
 from pixfound.judges.openai import OpenAIJudge, seconds
 from tests.support.examples import drawn, make_example
@@ -244,3 +245,16 @@ def test_an_unwritable_cache_is_said_before_paying(judge_at, tmp_path) -> None:
         with pytest.raises(UserError, match=r"judge\.cache_dir=DIR"):
             judge_at(server, cache_dir=str(tmp_path / "file" / "x")).ask("s", "q")
         assert not server.bodies
+
+
+def test_the_cost_is_told_before_and_refused_where_it_is_too_much(judge_at) -> None:
+    load = Load(requests=100, characters=40_000, images=10)
+    with JudgeServer(OK) as server:
+        assert "cost unknown" in judge_at(server).plan(load)
+        prices = {"price_per_million_input": 2.0, "price_per_million_output": 10.0}
+        line = judge_at(server, **prices).plan(load)
+        assert "at most 100 requests to m, about 17650 tokens in and 400 out, cost about 0.039" in line
+        assert judge_at(server, **prices, max_cost=0.04).plan(load) == line
+        with pytest.raises(UserError, match=r"judge.max_cost=0.03 would not do: at most 100 requests"):
+            judge_at(server, **prices, max_cost=0.03).plan(load)
+        assert server.bodies == []

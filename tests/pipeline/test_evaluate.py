@@ -14,7 +14,17 @@ from pixfound.errors import UserError
 from pixfound.pipeline.evaluate import take
 from tests.support.run import LIMIT, count_lines, run, scores_of
 
-ROWS = ("oracle", "similarity", "random", "random_point", "centre_point", "empty", "full")
+ROWS = (
+    "oracle",
+    "similarity",
+    "first",
+    "best_score",
+    "random",
+    "random_point",
+    "centre_point",
+    "empty",
+    "full",
+)
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,7 +80,8 @@ def test_a_judge_with_good_eyes_finds_the_best_in_any_order_and_any_chunks(chunk
     choice = selector.choose(EXAMPLE, CANDIDATES)
     assert (choice.kind, choice.index) == ("candidate", LARGEST)
     asked = [images for _, _, images in judge.asked]
-    assert (len(asked), sum(map(len, asked))) == selector.questions(len(CANDIDATES))
+    load = selector.load(EXAMPLE, CANDIDATES)
+    assert (len(asked), sum(map(len, asked))) == (load.requests, load.images)
     assert all(len(images) <= (chunk or 13) for images in asked)
     assert choice.about["present"] is True
     for question in choice.about["questions"]:
@@ -244,7 +247,7 @@ def most_changed(body: Any) -> str:
 
 
 def test_a_whole_run_asks_the_server_and_keeps_the_key_to_itself(
-    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("openai")
     key = "sk-secret-0123456789"
@@ -257,6 +260,11 @@ def test_a_whole_run_asks_the_server_and_keeps_the_key_to_itself(
         result = run(models, tmp_path / "out", *judge)
         asked = len(server.bodies)
         assert not result.failures
+        announced = int(re.search(r"judge: at most (\d+) requests to m", capfd.readouterr().err)[1])
+        usage = json.loads((result.folder / "provenance.json").read_text())["judge_usage"]
+        assert usage["requests"] == asked
+        assert asked + usage["cached"] <= announced
+        assert f"sent {asked} requests" in (result.folder / "report.md").read_text()
         assert run(models, tmp_path / "out", *judge).was_complete
         (tmp_path / "again").mkdir()
         run(models, tmp_path / "again", *judge)

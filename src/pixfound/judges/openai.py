@@ -21,6 +21,7 @@ from typing import Any
 from PIL import Image
 
 from pixfound.errors import UserError
+from pixfound.interfaces import Load
 from pixfound.judges.asking import (
     ANSWER_FORMS,
     QUESTION,
@@ -35,6 +36,9 @@ from pixfound.judges.asking import (
 from pixfound.types import Example
 
 DEFAULT_URL = "https://api.openai.com/v1"
+_CHARACTERS = 4  # to a token, as OpenAI counts English
+_IMAGE_TOKENS = 765  # of a picture up to 1,024 x 1,024 pixels, as OpenAI documents it for gpt-4o
+_REPLY_TOKENS = 4  # yes, no or a number
 MAX_WAIT_S = 120.0  # a server that asks for a longer pause is not waited for
 _AGAIN = (408, 409, 429)  # and all from 500
 _OUR_CHOICES = ("temperature", "max_tokens", "max_completion_tokens")
@@ -157,6 +161,21 @@ class OpenAIJudge:
             return str(kept["reply"])
         with self._slots:
             return self._request(key, body)
+
+    def plan(self, load: Load) -> str:
+        """What so many requests cost at most, by rule of thumb; raises UserError where that is over max_cost."""
+        tokens_in = round(load.characters / _CHARACTERS + load.images * _IMAGE_TOKENS)
+        tokens_out = load.requests * _REPLY_TOKENS
+        paid, made = self._prices
+        cost = None if paid is None or made is None else (tokens_in * paid + tokens_out * made) / 1e6
+        line = f"at most {load.requests} requests to {self.model}, about {tokens_in} tokens in and {tokens_out} out"
+        line += ", cost unknown without judge.price_per_million_*" if cost is None else f", cost about {cost:.2g}"
+        if cost is not None and self.max_cost is not None and cost > self.max_cost:
+            raise UserError(
+                f"judge.max_cost={self.max_cost:g} would not do: {line}. What is done is kept: raise it, or take fewer "
+                "examples with limit=N"
+            )
+        return line
 
     def usage(self) -> dict[str, float | None]:
         """This object's totals. requests: those sent, retries too; cost: None where a price is unknown."""

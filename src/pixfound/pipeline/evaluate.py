@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from typing import Any
 
 from pixfound.devices import use_threads
 from pixfound.errors import UserError
-from pixfound.interfaces import Benchmark, ImageInfo, Indexed
+from pixfound.interfaces import Benchmark, ImageInfo, Indexed, Load, Metered
 from pixfound.pipeline import stages
 from pixfound.pipeline.parts import Fingerprints, Part, Parts, build, build_parts, fingerprints
 from pixfound.pipeline.provenance import provenance
@@ -136,6 +137,8 @@ def _run_stages(
         ("select", lambda: stages.select_tasks(items, stores), partial(stages.select, parts)),
     )
     for name, tasks, compute in steps:
+        if name == "grade" and isinstance(parts.judge.built, Metered):
+            _announce(stages.judge_load(items, parts, stores), parts.judge.built, world)
         run_stage(name, tasks(), compute, world, budget)
         world.meet()
         if world.size > 1:
@@ -143,6 +146,15 @@ def _run_stages(
                 store.read()
     for store in stores.all():
         store.close()
+
+
+def _announce(load: Load, judge: Metered, world: World) -> None:
+    """Say what the judge is going to cost before it is asked. Each process asks its share, and keeps its own limit."""
+    if load.requests:
+        share = Load(*(-(-number // world.size) for number in (load.requests, load.characters, load.images)))
+        line = judge.plan(share)
+        if world.first:
+            print(f"judge{f', each of {world.size} processes' if world.size > 1 else ''}: {line}", file=sys.stderr)
 
 
 def _open_stores(parts: Parts, prints: Fingerprints, settings: Settings, world: World) -> stages.Stores:
@@ -208,7 +220,9 @@ def _write(result: Result, evidence: Evidence, settings: Settings) -> None:
 
     folder = result.folder
     write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(result.config))))
-    write_atomic(folder / "provenance.json", json.dumps(provenance(), indent=2) + "\n")
+    judge = evidence.parts.judge.built
+    usage = {"judge_usage": dict(judge.usage())} if isinstance(judge, Metered) else {}
+    write_atomic(folder / "provenance.json", json.dumps({**provenance(), **usage}, indent=2) + "\n")
     lines = (json.dumps(score.to_json(), ensure_ascii=False) for score in evidence.scores)
     write_atomic(folder / "scores.jsonl", "".join(line + "\n" for line in lines))
     write_report(result, evidence, settings.pictures)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from PIL import Image
 
-from pixfound.interfaces import ChoosesMany, GradesMany, Selector
+from pixfound.interfaces import AsksJudge, ChoosesMany, GradesMany, Load, Selector
 from pixfound.pipeline.parts import Parts
 from pixfound.pipeline.records import pack_generation, unpack_generation
 from pixfound.pipeline.stage import Task, Value
@@ -19,6 +19,7 @@ from pixfound.pipeline.store import Record, Store, digest_of
 from pixfound.types import KINDS, Candidate, Example, Kind, Prompt
 
 log = logging.getLogger(__name__)
+_WORDING = 300  # characters of the judge's instructions
 _TOGETHER = 16  # examples that go to a judge, or to a selector, together
 MASK_KINDS: tuple[Kind, ...] = ("open", "ground")  # the choice prompt is answered by a letter: no masks
 
@@ -166,6 +167,22 @@ def select(parts: Parts, batch: Sequence[tuple[Item, str, Record]]) -> list[Valu
         Value({"kind": c.kind, "index": c.index, "reason": c.reason, **({"about": c.about} if c.about else {})})
         for c in choices
     ]
+
+
+def judge_load(items: Sequence[Item], parts: Parts, stores: Stores) -> Load:
+    """What grading and selection are still going to ask of the judge, at most: replies may be cached."""
+    load = Load()
+    for task in grade_tasks(items, stores):
+        if not task.done:
+            item, said = task.payload
+            texts = (item.example.question, *item.example.options, str(said.value["text"] if said.value else ""))
+            load += Load(1, _WORDING + sum(map(len, texts)))
+    asking = {name: part.built for name, part in parts.selectors.items() if isinstance(part.built, AsksJudge)}
+    for choice in select_tasks(items, stores) if asking else ():
+        item, selector, found = choice.payload
+        if selector in asking and not choice.done:
+            load += asking[selector].load(item.example, candidates_of(found))
+    return load
 
 
 def candidates_of(record: Record) -> list[Candidate]:

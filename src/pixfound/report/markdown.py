@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pixfound.interfaces import Metered
 from pixfound.pipeline.store import write_atomic
 from pixfound.report.pictures import draw_sheet
 from pixfound.report.table import HEADERS, figure, legend, table
@@ -41,6 +42,7 @@ def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
         "## Accuracy",
         f"Open answers are graded by the judge `{result.config['judge']['_target_']}`, letters by "
         "`pixfound.grading.pick_option`. Item: each answer counts; pair: both answers of a pair must be right.",
+        *_usage(evidence),
         grid(
             ("", "A item", "A pair", "A† item", "A† pair"),
             [["all", *(figure(metrics["vqa"][name]) for name in _ACCURACIES)]],
@@ -65,6 +67,19 @@ def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
             "![pictures](pictures.png)",
         ]
     return sections
+
+
+def _usage(evidence: Evidence) -> list[str]:
+    """What the judge cost."""
+    judge = evidence.parts.judge.built
+    if not isinstance(judge, Metered):
+        return []
+    used = judge.usage()
+    cost = "unknown" if used["cost"] is None else f"{used['cost']:.4g}"
+    return [
+        f"The judge was sent {used['requests']:.0f} requests by the first process ({used['cached']:.0f} replies came "
+        f"from the cache): {used['input_tokens']:.0f} tokens in, {used['output_tokens']:.0f} out, cost {cost}."
+    ]
 
 
 def _joint(metrics: Mapping[str, Any]) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.interfaces import Asker, Judge
+from pixfound.interfaces import Asker, Judge, Load
 from pixfound.judges.asking import plain_reply, read_verdict
 from pixfound.judges.overlays import draw_overlay
 from pixfound.types import Candidate, Choice, Example
@@ -92,17 +92,17 @@ class JudgeChoice:
         with ThreadPoolExecutor(getattr(self.judge, "concurrency", 1)) as pool:
             return list(pool.map(lambda request: self.choose(*request), requests))
 
-    def questions(self, count: int) -> tuple[int, int]:
-        """(questions, images) that an example with so many candidates costs at most."""
-        if not count:
-            return 0, 0
-        questions = images = int(self.presence)
+    def load(self, example: Example, candidates: Sequence[Candidate]) -> Load:
+        """The presence question, and those of all rounds."""
+        count = len(candidates)
+        questions = images = int(self.presence and count > 0)
         while count > 1:
             size = self.chunk or count
             asked = [len(part) for part in _chunks(range(count), size) if len(part) > 1]
             questions, images = questions + len(asked), images + sum(asked)
             count = math.ceil(count / size)
-        return questions, images
+        length = len(self.system) + len(self.choice_question) + len(example.expression)
+        return Load(questions, questions * length, images)
 
     def _tournament(
         self, example: Example, image: Image.Image, candidates: Sequence[Candidate], about: dict[str, Any]

@@ -21,6 +21,14 @@ class BestScore:
         return Choice("candidate", best)
 
 
+class First:
+    """The candidate that was proposed first."""
+
+    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
+        """The first; nothing where there is no candidate."""
+        return Choice("candidate", 0) if candidates else Choice("empty", reason="no candidate")
+
+
 class RandomCandidate:
     """A candidate drawn uniformly; the same for the same example and seed."""
 

@@ -1,0 +1,81 @@
+"""A judge that looks at places is found out; one that looks at masks is not."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from pixfound.analyses.judge_audit import JudgeAudit
+from pixfound.masks import RLE
+from tests.support.examples import make_example
+
+SIZE = (2, 2)
+
+
+def evidence(choices: list[dict[str, Any]], absent: set[int] = frozenset()) -> Any:  # type: ignore[assignment]
+    """A run whose row `automatic` made these choices under the open prompt, and none under the other."""
+    items, values = [], {}
+    for number, value in enumerate(choices):
+        mask = RLE.empty(SIZE) if number in absent else RLE.full(SIZE)
+        key = f"{number}/open"
+        items.append(
+            SimpleNamespace(
+                example=make_example(mask, id=str(number)),
+                key=lambda kind, number=number: f"{number}/{kind}",
+                whole=lambda kind: "d",
+            )
+        )
+        values[key, "d"] = SimpleNamespace(value=value)
+    store = SimpleNamespace(get=lambda key, digest: values.get((key, digest)))
+    rows = {"automatic": ("attention", "automatic")}
+    return SimpleNamespace(
+        items=items,
+        parts=SimpleNamespace(rows=rows),
+        stores=SimpleNamespace(select={("attention", "automatic"): store}),
+    )
+
+
+def pick(place: int, count: int = 9, present: bool = True) -> dict[str, Any]:
+    questions = [{"order": list(range(count)), "picked": place}]
+    return {"kind": "candidate", "index": place, "reason": "", "about": {"present": present, "questions": questions}}
+
+
+def test_a_judge_that_always_takes_the_first_is_found_out() -> None:
+    found = JudgeAudit(simulations=500).compute(evidence([pick(0)] * 30))["automatic"]
+    assert found["places"]["counts"] == {"first third": 30, "middle third": 0, "last third": 0}
+    assert found["places"]["p"] < 0.01
+
+
+def test_p_is_about_uniform_for_judges_that_do_not_care_for_places() -> None:
+    rng = np.random.default_rng(0)
+    values = [
+        JudgeAudit(simulations=200, seed=i).compute(evidence([pick(int(rng.integers(9))) for _ in range(40)]))
+        for i in range(60)
+    ]
+    p = np.array([found["automatic"]["places"]["p"] for found in values])
+    assert 0.35 < p.mean() < 0.65
+    assert (p < 0.1).mean() < 0.25
+
+
+def test_presence_is_compared_with_the_truth() -> None:
+    no = {"kind": "empty", "index": None, "reason": "", "about": {"present": False}}
+    lost = {"kind": "unscored", "index": None, "reason": "", "about": {"present": None}}
+    audit = JudgeAudit(simulations=100)
+    found = audit.compute(evidence([pick(0), no, pick(1), no, no, lost], absent={2, 3, 4}))["automatic"]
+    assert found["presence"] == {"present_yes": 1, "present_no": 1, "absent_yes": 1, "absent_no": 2}
+    assert found["kinds"] == {"candidate": 2, "empty": 3, "unscored": 1}
+    assert "| automatic | 1 | 1 | 1 | 2 | 1 |" in "\n".join(audit.sections({"automatic": found}))
+
+
+def test_rows_without_a_judge_are_no_analysis() -> None:
+    plain = {"kind": "candidate", "index": 0, "reason": "similarity 0.9"}
+    assert JudgeAudit().compute(evidence([plain])) == {}
+
+
+@pytest.mark.parametrize("count", [2, 3, 12])
+def test_places_of_every_question_size_fall_into_thirds(count: int) -> None:
+    found = JudgeAudit(simulations=100).compute(evidence([pick(place, count) for place in range(count)]))
+    assert sum(found["automatic"]["places"]["counts"].values()) == count
