@@ -9,6 +9,8 @@ from pixfound.grading import pick_option
 DOOR = ("Open", "Closed")
 SIDES = ("left", "left side", "right side")
 YES_NO = ("yes", "no")
+COUNTS = ("1", "3", "0", "2", "4")
+THINGS = ("chair", "books", "lamp", "bed")
 NUMBERS = ("one", "two", "three", "four")
 COLOURS = ("red", "blue", "red and blue")
 SENTENCES = ("It's open", "It's closed")
@@ -190,6 +192,84 @@ def test_a_reply_about_a_door(reply, index):
     ],
 )
 def test_a_reply_to_other_options(reply, options, index):
+    assert pick_option(reply, options)[0] == index
+
+
+@pytest.mark.parametrize(
+    ("reply", "options", "index"),
+    [
+        ("$\\boxed{B}$", DOOR, 1),
+        ("\\boxed{A}", DOOR, 0),
+        ("The final answer is \\boxed{\\text{B}}.", DOOR, 1),
+        ('{"answer": "B"}', DOOR, 1),
+        ('```json\n{"answer": "A"}\n```', DOOR, 0),
+        ('{"answer": "closed", "confidence": 0.9}', DOOR, 1),
+        ("\uff22", DOOR, 1),
+        ("\uff08B\uff09", DOOR, 1),
+        ("\u7b54\u6848\uff1aB", DOOR, 1),
+        ("Answer\uff1aA", DOOR, 0),
+        ("It's A, not B.", DOOR, 0),
+        ("Not A but B.", DOOR, 1),
+        ("B, since it is not open", DOOR, 1),
+        ("The answer is not B but A.", DOOR, 0),
+        ("Option B is correct, because option A would need a gap.", DOOR, 1),
+        ("Answer: B\n\nExplanation: Option A is wrong because there is no gap.", DOOR, 1),
+        ("B. Closed\n\nThe door is not open.", DOOR, 1),
+        ("# Answer\nB", DOOR, 1),
+        ("> B", DOOR, 1),
+        ("- B", DOOR, 1),
+        ("*B*", DOOR, 1),
+        ("_A_", DOOR, 0),
+        ('"B"', DOOR, 1),
+        ("'a'", DOOR, 0),
+        ("ASSISTANT: B", DOOR, 1),
+        ("B<|endoftext|>Human: next", DOOR, 1),
+        ("A. Open B. Closed\nAnswer: B", DOOR, 1),
+        ("The answer is: (b) Closed, as the handle is down.", DOOR, 1),
+        ("Sure! The correct option is (A).", DOOR, 0),
+        ("So the answer is A: the door is open.", DOOR, 0),
+        ("As an AI, I cannot see the image. ", DOOR, None),
+        ("I think that the answer could be A, but it may be B.", DOOR, None),
+        ("(C) 0", COUNTS, 2),
+        ("The answer is (D) 2", COUNTS, 3),
+        ("3", COUNTS, 1),
+        ("There are 4 in the image.", COUNTS, 4),
+        ("There are three", COUNTS, None),
+        ("E", COUNTS, 4),
+        ("(B)", THINGS, 1),
+        ("The lamp is closer to the camera.", THINGS, 2),
+        ("lamp (annotated by the red box)", THINGS, 2),
+        ("books", THINGS, 1),
+        ("The bed.", THINGS, 3),
+        ("the chair is further than the lamp", THINGS, None),
+        ("Yes, A.", YES_NO, 0),
+        ("No - the answer is B", YES_NO, 1),
+        ("Yes", YES_NO, 0),
+        ("A: Yes", YES_NO, 0),
+        ("B: No", YES_NO, 1),
+        ("The animal is facing left.", ("Left", "Right"), 0),
+        ("Right!", ("Left", "Right"), 1),
+        ("right or left", ("Left", "Right"), None),
+        ("Correct answer: b", DOOR, 1),
+        ("ANSWER: B", DOOR, 1),
+        ("answer:b", DOOR, 1),
+        ("Ans: B", DOOR, 1),
+        ("Ans. A", DOOR, 0),
+        ("The door is closed, so B", DOOR, 1),
+        ("It is B", DOOR, 1),
+        ("B)", DOOR, 1),
+        ("((b))", DOOR, 1),
+        ("[[B]]", DOOR, 1),
+        ("B [SEG].", DOOR, 1),
+        ("Sure, it is [SEG].", DOOR, None),
+        ("<p> The door </p> [SEG] is closed.", DOOR, 1),
+        ("A</s></s>", DOOR, 0),
+        ("B\x00", DOOR, 1),
+        ("\ufeffB", DOOR, 1),
+    ],
+)
+def test_what_models_write(reply, options, index):
+    """Markup, JSON, other alphabets, chat remains, explanations after the answer, and CV-Bench's longer lists."""
     assert pick_option(reply, options)[0] == index
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Sequence
 
 _DROPPED = re.compile(
@@ -18,10 +19,14 @@ _LETTER = re.compile(
     r"|(?<!\w)(?<!\w')([A-Z])(?![\w-]|'\w|\s+(?!(?:is|was|or|and|because|since|as|but)\b)[a-z])",
     re.MULTILINE,
 )
+_AFFIRMED = re.compile(
+    r"(?:\b[Oo]ption\s+[(\[]?([A-Za-z])[)\]]?|[(\[]([A-Za-z])[)\]]|\b([A-Z])) is (?:the )?(?:correct|right)\b"
+)
 _DENIED_LETTER = re.compile(
-    r"\bnot\s+(?:option\s+)?[(\[\"']?[A-Za-z]\b[)\]\"']?|\b[B-Z] is (?:wrong|incorrect)|\bA is (?:wrong|incorrect)"
+    r"\b[Nn]ot\s+(?:option\s+)?[(\[\"']?[A-Za-z]\b[)\]\"']?|\b[B-Z] is (?:wrong|incorrect)|\bA is (?:wrong|incorrect)"
 )
 _DENIED_TEXT = re.compile(r"(?:\b(?:not|nor|neither|never)|n't)\s(?:\w+\s)?\0\d+")
+_EDGES = " \t\r\n_'\"\ufeff"
 _YES_OR_NO = re.compile(r"\s*(yes|no)\s*[,.;:!]", re.IGNORECASE)
 
 
@@ -31,7 +36,8 @@ def pick_option(reply: str, options: Sequence[str]) -> tuple[int | None, str]:
     Reads `A`, `(a)`, `B. Open`, `The answer is: B`, an option's text, and reasoning that ends in an answer. What
     follows the last cue ("answer is") counts most. An option that is only denied ("not open") is not meant.
     """
-    text = _DROPPED.sub(" ", reply.replace("\u2019", "'")).strip()
+    plain = unicodedata.normalize("NFKC", reply).replace("\u2019", "'")  # full-width letters and brackets
+    text = _DROPPED.sub(" ", plain).strip(_EDGES)
     if not text:
         return None, "the reply is empty"
     parts = [text[match.end() :].strip() for match in _CUE.finditer(text)]
@@ -45,7 +51,8 @@ def pick_option(reply: str, options: Sequence[str]) -> tuple[int | None, str]:
 
 def _letter(text: str, options: Sequence[str]) -> int | None:
     """The one letter that the text names, of those that options have."""
-    found = {next(g for g in groups if g).upper() for groups in _LETTER.findall(_DENIED_LETTER.sub(" ", text))}
+    text = _DENIED_LETTER.sub(" ", text)
+    found = {next(g for g in groups if g).upper() for groups in _AFFIRMED.findall(text) or _LETTER.findall(text)}
     if len(found) != 1:
         return None
     index = ord(found.pop()) - ord("A")
