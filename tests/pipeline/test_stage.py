@@ -81,10 +81,10 @@ def test_a_changed_digest_is_computed_anew(store):
     assert computer.batches == [[0]]
 
 
-def test_a_batch_that_raises_is_tried_one_by_one(store, caplog):
+def test_a_batch_that_raises_is_halved_until_the_failing_task_is_alone(store, caplog):
     computer = Computer(failing=[1])
     budget = run(store, computer)
-    assert computer.batches == [[0, 1, 2], [0], [1], [2], [3, 4, 5]]
+    assert computer.batches == [[0, 1, 2], [0], [1, 2], [1], [2], [3, 4, 5]]
     assert doubles(store) == [0, None, 4, 6, 8, 10]
     failed = store.get("k1", "d")
     assert (failed.value, failed.failure) == (None, "ValueError: cannot do 1")
@@ -102,11 +102,27 @@ def test_a_batch_that_only_fails_together_fails_nobody(store):
     assert doubles(store) == [0, 2, 4, 6, 8, 10]
 
 
+def test_memory_for_half_a_batch_is_enough(tmp_path):
+    """Out of memory at sixteen and at eight: two batches of four each do it, and nothing fails."""
+    store, sizes = Store(tmp_path), []
+    store.open({"identity": {}, "provenance": {}})
+
+    def compute(batch):
+        sizes.append(len(batch))
+        if len(batch) > 4:
+            raise RuntimeError("out of memory")
+        return [Value({"double": 2 * n}) for n in batch]
+
+    assert run(store, compute, count=16, size=16).failures == 0
+    assert sizes == [16, 8, 4, 4, 8, 4, 4]
+    assert doubles(store, 16) == [2 * n for n in range(16)]
+
+
 def test_a_failure_is_retried_on_the_next_run(store):
     run(store, Computer(failing=[1]))
     still = Computer(failing=[1])
     assert run(store, still).failures == 1
-    assert still.batches == [[0, 1, 2], [0], [1], [2]]
+    assert still.batches == [[0, 1, 2], [0], [1, 2], [1], [2]]
     mended = Computer()
     assert run(store, mended).failures == 0
     assert mended.batches == [[0, 1, 2]]

@@ -3,6 +3,8 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -135,7 +137,7 @@ def test_no_line_without_its_arrays(tmp_path, monkeypatch):
         raise OSError("disk full")
 
     monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UserError, match="disk full"):
         store.append(Record("a", "d", {}), {"x": np.ones(2)})
     assert not store.done("a", "d")
     assert not opened(tmp_path).done("a", "d")
@@ -246,3 +248,32 @@ def test_digests_keep_their_arguments_apart():
     assert digest_of({"a": 1, "b": 2}) == digest_of({"b": 2, "a": 1})
     assert len({digest_of("ab", "c"), digest_of("a", "bc"), digest_of("abc"), digest_of(["ab", "c"])}) == 4
     assert len(digest_of("a")) == 24
+
+
+def test_a_disk_that_is_full_is_a_plain_error_and_what_is_done_stays(tmp_path):
+    """A limit on the size of files stands for a full disk: the line that does not fit is torn, and read over."""
+    script = """
+import resource, signal, sys
+from pathlib import Path
+from pixfound.errors import UserError
+from pixfound.pipeline.store import Record, Store
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (400, resource.RLIM_INFINITY))
+store = Store(Path(sys.argv[1]))
+store.open({"identity": {}, "provenance": {}})
+try:
+    for n in range(99):
+        store.append(Record(f"k{n}", "d", {"x": "y" * 20}))
+except UserError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script, str(tmp_path)], capture_output=True, text=True, check=True)
+    assert "cannot be written to (File too large): make room on the disk" in done.stdout
+    store = opened(tmp_path)
+    kept = [n for n in range(99) if store.done(f"k{n}", "d")]
+    assert kept == list(range(len(kept)))
+    assert 2 <= len(kept) < 10
+    store.append(Record("next", "d", {"x": 1}))
+    store.close()
+    assert opened(tmp_path).done("next", "d")
+    assert len([n for n in range(99) if opened(tmp_path).done(f"k{n}", "d")]) == len(kept)

@@ -7,6 +7,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,6 +17,7 @@ from pixfound.devices import use_threads
 from pixfound.errors import UserError
 from pixfound.interfaces import Benchmark, ImageInfo, Indexed, Load, Metered
 from pixfound.pipeline import stages
+from pixfound.pipeline.lock import next_writer, only_writer
 from pixfound.pipeline.parts import Fingerprints, Part, Parts, build, build_parts, fingerprints
 from pixfound.pipeline.provenance import provenance
 from pixfound.pipeline.settings import Settings
@@ -33,7 +35,7 @@ log = logging.getLogger(__name__)
 class Result:
     """A finished run. folder: where its files are. was_complete: there was nothing left to do.
 
-    metrics: those of metrics.json; empty on every process but the first.
+    metrics: those of metrics.json; empty on every process but the first, as failures are.
     """
 
     folder: Path
@@ -86,19 +88,33 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
     if done is not None:
         metrics = done["metrics"] if world.first else {}
         return Result(folder, settings.names, name, config, metrics, was_complete=True)
-    use_threads(config["launch"]["threads"])
-    stores = _open_stores(parts, prints, settings, world)
-    _run_stages(items, parts, stores, settings, world)
+    with only_writer(folder, "this run") if world.first else nullcontext():
+        world.meet()
+        use_threads(config["launch"]["threads"])
+        stores = _open_stores(parts, prints, settings, world)
+        _run_stages(items, parts, stores, settings, world)
+        result = Result(folder, settings.names, name, config, {}, was_complete=False)
+        result = _score(items, parts, stores, scoring, result, settings) if world.first else result
+        world.meet()
+    return result
+
+
+def _score(
+    items: Sequence[stages.Item],
+    parts: Parts,
+    stores: stages.Stores,
+    scoring: Part[Scoring],
+    result: Result,
+    settings: Settings,
+) -> Result:
+    """Scores, metrics and analyses of a run whose stages are done, written to its folder."""
     scores = make_scores(items, parts, stores)
     failures = [f"{s.key} {s.row or ''}: {s.reason}" for s in scores if "failed: " in s.reason]
-    result = Result(folder, settings.names, name, config, {}, was_complete=False, failures=failures)
-    if world.first:
-        evidence = Evidence(items, parts, stores, scores)
-        found = {key: part.built.compute(evidence) for key, part in parts.analyses.items()}
-        metrics = {**scoring.built.metrics(scores), "analyses": {key: value for key, value in found.items() if value}}
-        result = replace(result, metrics=metrics)
-        _write(result, evidence, settings)
-    world.meet()
+    evidence = Evidence(items, parts, stores, scores)
+    found = {key: part.built.compute(evidence) for key, part in parts.analyses.items()}
+    metrics = {**scoring.built.metrics(scores), "analyses": {key: value for key, value in found.items() if value}}
+    result = replace(result, metrics=metrics, failures=failures)
+    _write(result, evidence, settings)
     return result
 
 
@@ -139,11 +155,16 @@ def _run_stages(
     for name, tasks, compute in steps:
         if name == "grade" and isinstance(parts.judge.built, Metered):
             _announce(stages.judge_load(items, parts, stores), parts.judge.built, world)
-        run_stage(name, tasks(), compute, world, budget)
-        world.meet()
-        if world.size > 1:
-            for store in stores.all():
-                store.read()
+        folders = [store.folder for store in stores.of(name)]
+        with next_writer(folders, f"stage {name}") if world.first else nullcontext():
+            world.meet()
+            for store in stores.all() if world.size > 1 else stores.of(name):
+                store.read()  # what other processes, and other runs, have written meanwhile
+            run_stage(name, tasks(), compute, world, budget)
+            world.meet()
+    if world.first and world.size > 1:
+        for store in stores.all():
+            store.read()
     for store in stores.all():
         store.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -69,8 +70,9 @@ def run_stage(
     """Compute what is missing of this process's share.
 
     A batch is always computed whole, so that its results never depend on where an earlier run was cut off.
-    compute: payloads of a batch -> their values, in order. When it raises, its tasks are tried one by one, and
-    those that still fail are recorded with the reason. A UserError is no failure of an example: it is raised.
+    compute: payloads of a batch -> their values, in order. When it raises, also for want of memory, the batch is
+    halved until what is left passes or is a single task, which is recorded with the reason. A UserError is no failure
+    of an example: it is raised.
     """
     batches: dict[Hashable, list[Task[T]]] = {}
     for task in tasks:
@@ -110,4 +112,14 @@ def _outcomes(batch: Sequence[Task[T]], compute: Callable[[Sequence[T]], Sequenc
     except Exception as error:
         if len(batch) == 1:
             return [error]
-    return [_outcomes([task], compute)[0] for task in batch]
+        log.info("a batch of %d failed (%s): it is halved and tried again", len(batch), describe(error))
+    _free_memory()
+    half = len(batch) // 2
+    return [*_outcomes(batch[:half], compute), *_outcomes(batch[half:], compute)]
+
+
+def _free_memory() -> None:
+    """What a failed batch left on a GPU is given back before the next try."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -64,6 +64,11 @@ class Stores:
     extract: Mapping[str, Store]
     select: Mapping[tuple[str, str], Store]
 
+    def of(self, stage: str) -> list[Store]:
+        """The stores that a stage writes."""
+        found = getattr(self, stage)
+        return [found] if isinstance(found, Store) else list(dict.fromkeys(found.values()))
+
     def all(self) -> list[Store]:
         """Every store once."""
         return [self.generate, self.grade, *self.extract.values(), *self.select.values()]

@@ -77,7 +77,19 @@ class Store:
         return record is not None and record.failure is None
 
     def append(self, record: Record, arrays: Mapping[str, npt.NDArray[Any]] | None = None) -> None:
-        """Write a record, its arrays first. One line is one write: no other process can break into it."""
+        """Write a record, its arrays first. One line is one write: no other process can break into it.
+
+        Raises UserError where the disk does not take it: what was written before stays good.
+        """
+        try:
+            self._append(record, arrays)
+        except OSError as error:
+            raise UserError(
+                f"{self.folder}: cannot be written to ({error.strerror or error}): make room on the disk, or mend its "
+                "permissions, and run the same command again; what is done is kept"
+            ) from error
+
+    def _append(self, record: Record, arrays: Mapping[str, npt.NDArray[Any]] | None) -> None:
         if arrays:
             path = self._arrays(record)
             temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
