@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -127,3 +129,38 @@ def test_a_sweep_runs_every_cell_from_any_folder(models: Path, tmp_path: Path) -
     assert len(list((tmp_path / "out/runs").glob("pixshapes/hf/*/*/metrics.json"))) == 2
     assert len(list((tmp_path / "out/stages/generate").iterdir())) == 1, "cells share a model's answers"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out"]
+
+
+def test_a_grid_goes_past_a_failed_cell_and_joins_the_rows_of_the_others(models: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "pixfound", "-m", *random_models(models), f"outputs_dir={tmp_path / 'out'}"]
+    command += ["extraction=native,attend_segment", "limit=2,0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "some cells failed, see the table" in done.stderr
+    assert "2 done, 0 skipped, 2 failed" in done.stdout
+    (folder,) = (path.parent for path in tmp_path.glob("out/multirun/*/grid.json"))
+    cells = json.loads((folder / "grid.json").read_text())
+    assert [cell["status"] for cell in cells] == ["done", "done", "failed", "failed"]
+    assert "limit=0: must be a whole number of at least 1" in cells[2]["why"]
+    joined = (folder / "grid.md").read_text()
+    for start in (
+        "| 0000 | limit=2 extraction=native | native |",
+        "| 0001 | limit=2 extraction=attend_segment | oracle |",
+    ):
+        assert start in joined
+    command[-1] = "limit=2"
+    again = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "0 done, 2 skipped, 0 failed" in again.stdout
+
+
+def test_an_error_that_nobody_expected_is_told_with_its_cell(models: Path, tmp_path: Path) -> None:
+    """A benchmark that raises while it is built: the trace is on the console, the reason in the table."""
+    (tmp_path / "broken.py").write_text("def make(pairs, seed):\n    raise RuntimeError('no such luck')\n")
+    command = [sys.executable, "-m", "pixfound", "-m", *random_models(models), f"outputs_dir={tmp_path / 'out'}"]
+    command += ["benchmark._target_=broken.make"]
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    assert done.returncode == 2
+    assert "Traceback" in done.stderr
+    assert "RuntimeError: no such luck" in done.stdout

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -14,6 +14,10 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pixfound.errors import UserError
+from pixfound.grid import close_grid, in_cell
+
+if TYPE_CHECKING:
+    from pixfound.pipeline.evaluate import Result
 
 CONFIG = "pkg://pixfound.conf"
 
@@ -21,28 +25,35 @@ CONFIG = "pkg://pixfound.conf"
 def main() -> None:
     """Run the command line; ends with 0 where all is well, 2 where the user has to change something."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting by itself
+    complaint = ""
     try:
         _app()
     except UserError as error:
-        _complain(str(error))
+        complaint = str(error)
     except (HydraException, OmegaConfBaseException) as error:
         from pixfound.typos import explain
 
-        _complain(explain(error))
+        complaint = explain(error)
     except KeyboardInterrupt:
-        _complain("interrupted; what is done is kept, run the same command to go on")
+        complaint = "interrupted; what is done is kept, run the same command to go on"
+    finally:
+        whole = close_grid()
+    if complaint or not whole:
+        _complain(complaint or "some cells failed, see the table; the same command tries them again")
 
 
 @hydra.main(version_base="1.3", config_path=CONFIG, config_name="config")
-def _app(config: DictConfig) -> float | None:
-    """One cell: a single run, or one of a multirun. Returns S of the table's first row."""
-    try:
-        return run(resolve(config))
-    except UserError as error:
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise  # the other cells go on
-        _complain(str(error))
-        raise AssertionError("unreachable") from error
+def _app(config: DictConfig) -> float:
+    """One cell: a single run, or one of a grid. Returns S of the table's first row, nan where there is none."""
+    if HydraConfig.get().mode == RunMode.MULTIRUN:
+        result = in_cell(lambda: run(resolve(config)))
+    else:
+        try:
+            result = run(resolve(config))
+        except UserError as error:
+            _complain(str(error))
+    first = next(iter(result.metrics.get("rows", {}).values()), None) if result else None
+    return float("nan") if first is None or first["S"]["value"] is None else float(first["S"]["value"])
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
@@ -56,7 +67,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
-def run(config: dict[str, Any]) -> float | None:
+def run(config: dict[str, Any]) -> Result:
     """Evaluate here, or in as many processes as `launch.num_processes` says; print the table."""
     count = config["launch"]["num_processes"]
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
@@ -73,15 +84,14 @@ def run(config: dict[str, Any]) -> float | None:
         from pixfound.report.console import show
 
         show(result)
-    first = next(iter(result.metrics.get("rows", {}).values()), None)
     if len(result.failures):
         raise UserError(
             f"{len(result.failures)} scores are missing because of failures, see {result.folder / 'report.md'}; "
             "mend the cause and run the same command: only these are tried again"
         )
-    return first["S"]["value"] if first else None
+    return result
 
 
-def _complain(message: str) -> None:
+def _complain(message: str) -> NoReturn:
     print(f"pixfound: {message}", file=sys.stderr)
     sys.exit(2)
