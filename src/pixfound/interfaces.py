@@ -192,6 +192,14 @@ class Analysis(Protocol):
         """Blocks of Markdown about what `compute` found; never called with {}. Text of models and data is escaped."""
 
 
+@runtime_checkable
+class Illustrated(Protocol):
+    """An analysis with pictures of its own; its `sections` show them."""
+
+    def pictures(self, found: Mapping[str, Any]) -> Mapping[str, Image.Image]:
+        """File name -> picture, to be written beside report.md; never called with {}."""
+
+
 class Tracker(Protocol):
     """Publishes a finished run."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pixfound.interfaces import Metered
+from pixfound.interfaces import Illustrated, Metered
 from pixfound.pipeline.store import write_atomic
 from pixfound.report.pictures import draw_sheet
 from pixfound.report.table import HEADERS, figure, legend, table
@@ -26,6 +26,11 @@ def write_report(result: Result, evidence: Evidence, pictures: int) -> None:
     sheet = draw_sheet(evidence, result.metrics, pictures) if pictures else None
     if sheet is not None:
         sheet.save(result.folder / "pictures.png")
+    for name, found in result.metrics["analyses"].items():
+        analysis = evidence.parts.analyses[name].built
+        if isinstance(analysis, Illustrated):
+            for file, picture in analysis.pictures(found).items():
+                picture.save(result.folder / file)
     write_atomic(result.folder / "report.md", "\n\n".join(_sections(result, evidence, sheet is not None)) + "\n")
 
 
