@@ -163,3 +163,23 @@ def test_a_figure_is_json_with_nulls_for_what_is_unknown():
     clusters = Resampler("pq", 100, 0)
     assert figure(clusters.mean([]), 0.95) == {"value": None, "low": None, "high": None, "count": 0}
     assert figure(clusters.mean([("p", 1.0), ("q", 1.0)]), 0.95) == {"value": 1.0, "low": 1.0, "high": 1.0, "count": 2}
+
+
+def test_a_median_s_draws_are_the_medians_of_the_resamples() -> None:
+    """Each resample written out: the values of a cluster as often as it was drawn."""
+    values = [("a", 0.9), ("a", 0.1), ("b", 0.4), ("c", 0.7), ("c", 0.2), ("d", 0.4)]
+    resampler = Resampler(["a", "b", "c", "d", "empty"], 300, seed=4)
+    estimate = resampler.median(values)
+    drawn = np.random.default_rng(4).multinomial(5, np.full(5, 0.2), size=300)
+    for times, draw in zip(drawn, estimate.draws, strict=True):
+        often = dict(zip("abcd", times[:4], strict=True))
+        sample = [value for cluster, value in values for _ in range(often[cluster])]
+        assert draw == pytest.approx(np.median(sample)) if sample else np.isnan(draw)
+    assert estimate.value == pytest.approx(0.4)
+    assert estimate.count == 6
+
+
+def test_a_median_of_nothing_is_unknown() -> None:
+    estimate = Resampler(["a"], 100, seed=0).median([])
+    assert np.isnan(estimate.value)
+    assert np.isnan(estimate.draws).all()

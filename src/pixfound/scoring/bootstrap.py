@@ -80,6 +80,14 @@ class Resampler:
             self._waiting = []
         return self._drawn[number]
 
+    def median(self, values: Sequence[tuple[str, float]]) -> Estimate:
+        """The median of (cluster, value) items; of an even number, the mean of the two in the middle."""
+        ordered = sorted(values, key=lambda item: item[1])
+        numbers = np.array([value for _, value in ordered])
+        columns = [self._index[cluster] for cluster, _ in ordered]
+        value = float(np.median(numbers)) if values else float("nan")
+        return Estimate(value, len(values), lambda: _medians(numbers, self._weights[:, columns]))
+
 
 def harmonic(a: Estimate, b: Estimate) -> Estimate:
     """2 / (1/a + 1/b); 0 where both are 0 (the score S of arXiv 2502.04192)."""
@@ -116,6 +124,17 @@ def _known(value: float) -> float | None:
 
 def _harmonic(a: Array, b: Array) -> Array:
     return _ratios(2 * a * b, a + b, of_nothing=0.0)
+
+
+def _medians(numbers: Array, times: Array) -> Array:
+    """(R,) the median of each resample. numbers: (I,) in ascending order. times: (R, I) how often each was drawn."""
+    if not len(numbers):
+        return np.full(len(times), np.nan)
+    reached = np.cumsum(times, axis=1)
+    totals = reached[:, -1:]
+    middle = [(reached <= place).sum(axis=1) for place in ((totals - 1) // 2, totals // 2)]
+    low, high = (numbers[np.minimum(index, len(numbers) - 1)] for index in middle)
+    return np.where(totals[:, 0] > 0, (low + high) / 2, np.nan)
 
 
 def _ratio(total: float, count: float) -> float:

@@ -1,0 +1,116 @@
+"""Which of the six concepts of arXiv 2502.04192 a noun phrase is about: by rules, or by asking a judge."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Literal
+
+from pixfound.analyses import concept_words as words
+from pixfound.analyses.wording import singular
+from pixfound.judges.asking import Asker, JudgeError
+from pixfound.types import Phrase
+
+Concept = Literal["appearance", "location", "part", "context", "object", "state"]
+CONCEPTS: tuple[Concept, ...] = ("appearance", "location", "part", "context", "object", "state")
+TITLES: Mapping[Concept, str] = {
+    "appearance": "colour and appearance",
+    "location": "location and position",
+    "part": "object part",
+    "context": "context or setting",
+    "object": "objects/entities",
+    "state": "state",
+}
+SYSTEM = "You name the main concept that a noun phrase is about, carefully and briefly."
+QUESTION = (
+    "Which of these six concepts is a noun phrase about? (a) Color and appearance, (b) Location and position, "
+    "(c) Object part, (d) Context or setting, (e) Objects/entities, (f) State. Answer with one letter, or with two "
+    "separated by a comma, and nothing else. The noun phrase is '{phrase}'. It comes from this text: '{text}'"
+)
+_CUE = re.compile(r"^\W*(?:the )?answer(?: is)?\b\W*", re.IGNORECASE)
+_TAGS = re.compile(r"<think>.*?</think>|<\|[^|<>]*\|>|</?\w+>|\*\*|`", re.DOTALL)
+_NAMES = ("colou?r|appearance", "location|position", "object part|part", "context|setting", "objects?|entit", "state")
+_OF = re.compile(r"\s+of\b", re.IGNORECASE)
+_OWNED = re.compile(r"^(?:its|his|her|their)\b|\w['\u2019]s?\s", re.IGNORECASE)
+_WORD = re.compile(r"[a-z]+(?:-[a-z]+)*")
+
+
+def concepts_by_rules(phrase: Phrase, text: str) -> tuple[Concept, ...]:
+    """The concepts of a phrase in an answer by lists of words, one or more, in the order of CONCEPTS.
+
+    The main word decides whether the phrase names a place, a part, a setting, a state or a look; one that no list
+    knows is an object. Attributes add appearance ("the red car"), location ("the left wing") and state ("an open
+    door"). Some words are parts only where they belong to something ("its door", "the wheel of the car").
+
+    What it cannot do: it knows English only and each word in one sense (an orange is a colour unless it is the main
+    word), sees no image, and reads no further than the phrase and what it is "of". An unknown part or setting counts
+    as an object, and a state told by a verb ("the door is open") is not seen: so the five other concepts are found
+    too rarely rather than too often. For figures to compare with the paper's, ask a judge.
+    """
+    head = singular(phrase.head.lower())
+    own = [singular(word) for word in _WORD.findall(re.sub(r"['\u2019]s?\b", " ", phrase.text.lower()))]
+    attributes = own[:-1] if own and own[-1] == head else own
+    owned = bool(_OWNED.search(phrase.text)) or bool(_OF.match(text, phrase.span[1]))
+    found = {_main_concept(head, owned)}
+    if any(word in words.COLOURS | words.LOOKS for word in attributes) and head not in words.SETTINGS:
+        found.add("appearance")
+    if any(word in words.PLACE_WORDS for word in attributes):
+        found.add("location")
+    if any(word in words.STATES for word in attributes):
+        found.add("state")
+    return tuple(concept for concept in CONCEPTS if concept in found)
+
+
+def _main_concept(head: str, owned: bool) -> Concept:
+    """What a main word is about. owned: it is said to belong to something."""
+    lists: tuple[tuple[Concept, frozenset[str]], ...] = (
+        ("object", words.PRONOUNS),
+        ("part", words.PARTS | words.PARTS_OF_SOMETHING if owned else words.PARTS),
+        ("location", words.PLACE_HEADS),
+        ("context", words.SETTINGS),
+        ("appearance", words.LOOK_HEADS),
+        ("state", words.STATE_HEADS | words.STATES),
+    )
+    return next((concept for concept, known in lists if head in known), "object")
+
+
+def read_concepts(reply: str) -> tuple[Concept, ...] | None:
+    """The concepts that a judge's reply names, in the order of CONCEPTS; None where it cannot be read.
+
+    Reads `a, c`, `(a), (c)`, `A and C`, `(c) Object part`, `c. Object part` and the concepts' names. A reply that says
+    anything else as well, or a letter beyond f, is not read.
+
+    >>> read_concepts("(a), (e)"), read_concepts("g")
+    (('appearance', 'object'), None)
+    """
+    plain = _CUE.sub("", _TAGS.sub(" ", reply).strip())
+    pieces = [piece for part in re.split(r"[,;\n&+]|\band\b", plain) if (piece := part.strip(" .\t\r"))]
+    found = [index for piece in pieces for index in _letters(piece)]
+    if not found or None in found:
+        return None
+    return tuple(concept for index, concept in enumerate(CONCEPTS) if index in found)
+
+
+def _letters(piece: str) -> Sequence[int | None]:
+    """The concepts of one piece of a reply as indices; None for what is none."""
+    bare = re.sub(r"[^a-z\s]", " ", piece.lower()).strip()
+    letters = bare.split()
+    if letters and all(len(letter) == 1 for letter in letters):
+        return [ord(letter) - ord("a") if letter in "abcdef" else None for letter in letters]
+    for index, names in enumerate(_NAMES):
+        if re.match(rf"(?:{'abcdef'[index]}\s+)?(?:{names})", bare) and len(letters) <= 4:
+            return [index]
+    return [None]
+
+
+def ask_concepts(
+    asker: Asker, phrase: str, text: str, system: str = SYSTEM, question: str = QUESTION
+) -> tuple[tuple[Concept, ...] | None, str]:
+    """(the concepts of a phrase, the judge's reply), or (None, why there is none): neither is guessed."""
+    try:
+        reply = asker.ask(system, question.format(phrase=phrase, text=text))
+    except JudgeError as error:
+        return None, f"the judge gave no reply: {error}"
+    found = read_concepts(reply)
+    shown = repr(reply if len(reply) <= 80 else f"{reply[:80]}...")
+    return found, shown if found else f"the judge's reply could not be read: {shown}"

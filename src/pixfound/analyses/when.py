@@ -1,0 +1,241 @@
+"""When does grounding emerge? Where in an answer the phrase stands whose mask is best (arXiv 2502.04192).
+
+For every present object: the phrase of the candidate that fits the ground truth best, its position, whether it is the
+referring expression at all, and which of six concepts it is about; each beside what chance gives (`nulls`).
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from PIL import Image
+
+from pixfound.analyses import when_figure, when_text
+from pixfound.analyses.comparison import Comparison
+from pixfound.analyses.concepts import CONCEPTS, QUESTION, SYSTEM, Concept, ask_concepts, concepts_by_rules
+from pixfound.analyses.emergence import (
+    LENGTHS,
+    TIES,
+    UNNAMED,
+    Emergence,
+    Length,
+    Reading,
+    Ties,
+    Unnamed,
+    find_emergence,
+)
+from pixfound.analyses.nulls import NULLS, Array, Null
+from pixfound.analyses.places import PLACES, UNITS, Place, Unit, decile
+from pixfound.analyses.wording import compare
+from pixfound.errors import UserError
+from pixfound.interfaces import Judge, PhraseFinder
+from pixfound.pipeline.records import unpack_generation
+from pixfound.pipeline.stages import MASK_KINDS, Item, candidates_of
+from pixfound.scoring.bootstrap import Resampler, figure
+from pixfound.types import Kind
+
+if TYPE_CHECKING:
+    from pixfound.pipeline.evaluate import Evidence
+
+Classifier = Literal["rules", "judge", "none"]
+CLASSIFIERS: tuple[Classifier, ...] = ("rules", "judge", "none")
+DECILES = tuple(f"decile {d}" for d in range(10))
+WORDINGS = ("other_words", "other_head", "no_shared_word")
+Labels = Mapping[str, tuple[Concept, ...] | None]  # example id -> concepts of its best phrase; None: unscored
+
+
+class When:
+    """Position, wording and concept of the best phrase, with bootstrap intervals and null models.
+
+    judge, phrases: the run's own. kinds: of prompts. row: the table's row whose extractor proposes the candidates.
+    unit, place, length, ties, unnamed, iou_floor: see `Reading`. nulls: see `pixfound.analyses.nulls`.
+    concepts: who says what a phrase is about: `rules` (see `concepts_by_rules`), the run's `judge`, or `none`.
+    system, question: what a judge is asked, with the fields {phrase} and {text}.
+    resamples, level, seed: of the bootstrap, clustered by pair, and of as many draws of each null.
+    """
+
+    def __init__(
+        self,
+        judge: Judge,
+        phrases: PhraseFinder,
+        kinds: Sequence[Kind] = ("ground",),
+        row: str = "oracle",
+        unit: Unit = "characters",
+        place: Place = "start",
+        length: Length = "answer",
+        ties: Ties = "score",
+        unnamed: Unnamed = "skip",
+        iou_floor: float | None = None,
+        nulls: Sequence[Null] = NULLS,
+        concepts: Classifier = "rules",
+        system: str = SYSTEM,
+        question: str = QUESTION,
+        resamples: int = 2000,
+        level: float = 0.95,
+        seed: int = 0,
+    ) -> None:
+        for name, value, known in (
+            ("unit", unit, UNITS),
+            ("place", place, PLACES),
+            ("length", length, LENGTHS),
+            ("ties", ties, TIES),
+            ("unnamed", unnamed, UNNAMED),
+            ("concepts", concepts, CLASSIFIERS),
+            *(("kinds", kind, MASK_KINDS) for kind in kinds),
+            *(("nulls", null, NULLS) for null in nulls),
+        ):
+            _check(value in known, f"{name}: {value!r} is none of {', '.join(known)}")
+        _check(iou_floor is None or 0 <= iou_floor <= 1, f"iou_floor={iou_floor}: must be null or from 0 to 1")
+        whole = (unit, place) == ("characters", "start")
+        _check(length == "answer" or whole, "length=original goes with unit=characters and place=start alone")
+        _check(unnamed == "skip" or ties == "last", "unnamed=stop is the original's search, so set ties=last")
+        asked = concepts != "judge" or hasattr(judge, "ask")
+        _check(
+            asked, f"concepts=judge: judge {judge.name!r} answers no questions; take judge=openai, or concepts=rules"
+        )
+        _check_fields(question)
+        self.judge, self.phrases, self.kinds, self.row = judge, phrases, tuple(kinds), row
+        self.reading = Reading(unit, place, length, ties, unnamed, iou_floor)
+        self.nulls, self.concepts, self.system, self.question = tuple(nulls), concepts, system, question
+        self.resamples, self.level, self.seed = resamples, level, seed
+
+    def compute(self, evidence: Evidence) -> Mapping[str, Any]:
+        """What was found under each kind of prompt; {} where no candidate of the row comes from a phrase."""
+        if self.row not in evidence.parts.rows:
+            return {}
+        found = {kind: self._about(evidence, kind) for kind in self.kinds}
+        if not any(one["examples"] for one in found.values()):
+            return {}
+        reading = self.reading
+        return {
+            "row": self.row,
+            "unit": reading.unit,
+            "place": reading.place,
+            "length": reading.length,
+            "iou_floor": reading.iou_floor,
+            "level": self.level,
+            "concepts_by": {"rules": "rules", "judge": self.judge.name, "none": None}[self.concepts],
+            "prompts": found,
+        }
+
+    def sections(self, found: Mapping[str, Any]) -> list[str]:
+        """Tables of positions, nulls, wording and concepts, and the histogram."""
+        return when_text.sections(found)
+
+    def pictures(self, found: Mapping[str, Any]) -> Mapping[str, Image.Image]:
+        """The histogram of positions."""
+        return {when_text.PICTURE: when_figure.draw(found)}
+
+    def _about(self, evidence: Evidence, kind: Kind) -> dict[str, Any]:
+        outcomes = [_find(evidence, item, self.row, kind, self.reading) for item in evidence.items]
+        emergences = [one for one in outcomes if isinstance(one, Emergence)]
+        left_out = dict(Counter(one for one in outcomes if isinstance(one, str)))
+        if not emergences:
+            return {"examples": 0, "left_out": left_out}
+        ruled = self.concepts == "rules"
+        compared = Comparison(
+            emergences,
+            ["place", *DECILES, *WORDINGS, *(CONCEPTS if ruled else ())],
+            [_features(e, self.phrases, ruled) for e in emergences],
+            self.nulls,
+            DECILES,
+            self.resamples,
+            self.level,
+            self.seed,
+        )
+        clusters = compared.clusters
+        places = [(e.cluster, e.places[e.best]) for e in emergences]
+        labels, unread = self._labels(emergences)
+        read = [(e.cluster, about) for e in emergences if (about := labels.get(e.example_id)) is not None]
+        return {
+            "examples": len(emergences),
+            "left_out": left_out,
+            "phrases_per_answer": sum(len(e.phrases) for e in emergences) / len(emergences),
+            "best_iou": figure(clusters.mean([(e.cluster, e.iou) for e in emergences]), self.level),
+            "answers_with_a_choice": compared.free,
+            "mean": compared.figure("place"),
+            "median": figure(clusters.median(places), self.level),
+            "deciles": [{"examples": compared.count(name), **compared.figure(name)} for name in DECILES],
+            "not_the_expression": {name: compared.figure(name) for name in WORDINGS},
+            "concepts": {c: compared.figure(c) for c in CONCEPTS} if ruled else self._shares(read, clusters),
+            "concepts_unscored": unread,
+            "emergences": [_record(e, labels.get(e.example_id)) for e in emergences],
+        }
+
+    def _shares(self, read: Sequence[tuple[str, tuple[Concept, ...]]], clusters: Resampler) -> dict[str, Any]:
+        """The share of each concept among the (cluster, concepts) of the phrases whose reply could be read."""
+        shares = {c: clusters.mean([(cluster, float(c in about)) for cluster, about in read]) for c in CONCEPTS if read}
+        return {c: {**figure(share, self.level), "nulls": {}} for c, share in shares.items()}
+
+    def _labels(self, emergences: Sequence[Emergence]) -> tuple[Labels, list[str]]:
+        """The concepts of each best phrase, and why some have none."""
+        if self.concepts == "none":
+            return {}, []
+        if self.concepts == "rules":
+            return {e.example_id: concepts_by_rules(e.phrases[e.best], e.text) for e in emergences}, []
+        ask = partial(ask_concepts, self.judge, system=self.system, question=self.question)  # type: ignore[arg-type]
+        with ThreadPoolExecutor(getattr(self.judge, "concurrency", 1)) as pool:
+            replies = list(pool.map(lambda e: ask(e.phrases[e.best].text, e.text), emergences))
+        labels = {e.example_id: concepts for e, (concepts, _) in zip(emergences, replies, strict=True)}
+        unread = [
+            f"{e.example_id}: {why}" for e, (concepts, why) in zip(emergences, replies, strict=True) if concepts is None
+        ]
+        return labels, unread
+
+
+def _features(emergence: Emergence, phrases: PhraseFinder, concepts: bool) -> Array:
+    """(K, F) of an answer's phrases: place, decile, wording and, if asked for, concepts by rules."""
+    heads = phrases.phrases(emergence.expression)
+    rows = []
+    for phrase, place in zip(emergence.phrases, emergence.places, strict=True):
+        wording = compare(phrase, emergence.expression, heads)
+        about = concepts_by_rules(phrase, emergence.text) if concepts else ()
+        rows.append(
+            [
+                place,
+                *(decile(place) == d for d in range(10)),
+                *(getattr(wording, name) for name in WORDINGS),
+                *(concept in about for concept in CONCEPTS if concepts),
+            ]
+        )
+    return np.array(rows, dtype=np.float64)
+
+
+def _find(evidence: Evidence, item: Item, row: str, kind: Kind, reading: Reading) -> Emergence | str:
+    """The emergence of one example from the run's records, or why there is none."""
+    extractor = evidence.parts.rows[row][0]
+    said = evidence.stores.generate.get(item.key(kind), item.asked(kind))
+    record = evidence.stores.extract[extractor].get(item.key(kind), item.seen(kind))
+    if said is None or said.value is None or record is None or record.value is None:
+        return "object absent" if item.example.absent else "failed"
+    answer = unpack_generation(said.value, {})
+    return find_emergence(item.example, candidates_of(record), answer.text, answer.spans, reading)
+
+
+def _record(emergence: Emergence, concepts: tuple[Concept, ...] | None) -> dict[str, Any]:
+    """What is kept of one example."""
+    phrase = emergence.phrases[emergence.best]
+    return {
+        "example_id": emergence.example_id,
+        "phrase": phrase.text,
+        "position": emergence.places[emergence.best],
+        "iou": emergence.iou,
+        "concepts": None if concepts is None else list(concepts),
+    }
+
+
+def _check(kept: bool, rule: str) -> None:
+    if not kept:
+        raise UserError(f"analyses.when.{rule}")
+
+
+def _check_fields(question: str) -> None:
+    try:
+        question.format(phrase="", text="")
+    except (LookupError, ValueError) as error:
+        raise UserError(f"analyses.when.question: only {{phrase}} and {{text}} can be filled in ({error!r})") from error
