@@ -56,21 +56,13 @@ def test_the_floor_leaves_poor_examples_out() -> None:
 def test_why_an_example_has_none() -> None:
     assert best(Candidate(HALF, CAT), mask=NOTHING) == "object absent"
     assert best() == "no candidate"
-    assert best(Candidate(HALF)) == "best candidate without a phrase"
+    assert best(Candidate(HALF)) == "no candidate with a phrase"
     assert best(Candidate(HALF, Phrase("far", "far", (90, 93)))) == "best phrase without a place in the answer"
     assert best(Candidate(HALF, CAT), unit="tokens") == "best phrase without a place in the answer"
 
 
 def test_a_candidate_without_a_phrase_is_passed_over() -> None:
     assert best(Candidate(HALF, CAT), Candidate(TRUTH), Candidate(MISS, SUN)) == "A cat"
-
-
-def test_or_ends_the_search_as_in_the_original() -> None:
-    stop = {"unnamed": "stop", "ties": "last"}
-    assert best(Candidate(MISS, CAT), Candidate(TRUTH), Candidate(TRUTH, SUN), **stop) == "A cat"
-    assert best(Candidate(HALF, CAT), Candidate(MISS), Candidate(TRUTH, SUN), **stop) == "the sun", "no better: ignored"
-    assert best(Candidate(MISS), Candidate(TRUTH, SUN), **stop) == "best candidate without a phrase"
-    assert best(Candidate(HALF, CAT), Candidate(HALF, MAT), **stop) == "a mat", "the last of ties"
 
 
 def test_the_original_loses_what_lies_past_its_cut_answer() -> None:

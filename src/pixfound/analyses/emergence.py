@@ -14,8 +14,6 @@ from pixfound.types import Candidate, Example, Phrase
 
 Ties = Literal["score", "last", "first"]
 TIES: tuple[Ties, ...] = ("score", "last", "first")
-Unnamed = Literal["skip", "stop"]
-UNNAMED: tuple[Unnamed, ...] = ("skip", "stop")
 Length = Literal["answer", "original"]
 LENGTHS: tuple[Length, ...] = ("answer", "original")
 
@@ -27,8 +25,7 @@ class Reading:
     unit, place: what a position counts and which end of the phrase is meant. length: what it is divided by, `answer`
         the whole answer, `original` what the original's meta file leaves of it (see `original_place`).
     ties: among candidates of equal IoU `score` takes the one with the segmenter's highest score, `last` and `first` go
-        by order. unnamed: a candidate without a phrase is passed over (`skip`), or ends the search where it ties with
-        the best so far or beats it, as in the original (`stop`).
+        by order (the original takes the last).
     iou_floor: an example counts only where the best IoU reaches it; None has no floor, as in the original.
     """
 
@@ -36,7 +33,6 @@ class Reading:
     place: Place = "start"
     length: Length = "answer"
     ties: Ties = "score"
-    unnamed: Unnamed = "skip"
     iou_floor: float | None = None
 
 
@@ -81,9 +77,9 @@ def find_emergence(
     if not candidates:
         return "no candidate"
     fits = ious([candidate.mask for candidate in candidates], example.gt_mask)
-    best = _best(fits, candidates, reading)
+    best = _best(fits, candidates, reading.ties)
     if best is None:
-        return "best candidate without a phrase"
+        return "no candidate with a phrase"
     if reading.iou_floor is not None and fits[best] < reading.iou_floor:
         return "best IoU below the floor"
     places = {c.phrase: _place(c.phrase, text, tokens, reading) for c in candidates if c.phrase is not None}
@@ -109,24 +105,14 @@ def find_emergence(
     )
 
 
-def _best(fits: Sequence[float], candidates: Sequence[Candidate], reading: Reading) -> int | None:
-    """The candidate of the highest IoU that has a phrase."""
-    if reading.unnamed == "stop":
-        return _last_before_a_stop(fits, candidates)
+def _best(fits: Sequence[float], candidates: Sequence[Candidate], ties: Ties) -> int | None:
+    """The candidate of the highest IoU that has a phrase.
+
+    One without a phrase is passed over. The original ends its search there, which comes to the same: what lacks a line
+    of its meta file are the last candidates.
+    """
     named = [i for i, candidate in enumerate(candidates) if candidate.phrase is not None]
-    return max(named, key=lambda i: (fits[i], _preference(i, candidates, reading.ties)), default=None)
-
-
-def _last_before_a_stop(fits: Sequence[float], candidates: Sequence[Candidate]) -> int | None:
-    """As the original searches: a later candidate replaces one that is no better, until one of them has no phrase."""
-    best = None
-    highest = 0.0
-    for i, candidate in enumerate(candidates):
-        if fits[i] >= highest:
-            if candidate.phrase is None:
-                break
-            best, highest = i, fits[i]
-    return best
+    return max(named, key=lambda i: (fits[i], _preference(i, candidates, ties)), default=None)
 
 
 def _preference(index: int, candidates: Sequence[Candidate], ties: Ties) -> tuple[float, int]:

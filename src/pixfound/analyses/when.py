@@ -21,12 +21,10 @@ from pixfound.analyses.concepts import CONCEPTS, QUESTION, SYSTEM, Concept, ask_
 from pixfound.analyses.emergence import (
     LENGTHS,
     TIES,
-    UNNAMED,
     Emergence,
     Length,
     Reading,
     Ties,
-    Unnamed,
     find_emergence,
 )
 from pixfound.analyses.nulls import NULLS, Array, Null
@@ -53,7 +51,7 @@ class When:
     """Position, wording and concept of the best phrase, with bootstrap intervals and null models.
 
     judge, phrases: the run's own. kinds: of prompts. row: the table's row whose extractor proposes the candidates.
-    unit, place, length, ties, unnamed, iou_floor: see `Reading`. nulls: see `pixfound.analyses.nulls`.
+    unit, place, length, ties, iou_floor: see `Reading`. nulls: see `pixfound.analyses.nulls`.
     concepts: who says what a phrase is about: `rules` (see `concepts_by_rules`), the run's `judge`, or `none`.
     system, question: what a judge is asked, with the fields {phrase} and {text}.
     resamples, level, seed: of the bootstrap, clustered by pair, and of as many draws of each null.
@@ -69,7 +67,6 @@ class When:
         place: Place = "start",
         length: Length = "answer",
         ties: Ties = "score",
-        unnamed: Unnamed = "skip",
         iou_floor: float | None = None,
         nulls: Sequence[Null] = NULLS,
         concepts: Classifier = "rules",
@@ -84,7 +81,6 @@ class When:
             ("place", place, PLACES),
             ("length", length, LENGTHS),
             ("ties", ties, TIES),
-            ("unnamed", unnamed, UNNAMED),
             ("concepts", concepts, CLASSIFIERS),
             *(("kinds", kind, MASK_KINDS) for kind in kinds),
             *(("nulls", null, NULLS) for null in nulls),
@@ -93,14 +89,13 @@ class When:
         _check(iou_floor is None or 0 <= iou_floor <= 1, f"iou_floor={iou_floor}: must be null or from 0 to 1")
         whole = (unit, place) == ("characters", "start")
         _check(length == "answer" or whole, "length=original goes with unit=characters and place=start alone")
-        _check(unnamed == "skip" or ties == "last", "unnamed=stop is the original's search, so set ties=last")
         asked = concepts != "judge" or hasattr(judge, "ask")
         _check(
             asked, f"concepts=judge: judge {judge.name!r} answers no questions; take judge=openai, or concepts=rules"
         )
         _check_fields(question)
         self.judge, self.phrases, self.kinds, self.row = judge, phrases, tuple(kinds), row
-        self.reading = Reading(unit, place, length, ties, unnamed, iou_floor)
+        self.reading = Reading(unit, place, length, ties, iou_floor)
         self.nulls, self.concepts, self.system, self.question = tuple(nulls), concepts, system, question
         self.resamples, self.level, self.seed = resamples, level, seed
 
