@@ -186,7 +186,10 @@ class Analysis(Protocol):
     """Looks at a run once more when it is scored, and adds a part to metrics.json and report.md."""
 
     def compute(self, evidence: Evidence) -> Mapping[str, Any]:
-        """What it found as JSON values; {} where it does not apply to this run."""
+        """What it found as JSON values; {} where it does not apply to this run.
+
+        `failures`, where there is such a key: a line for each thing that another run of the same command may mend.
+        """
 
     def sections(self, found: Mapping[str, Any]) -> list[str]:
         """Blocks of Markdown about what `compute` found; never called with {}. Text of models and data is escaped."""

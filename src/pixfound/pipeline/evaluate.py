@@ -113,7 +113,8 @@ def _score(
     evidence = Evidence(items, parts, stores, scores)
     found = {key: part.built.compute(evidence) for key, part in parts.analyses.items()}
     metrics = {**scoring.built.metrics(scores), "analyses": {key: value for key, value in found.items() if value}}
-    result = replace(result, metrics=metrics, failures=failures)
+    lost = [f"{key}: {failure}" for key, value in found.items() for failure in value.get("failures", ())]
+    result = replace(result, metrics=metrics, failures=[*failures, *lost])
     _write(result, evidence, settings)
     return result
 
