@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
+from PIL import Image
 
 from pixfound.analyses import concept_words
-from pixfound.analyses.concepts import CONCEPTS, QUESTION, ask_concepts, concepts_by_rules, read_concepts
+from pixfound.analyses.concepts import CONCEPTS, QUESTION, SYSTEM, Asked, Questions, concepts_by_rules, read_concepts
 from pixfound.judges.asking import JudgeError
 from pixfound.types import Phrase
 
@@ -123,9 +126,10 @@ class Replies:
     """An asker that says what it is told to, and keeps what it was asked."""
 
     def __init__(self, reply: str | None) -> None:
-        self.reply, self.asked = reply, []
+        self.reply = reply
+        self.asked: list[tuple[str, str]] = []
 
-    def ask(self, system: str, question: str, images=()) -> str:
+    def ask(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> str:
         self.asked.append((system, question))
         if self.reply is None:
             raise JudgeError("down")
@@ -134,11 +138,24 @@ class Replies:
 
 def test_a_judge_is_asked_about_the_phrase_in_its_text() -> None:
     judge = Replies("(c), (f)")
-    assert ask_concepts(judge, "its eyes", "It shuts its eyes.")[0] == ("part", "state")
-    assert judge.asked[0][1] == QUESTION.format(phrase="its eyes", text="It shuts its eyes.")
+    assert Questions(judge).ask("its eyes", "It shuts its eyes.") == Asked(("part", "state"))
+    assert judge.asked == [(SYSTEM, QUESTION.format(phrase="its eyes", text="It shuts its eyes."))]
     assert all(f"({letter})" in QUESTION for letter in "abcdef"[: len(CONCEPTS)])
 
 
-def test_what_cannot_be_read_or_had_is_no_concept() -> None:
-    assert ask_concepts(Replies("Hm."), "x", "y") == (None, "the judge's reply could not be read: 'Hm.'")
-    assert ask_concepts(Replies(None), "x", "y") == (None, "the judge gave no reply: down")
+def test_braces_in_an_answer_are_no_fields() -> None:
+    judge = Replies("e")
+    assert Questions(judge, question="{phrase}: {text}").ask("{x}", "a {text} {0}") == Asked(("object",))
+    assert judge.asked[0][1] == "{x}: a {text} {0}"
+
+
+def test_what_cannot_be_read_is_no_concept_and_no_failure() -> None:
+    assert Questions(Replies("Hm.")).ask("x", "y") == Asked(None, "the reply could not be read: 'Hm.'")
+
+
+def test_a_judge_that_is_down_is_not_asked_for_ever() -> None:
+    judge = Replies(None)
+    found = Questions(judge, give_up=3).ask_all([("x", "y")] * 8)
+    assert len(judge.asked) == 3
+    assert found[0] == Asked(None, "no reply: down", failed=True)
+    assert found[7] == Asked(None, "not asked: the judge failed 3 times", failed=True)

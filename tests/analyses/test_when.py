@@ -133,6 +133,34 @@ def test_a_judge_names_the_concepts(outputs: Path, monkeypatch: pytest.MonkeyPat
     assert "phrases without a concept" in (result.folder / "report.md").read_text()
 
 
+def test_a_judge_that_fails_is_asked_again_by_the_next_run(
+    outputs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "none")
+    options = ["judge=openai", f"judge.cache_dir={tmp_path}", "judge.max_retries=0", "analyses.when.concepts=judge"]
+    with JudgeServer(*[Act("Yes")] * 24, Act("e"), Act(status=500)) as server:
+        address = f"judge.base_url={server.url}"
+        first = run(outputs, *options, address, "judge.concurrency=1")
+        found = when_of(first)
+        asked = len(found["prompts"]["ground"]["emergences"])
+        assert len(found["failures"]) == asked - 1
+        assert len(first.failures) == asked - 1
+        assert "when: concept of ground" in (first.folder / "report.md").read_text()
+        before = len(server.bodies)
+        assert before == 24 + 1 + 5, "it is given up after five failures"
+        server.script = [*server.script[:25], Act("c")]
+        second = run(outputs, *options, address, "judge.concurrency=1")
+        questions = [body["messages"][1]["content"] for body in server.bodies]
+        assert second.folder == first.folder
+        assert not second.failures
+        concepts = [e["concepts"] for e in when_of(second)["prompts"]["ground"]["emergences"]]
+        assert concepts.count(["object"]) >= 1
+        assert all(found in (["object"], ["part"]) for found in concepts)
+        assert questions[24] not in questions[before:], "what was answered is not asked again"
+        assert len(set(questions[before:])) == len(questions[before:]) >= 5
+        assert run(outputs, *options, address, "judge.concurrency=1").was_complete
+
+
 def make(**options: Any) -> When:
     return When(options.pop("judge", RulesJudge()), TextBlobPhrases(), **options)
 

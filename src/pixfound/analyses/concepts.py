@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Literal
 
 from pixfound.analyses import concept_words as words
@@ -103,14 +105,42 @@ def _letters(piece: str) -> Sequence[int | None]:
     return [None]
 
 
-def ask_concepts(
-    asker: Asker, phrase: str, text: str, system: str = SYSTEM, question: str = QUESTION
-) -> tuple[tuple[Concept, ...] | None, str]:
-    """(the concepts of a phrase, the judge's reply), or (None, why there is none): neither is guessed."""
-    try:
-        reply = asker.ask(system, question.format(phrase=phrase, text=text))
-    except JudgeError as error:
-        return None, f"the judge gave no reply: {error}"
-    found = read_concepts(reply)
-    shown = repr(reply if len(reply) <= 80 else f"{reply[:80]}...")
-    return found, shown if found else f"the judge's reply could not be read: {shown}"
+@dataclass(frozen=True)
+class Asked:
+    """What came of asking about one phrase. concepts: None where there are none; then `why` says why not.
+
+    failed: no reply was had, so asking again later may help.
+    """
+
+    concepts: tuple[Concept, ...] | None
+    why: str = ""
+    failed: bool = False
+
+
+class Questions:
+    """Asks a judge about phrases, and no longer once it has failed `give_up` times: it is down.
+
+    system, question: what it is asked, with the fields {phrase} and {text}.
+    """
+
+    def __init__(self, asker: Asker, system: str = SYSTEM, question: str = QUESTION, give_up: int = 5) -> None:
+        self.asker, self.system, self.question, self.give_up = asker, system, question, give_up
+        self._failures = 0
+
+    def ask_all(self, phrases: Sequence[tuple[str, str]]) -> list[Asked]:
+        """What the judge says about each (phrase, text), in order; as many at a time as the judge takes."""
+        with ThreadPoolExecutor(getattr(self.asker, "concurrency", 1)) as pool:
+            return list(pool.map(lambda pair: self.ask(*pair), phrases))
+
+    def ask(self, phrase: str, text: str) -> Asked:
+        """What the judge says about one phrase; neither a concept nor a reply is ever guessed."""
+        if self._failures >= self.give_up:
+            return Asked(None, f"not asked: the judge failed {self.give_up} times", failed=True)
+        try:
+            reply = self.asker.ask(self.system, self.question.format(phrase=phrase, text=text))
+        except JudgeError as error:
+            self._failures += 1
+            return Asked(None, f"no reply: {error}", failed=True)
+        concepts = read_concepts(reply)
+        shown = repr(reply if len(reply) <= 80 else f"{reply[:80]}...")
+        return Asked(concepts, "" if concepts else f"the reply could not be read: {shown}")

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,7 +15,7 @@ from PIL import Image
 
 from pixfound.analyses import when_figure, when_text
 from pixfound.analyses.comparison import Comparison
-from pixfound.analyses.concepts import CONCEPTS, QUESTION, SYSTEM, Concept, ask_concepts, concepts_by_rules
+from pixfound.analyses.concepts import CONCEPTS, QUESTION, SYSTEM, Asked, Concept, Questions, concepts_by_rules
 from pixfound.analyses.emergence import (
     LENGTHS,
     TIES,
@@ -44,7 +42,7 @@ Classifier = Literal["rules", "judge", "none"]
 CLASSIFIERS: tuple[Classifier, ...] = ("rules", "judge", "none")
 DECILES = tuple(f"decile {d}" for d in range(10))
 WORDINGS = ("other_words", "other_head", "no_shared_word")
-Labels = Mapping[str, tuple[Concept, ...] | None]  # example id -> concepts of its best phrase; None: unscored
+ABOUT = (*CONCEPTS, "no_object")  # the last one: of all but objects
 
 
 class When:
@@ -116,6 +114,7 @@ class When:
             "level": self.level,
             "concepts_by": {"rules": "rules", "judge": self.judge.name, "none": None}[self.concepts],
             "prompts": found,
+            "failures": [failure for one in found.values() for failure in one.pop("failures", ())],
         }
 
     def sections(self, found: Mapping[str, Any]) -> list[str]:
@@ -135,7 +134,7 @@ class When:
         ruled = self.concepts == "rules"
         compared = Comparison(
             emergences,
-            ["place", *DECILES, *WORDINGS, *(CONCEPTS if ruled else ())],
+            ["place", *DECILES, *WORDINGS, *(ABOUT if ruled else ())],
             [_features(e, self.phrases, ruled) for e in emergences],
             self.nulls,
             DECILES,
@@ -145,8 +144,7 @@ class When:
         )
         clusters = compared.clusters
         places = [(e.cluster, e.places[e.best]) for e in emergences]
-        labels, unread = self._labels(emergences)
-        read = [(e.cluster, about) for e in emergences if (about := labels.get(e.example_id)) is not None]
+        labels = self._labels(emergences)
         return {
             "examples": len(emergences),
             "left_out": left_out,
@@ -157,30 +155,31 @@ class When:
             "median": figure(clusters.median(places), self.level),
             "deciles": [{"examples": compared.count(name), **compared.figure(name)} for name in DECILES],
             "not_the_expression": {name: compared.figure(name) for name in WORDINGS},
-            "concepts": {c: compared.figure(c) for c in CONCEPTS} if ruled else self._shares(read, clusters),
-            "concepts_unscored": unread,
-            "emergences": [_record(e, labels.get(e.example_id)) for e in emergences],
+            "concepts": {c: compared.figure(c) for c in ABOUT} if ruled else self._shares(emergences, labels, clusters),
+            "concepts_unscored": [f"{id}: {one.why}" for id, one in labels.items() if one.concepts is None],
+            "failures": [f"concept of {kind} {id}: {one.why}" for id, one in labels.items() if one.failed],
+            "emergences": [_record(e, _concepts(labels, e)) for e in emergences],
         }
 
-    def _shares(self, read: Sequence[tuple[str, tuple[Concept, ...]]], clusters: Resampler) -> dict[str, Any]:
-        """The share of each concept among the (cluster, concepts) of the phrases whose reply could be read."""
-        shares = {c: clusters.mean([(cluster, float(c in about)) for cluster, about in read]) for c in CONCEPTS if read}
+    def _shares(
+        self, emergences: Sequence[Emergence], labels: Mapping[str, Asked], clusters: Resampler
+    ) -> dict[str, Any]:
+        """The share of each concept among the phrases of which the judge's reply could be read."""
+        read = [(e.cluster, _about(found)) for e in emergences if (found := _concepts(labels, e)) is not None]
+        if not read:
+            return {}
+        shares = {c: clusters.mean([(cluster, values[i]) for cluster, values in read]) for i, c in enumerate(ABOUT)}
         return {c: {**figure(share, self.level), "nulls": {}} for c, share in shares.items()}
 
-    def _labels(self, emergences: Sequence[Emergence]) -> tuple[Labels, list[str]]:
-        """The concepts of each best phrase, and why some have none."""
+    def _labels(self, emergences: Sequence[Emergence]) -> dict[str, Asked]:
+        """Example id -> the concepts of its best phrase, as far as they are asked for."""
         if self.concepts == "none":
-            return {}, []
+            return {}
         if self.concepts == "rules":
-            return {e.example_id: concepts_by_rules(e.phrases[e.best], e.text) for e in emergences}, []
-        ask = partial(ask_concepts, self.judge, system=self.system, question=self.question)  # type: ignore[arg-type]
-        with ThreadPoolExecutor(getattr(self.judge, "concurrency", 1)) as pool:
-            replies = list(pool.map(lambda e: ask(e.phrases[e.best].text, e.text), emergences))
-        labels = {e.example_id: concepts for e, (concepts, _) in zip(emergences, replies, strict=True)}
-        unread = [
-            f"{e.example_id}: {why}" for e, (concepts, why) in zip(emergences, replies, strict=True) if concepts is None
-        ]
-        return labels, unread
+            return {e.example_id: Asked(concepts_by_rules(e.phrases[e.best], e.text)) for e in emergences}
+        questions = Questions(self.judge, self.system, self.question)  # type: ignore[arg-type]
+        asked = questions.ask_all([(e.phrases[e.best].text, e.text) for e in emergences])
+        return {e.example_id: one for e, one in zip(emergences, asked, strict=True)}
 
 
 def _features(emergence: Emergence, phrases: PhraseFinder, concepts: bool) -> Array:
@@ -189,16 +188,24 @@ def _features(emergence: Emergence, phrases: PhraseFinder, concepts: bool) -> Ar
     rows = []
     for phrase, place in zip(emergence.phrases, emergence.places, strict=True):
         wording = compare(phrase, emergence.expression, heads)
-        about = concepts_by_rules(phrase, emergence.text) if concepts else ()
         rows.append(
             [
                 place,
                 *(decile(place) == d for d in range(10)),
                 *(getattr(wording, name) for name in WORDINGS),
-                *(concept in about for concept in CONCEPTS if concepts),
+                *(_about(concepts_by_rules(phrase, emergence.text)) if concepts else ()),
             ]
         )
     return np.array(rows, dtype=np.float64)
+
+
+def _about(concepts: Sequence[Concept]) -> list[float]:
+    """A 0 or 1 for each of ABOUT."""
+    return [*(float(concept in concepts) for concept in CONCEPTS), float("object" not in concepts)]
+
+
+def _concepts(labels: Mapping[str, Asked], emergence: Emergence) -> tuple[Concept, ...] | None:
+    return labels[emergence.example_id].concepts if emergence.example_id in labels else None
 
 
 def _find(evidence: Evidence, item: Item, row: str, kind: Kind, reading: Reading) -> Emergence | str:
@@ -214,10 +221,9 @@ def _find(evidence: Evidence, item: Item, row: str, kind: Kind, reading: Reading
 
 def _record(emergence: Emergence, concepts: tuple[Concept, ...] | None) -> dict[str, Any]:
     """What is kept of one example."""
-    phrase = emergence.phrases[emergence.best]
     return {
         "example_id": emergence.example_id,
-        "phrase": phrase.text,
+        "phrase": emergence.phrases[emergence.best].text,
         "position": emergence.places[emergence.best],
         "iou": emergence.iou,
         "concepts": None if concepts is None else list(concepts),

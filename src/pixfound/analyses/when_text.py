@@ -20,6 +20,10 @@ _WORDING_TITLES = {
     "other_head": "other words, other main word",
     "no_shared_word": "no word in common",
 }
+_CONCEPT_TITLES: Mapping[str, str] = {
+    **{str(key): title for key, title in TITLES.items()},
+    "no_object": "any but objects/entities",
+}
 _SHOWN = 10  # of the replies that could not be read
 
 
@@ -73,10 +77,10 @@ def _about(kind: str, one: Mapping[str, Any], concepts_by: str | None) -> list[s
     if one["concepts"]:
         shown = [null for null in nulls if all(null in value["nulls"] for value in one["concepts"].values())]
         blocks.append(
-            f"What the best phrase is about, by `{escape(str(concepts_by))}`; a phrase may be about several, so the "
-            "shares add up to more than 100 %."
+            f"What the best phrase is about, by `{escape(str(concepts_by))}`. A phrase may be about several: the shares "
+            "of the six may add up to more than 100 %."
         )
-        lines = [_line(TITLES[concept], value, shown) for concept, value in one["concepts"].items()]
+        lines = [_line(_CONCEPT_TITLES[concept], value, shown) for concept, value in one["concepts"].items()]
         blocks.append(grid(("concept, %", "best phrase", *(NULL_TITLES[null] for null in shown)), lines))
     if one["concepts_unscored"]:
         blocks.append(_unscored(one["concepts_unscored"]))
