@@ -48,6 +48,7 @@ class Precomputed:
     names: patterns for `masks`, tried in order; the fields are {id}, {number} and {stem} of the image's file.
     offset: added to the answers' `question_id`.
     missing: an example without a file: `error` before anything is computed, `unscored`, or `empty`: nothing is shown.
+        Of a candidate whose phrase has no line in `meta` the mask alone is known, unless that is an `error`.
     resize: a mask of another size than the image: `error`, or the `nearest` pixels.
     """
 
@@ -94,7 +95,8 @@ class Precomputed:
                     setattr(given, what, self._read(what, paths[kind], owners, f"model.{what}.{kind}"))
                     if self.missing == "error" and what != "meta":
                         _require(getattr(given, what), images, f"model.{what}.{kind}={paths[kind]}")
-            self._check_phrases(given, kind)
+            if self.missing == "error":
+                self._check_phrases(given, kind)
             self._given[kind] = given
 
     def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
@@ -145,7 +147,7 @@ class Precomputed:
                 if file.phrase not in given.meta.get(id, {}):
                     raise UserError(
                         f"{path}: has no line for phrase {file.phrase} of example {id}, of which there is "
-                        f"{file.path.name}; add it, or take the file away"
+                        f"{file.path.name}; add it, take the file away, or do without the phrase: model.missing=empty"
                     )
 
     def _generation(self, kind: Kind, id: str, size: tuple[int, int]) -> Generation:
