@@ -25,8 +25,9 @@ from pixfound.benchmarks.pixmmvp import PixMMVP
 from pixfound.judges.rules import RulesJudge
 from pixfound.masks import RLE
 from pixfound.phrases.textblob import TextBlobPhrases
+from pixfound.pipeline.evaluate import evaluate
 from pixfound.types import Candidate, Phrase
-from tests.support.emergent import make_answer, mask_of
+from tests.support.emergent import make_answer, mask_of, write
 from tests.support.original_when import ANNOTATIONS, run_original
 from tests.support.run import config_of
 
@@ -86,6 +87,33 @@ def test_every_convention_counts(benchmark: PixMMVP, change: dict[str, Any]) -> 
 def test_with_the_whole_answer_nothing_falls_out(benchmark: PixMMVP) -> None:
     assert sum(deciles(benchmark, EXPECTED[0]["seed"], Reading())) == 247
     assert sum(EXPECTED[0]["deciles"]) < 247
+
+
+def test_a_run_on_the_original_s_files_gives_the_original_s_numbers(tmp_path: Path) -> None:
+    """From PNG files and meta text to metrics.json, as one command does it."""
+    expected = EXPECTED[0]
+    meta = write(tmp_path, expected["seed"], "masks")
+    result = evaluate(
+        config_of(
+            "benchmark=pixmmvp",
+            f"benchmark.root={ANNOTATIONS}",
+            "benchmark.images=none",
+            "model=precomputed",
+            f"model.candidates.ground={tmp_path / 'masks'}",
+            f"model.meta.ground={meta}",
+            "model.missing=empty",  # some candidates have no line in the meta file
+            "extraction=precomputed",
+            "analyses=reference",
+            "scoring.resamples=100",
+            "report.pictures=0",
+            f"outputs_dir={tmp_path / 'outputs'}",
+        )
+    )
+    one = result.metrics["analyses"]["when"]["prompts"]["ground"]
+    assert [ten["examples"] for ten in one["deciles"]] == expected["deciles"]
+    assert sum(one["left_out"].values()) == 286 - sum(expected["deciles"])
+    assert one["left_out"]["object absent"] == 39
+    assert "## When grounding emerges" in (result.folder / "report.md").read_text()
 
 
 @pytest.mark.skipif(CHECKOUT is None, reason="PIXFOUND_ORIGINAL names no checkout of the original")

@@ -77,8 +77,8 @@ def _about(kind: str, one: Mapping[str, Any], concepts_by: str | None) -> list[s
     if one["concepts"]:
         shown = [null for null in nulls if all(null in value["nulls"] for value in one["concepts"].values())]
         blocks.append(
-            f"What the best phrase is about, by `{escape(str(concepts_by))}`. A phrase may be about several: the shares "
-            "of the six may add up to more than 100 %."
+            f"What the best phrase is about, by `{escape(str(concepts_by))}`. A phrase may be about several, so the "
+            "shares of the six may add up to more than 100 %."
         )
         lines = [_line(_CONCEPT_TITLES[concept], value, shown) for concept, value in one["concepts"].items()]
         blocks.append(grid(("concept, %", "best phrase", *(NULL_TITLES[null] for null in shown)), lines))
