@@ -10,12 +10,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
 from PIL import Image
 
 from pixfound.analyses import when_figure, when_text
 from pixfound.analyses.comparison import Comparison
-from pixfound.analyses.concepts import CONCEPTS, QUESTION, SYSTEM, Asked, Concept, Questions, concepts_by_rules
+from pixfound.analyses.concepts import QUESTION, SYSTEM, Asked, Concept, Questions, concepts_by_rules
 from pixfound.analyses.emergence import (
     LENGTHS,
     TIES,
@@ -25,9 +24,9 @@ from pixfound.analyses.emergence import (
     Ties,
     find_emergence,
 )
-from pixfound.analyses.nulls import NULLS, Array, Null
-from pixfound.analyses.places import PLACES, UNITS, Place, Unit, decile
-from pixfound.analyses.wording import compare
+from pixfound.analyses.features import ABOUT, DECILES, PLACE, WORDINGS, features, flags
+from pixfound.analyses.nulls import NULLS, Null
+from pixfound.analyses.places import PLACES, UNITS, Place, Unit
 from pixfound.errors import UserError
 from pixfound.interfaces import Judge, PhraseFinder
 from pixfound.pipeline.records import unpack_generation
@@ -40,9 +39,6 @@ if TYPE_CHECKING:
 
 Classifier = Literal["rules", "judge", "none"]
 CLASSIFIERS: tuple[Classifier, ...] = ("rules", "judge", "none")
-DECILES = tuple(f"decile {d}" for d in range(10))
-WORDINGS = ("other_words", "other_head", "no_shared_word")
-ABOUT = (*CONCEPTS, "no_object")  # the last one: of all but objects
 
 
 class When:
@@ -134,8 +130,8 @@ class When:
         ruled = self.concepts == "rules"
         compared = Comparison(
             emergences,
-            ["place", *DECILES, *WORDINGS, *(ABOUT if ruled else ())],
-            [_features(e, self.phrases, ruled) for e in emergences],
+            [PLACE, *DECILES, *WORDINGS, *(ABOUT if ruled else ())],
+            [features(e, self.phrases, ruled) for e in emergences],
             self.nulls,
             DECILES,
             self.resamples,
@@ -151,7 +147,7 @@ class When:
             "phrases_per_answer": sum(len(e.phrases) for e in emergences) / len(emergences),
             "best_iou": figure(clusters.mean([(e.cluster, e.iou) for e in emergences]), self.level),
             "answers_with_a_choice": compared.free,
-            "mean": compared.figure("place"),
+            "mean": compared.figure(PLACE),
             "median": figure(clusters.median(places), self.level),
             "deciles": [{"examples": compared.count(name), **compared.figure(name)} for name in DECILES],
             "not_the_expression": {name: compared.figure(name) for name in WORDINGS},
@@ -165,7 +161,7 @@ class When:
         self, emergences: Sequence[Emergence], labels: Mapping[str, Asked], clusters: Resampler
     ) -> dict[str, Any]:
         """The share of each concept among the phrases of which the judge's reply could be read."""
-        read = [(e.cluster, _about(found)) for e in emergences if (found := _concepts(labels, e)) is not None]
+        read = [(e.cluster, flags(found)) for e in emergences if (found := _concepts(labels, e)) is not None]
         if not read:
             return {}
         shares = {c: clusters.mean([(cluster, values[i]) for cluster, values in read]) for i, c in enumerate(ABOUT)}
@@ -182,28 +178,6 @@ class When:
         return {e.example_id: one for e, one in zip(emergences, asked, strict=True)}
 
 
-def _features(emergence: Emergence, phrases: PhraseFinder, concepts: bool) -> Array:
-    """(K, F) of an answer's phrases: place, decile, wording and, if asked for, concepts by rules."""
-    heads = phrases.phrases(emergence.expression)
-    rows = []
-    for phrase, place in zip(emergence.phrases, emergence.places, strict=True):
-        wording = compare(phrase, emergence.expression, heads)
-        rows.append(
-            [
-                place,
-                *(decile(place) == d for d in range(10)),
-                *(getattr(wording, name) for name in WORDINGS),
-                *(_about(concepts_by_rules(phrase, emergence.text)) if concepts else ()),
-            ]
-        )
-    return np.array(rows, dtype=np.float64)
-
-
-def _about(concepts: Sequence[Concept]) -> list[float]:
-    """A 0 or 1 for each of ABOUT."""
-    return [*(float(concept in concepts) for concept in CONCEPTS), float("object" not in concepts)]
-
-
 def _concepts(labels: Mapping[str, Asked], emergence: Emergence) -> tuple[Concept, ...] | None:
     return labels[emergence.example_id].concepts if emergence.example_id in labels else None
 
@@ -214,7 +188,7 @@ def _find(evidence: Evidence, item: Item, row: str, kind: Kind, reading: Reading
     said = evidence.stores.generate.get(item.key(kind), item.asked(kind))
     record = evidence.stores.extract[extractor].get(item.key(kind), item.seen(kind))
     if said is None or said.value is None or record is None or record.value is None:
-        return "object absent" if item.example.absent else "failed"
+        return "object absent" if item.example.absent else "nothing on record"
     answer = unpack_generation(said.value, {})
     return find_emergence(item.example, candidates_of(record), answer.text, answer.spans, reading)
 

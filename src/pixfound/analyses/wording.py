@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from pixfound.types import Phrase
 
@@ -62,6 +63,7 @@ def content_words(text: str) -> list[str]:
     return [singular(word) for word in _WORD.findall(plain) if word not in _FUNCTION_WORDS]
 
 
+@lru_cache(maxsize=4096)
 def singular(word: str) -> str:
     """The singular of a word in small letters, by TextBlob's rules where it may be a plural."""
     from textblob.en import inflect
