@@ -158,4 +158,13 @@ def test_a_judge_that_is_down_is_not_asked_for_ever() -> None:
     found = Questions(judge, give_up=3).ask_all([("x", "y")] * 8)
     assert len(judge.asked) == 3
     assert found[0] == Asked(None, "no reply: down", failed=True)
-    assert found[7] == Asked(None, "not asked: the judge failed 3 times", failed=True)
+    assert found[7] == Asked(None, "not asked: the judge failed 3 times in a row", failed=True)
+
+
+def test_failures_now_and_then_do_not_end_the_asking() -> None:
+    judge = Replies("e")
+    questions = Questions(judge, give_up=2)
+    for reply in (None, "e") * 4:
+        judge.reply = reply
+        questions.ask("x", "y")
+    assert len(judge.asked) == 8

@@ -133,6 +133,17 @@ def test_a_judge_names_the_concepts(outputs: Path, monkeypatch: pytest.MonkeyPat
     assert "phrases without a concept" in (result.folder / "report.md").read_text()
 
 
+def test_a_local_model_can_be_the_judge(outputs: Path) -> None:
+    """The embedded model knows no concepts, but it has learned to answer such a question by a letter."""
+    options = ["judge=mllm", "judge.model.path=embedded:tiny_llava", "limit=4", "analyses.when.concepts=judge"]
+    found = when_of(run(outputs, *options))
+    one = found["prompts"]["ground"]
+    read = [e["concepts"] for e in one["emergences"] if e["concepts"] is not None]
+    assert found["concepts_by"] == "mllm:embedded:tiny_llava"
+    assert len(read) + len(one["concepts_unscored"]) == one["examples"]
+    assert one["concepts"]["appearance"]["count"] == len(read) > 0
+
+
 def test_a_judge_that_fails_is_asked_again_by_the_next_run(
     outputs: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:

@@ -10,7 +10,8 @@ from typing import Literal
 
 from pixfound.analyses import concept_words as words
 from pixfound.analyses.wording import singular
-from pixfound.judges.asking import Asker, JudgeError
+from pixfound.interfaces import Asker
+from pixfound.judges.asking import JudgeError
 from pixfound.types import Phrase
 
 Concept = Literal["appearance", "location", "part", "context", "object", "state"]
@@ -118,7 +119,7 @@ class Asked:
 
 
 class Questions:
-    """Asks a judge about phrases, and no longer once it has failed `give_up` times: it is down.
+    """Asks a judge about phrases, and no longer once it has failed `give_up` times in a row: it is down.
 
     system, question: what it is asked, with the fields {phrase} and {text}.
     """
@@ -135,12 +136,13 @@ class Questions:
     def ask(self, phrase: str, text: str) -> Asked:
         """What the judge says about one phrase; neither a concept nor a reply is ever guessed."""
         if self._failures >= self.give_up:
-            return Asked(None, f"not asked: the judge failed {self.give_up} times", failed=True)
+            return Asked(None, f"not asked: the judge failed {self.give_up} times in a row", failed=True)
         try:
             reply = self.asker.ask(self.system, self.question.format(phrase=phrase, text=text))
         except JudgeError as error:
             self._failures += 1
             return Asked(None, f"no reply: {error}", failed=True)
+        self._failures = 0
         concepts = read_concepts(reply)
         shown = repr(reply if len(reply) <= 80 else f"{reply[:80]}...")
         return Asked(concepts, "" if concepts else f"the reply could not be read: {shown}")

@@ -28,7 +28,7 @@ from pixfound.analyses.features import ABOUT, DECILES, PLACE, WORDINGS, features
 from pixfound.analyses.nulls import NULLS, Null
 from pixfound.analyses.places import PLACES, UNITS, Place, Unit
 from pixfound.errors import UserError
-from pixfound.interfaces import Judge, PhraseFinder
+from pixfound.interfaces import Asker, Judge, PhraseFinder
 from pixfound.pipeline.records import unpack_generation
 from pixfound.pipeline.stages import MASK_KINDS, Item, candidates_of
 from pixfound.scoring.bootstrap import Resampler, figure
@@ -83,10 +83,8 @@ class When:
         _check(iou_floor is None or 0 <= iou_floor <= 1, f"iou_floor={iou_floor}: must be null or from 0 to 1")
         whole = (unit, place) == ("characters", "start")
         _check(length == "answer" or whole, "length=original goes with unit=characters and place=start alone")
-        asked = concepts != "judge" or hasattr(judge, "ask")
-        _check(
-            asked, f"concepts=judge: judge {judge.name!r} answers no questions; take judge=openai, or concepts=rules"
-        )
+        asked = concepts != "judge" or isinstance(judge, Asker)
+        _check(asked, f"concepts=judge: judge {judge.name!r} answers no questions; take judge=openai or mllm")
         _check_fields(question)
         self.judge, self.phrases, self.kinds, self.row = judge, phrases, tuple(kinds), row
         self.reading = Reading(unit, place, length, ties, iou_floor)
@@ -173,7 +171,8 @@ class When:
             return {}
         if self.concepts == "rules":
             return {e.example_id: Asked(concepts_by_rules(e.phrases[e.best], e.text)) for e in emergences}
-        questions = Questions(self.judge, self.system, self.question)  # type: ignore[arg-type]
+        assert isinstance(self.judge, Asker)  # checked when this was made
+        questions = Questions(self.judge, self.system, self.question)
         asked = questions.ask_all([(e.phrases[e.best].text, e.text) for e in emergences])
         return {e.example_id: one for e, one in zip(emergences, asked, strict=True)}
 
