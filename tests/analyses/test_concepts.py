@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from pixfound.analyses import concept_words
 from pixfound.analyses.concepts import CONCEPTS, QUESTION, SYSTEM, Asked, Questions, concepts_by_rules, read_concepts
+from pixfound.errors import UserError
 from pixfound.judges.asking import JudgeError
+from pixfound.judges.openai import OpenAIJudge
 from pixfound.types import Phrase
+from tests.support.judge_server import Act, JudgeServer
 
 
 def phrase_in(words: str, text: str | None = None) -> tuple[Phrase, str]:
@@ -168,3 +172,14 @@ def test_failures_now_and_then_do_not_end_the_asking() -> None:
         judge.reply = reply
         questions.ask("x", "y")
     assert len(judge.asked) == 8
+
+
+def test_what_a_judge_may_cost_is_said_before_it_is_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    prices: dict[str, Any] = {"price_per_million_input": 1000.0, "price_per_million_output": 1000.0}
+    with JudgeServer(Act("e")) as server:
+        dear = OpenAIJudge(base_url=server.url, max_cost=0.001, **prices)
+        with pytest.raises(UserError, match=r"max_cost=0\.001 would not do: at most 2 requests"):
+            Questions(dear).ask_all([("a cat", "There is a cat."), ("a dog", "There is a dog.")])
+        assert not server.bodies
+    assert Questions(OpenAIJudge(**prices)).ask_all([]) == []
+    assert capsys.readouterr().err == ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Literal
 
 from pixfound.analyses import concept_words as words
 from pixfound.analyses.wording import singular
-from pixfound.interfaces import Asker
+from pixfound.interfaces import Asker, Load, Metered
 from pixfound.judges.asking import JudgeError
 from pixfound.types import Phrase
 
@@ -129,7 +130,14 @@ class Questions:
         self._failures = 0
 
     def ask_all(self, phrases: Sequence[tuple[str, str]]) -> list[Asked]:
-        """What the judge says about each (phrase, text), in order; as many at a time as the judge takes."""
+        """What the judge says about each (phrase, text), in order; as many at a time as the judge takes.
+
+        What it may cost is said before. Raises UserError where that is over the judge's limit.
+        """
+        if isinstance(self.asker, Metered) and phrases:
+            fixed = len(self.system) + len(self.question)
+            characters = sum(fixed + len(phrase) + len(text) for phrase, text in phrases)
+            print(f"judge, concepts: {self.asker.plan(Load(len(phrases), characters))}", file=sys.stderr)
         with ThreadPoolExecutor(getattr(self.asker, "concurrency", 1)) as pool:
             return list(pool.map(lambda pair: self.ask(*pair), phrases))
 
