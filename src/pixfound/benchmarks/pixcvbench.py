@@ -43,6 +43,7 @@ OUTLINES = {
     "ADE20K": ("ADE20K/validation/FinalSegmentations.json", "ADE20K/FinalSegmentations.json"),
     "COCO": ("COCO/FinalSegmentations.json",),
 }
+OBJECTS = ("CV-Bench/Objects.csv", "Objects.csv")
 QUESTIONS = ("CV-Bench/test.parquet", "CV-Bench/test.jsonl")
 RED_BOX = "(annotated by the red box)"
 _COLUMNS = ("task", "question", "choices", "answer", "source", "source_filename")
@@ -88,7 +89,7 @@ class PixCVBench(Sequence[Example]):
             raise UserError(f"benchmark.source={source}: must be {' or '.join(get_args(Source))}")
         folder = Path(root).expanduser()
         sources = tuple(COUNTS) if source == "all" else (source,)
-        table = first_of(folder, ("CV-Bench/Objects.csv", "Objects.csv"))
+        table = first_of(folder, OBJECTS)
         rows = read_table(table, ("Id",), ("file", "Objects"))
         expect(list(rows), range(sum(COUNTS.values())), f"{table}, column Id")
         questions_path = first_of(folder, QUESTIONS)
@@ -133,6 +134,12 @@ class PixCVBench(Sequence[Example]):
         if places not in self._examples:
             self._examples[places] = self._drafts[places].example()
         return self._examples[places]
+
+
+def image_names(folder: Path) -> list[tuple[str, str]]:
+    """Source and file name of every image that the table of objects in a folder names."""
+    table = first_of(folder, OBJECTS)
+    return [_place(row["file"], f"{table}, Id {id}") for id, row in read_table(table, ("Id",), ("file",)).items()]
 
 
 def refer(objects: str, question: str, where: str) -> str:
