@@ -1,0 +1,1 @@
+"""Paired comparisons of finished runs: the command `pixfound-compare`. Nothing here needs torch."""
