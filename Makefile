@@ -8,10 +8,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
 
-.PHONY: help setup demo test check bench clean
+.PHONY: help setup demo test test-slurm check bench clean
 
 help: ## show this list
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
 	@echo '  ARGS="..." goes to the command: make demo ARGS="limit=20 tracker=wandb", make test ARGS="-k capture"'
 
 setup: $(READY) ## make .venv with pinned dependencies and the package (torch for the CPU where there is no GPU)
@@ -32,6 +32,13 @@ demo: $(READY) ## the main job on the embedded default: 60 pairs, a table, pictu
 
 test: $(READY) ## all tests
 	@$(BIN)/python -m pytest $(ARGS)
+
+SLURM := /tmp/pixfound-slurm
+
+test-slurm: $(READY) ## a grid on a real two-node SLURM cluster, started on this machine (root, Debian or Ubuntu)
+	@tests/slurm/cluster.sh start $(SLURM); code=$$?; test $$code != 77 || exit 0; test $$code = 0 || exit $$code; \
+	PIXFOUND_SLURM_DIR=$(SLURM) $(BIN)/python -m pytest tests/slurm $(ARGS); code=$$?; \
+	tests/slurm/cluster.sh stop $(SLURM); exit $$code
 
 check: $(READY) ## lint, format and types
 	@$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from pixfound.errors import UserError
-from pixfound.grid import close_grid, in_cell
+from pixfound.grid import close_grid, grid_is_open, in_cell
 
 if TYPE_CHECKING:
     from pixfound.pipeline.evaluate import Result
@@ -36,6 +36,10 @@ def main() -> None:
         complaint = explain(error)
     except KeyboardInterrupt:
         complaint = "interrupted; what is done is kept, run the same command to go on"
+    except Exception as error:
+        if not grid_is_open():
+            raise
+        complaint = f"the grid was broken off, {type(error).__name__}: {' '.join(str(error).split())[:300]}"
     finally:
         whole = close_grid()
     if complaint or not whole:
@@ -69,13 +73,14 @@ def resolve(config: DictConfig) -> dict[str, Any]:
 
 def run(config: dict[str, Any]) -> Result:
     """Evaluate here, or in as many processes as `launch.num_processes` says; print the table."""
-    count = config["launch"]["num_processes"]
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-        raise UserError(f"launch.num_processes={count}: give a whole number of at least 1, or null")
-    if count is not None and count > 1 and "WORLD_SIZE" not in os.environ:
+    count, nodes = config["launch"]["num_processes"], config["launch"]["num_nodes"]
+    for name, value in (("num_processes", 1 if count is None else count), ("num_nodes", nodes)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            raise UserError(f"launch.{name}={value}: give a whole number of at least 1")
+    if (count or 1) * nodes > 1 and "WORLD_SIZE" not in os.environ:
         from pixfound.launch import launch
 
-        result = launch(config, count)
+        result = launch(config, count or 1, nodes)
     else:
         from pixfound.pipeline.evaluate import evaluate
 

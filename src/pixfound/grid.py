@@ -58,6 +58,11 @@ def in_cell(work: Callable[[], Result]) -> Result | None:
     return result
 
 
+def grid_is_open() -> bool:
+    """Whether this process has started a grid that is not closed yet."""
+    return FOLDER in os.environ
+
+
 def close_grid() -> bool:
     """Show and write the tables of the grid that this process has started; whether every cell is done or skipped."""
     where = os.environ.pop(FOLDER, None)
@@ -84,7 +89,7 @@ def _notes(folder: Path) -> Sequence[Path]:
 def _leave(number: int, note: dict[str, Any]) -> None:
     """Write a note, if this cell belongs to a grid; a note that cannot be written is no reason to lose the cell."""
     where = os.environ.get(FOLDER)
-    if where is None or os.environ.get("RANK", "0") != "0":
+    if where is None or os.environ.get("RANK", "0") != "0" or os.environ.get("SLURM_PROCID", "0") != "0":
         return
     from pixfound.pipeline.store import write_atomic
 

@@ -63,7 +63,7 @@ def evaluate(config: Mapping[str, Any]) -> Result:
     Raises UserError where the config or the data is wrong, before any model is loaded.
     """
     settings = Settings.from_config(config)
-    world = join_world(config["launch"]["num_processes"])
+    world = join_world(config["launch"]["num_processes"], config["launch"]["num_nodes"])
     try:
         return _evaluate(config, settings, world)
     finally:

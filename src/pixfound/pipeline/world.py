@@ -40,11 +40,11 @@ class World:
             self._accelerator.end_training()
 
 
-def join_world(num_processes: int | None) -> World:
+def join_world(num_processes: int | None, num_nodes: int = 1) -> World:
     """Join the processes that a launcher started (accelerate, torchrun, or `launch.num_processes`).
 
-    num_processes: what the config asks for, None for whatever there is. Raises UserError where the launcher's
-    environment, the config and accelerate disagree about the number of processes.
+    num_processes: on each of `num_nodes` machines, as the config asks for; None for whatever there is. Raises UserError
+    where the launcher's environment, the config and accelerate disagree about the number of processes.
     """
     stated = os.environ.get("WORLD_SIZE")
     if stated is None:
@@ -58,9 +58,10 @@ def join_world(num_processes: int | None) -> World:
             f"or start all of them with: accelerate launch --num_processes {stated} -m pixfound ..."
         )
     size = int(stated)
-    if num_processes not in (None, size):
+    if num_processes is not None and num_processes * num_nodes != size:
         raise UserError(
-            f"launch.num_processes={num_processes}, but a launcher has started {size} processes (WORLD_SIZE): "
+            f"launch.num_processes={num_processes}, but a launcher has started {size} processes (WORLD_SIZE) on "
+            f"{num_nodes} node(s): "
             "drop launch.num_processes, or give the number to the launcher alone"
         )
     if size == 1:
