@@ -28,7 +28,8 @@ class Identified(Protocol):
     """A part whose results depend on more than its config: on weights, or on an installed model."""
 
     # A part may also have `runtime_options`, the names of arguments that say how it works and not what comes out. A
-    # model or extractor with `needs_image = False` is given a blank picture of the right size, and none is read.
+    # model or extractor with `needs_image = False` is given a blank picture of the right size, and none is read. A
+    # benchmark may have `left_out`: the stem of the image of each example, by id, that its options leave out.
 
     def identity(self) -> Mapping[str, Any]:
         """JSON values that change exactly when the results may; never a path, a device or a batch size."""
@@ -46,11 +47,12 @@ class Described(Protocol):
 class ImageInfo:
     """What a part that is read from files is told of an example. stem: of its image's file, "" where it has none.
 
-    size: (H, W) in pixels.
+    size: (H, W) in pixels. left_out: not in this run, though files about it are right to be there.
     """
 
     stem: str
     size: tuple[int, int]
+    left_out: bool = False
 
 
 @runtime_checkable
@@ -58,7 +60,7 @@ class Indexed(Protocol):
     """A model or selector that is read from files, which are joined with the examples before anything is computed."""
 
     def index(self, images: Mapping[str, ImageInfo]) -> None:
-        """Told the run's examples by id; raises UserError where its files do not fit them."""
+        """Told the run's examples by id, and those left out; raises UserError where its files do not fit them."""
 
 
 class Model(Protocol):

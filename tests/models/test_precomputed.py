@@ -91,11 +91,21 @@ def test_a_missing_mask_is_named_and_may_be_declared(predicted: Path, tmp_path: 
     assert empty["ground", absent.id]["iou"] == 0.0
 
 
-def test_a_mask_of_another_size_fails_alone_and_by_name(predicted: Path, tmp_path: Path) -> None:
+def test_what_is_said_of_other_examples(predicted: Path, tmp_path: Path) -> None:
+    """Of those that the run leaves out it is ignored; of those that there are not it is a mistake."""
+    few = masks_of(shapes(tmp_path / "out", *given(predicted), "limit=2"), "masks")
+    assert {id for _, id in few} == {e.id for e in EXAMPLES[:2]}
+    (predicted / "masks" / "stranger.png").write_bytes((predicted / "masks" / f"{EXAMPLES[0].id}.png").read_bytes())
+    with pytest.raises(UserError, match=r"model.masks.ground=.*: file stranger.png .* no example of this benchmark"):
+        shapes(tmp_path / "out", *given(predicted))
+
+
+def test_a_mask_of_another_size_is_named_before_anything_is_computed(predicted: Path, tmp_path: Path) -> None:
     example = next(e for e in EXAMPLES if not e.absent)
     write_mask(predicted / "masks" / f"{example.id}.png", RLE.full((10, 10)))
-    result = shapes(tmp_path / "out", *given(predicted))
-    assert any("10 x 10 pixels" in failure and "model.resize=nearest" in failure for failure in result.failures)
+    with pytest.raises(UserError, match=rf"{example.id}.png is 10 x 10 pixels .* model.resize=nearest"):
+        shapes(tmp_path / "out", *given(predicted))
+    assert not (tmp_path / "out").exists()
     resized = shapes(tmp_path / "out", *given(predicted), "model.resize=nearest")
     assert masks_of(resized, "masks")["ground", example.id]["iou"] > 0
 

@@ -25,7 +25,7 @@ OWNERS = Owners({str(n): ImageInfo(f"ADE_val_{n:08d}", SIZE) for n in (1, 2, 30)
     ],
 )
 def test_every_naming_is_found(names: tuple[str, ...], tmp_path: Path) -> None:
-    for name in (*names, "notes.txt", "99999.png"):
+    for name in (*names, "notes.txt", "masks.json"):
         (tmp_path / name).touch()
     assert mask_files(tmp_path, OWNERS, MASK_NAMES, "k") == {
         id: tmp_path / name for id, name in zip(("1", "2", "30"), names, strict=True)
@@ -60,7 +60,7 @@ def test_candidates_are_in_the_order_of_phrase_and_mask(tmp_path: Path) -> None:
         "1_002_000.png",
         "ADE_val_00000002_000_000.png",
         "30.png",
-        "5_000_000.png",
+        "notes.txt",
     ):
         (tmp_path / name).touch()
     found = candidate_files(tmp_path, OWNERS, "k")
@@ -76,3 +76,58 @@ def test_two_examples_of_one_image_are_told_apart_by_id_only() -> None:
     assert owners.of("7") == "7"
     assert owners.of("00008") == "8"
     assert owners.of("9") is None
+
+
+@pytest.mark.parametrize(
+    ("names", "stranger"),
+    [
+        (("00001.png", "00300.png"), "00300.png"),  # counted from 0, or of another benchmark
+        (("output00001.png", "output00003.png"), "output00003.png"),
+        (("ADE_val_00000001.png", "ADE_val_00000009.png"), "ADE_val_00000009.png"),
+    ],
+)
+def test_a_mask_of_no_example_is_named(names: tuple[str, ...], stranger: str, tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=rf"k=.*: file {stranger} .* no example .* take it away"):
+        mask_files(tmp_path, OWNERS, MASK_NAMES, "k")
+    number = int("".join(filter(str.isdecimal, stranger)))
+    left_out = {str(number): ImageInfo(stranger.removesuffix(".png"), SIZE, left_out=True)}
+    found = mask_files(tmp_path, Owners({**OWNERS.images, **left_out}), MASK_NAMES, "k")
+    assert found == {"1": tmp_path / names[0]}
+
+
+def test_a_candidate_of_no_example_is_named(tmp_path: Path) -> None:
+    for name in ("1_000_000.png", "5_000_000.png"):
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=r"file 5_000_000.png: '5' is no example .* called '1' or 'ADE_val_00000001'"):
+        candidate_files(tmp_path, OWNERS, "k")
+    owners = Owners({**OWNERS.images, "5": ImageInfo("ADE_val_00000005", SIZE, left_out=True)})
+    assert set(candidate_files(tmp_path, owners, "k")) == {"1"}
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (("1_000_000.png", "00001_000_000.png"), "are the same candidate; remove one"),
+        (("1_000_000.png", "ADE_val_00000001_000_000.png"), "are the same candidate; remove one"),
+        (("1.png", "ADE_val_00000001.png"), "are the same candidate; remove one"),
+        (("1.png", "1_000_000.png"), "1.png says that there is no phrase, but there is 1_000_000.png"),
+    ],
+)
+def test_two_files_of_one_candidate_are_named(names: tuple[str, ...], message: str, tmp_path: Path) -> None:
+    for name in names:
+        (tmp_path / name).touch()
+    with pytest.raises(UserError, match=message):
+        candidate_files(tmp_path, OWNERS, "k")
+
+
+def test_the_long_number_of_an_image_is_no_id() -> None:
+    """COCO calls its images by twelve digits, which are no example's number though they may end in one."""
+    owners = Owners({"0": ImageInfo("ADE_val_00000248", SIZE), "139": ImageInfo("000000000285", SIZE)})
+    assert owners.of("000000000285") == "139"
+    assert owners.of("00139") == "139"
+    assert owners.of("00000") == "0"
+    assert owners.of("000000000139") is None
+    with pytest.raises(UserError, match="line 1: '000000000139' is no example"):
+        owners.find("000000000139", "line 1")

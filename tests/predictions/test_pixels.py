@@ -16,7 +16,7 @@ from pixfound.errors import UserError
 from pixfound.interfaces import ImageInfo
 from pixfound.masks import RLE
 from pixfound.predictions.naming import Owners
-from pixfound.predictions.pixels import read_mask, read_results
+from pixfound.predictions.pixels import check_picture, read_mask, read_results
 from tests.support.predictions import write_mask
 
 SIZE = (4, 6)
@@ -51,6 +51,20 @@ def test_what_is_no_picture(tmp_path: Path) -> None:
         read_mask(tmp_path / "m.png", SIZE)
 
 
+def test_a_picture_is_checked_before_it_is_decoded(tmp_path: Path) -> None:
+    path = tmp_path / "m.png"
+    write_mask(path, MASK)
+    check_picture(path, SIZE, "error", "k")
+    check_picture(path, (9, 9), "nearest", "k")
+    with pytest.raises(UserError, match=r"k: .*m.png is 4 x 6 pixels .* the image 9 x 9; .* model.resize=nearest"):
+        check_picture(path, (9, 9), "error", "k")
+    whole = path.read_bytes()
+    for broken in (whole[:-20], whole[:40], b"", b"GIF89a", whole[:45] + bytes([whole[45] ^ 255]) + whole[46:]):
+        path.write_bytes(broken)
+        with pytest.raises(UserError, match=r"k: .*m.png is no readable picture .*; write it again"):
+            check_picture(path, SIZE, "error", "k")
+
+
 @st.composite
 def results(draw):
     ids = draw(st.lists(st.sampled_from([1, 2, "cat", "dog.jpg", "00002"]), min_size=1, max_size=5))
@@ -82,7 +96,11 @@ def test_coco_results_round_trip(tmp_path_factory, entries) -> None:
             [{"image_id": 1, "segmentation": {"size": [6, 4], "counts": RLE.empty((6, 4)).counts}}],
             "has no readable mask",
         ),
-        ([{"image_id": 77, "segmentation": MASK.to_json()}], "has no mask for an example of this benchmark"),
+        ([{"image_id": 1, "segmentation": MASK.to_json(), "score": float("nan")}], "has no readable mask .score nan"),
+        (
+            [{"image_id": 77, "segmentation": MASK.to_json()}],
+            "entry number 0: image_id: '77' is no example of this benchmark",
+        ),
     ],
 )
 def test_bad_results_are_named(data, message, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from pixfound.predictions.texts import read_answers, read_meta, read_selections
 from tests.support.predictions import write_lines
 
 OWNERS = Owners({str(n): ImageInfo(f"ADE_val_{n:08d}", (4, 6)) for n in range(1, 13)})
+LEFT_OUT = {str(n): ImageInfo("", (4, 6), left_out=True) for n in (99, 100, 401, 500)}
+PARTLY = Owners({**OWNERS.images, **LEFT_OUT})
 WORDS = st.text(
     st.characters(codec="utf-8", exclude_characters="|\n\r\x0b\x0c\x1c\x1d\x1e\x85\u2028\u2029"), max_size=12
 )
@@ -27,11 +29,11 @@ def test_answers_of_all_protocols(tmp_path: Path) -> None:
             {"question_id": 1, "prompt": "p", "answer": "(a)", "response": "It is open.", "model_id": "m"},
             {"question_id": 2, "prompt": "p", "answer": "B", "gt_answer": "(b)", "text_options": ["x", "y"]},
             {"question_id": "3", "response": ""},
-            {"question_id": 99, "response": "of another benchmark"},
+            {"question_id": 99, "response": "of an example that the run leaves out"},
         ],
     )
-    assert read_answers(path, OWNERS, "k") == {"1": "It is open.", "2": "B", "3": ""}
-    assert read_answers(path, OWNERS, "k", offset=1) == {"2": "It is open.", "3": "B", "4": ""}
+    assert read_answers(path, PARTLY, "k") == {"1": "It is open.", "2": "B", "3": ""}
+    assert read_answers(path, PARTLY, "k", offset=1) == {"2": "It is open.", "3": "B", "4": ""}
 
 
 @pytest.mark.parametrize(
@@ -46,7 +48,10 @@ def test_answers_of_all_protocols(tmp_path: Path) -> None:
             '{"question_id": 1, "response": "a"}\n\n{"question_id": 1, "response": "b"}',
             "line 3: example 1 stands already",
         ),
-        ('{"question_id": 77, "response": "a"}', "answers no question of this benchmark"),
+        (
+            '{"question_id": 77, "response": "a"}',
+            r"line 1: question_id \+ model.offset: '77' is no example of this benchm",
+        ),
     ],
 )
 def test_bad_answers_are_named(text: str, message: str, tmp_path: Path) -> None:
@@ -71,9 +76,9 @@ def test_both_forms_of_meta_text(tmp_path: Path) -> None:
         "1.jpg - 1 - a well-lit room - or so| room| nan\n"
         "2.jpg - 0 - The dog| dog| -0.100000 | 4 | 11| So: The dog - it is | black.\n"
         "ADE_val_00000003.jpg - 0 - sky| sky| 1\n"
-        "500.jpg - 0 - of another| benchmark| 0.1\n"
+        "500.jpg - 0 - left| out| 0.1\n"
     )
-    found = read_meta(path, OWNERS, "k")
+    found = read_meta(path, PARTLY, "k")
     assert set(found) == {"1", "2", "3"}
     assert (found["1"][0].phrase, found["1"][0].head, found["1"][0].similarity) == ("the cat", "cat", 0.812345)
     assert (found["1"][1].phrase, found["1"][1].similarity) == ("a well-lit room - or so", None)
@@ -99,6 +104,7 @@ def test_meta_lines_round_trip(tmp_path_factory, phrase, head, score, start, len
         ("1.jpg - 0 - a| a| 0.1\n1.jpg - 0 - b| b| 0.1", "line 2: 1 has a phrase number 0 already"),
         ("1.jpg - 0 - a| a| 0.1 | 9 | 3| text", "ends at character 3, before it starts at 9"),
         ("1.jpg - 0 - a| a| ..", "is no number"),
+        ("1.jpg - 0 - a| a| 1\n77.jpg - 0 - a| a| 1", "line 2: '77' is no example of this benchmark"),
     ],
 )
 def test_bad_meta_text_is_named(text: str, message: str, tmp_path: Path) -> None:
@@ -114,10 +120,11 @@ def test_selections_count_from_zero(tmp_path: Path) -> None:
         {"question_id": 400, "selected file": "401_000_000.png"},
     ]
     path = write_lines(tmp_path / "s.jsonl", rows)
-    assert read_selections(path, OWNERS, "k") == {"1": "1_000_002.png", "2": "NONE"}
+    assert read_selections(path, PARTLY, "k") == {"1": "1_000_002.png", "2": "NONE"}
     for bad, message in (
         ({"question_id": 0}, "has no text `selected file`"),
         ({"question_id": 0, "selected file": ".."}, "no plain name"),
+        ({"question_id": 77, "selected file": "NONE"}, r"question_id \+ offset: '78' is no example"),
     ):
         with pytest.raises(UserError, match=message):
             read_selections(write_lines(tmp_path / "t.jsonl", [bad]), OWNERS, "k")

@@ -97,6 +97,7 @@ class PixCVBench(Sequence[Example]):
         outlines = {s: _by_name(first_of(folder, OUTLINES[s])) for s in sources}
         names = {id: _place(row["file"], f"{table}, Id {id}") for id, row in rows.items()}
         chosen = {id: place for id, place in names.items() if place[0] in sources}
+        self.left_out = {str(id): Path(name).stem for id, (_, name) in names.items() if id not in chosen}
         files: dict[str, dict[str, ImageFile | NoImage]] = {}
         for s in sources:
             wanted = [name for origin, name in chosen.values() if origin == s]

@@ -69,6 +69,7 @@ class PixMMVP(list[Example]):
         pictures = Path(images).expanduser() if images else folder / "MMVP Images"
         sources = images_in(pictures, [f"{n}.jpg" for n in numbers], "benchmark.images", without=images == NO_IMAGES)
         super().__init__()
+        self.left_out: dict[str, str] = {}
         for number in numbers:
             where = f"{folder / 'visual_patterns.csv'}, Index {number}"
             row, outline, name = table[number], outlines[number], f"{number}.jpg"
@@ -78,6 +79,7 @@ class PixMMVP(list[Example]):
                     "download it again"
                 )
             if number in nones and none_objects == "drop":
+                self.left_out[str(number)] = str(number)
                 continue
             options = parse_options(row["Options"])
             answer = answer_index(row["Correct Answer"], options, where)

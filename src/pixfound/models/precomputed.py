@@ -18,7 +18,7 @@ from pixfound.errors import UserError, nearest
 from pixfound.interfaces import ImageInfo, TextVectors
 from pixfound.masks import RLE
 from pixfound.predictions.naming import MASK_NAMES, CandidateFile, Owners, candidate_files, files_in, mask_files
-from pixfound.predictions.pixels import RESIZES, Resize, read_mask, read_results
+from pixfound.predictions.pixels import RESIZES, Resize, check_picture, read_mask, read_results
 from pixfound.predictions.texts import Line, read_answers, read_meta
 from pixfound.types import KINDS, Candidate, Generation, Kind, Phrase, Prompt
 
@@ -86,7 +86,7 @@ class Precomputed:
         self._given: dict[Kind, _Given] = {}
 
     def index(self, images: Mapping[str, ImageInfo]) -> None:
-        """Join every file with the examples; the pictures themselves are read one by one when they are needed."""
+        """Join every file with the examples; the masks themselves are decoded one by one when they are needed."""
         owners = Owners(images)
         for kind in KINDS:
             given = _Given()
@@ -94,9 +94,10 @@ class Precomputed:
                 if kind in paths:
                     setattr(given, what, self._read(what, paths[kind], owners, f"model.{what}.{kind}"))
                     if self.missing == "error" and what != "meta":
-                        _require(getattr(given, what), images, f"model.{what}.{kind}={paths[kind]}")
+                        _require(getattr(given, what), owners.images, f"model.{what}.{kind}={paths[kind]}")
             if self.missing == "error":
                 self._check_phrases(given, kind)
+            self._check_pictures(given, kind, owners.images)
             self._given[kind] = given
 
     def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
@@ -149,6 +150,16 @@ class Precomputed:
                         f"{path}: has no line for phrase {file.phrase} of example {id}, of which there is "
                         f"{file.path.name}; add it, take the file away, or do without the phrase: model.missing=empty"
                     )
+
+    def _check_pictures(self, given: _Given, kind: Kind, images: Mapping[str, ImageInfo]) -> None:
+        """Every picture must be one, and of its image's size: told by its header and check sums, not by its pixels."""
+        for id, info in images.items():
+            mask = (given.masks or {}).get(id)
+            if isinstance(mask, Path):
+                check_picture(mask, info.size, self.resize, f"model.masks.{kind}")
+            for file in (given.candidates or {}).get(id, []):
+                if isinstance(file, CandidateFile):
+                    check_picture(file.path, info.size, self.resize, f"model.candidates.{kind}")
 
     def _generation(self, kind: Kind, id: str, size: tuple[int, int]) -> Generation:
         given = self._given[kind]

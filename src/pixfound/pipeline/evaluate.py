@@ -74,9 +74,11 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
     parts = build_parts(config)
     scoring: Part[Scoring] = build(config["scoring"], "scoring")
     items = stages.make_items(take(parts.benchmark.built, settings.limit), parts)
-    images = {item.example.id: _info(item.example) for item in items}
-    for built in (parts.model.built, *(part.built for part in parts.selectors.values())):
-        if isinstance(built, Indexed):
+    built_parts = (parts.model.built, *(part.built for part in parts.selectors.values()))
+    indexed = [built for built in built_parts if isinstance(built, Indexed)]
+    if indexed:
+        images = _images(items, parts.benchmark.built)
+        for built in indexed:
             built.index(images)
     prints = fingerprints(parts)
     name = _run_fingerprint(items, parts, prints, scoring, settings)
@@ -117,6 +119,16 @@ def _score(
     result = replace(result, metrics=metrics, failures=[*failures, *lost])
     _write(result, evidence, settings)
     return result
+
+
+def _images(items: Sequence[stages.Item], benchmark: Benchmark) -> dict[str, ImageInfo]:
+    """What is told of the run's examples, and of those that `limit` or the benchmark's own options leave out."""
+    found = {item.example.id: _info(item.example) for item in items}
+    dropped: Mapping[str, str] = getattr(benchmark, "left_out", {})
+    found |= {id: ImageInfo(stem, (1, 1), left_out=True) for id, stem in dropped.items()}
+    if len(items) < len(benchmark):
+        found |= {e.id: replace(_info(e), left_out=True) for e in benchmark if e.id not in found}
+    return found
 
 
 def _info(example: Example) -> ImageInfo:

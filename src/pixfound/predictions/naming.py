@@ -5,13 +5,16 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path, PurePath
+from string import Formatter
 
 from pixfound.errors import UserError, nearest
 from pixfound.interfaces import ImageInfo
 
 MASK_NAMES = ("{number:05d}.png", "output{number:05d}.png", "{stem}.png", "{stem}.jpg", "{id}.png")
 _CANDIDATE = re.compile(r"(?P<owner>.+)_(?P<phrase>\d{3,})_(?P<mask>\d{3,})\.png")
+_PADDED = 5  # digits of the original's padded numbers
 _NO_PHRASE = re.compile(r"(?P<owner>.+)\.png")
 
 
@@ -25,20 +28,43 @@ class CandidateFile:
 
 
 class Owners:
-    """The examples by everything that a file may call them: their id, its number, or the stem of their image."""
+    """The examples by everything that a file may call them: their id, its number, or the stem of their image.
+
+    images: the run's examples by id. Those that are left out are known as well, and what files say of them is ignored.
+    """
 
     def __init__(self, images: Mapping[str, ImageInfo]) -> None:
-        self.images = images
+        self.images = {id: info for id, info in images.items() if not info.left_out}
+        self.left_out = {id: info for id, info in images.items() if info.left_out}
         self._ids: dict[str, str] = {}
         for id, info in images.items():
-            for name in {id, id.lstrip("0") if id.isdecimal() else id, info.stem} - {""}:
+            for name in {id, str(int(id)) if id.isdecimal() else id, info.stem} - {""}:
                 if self._ids.setdefault(name, id) != id:  # two examples of one image: only ids tell them apart
                     self._ids[name] = ""
         self._ids |= {id: id for id in images}
 
     def of(self, name: str) -> str | None:
-        """The id of the example that a name means; None for none, or for several."""
-        return self._ids.get(name) or self._ids.get(name.lstrip("0")) or None
+        """The id of the run's example that a name means; None for none, or for several."""
+        id = self._known(name)
+        return id if id in self.images else None
+
+    def find(self, name: str, where: str) -> str | None:
+        """As `of`, None only for an example that the run leaves out: a name that means no example is a UserError."""
+        id = self._known(name)
+        if id is None:
+            what = "may mean several examples" if name in self._ids else "is no example of this benchmark"
+            raise UserError(
+                f"{where}: {name!r} {what}; they are called {self._called()}: put it right, or take it away"
+            )
+        return id if id in self.images else None
+
+    def _known(self, name: str) -> str | None:
+        padded = name.isdecimal() and len(name) <= _PADDED  # a longer number is the name of an image, as COCO has them
+        return self._ids.get(name) or (self._ids.get(str(int(name))) if padded else None) or None
+
+    def _called(self) -> str:
+        id, info = next(iter(self.images.items()))
+        return repr(id) + (f" or {info.stem!r}" if info.stem not in ("", id) else "") + " and so on"
 
 
 def mask_files(folder: Path, owners: Owners, names: Sequence[str], key: str) -> dict[str, Path]:
@@ -54,6 +80,7 @@ def mask_files(folder: Path, owners: Owners, names: Sequence[str], key: str) -> 
             if name is not None and name in there:
                 found[id] = there[name]
         if found:
+            _check_rest(there.keys() - {path.name for path in found.values()}, pattern, owners, f"{key}={folder}")
             return found
     first = min(there, default="no file at all")
     raise UserError(
@@ -68,6 +95,7 @@ def candidate_files(folder: Path, owners: Owners, key: str) -> dict[str, list[Ca
     Files are named {number or stem}_{phrase:03d}_{mask:03d}.png; {number or stem}.png stands for "no phrase".
     """
     found: dict[str, list[CandidateFile]] = {}
+    strangers: list[tuple[str, str]] = []
     there = files_in(folder, key)
     for path in there:
         match = _CANDIDATE.fullmatch(path.name) or _NO_PHRASE.fullmatch(path.name)
@@ -75,13 +103,46 @@ def candidate_files(folder: Path, owners: Owners, key: str) -> dict[str, list[Ca
         if match and id:
             phrase, mask = (int(number) for number in match.groups()[1:]) if match.re is _CANDIDATE else (None, None)
             found.setdefault(id, []).append(CandidateFile(path, phrase, mask))
+        elif match:
+            strangers.append((match["owner"], path.name))
     if not found:
         first = min((path.name for path in there), default="no file at all")
         raise UserError(
             f"{key}={folder}: no file is named NUMBER_PHRASE_MASK.png (as 12_000_002.png) after an example of the "
             f"benchmark; the folder has {first}"
         )
-    return {id: sorted(files, key=lambda f: (f.phrase is None, f.phrase, f.mask)) for id, files in found.items()}
+    for owner, name in strangers:
+        owners.find(owner, f"{key}={folder}: file {name}")
+    return {id: _in_order(files, f"{key}={folder}") for id, files in found.items()}
+
+
+def _in_order(files: list[CandidateFile], where: str) -> list[CandidateFile]:
+    """Candidates of one example by phrase and mask; the UserError that names two files of one candidate."""
+    ordered = sorted(files, key=lambda f: (f.phrase is None, f.phrase or 0, f.mask or 0))
+    for one, other in pairwise(ordered):
+        if (one.phrase, one.mask) == (other.phrase, other.mask):
+            raise UserError(
+                f"{where}: {one.path.name} and {other.path.name} are the same candidate; remove one of them"
+            )
+        if other.phrase is None:
+            raise UserError(
+                f"{where}: {other.path.name} says that there is no phrase, but there is {one.path.name}; remove one"
+            )
+    return ordered
+
+
+def _check_rest(names: Iterable[str], pattern: str, owners: Owners, where: str) -> None:
+    """Raise the UserError that names a file whose name follows the pattern, but which no example has."""
+    known = {_named(pattern, id, info) for id, info in owners.left_out.items()}
+    form = ""
+    for text, field, _, _ in Formatter().parse(pattern):
+        form += re.escape(text) + ("" if field is None else r"\d+" if field == "number" else ".+")
+    for name in sorted(set(names) - known):
+        if re.fullmatch(form, name):
+            raise UserError(
+                f"{where}: file {name} is named {pattern!r}, but no example of this benchmark is called so; "
+                "examples are counted as their ids are: name it right, or take it away"
+            )
 
 
 def files_in(folder: Path, key: str) -> list[Path]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -51,7 +52,7 @@ def read_results(path: Path, owners: Owners, key: str) -> dict[str, list[tuple[R
         if not isinstance(entry, dict) or "image_id" not in entry or "segmentation" not in entry:
             raise UserError(f"{where}: has no `image_id` and `segmentation`, so it is no COCO result; write both")
         name = str(entry["image_id"])
-        id = owners.of(name) or owners.of(Path(name).stem)
+        id = owners.of(name) or owners.find(Path(name).stem, f"{where}: image_id")
         if id is None:
             continue
         size = owners.images[id].size
@@ -59,6 +60,8 @@ def read_results(path: Path, owners: Owners, key: str) -> dict[str, list[tuple[R
             mask = parse_segmentation(entry["segmentation"], size)
             check_runs(mask)
             score = None if entry.get("score") is None else float(entry["score"])
+            if score is not None and not math.isfinite(score):
+                raise ValueError(f"score {score}")
         except Exception as error:  # what pycocotools raises depends on what is wrong
             raise UserError(f"{where} (image {name}): has no readable mask ({error}); write it again") from error
         found.setdefault(id, []).append((mask, score))
@@ -77,3 +80,18 @@ def _entries(path: Path, key: str) -> list[Any]:
     if not isinstance(data, list):
         raise UserError(f"{key}={path}: is no list, so it is no COCO results file")
     return data
+
+
+def check_picture(path: Path, size: tuple[int, int], resize: Resize, key: str) -> None:
+    """Raise a UserError unless a file is a whole picture of `size` (H, W), or may be resized; no pixel is decoded."""
+    try:
+        with Image.open(path) as picture:
+            width, height = picture.size
+            picture.verify()
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise UserError(f"{key}: {path} is no readable picture ({error}); write it again") from error
+    if (height, width) != size and resize == "error":
+        raise UserError(
+            f"{key}: {path} is {height} x {width} pixels (height x width), the image {size[0]} x {size[1]}; "
+            "write it in the image's size, or take the nearest pixels with model.resize=nearest"
+        )

@@ -47,7 +47,7 @@ def read_answers(path: Path, owners: Owners, key: str, offset: int = 0) -> dict[
         name = "response" if "response" in row else "answer"
         if not isinstance(row.get(name), str):
             raise UserError(f"{where}: has neither text `response` nor text `answer`; write one line for each answer")
-        id = owners.of(_name_of(row.get("question_id"), offset, where))
+        id = owners.find(_name_of(row.get("question_id"), offset, where), f"{where}: question_id + model.offset")
         if id is not None:
             stood.append((id, where))
             found[id] = (row[name], where)
@@ -68,7 +68,7 @@ def read_meta(path: Path, owners: Owners, key: str) -> dict[str, dict[int, Line]
         match = _META.fullmatch(text)
         if match is None:
             raise UserError(f"{where}: is not of the form `1.jpg - 0 - the cat| cat| 0.81`; write it so")
-        id = owners.of(match["file"])
+        id = owners.find(match["file"], where)
         if id is None:
             continue
         line = _meta_line(match, where)
@@ -90,7 +90,7 @@ def read_selections(path: Path, owners: Owners, key: str, offset: int = 1) -> di
         chosen = row.get("selected file")
         if not isinstance(chosen, str):
             raise UserError(f"{where}: has no text `selected file`; write a file name or {NONE}")
-        id = owners.of(_name_of(row.get("question_id"), offset, where))
+        id = owners.find(_name_of(row.get("question_id"), offset, where), f"{where}: question_id + offset")
         if id is not None:
             stood.append((id, where))
             found[id] = inside(chosen.replace("\\", "/").rpartition("/")[2], where)
