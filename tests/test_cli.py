@@ -45,7 +45,16 @@ MISTAKES = [
     ),
     ("extraction.selectors.similarity.source=spacy", "type: python -m spacy download en_core_web_lg"),
     ("scoring.accuracy=pairs", "scoring.accuracy=pairs: valid values are auto, pair and item"),
-    ("prompts.templates.open='{quest}'", "prompts.templates.open: no field {quest}; did you mean question?"),
+    (
+        "prompts.templates.open.paper='{quest}'",
+        "prompts.templates.open.paper: no field {quest}; did you mean question?",
+    ),
+    ("prompts.ground=lsia", "prompts.ground=lsia: there is no such template; did you mean lisa?"),
+    (
+        "prompts.variation=speling_1",
+        "prompts.variation=speling_1: there is no such variation; did you mean spelling_0?",
+    ),
+    ("prompts.edits.question=-1", "prompts.edits.question=-1: must be a whole number of at least 0"),
     ("model._target_=pixfound.models.nothing.Nothing", "model._target_=pixfound.models.nothing.Nothing: cannot be"),
     ("nonsense", "nonsense: cannot be read as an override; write KEY=VALUE"),
 ]

@@ -46,9 +46,10 @@ class Turn:
 
 def uniform_prompts() -> Prompts:
     """The wording of conf/prompts/uniform.yaml."""
-    path = Path(__file__).parents[2] / "conf" / "prompts" / "uniform.yaml"
-    data = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return Prompts(data["variant"], data["templates"])
+    folder = Path(__file__).parents[2] / "conf" / "prompts"
+    ids = yaml.safe_load((folder / "uniform.yaml").read_text(encoding="utf-8"))
+    library = yaml.safe_load((folder / "templates" / "library.yaml").read_text(encoding="utf-8"))
+    return Prompts(library, **{kind: ids[kind] for kind in ("open", "choice", "ground", "extension")})
 
 
 def draw_scene(rng: np.random.Generator) -> tuple[Scene, Ask]:

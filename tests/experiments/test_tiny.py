@@ -81,7 +81,7 @@ def test_packed_questions_are_the_single_prompts_of_the_chat_template() -> None:
 
 
 def test_it_is_taught_with_the_prompts_of_the_default_config() -> None:
-    assert uniform_prompts().templates == Prompts(**without_target(config_of()["prompts"])).templates
+    assert uniform_prompts().texts == Prompts(**without_target(config_of()["prompts"])).texts
 
 
 def without_target(config: dict[str, object]) -> dict[str, object]:
