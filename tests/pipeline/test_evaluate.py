@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -74,6 +75,32 @@ def test_another_segmenter_recomputes_no_answer(models: Path, finished: Path, tm
     after = count_lines(outputs)
     assert after["generate"] == before["generate"]
     assert after["extract"] == before["extract"] + 3 * 2 * LIMIT  # the three extractors that use a segmenter
+
+
+def test_another_wording_of_one_prompt_asks_no_other_again(
+    models: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pixfound.models.huggingface import HuggingFace
+
+    asked: list[str] = []
+    generate = HuggingFace.generate
+
+    def heard(self: HuggingFace, requests: Any) -> Any:
+        asked.extend(prompt.kind for _, prompt in requests)
+        return generate(self, requests)
+
+    monkeypatch.setattr(HuggingFace, "generate", heard)
+    outputs = copied(finished, tmp_path)
+    before = count_lines(outputs)
+    run(models, outputs, "prompts.ground=lisa")
+    assert asked == ["ground"] * LIMIT
+    after = count_lines(outputs)
+    assert after["generate"] == before["generate"] + LIMIT
+    assert after["grade"] == before["grade"]
+    assert after["extract"] == before["extract"] * 3 // 2
+    asked.clear()
+    run(models, outputs, "prompts.vqa=t1")
+    assert sorted(asked) == ["choice"] * LIMIT + ["open"] * LIMIT
 
 
 def test_the_same_weights_elsewhere_are_the_same_model(models: Path, finished: Path, tmp_path: Path) -> None:

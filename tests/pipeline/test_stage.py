@@ -74,6 +74,35 @@ def test_batches_that_are_done_are_not_computed(store):
     assert computer.batches == [[3, 4, 5]]
 
 
+def parted(store):
+    return [Task(store, f"k{n}", "d", n, n // 3, "even" if n % 2 == 0 else "odd") for n in range(6)]
+
+
+def test_a_part_that_no_batch_lacks_is_left_alone(store):
+    for n in (0, 2, 4, 1):
+        store.append(Record(f"k{n}", "d", {"double": 2 * n}))
+    computer = Computer()
+    run_stage("double", [*parted(store), Task(store, "k7", "d", 7, 2, "odd")], computer, World(), Budget(0))
+    assert computer.batches == [[3, 5], [7]]  # the first batch lacks nothing
+    assert doubles(store) == [0, 2, 4, 6, 8, 10]
+
+
+def test_a_part_that_one_batch_lacks_is_computed_with_the_others(store):
+    for n in (0, 2):
+        store.append(Record(f"k{n}", "d", {"double": 2 * n}))
+    computer = Computer()
+    run_stage("double", parted(store), computer, World(), Budget(0))
+    assert computer.batches == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_a_run_cut_off_in_its_last_batch_computes_that_whole(store):
+    for n in (0, 1, 2, 4):
+        store.append(Record(f"k{n}", "d", {"double": 2 * n}))
+    computer = Computer()
+    run_stage("double", parted(store), computer, World(), Budget(0))
+    assert computer.batches == [[3, 4, 5]]
+
+
 def test_a_changed_digest_is_computed_anew(store):
     run(store, Computer())
     computer = Computer()

@@ -21,13 +21,17 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Task(Generic[T]):
-    """One thing to compute. key and digest: of its record, in `store`. Tasks of one `batch` go together."""
+    """One thing to compute. key and digest: of its record, in `store`. Tasks of one `batch` go together.
+
+    part: what the task is one of, in every batch alike, such as a kind of prompt.
+    """
 
     store: Store
     key: str
     digest: str
     payload: T
     batch: Hashable
+    part: str = ""
 
     @property
     def done(self) -> bool:
@@ -69,7 +73,9 @@ def run_stage(
 ) -> None:
     """Compute what is missing of this process's share.
 
-    A batch is always computed whole, so that its results never depend on where an earlier run was cut off.
+    A batch is always computed whole, so that its results never depend on where an earlier run was cut off. But a
+    part that no batch lacks was done by another run, and is left alone: another wording of one prompt does not ask
+    the others again.
     compute: payloads of a batch -> their values, in order. When it raises, also for want of memory, the batch is
     halved until what is left passes or is a single task, which is recorded with the reason. A UserError is no failure
     of an example: it is raised.
@@ -78,10 +84,10 @@ def run_stage(
     for task in tasks:
         batches.setdefault(task.batch, []).append(task)
     share = world.share(list(batches.values()))
-    missing = [batch for batch in share if not all(task.done for task in batch)]
+    missing = _missing(share)
     total = sum(len(batch) for batch in share)
-    left = sum(len(batch) for batch in missing)
-    bar = tqdm(total=total, initial=total - left, desc=f"{name:<9}", unit="", disable=not world.first, leave=True)
+    done = total - sum(len(batch) for batch in missing)
+    bar = tqdm(total=total, initial=done, desc=f"{name:<9}", unit="", disable=not world.first, leave=True)
     with bar:
         for batch in missing:
             failed: list[tuple[str, Exception]] = []
@@ -97,6 +103,15 @@ def run_stage(
                 bar.update()
             for key, error in failed:  # after the whole batch is written
                 budget.spend(key, name, error)
+
+
+def _missing(batches: Sequence[list[Task[T]]]) -> list[list[Task[T]]]:
+    """What is to be computed of each batch in which anything is missing."""
+    missing = [batch for batch in batches if not all(task.done for task in batch)]
+    if len(missing) < 2:  # may be the last batch of a run that was cut off in it
+        return missing
+    parts = {task.part for batch in missing for task in batch if not task.done}
+    return [[task for task in batch if task.part in parts] for batch in missing]
 
 
 def describe(error: BaseException) -> str:

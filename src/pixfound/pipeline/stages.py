@@ -96,7 +96,7 @@ def generate_tasks(items: Sequence[Item], store: Store, batch_size: int) -> Iter
     examples = max(1, batch_size // len(KINDS))
     for item in items:
         for kind in KINDS:
-            yield Task(store, item.key(kind), item.asked(kind), (item, kind), item.index // examples)
+            yield Task(store, item.key(kind), item.asked(kind), (item, kind), item.index // examples, kind)
 
 
 def generate(parts: Parts, batch: Sequence[tuple[Item, Kind]]) -> list[Value]:
@@ -115,7 +115,7 @@ def extract_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[
             if said is None or said.value is None or said.value.get("ungrounded"):
                 continue
             for name, store in stores.extract.items():
-                yield Task(store, item.key(kind), item.seen(kind), (item, kind, name, said), item.index)
+                yield Task(store, item.key(kind), item.seen(kind), (item, kind, name, said), item.index, kind)
 
 
 def extract(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str, Record]]) -> list[Value]:
@@ -157,7 +157,7 @@ def select_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[I
                 found = stores.extract[extractor].get(item.key(kind), item.seen(kind))
                 if found is not None and not found.failure:
                     batch = (item.index // _TOGETHER, selector)
-                    yield Task(store, item.key(kind), item.whole(kind), (item, selector, found), batch)
+                    yield Task(store, item.key(kind), item.whole(kind), (item, selector, found), batch, kind)
 
 
 def select(parts: Parts, batch: Sequence[tuple[Item, str, Record]]) -> list[Value]:
