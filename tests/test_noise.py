@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pixfound.noise import EDITS, edited, misspelt, stream
@@ -19,6 +19,7 @@ def inside(short: str, long: str) -> bool:
     return all(c in rest for c in short)
 
 
+@settings(deadline=None)
 @given(TEXTS, st.integers(0, 12), SEEDS)
 def test_the_number_of_edits_is_the_one_asked_for(text: str, edits: int, seed: int) -> None:
     got = misspelt(text, edits, np.random.default_rng(seed))
@@ -36,6 +37,7 @@ def test_the_number_of_edits_is_the_one_asked_for(text: str, edits: int, seed: i
         assert all(b == a + 1 and got[a] == text[b] and got[b] == text[a] for a, b in swaps)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 7), SEEDS)
 def test_a_long_text_takes_every_edit(edits: int, seed: int) -> None:
     text = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -44,6 +46,7 @@ def test_a_long_text_takes_every_edit(edits: int, seed: int) -> None:
     assert abs(len(got) - len(text)) == edits if differ is None else differ == 2 * edits
 
 
+@settings(deadline=None)
 @given(TEXTS, st.integers(0, 12), SEEDS, st.booleans())
 def test_the_ends_stay(text: str, edits: int, seed: int, repeats: bool) -> None:
     got = misspelt(text, edits, np.random.default_rng(seed), repeats)

@@ -16,6 +16,7 @@ from pixfound.errors import UserError, nearest
 
 TEXT = ("vqa", "ground")
 NUMBERED = ("spelling", "crop", "mask_out")
+VISUAL = ("crop", "mask_out")
 NONE = "none"
 
 

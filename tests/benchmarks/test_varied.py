@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -110,6 +110,7 @@ def test_a_picture_of_another_size_than_its_mask_is_an_error() -> None:
         cut.image.load()
 
 
+@settings(deadline=None, max_examples=60)
 @given(st.integers(5, 60), st.integers(5, 60), st.integers(0, 2**31), st.sampled_from(["crop", "mask_out"]))
 def test_enough_of_the_mask_is_kept_or_hidden(height: int, width: int, seed: int, kind: str) -> None:
     rng = np.random.default_rng(seed)

@@ -1,0 +1,114 @@
+"""The analysis as tables of plain cells, for the console and for sensitivity.md."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+NAMES = {"A": "A", "A_dagger": "A†", "M": "M", "M_dagger": "M†", "S": "S"}
+_SHARED = ("A", "A_dagger")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A title, the names of the columns, and the lines; the first column holds words."""
+
+    title: str
+    headers: Sequence[str]
+    lines: Sequence[Sequence[str]]
+
+
+def tables(study: Mapping[str, Any], row: str) -> Iterator[Table]:
+    """The variations and the summary of each subject, for one row of its table, and the ranks."""
+    keys = [name if name in _SHARED else f"{name}.{row}" for name in NAMES]
+    for subject, found in study["subjects"].items():
+        yield Table(
+            f"{subject}, row {row}: {study['examples']} examples, in percent",
+            ["variation", *NAMES.values()],
+            [[name, *(figure(cell["figures"].get(key)) for key in keys)] for name, cell in found["variations"].items()],
+        )
+        lines = [
+            line
+            for family, summary in found["families"].items()
+            for key in keys
+            if (line := _summary(family, key, summary["figures"].get(key)))
+        ]
+        headers = ["family", "figure", "n", "as it is", "worst", "best", "mean", "sd", "spread", "flips"]
+        yield Table(f"{subject}, row {row}: what the variations of a family do", headers, lines)
+        grid = [
+            [family, str(both["variations"]), _number(both["figures"]), _interval(both["flips"], 1, 2)]
+            for family, summary in found["families"].items()
+            if (both := summary["same_grid"].get(row))
+        ]
+        if grid:
+            headers = ["family", "n", "r of figures", "r of flips"]
+            yield Table(f"{subject}, row {row}: VQA and grounding under the same variations", headers, grid)
+    ranks = [
+        [
+            _name(key),
+            f"{found['ranked']} {found['of']}",
+            str(found["variations"]),
+            _number(found["kendall"]),
+            _number(found["spearman"]),
+            "-" if found["winner_changes"] is None else f"{100 * found['winner_changes']:.0f}",
+        ]
+        for key, found in study["ranks"].items()
+        if "." not in key or key.endswith(f".{row}")
+    ]
+    if ranks:
+        headers = ["figure", "ranks", "n", "Kendall", "Spearman", "winner changes"]
+        yield Table("How far the variations agree in their ranking", headers, ranks)
+
+
+def legend(study: Mapping[str, Any]) -> str:
+    """What the columns mean."""
+    unit = "pairs with both answers right" if study["accuracy_unit"] == "pair" else "right answers"
+    return (
+        f"A, A†: {unit}, open question and letter; M, M†: mean IoU under the open and the grounding prompt; S: "
+        "harmonic mean of the better of each. n: variations that vary this figure's input; the cell that varies "
+        "nothing (as it is) is none of them. Spread: best minus worst. Flips: how often two variations give an example "
+        f"another outcome (right or wrong; IoU above {study['iou_threshold']:g} or not). r of figures: over the "
+        "variations, better accuracy and M†; r of flips: over examples, letter and M†. Kendall's tau-b and Spearman's "
+        "rho: mean over pairs of variations; winner changes: percent of these pairs. In brackets "
+        f"{100 * study['level']:.0f} % bootstrap intervals, clustered by pair; those of a spread lean upwards."
+    )
+
+
+def figure(value: Mapping[str, Any] | None, digits: int = 1) -> str:
+    """A share in percent."""
+    return "-" if value is None or value["value"] is None else f"{100 * value['value']:.{digits}f}"
+
+
+def _summary(family: str, key: str, found: Mapping[str, Any] | None) -> list[str] | None:
+    if found is None:
+        return None
+    ends = [f"{figure(found[e])} ({found[e]['variation']})" if e in found else "-" for e in ("worst", "best")]
+    return [
+        family,
+        _name(key),
+        str(found["variations"]),
+        figure(found["base"]),
+        *ends,
+        figure(found.get("mean")),
+        figure(found.get("sd")),
+        _interval(found.get("spread")),
+        figure(found.get("flips")),
+    ]
+
+
+def _name(key: str) -> str:
+    return NAMES[key.partition(".")[0]]
+
+
+def _interval(value: Mapping[str, Any] | None, scale: float = 100, digits: int = 1) -> str:
+    if value is None or value["value"] is None:
+        return "-"
+    middle = f"{scale * value['value']:.{digits}f}"
+    if value["low"] is None:
+        return middle
+    return f"{middle} [{scale * value['low']:.{digits}f}, {scale * value['high']:.{digits}f}]"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
