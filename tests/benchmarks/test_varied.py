@@ -234,6 +234,13 @@ def test_redrawing_changes_every_object_of_pixmmvp(real: dict[str, str]) -> None
     assert 0.4 < shares[False] < 0.65
 
 
+def test_what_the_benchmark_leaves_out_is_still_known(real: dict[str, str]) -> None:
+    left_out = Varied(real, "crop_0").left_out
+    assert len(left_out) == 14
+    assert left_out["23"] == "23"
+    assert Varied(SHAPES, "crop_0").left_out == {}
+
+
 def test_a_run_shares_the_records_of_what_is_not_changed(models: Path, tmp_path: Path) -> None:
     run(models, tmp_path)
     lines = count_lines(tmp_path)

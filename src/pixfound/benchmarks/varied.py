@@ -93,6 +93,7 @@ class Varied(Sequence[Example]):
             self._of: Sequence[Example] = build(of, "benchmark.of").built
         except UserError as error:  # it does not know where its options lie here
             raise UserError(re.sub(r"benchmark\.(?!of\.)", "benchmark.of.", str(error))) from error
+        self.left_out: Mapping[str, str] = getattr(self._of, "left_out", {})
         self._taken: dict[int, Example] = {}
         self._legacy: list[Box | None] | None = None
 
