@@ -41,6 +41,7 @@ class Example:
     objects: a mask for each object of the image that is known, the referred one too; () if unknown.
     tags: category names, e.g. {"category": "colour"}.
     labels: index of the right option by each version of the benchmark's labels; {} where there is one version.
+    named: whether the benchmark names an object to show; where it does not, the mask is empty and says little.
     """
 
     id: str
@@ -54,6 +55,7 @@ class Example:
     objects: tuple[RLE, ...] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, int] = field(default_factory=dict)
+    named: bool = True
 
     def __post_init__(self) -> None:
         if len(self.options) < 2:
@@ -176,11 +178,12 @@ class Choice:
     """A selector's decision for one example.
 
     kind: `candidate` takes the candidate at `index`; `empty` shows nothing on purpose; `full` takes the whole
-    image; `unscored` means that no decision could be had (a judge was down), which is neither right nor wrong.
+    image; `missing` had nothing to choose from, and the scoring profile says what that is worth; `unscored` means that
+    no decision could be had (a judge was down), which is neither right nor wrong.
     about: JSON values that say how it was made, for an analysis.
     """
 
-    kind: Literal["candidate", "empty", "full", "unscored"]
+    kind: Literal["candidate", "empty", "full", "missing", "unscored"]
     index: int | None = None
     reason: str = ""
     about: Mapping[str, Any] = field(default_factory=dict)

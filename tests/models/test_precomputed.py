@@ -164,7 +164,7 @@ def test_an_answer_without_phrases_has_no_candidate(tmp_path: Path) -> None:
     files = candidates(tmp_path, EXAMPLES[1:])
     write_mask(tmp_path / "candidates" / f"{EXAMPLES[0].id}.png", RLE.empty(EXAMPLES[0].gt_mask.size))
     result = shapes(tmp_path / "out", *files, "extraction=precomputed")
-    assert masks_of(result, "oracle")["ground", EXAMPLES[0].id]["choice"] == "empty"
+    assert masks_of(result, "oracle")["ground", EXAMPLES[0].id]["choice"] == "missing"
     assert not result.failures
 
 

@@ -55,13 +55,21 @@ def test_oracle_on_what_is_absent():
     assert chosen(Oracle(), [drawn_anyway], ABSENT) == "empty"
     assert chosen(Oracle(absent="candidate"), [drawn_anyway], ABSENT) == 0
     assert chosen(Oracle(absent="candidate"), [drawn_anyway, nothing], ABSENT) == 1  # IoU 1
-    assert chosen(Oracle(absent="candidate"), [], ABSENT) == "empty"
+    assert chosen(Oracle(absent="candidate"), [], ABSENT) == "missing"
 
 
-@pytest.mark.parametrize("selector", [Oracle(), BestScore(), RandomCandidate(), Similarity(model=None, source="model")])
-def test_without_candidates_nothing_is_shown(selector):
+@pytest.mark.parametrize(
+    ("selector", "kind"),
+    [
+        (Oracle(), "missing"),
+        (Similarity(model=None, source="model"), "missing"),
+        (BestScore(), "empty"),  # a model that draws nothing shows nothing
+        (RandomCandidate(), "empty"),
+    ],
+)
+def test_without_candidates_nothing_is_shown(selector, kind):
     choice = selector.choose(EXAMPLE, [])
-    assert choice.kind == "empty"
+    assert choice.kind == kind
     assert choice.reason
 
 
@@ -130,7 +138,7 @@ def similar(phrases, expression="the door", scores=None, **options):
         (["the sky"], 0),
         (["an unknown thing", "the sky"], 0),
         ([None, "a cat"], 1),  # what came from no phrase is not considered
-        ([None, None], "empty"),
+        ([None, None], "missing"),
     ],
 )
 def test_similarity_takes_the_most_similar_phrase(phrases, index):
@@ -156,6 +164,45 @@ def test_among_the_masks_of_the_best_phrase_the_score_decides():
 )
 def test_below_the_threshold_nothing_is_shown(threshold, phrases, index):
     assert similar(phrases, threshold=threshold) == index
+
+
+@pytest.mark.parametrize(
+    ("floor", "phrases", "index"),
+    [
+        (0.0, ["the sky"], "missing"),
+        (0.0, ["the sky", "the cat"], 1),
+        (0.8, ["the window"], "missing"),
+        (None, ["sky"], 0),
+    ],
+)
+def test_below_the_floor_a_phrase_is_never_taken(floor, phrases, index):
+    assert similar(phrases, floor=floor) == index
+    assert similar(phrases, floor=floor, threshold=0.9 if index == 1 else None) == ("empty" if index == 1 else index)
+
+
+def test_the_last_of_equals_whatever_its_score():
+    phrases = ["the door", "a cat", "the door", "a door", "the window"]
+    assert similar(phrases, scores=[0.9, 0.99, 0.2, 0.1, 0.99], ties="last") == 3
+
+
+def test_given_similarities_follow_the_same_rules():
+    given = [make_candidate(HALF, "a", similarity=similarity) for similarity in (0.2, 0.9, 0.9, None)]
+
+    def pick(candidates=given, **options):
+        return chosen(Similarity(model=None, source="given", **options), candidates)
+
+    assert pick() == 1
+    assert pick(ties="last") == 2
+    assert pick(threshold=0.95) == "empty"
+    assert pick(given[3:]) == "unscored"
+    assert pick(given[3:], floor=0.0) == "missing"  # no number is never taken
+
+
+def test_a_leading_space_keeps_the_article():
+    model = ToyModel({" the door": [1, 0], "door": [0, 1]})
+    candidates = [make_candidate(HALF, "the door")]
+    Similarity(model, source="model", leading_space=True).choose(make_example(TRUTH, expression="the door"), candidates)
+    assert model.asked == [" the door", "door"]
 
 
 @pytest.mark.parametrize("text", ["the door", "The door", " a Door ", "an door", "door", "DOOR"])

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pixfound.grading import pick_option
 from pixfound.interfaces import Judge
+from pixfound.letters import Letters, check_letters, grade_letter
 from pixfound.pipeline.stage import describe
 from pixfound.report.table import figure as shown
 from pixfound.report.text import escape, grid
@@ -26,12 +26,17 @@ _NAMES = {"A_item": "A item", "A_pair": "A pair", "A_dagger_item": "A† item", 
 class Labels:
     """Accuracies under every version of the labels, and the difference to the first.
 
-    judge: grades again the open answers to the questions that the versions disagree about.
+    judge: grades again the open answers to the questions that the versions disagree about. letters: how the others
+        are read, as in the scores.
     resamples, level, seed: of the bootstrap, clustered by pair.
     """
 
-    def __init__(self, judge: Judge, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> None:
-        self.judge, self.resamples, self.level, self.seed = judge, resamples, level, seed
+    def __init__(
+        self, judge: Judge, resamples: int = 2000, level: float = 0.95, seed: int = 0, letters: Letters = "meant"
+    ) -> None:
+        check_letters(letters, "analyses.labels.letters")
+        self.judge, self.letters = judge, letters
+        self.resamples, self.level, self.seed = resamples, level, seed
 
     def compute(self, evidence: Evidence) -> Mapping[str, Any]:
         """Versions -> figures, differences to the first version, and the examples that they disagree about."""
@@ -80,8 +85,8 @@ class Labels:
         if answer == example.answer or score.response is None:
             return score
         if score.kind == "choice":
-            picked, reason = pick_option(score.response, example.options)
-            return replace(score, correct=None if picked is None else picked == answer, reason=reason)
+            correct, reason = grade_letter(self.letters, score.response, example.options, answer)
+            return replace(score, correct=correct, reason=reason)
         try:
             correct, reason = self.judge.grade(replace(example, answer=answer), score.response)
         except RuntimeError as error:  # a judge that is down: neither right nor wrong

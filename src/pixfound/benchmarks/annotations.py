@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from pixfound.benchmarks.paired_coco import parse_segmentation
-from pixfound.errors import UserError, nearest
+from pixfound.errors import UserError
+from pixfound.errors import nearest as closest
+from pixfound.greys import Resize, linear_mask, nearest
 from pixfound.masks import RLE, union
 
 Size = tuple[int, int]
@@ -50,9 +51,10 @@ class Outlines:
         height = max((y for polygon in self.polygons for y in polygon[1::2]), default=1.0)
         return max(1, math.ceil(height)), max(1, math.ceil(width))
 
-    def union(self, size: Size) -> RLE:
-        """All of it as one mask of `size`; masks of another size are resized to the nearest pixel."""
-        parts = [mask if mask.size == size else _resized(mask, size) for mask in self.masks]
+    def union(self, size: Size, resize: Resize = "nearest") -> RLE:
+        """All of it as one mask of `size`; masks of another size are resized: nearest, or linearly as by OpenCV."""
+        change = nearest if resize == "nearest" else linear_mask
+        parts = [m if m.size == size else RLE.encode(change(m.decode(), size)) for m in self.masks]
         return union([*parts, RLE.from_polygons(self.polygons, size)], size)
 
 
@@ -79,10 +81,10 @@ def read_table(path: Path, keys: Sequence[str], columns: Sequence[str]) -> dict[
     names = [name.strip() for name in header]
     for wanted in columns:
         if wanted not in names:
-            raise UserError(f"{path}: the table has no column {wanted!r}; {nearest(wanted, filter(None, names))}")
+            raise UserError(f"{path}: the table has no column {wanted!r}; {closest(wanted, filter(None, names))}")
     key = next((k for k in keys if k in names), None)
     if key is None:
-        raise UserError(f"{path}: the table has no column {keys[0]!r}; {nearest(keys[0], filter(None, names))}")
+        raise UserError(f"{path}: the table has no column {keys[0]!r}; {closest(keys[0], filter(None, names))}")
     rows: dict[int, dict[str, str]] = {}
     for number, line in enumerate(lines, start=2):
         where = f"{path}, line {number}"
@@ -186,22 +188,20 @@ def check_runs(mask: RLE) -> None:
 
 
 def _pixels(counts: str) -> int:
-    """Pixels that COCO's compressed runs cover; -1 where they are malformed."""
-    runs: list[int] = []
-    value = shift = 0
-    for byte in counts.encode("ascii"):  # five bits each, lowest first; 32: more follow; 16 in the last: negative
-        code = byte - 48
-        if not 0 <= code < 64:
-            return -1
-        value |= (code & 31) << shift
-        shift += 5
-        if not code & 32:
-            value -= (code & 16) << (shift - 4)
-            runs.append(value + runs[-2] if len(runs) > 2 else value)  # from the fourth on: the difference
-            value = shift = 0
-    return sum(runs) if not shift and min(runs, default=-1) >= 0 else -1
+    """Pixels that COCO's compressed runs cover; -1 where they are malformed.
 
-
-def _resized(mask: RLE, size: Size) -> RLE:
-    picture = Image.fromarray(mask.decode()).resize((size[1], size[0]), Image.Resampling.NEAREST)
-    return RLE.encode(np.asarray(picture, dtype=np.bool_))
+    A number is written five bits a character, the lowest first; 32 says that more follow, and 16 in its last character
+    that it is negative. From the fourth on it is the difference to the one before the last.
+    """
+    codes = np.frombuffer(counts.encode("ascii"), dtype=np.uint8).astype(np.int64) - 48
+    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        return -1
+    last = np.flatnonzero(codes & 32 == 0)
+    first = np.concatenate(([0], last[:-1] + 1))
+    lengths = last - first + 1
+    if lengths.max() > 12:  # no number of pixels has so many bits
+        return -1
+    shifts = 5 * (np.arange(len(codes)) - np.repeat(first, lengths))
+    values = np.add.reduceat((codes & 31) << shifts, first) - ((codes[last] & 16 != 0) << 5 * lengths)
+    values[1::2], values[2::2] = np.cumsum(values[1::2]), np.cumsum(values[2::2])
+    return int(values.sum()) if values.min() >= 0 else -1

@@ -34,6 +34,7 @@ from pixfound.benchmarks.annotations import (
 )
 from pixfound.benchmarks.files import NO_IMAGES, ImageFile, NoImage, images_in
 from pixfound.errors import UserError
+from pixfound.greys import RESIZES, Resize
 from pixfound.types import Example
 
 Source = Literal["all", "ADE20K", "COCO"]
@@ -63,9 +64,9 @@ class _Draft:
     tags: Mapping[str, str]
     outlines: Outlines
 
-    def example(self) -> Example:
+    def example(self, resize: Resize) -> Example:
         size = _size_of(self.image) or self.outlines.size
-        mask = self.outlines.union(size)
+        mask = self.outlines.union(size, resize)
         return Example(
             self.id, self.image, self.question, self.options, self.answer, self.expression, mask, tags=self.tags
         )
@@ -75,14 +76,19 @@ class PixCVBench(Sequence[Example]):
     """1,438 examples, 633 from ADE20K (ids "0" to "632") and 805 from COCO (ids "633" to "1437").
 
     root: the folder of the files above. source: `all`, or one of the two. images: `none` does without the images
-    (model=precomputed).
+    (model=precomputed). resize: how outlines stored at another size than the image's are resized: to the `nearest`
+    pixel, or `linear`ly as the paper's code does it.
 
     The annotations do not say how large the images are, so an example reads its image's size (the file's header,
-    no pixels) when it is first taken; masks stored at another size are resized to the nearest pixel. An image that
+    no pixels) when it is first taken; outlines stored at another size are resized. An image that
     cannot be opened fails when it is loaded, alone; until then its mask is of the outlines' own size.
     """
 
-    def __init__(self, root: str, source: Source = "all", images: str | None = None) -> None:
+    def __init__(
+        self, root: str, source: Source = "all", images: str | None = None, resize: Resize = "nearest"
+    ) -> None:
+        if resize not in RESIZES:
+            raise UserError(f"benchmark.resize={resize}: must be {' or '.join(RESIZES)}")
         if images not in (None, NO_IMAGES):
             raise UserError(f"benchmark.images={images}: must be {NO_IMAGES}, or null for those below benchmark.root")
         if source not in get_args(Source):
@@ -106,6 +112,7 @@ class PixCVBench(Sequence[Example]):
             expect(list(outlines[s]), wanted, f"{first_of(folder, OUTLINES[s])}, file names of the images")
             without = images == NO_IMAGES
             files[s] = images_in(folder / IMAGES[s], wanted, "benchmark.root, images", without)
+        self._resize = resize
         self._drafts: list[_Draft] = []
         for id, (origin, name) in sorted(chosen.items()):
             where = f"{table}, Id {id}"
@@ -133,7 +140,7 @@ class PixCVBench(Sequence[Example]):
         if isinstance(places, range):
             return [self[place] for place in places]
         if places not in self._examples:
-            self._examples[places] = self._drafts[places].example()
+            self._examples[places] = self._drafts[places].example(self._resize)
         return self._examples[places]
 
 

@@ -96,6 +96,7 @@ class PixMMVP(list[Example]):
                     pair_id=str((number - 1) // 2),
                     tags={"pattern": row["Pattern"].strip()},
                     labels=versions,
+                    named=number not in nones,
                 )
             )
 

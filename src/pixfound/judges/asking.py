@@ -20,7 +20,9 @@ from pixfound.prompts import letter, options_text
 from pixfound.types import Example
 
 AnswerForm = Literal["letter", "letter_and_text"]
+Verdicts = Literal["meant", "literal"]
 ANSWER_FORMS: tuple[AnswerForm, ...] = ("letter", "letter_and_text")
+VERDICTS: tuple[Verdicts, ...] = ("meant", "literal")
 SYSTEM = (
     "You are a helpful and precise assistant for checking the quality of the answer. Please answer in only yes or no."
 )
@@ -37,18 +39,20 @@ class JudgeError(RuntimeError):
 
 
 def grade_by_asking(
-    asker: Asker, example: Example, response: str, answer_form: AnswerForm = "letter"
+    asker: Asker, example: Example, response: str, answer_form: AnswerForm = "letter", verdicts: Verdicts = "meant"
 ) -> tuple[bool | None, str]:
     """Whether a response answers the example's open question rightly, or None (unscored), and why.
 
     answer_form: what the judge is told to be right: "(a)" as in the paper, or "(a) open".
+    verdicts: how the judge's reply is read; `meant`: by `read_verdict`; `literal`: a bare "yes" or "yes." is right and
+        all else wrong, as in the paper's scripts.
     """
     right = f"({letter(example.answer).lower()})"
     if answer_form == "letter_and_text":
         right += f" {example.options[example.answer]}"
     prompt = f"{example.question} {options_text(example.options)}"
     reply = asker.ask(SYSTEM, QUESTION.format(prompt=prompt, answer=right, response=response))
-    verdict = read_verdict(reply)
+    verdict = read_verdict(reply) if verdicts == "meant" else reply.lower() in ("yes", "yes.")
     shown = repr(reply if len(reply) <= 80 else f"{reply[:80]}...")
     if verdict is None:
         return None, f"the judge's reply could not be read: {shown}"

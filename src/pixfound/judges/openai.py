@@ -26,9 +26,11 @@ from pixfound.judges.asking import (
     ANSWER_FORMS,
     QUESTION,
     SYSTEM,
+    VERDICTS,
     AnswerForm,
     JudgeError,
     Replies,
+    Verdicts,
     data_url,
     default_folder,
     grade_by_asking,
@@ -87,6 +89,7 @@ class OpenAIJudge:
         price_per_million_output: float | None = None,
         max_cost: float | None = None,
         answer_form: AnswerForm = "letter",
+        verdicts: Verdicts = "meant",
     ) -> None:
         url = (base_url or DEFAULT_URL).rstrip("/")
         prices = (price_per_million_input, price_per_million_output)
@@ -109,13 +112,15 @@ class OpenAIJudge:
             "max_cost needs price_per_million_input and price_per_million_output": max_cost is None
             or None not in prices,
             f"answer_form must be {' or '.join(ANSWER_FORMS)}": answer_form in ANSWER_FORMS,
+            f"verdicts must be {' or '.join(VERDICTS)}": verdicts in VERDICTS,
         }
         for rule, kept in checks.items():
             if not kept:
                 raise UserError(f"judge.{rule}")
         self.name = f"openai:{model}"
         self.model, self.base_url, self.api_key_env = model, url, api_key_env
-        self.temperature, self.max_tokens, self.answer_form = temperature, max_tokens, answer_form
+        self.temperature, self.max_tokens = temperature, max_tokens
+        self.answer_form, self.verdicts = answer_form, verdicts
         self.timeout_s, self.max_retries, self.backoff_s = timeout_s, max_retries, backoff_s
         self.concurrency, self.max_cost, self._prices = concurrency, max_cost, prices
         self._replies = Replies(Path(cache_dir).expanduser() if cache_dir else default_folder())
@@ -126,7 +131,7 @@ class OpenAIJudge:
 
     def grade(self, example: Example, response: str) -> tuple[bool | None, str]:
         """Whether a response answers the example's question rightly, or None (unscored), and why."""
-        return grade_by_asking(self, example, response, self.answer_form)
+        return grade_by_asking(self, example, response, self.answer_form, self.verdicts)
 
     def grade_many(self, pairs: Sequence[tuple[Example, str]]) -> list[tuple[bool | None, str]]:
         """`grade` for each (example, response), `concurrency` at a time, in order.
@@ -189,7 +194,7 @@ class OpenAIJudge:
     def identity(self) -> Mapping[str, Any]:
         """What a reply depends on, and the wording."""
         wording = hashlib.sha256(f"{SYSTEM}\0{QUESTION}".encode()).hexdigest()[:16]
-        names = ("model", "base_url", "temperature", "max_tokens", "answer_form")
+        names = ("model", "base_url", "temperature", "max_tokens", "answer_form", "verdicts")
         return {**{name: getattr(self, name) for name in names}, "wording": wording}
 
     def provenance(self) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from PIL import Image
 
 from pixfound.errors import UserError, nearest
+from pixfound.greys import GREYS, Grey
 from pixfound.interfaces import ImageInfo, TextVectors
 from pixfound.masks import RLE
 from pixfound.predictions.naming import MASK_NAMES, CandidateFile, Owners, candidate_files, files_in, mask_files
@@ -49,7 +50,8 @@ class Precomputed:
     offset: added to the answers' `question_id`.
     missing: an example without a file: `error` before anything is computed, `unscored`, or `empty`: nothing is shown.
         Of a candidate whose phrase has no line in `meta` the mask alone is known, unless that is an `error`.
-    resize: a mask of another size than the image: `error`, or the `nearest` pixels.
+    resize: a mask of another size than the image: `error`, the `nearest` pixels, or `linear` as in the paper's code.
+    grey: what is inside of a mask in grey: what is over the `threshold` of 127, or `levels`, see `pixfound.greys`.
     """
 
     needs_image = False
@@ -66,7 +68,10 @@ class Precomputed:
         offset: int = 0,
         missing: Missing = "error",
         resize: Resize = "error",
+        grey: Grey = "threshold",
     ) -> None:
+        if grey not in GREYS:
+            raise UserError(f"model.grey={grey}: must be {' or '.join(GREYS)}")
         if missing not in get_args(Missing):
             raise UserError(f"model.missing={missing}: must be {', '.join(get_args(Missing))}")
         if resize not in RESIZES:
@@ -82,7 +87,8 @@ class Precomputed:
         for kind in self._paths["meta"]:
             if kind not in self._paths["candidates"]:
                 raise UserError(f"model.meta.{kind}: describes candidates; give their folder, model.candidates.{kind}")
-        self.names, self.offset, self.missing, self.resize = tuple(names), offset, missing, resize
+        self.names, self.offset, self.missing = tuple(names), offset, missing
+        self.resize, self.grey = resize, grey
         self._given: dict[Kind, _Given] = {}
 
     def index(self, images: Mapping[str, ImageInfo]) -> None:
@@ -189,7 +195,9 @@ class Precomputed:
         if given.masks is None or id not in given.masks:
             return [] if given.masks is not None and self.missing == "empty" else None
         found = given.masks[id]
-        return [read_mask(found, size, self.resize)] if isinstance(found, Path) else [mask for mask, _ in found]
+        return (
+            [read_mask(found, size, self.resize, self.grey)] if isinstance(found, Path) else [mask for mask, _ in found]
+        )
 
     def _candidates(self, given: _Given, id: str, size: tuple[int, int], text: str) -> list[Candidate] | None:
         if given.candidates is None or id not in given.candidates:
@@ -202,7 +210,7 @@ class Precomputed:
             elif entry.phrase is not None:
                 line = given.meta.get(id, {}).get(entry.phrase)
                 phrase = Phrase(line.phrase, line.head, line.span or _span(line.phrase, text)) if line else None
-                mask = read_mask(entry.path, size, self.resize)
+                mask = read_mask(entry.path, size, self.resize, self.grey)
                 similarity = line.similarity if line else None
                 found.append(Candidate(mask, phrase, similarity=similarity, name=entry.path.name))
         return found

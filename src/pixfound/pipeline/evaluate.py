@@ -110,7 +110,7 @@ def _score(
     settings: Settings,
 ) -> Result:
     """Scores, metrics and analyses of a run whose stages are done, written to its folder."""
-    scores = make_scores(items, parts, stores)
+    scores = make_scores(items, parts, stores, scoring.built)
     failures = [f"{s.key} {s.row or ''}: {s.reason}" for s in scores if "failed: " in s.reason]
     evidence = Evidence(items, parts, stores, scores)
     found = {key: part.built.compute(evidence) for key, part in parts.analyses.items()}
@@ -221,6 +221,7 @@ def _run_fingerprint(
             item.example.pair_id,
             dict(item.example.tags),
             dict(item.example.labels),
+            item.example.named,
         )
         for item in items
     ]

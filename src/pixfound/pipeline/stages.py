@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from PIL import Image
 
@@ -39,20 +40,40 @@ class Item:
 
     def asked(self, kind: Kind) -> str:
         """Digest of what the model is shown."""
-        return digest_of(self.image_digest, self.prompts[kind].text)
+        return self._digests[kind].asked
 
     def seen(self, kind: Kind) -> str:
         """Digest of what an extractor is given."""
-        return digest_of(self.asked(kind), self.example.expression)
+        return self._digests[kind].seen
 
     def whole(self, kind: Kind) -> str:
         """Digest of what a selector is given, the truth for the oracle too."""
-        return digest_of(self.seen(kind), self.example.id, self.example.gt_mask.to_json())
+        return self._digests[kind].whole
 
     def graded(self, kind: Kind) -> str:
         """Digest of what a judge is given."""
-        example = self.example
-        return digest_of(self.asked(kind), example.question, list(example.options), example.answer)
+        return self._digests[kind].graded
+
+    @cached_property
+    def _digests(self) -> Mapping[Kind, _Digests]:
+        example, found = self.example, {}
+        for kind, prompt in self.prompts.items():
+            asked = digest_of(self.image_digest, prompt.text)
+            seen = digest_of(asked, example.expression)
+            whole = digest_of(seen, example.id, example.gt_mask.to_json())
+            graded = digest_of(asked, example.question, list(example.options), example.answer)
+            found[kind] = _Digests(asked, seen, whole, graded)
+        return found
+
+
+@dataclass(frozen=True)
+class _Digests:
+    """Those of one kind of prompt; every stage asks for them, so they are made once."""
+
+    asked: str
+    seen: str
+    whole: str
+    graded: str
 
 
 @dataclass(frozen=True)

@@ -7,38 +7,35 @@ import math
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-import numpy as np
 from PIL import Image
 
 from pixfound.benchmarks.annotations import check_runs
 from pixfound.benchmarks.paired_coco import parse_segmentation
 from pixfound.errors import UserError
+from pixfound.greys import Grey, mask_of, read_levels
 from pixfound.masks import RLE
 from pixfound.predictions.naming import Owners
 
-Resize = Literal["error", "nearest"]
+Resize = Literal["error", "nearest", "linear"]
 RESIZES: tuple[Resize, ...] = get_args(Resize)
-THRESHOLD = 127  # a grey value over it is inside
 
 
-def read_mask(path: Path, size: tuple[int, int], resize: Resize = "error") -> RLE:
+def read_mask(path: Path, size: tuple[int, int], resize: Resize = "error", grey: Grey = "threshold") -> RLE:
     """A mask of `size` (H, W) from a picture, of which what is brighter than mid-grey is inside.
 
-    resize: what to do with a picture of another size: `error`, or take the nearest pixel. Raises ValueError.
+    resize: what to do with a picture of another size: `error`, or as in `pixfound.greys`. grey: `levels` keeps its grey
+    levels as the paper's code does. Raises ValueError.
     """
     try:
-        with Image.open(path) as opened:
-            picture = opened.convert("L")
+        levels = read_levels(path)
     except (OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ValueError(f"{path}: is no readable picture ({error}); write it again") from error
-    if picture.size != (size[1], size[0]):
-        if resize == "error":
-            raise ValueError(
-                f"{path}: is {picture.height} x {picture.width} pixels (height x width), the image {size[0]} x "
-                f"{size[1]}; write it in the image's size, or take the nearest pixels with model.resize=nearest"
-            )
-        picture = picture.resize((size[1], size[0]), Image.Resampling.NEAREST)
-    return RLE.encode(np.asarray(picture) > THRESHOLD)
+    if levels.shape != size and resize == "error":
+        raise ValueError(
+            f"{path}: is {levels.shape[0]} x {levels.shape[1]} pixels (height x width), the image {size[0]} x "
+            f"{size[1]}; write it in the image's size, or take the nearest pixels with model.resize=nearest"
+        )
+    return mask_of(levels, size, grey, "linear" if resize == "linear" else "nearest")
 
 
 def read_results(path: Path, owners: Owners, key: str) -> dict[str, list[tuple[RLE, float | None]]]:

@@ -7,13 +7,14 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pixfound.errors import UserError
 from pixfound.predictions.naming import Owners, inside, one_each
 
 NONE = "NONE"  # the original's word for "the object is not in the image"
+_PICTURES = (".jpg", ".jpeg", ".png")
 _META = re.compile(
     r"(?P<file>[^/\\]+?)\.\w+ - (?P<group>\d+) - (?P<phrase>.*?)\| (?P<head>.*?)\| (?P<similarity>[-+.\dainf]+)"
     r"(?: \| (?P<start>\d+) \| (?P<end>\d+)\| (?P<text>.*))?\s*"
@@ -39,7 +40,9 @@ class Line:
 def read_answers(path: Path, owners: Owners, key: str, offset: int = 0) -> dict[str, str]:
     """The answer of each example: `response` (protocols 1 and 3) or `answer` (protocol 2) of a JSON line.
 
-    offset: added to `question_id` to get an example's number; 0 where it is counted as the images' files are.
+    A line says which example it is of by its image's file name, `image`, as the original's lines of PixCV-Bench do, or
+    by `question_id`: a number, an id, or again a file name. offset: added to such a number to get an example's; 0 where
+    it is counted as the images' files are.
     """
     found: dict[str, tuple[str, str]] = {}
     stood: list[tuple[str, str]] = []
@@ -47,7 +50,8 @@ def read_answers(path: Path, owners: Owners, key: str, offset: int = 0) -> dict[
         name = "response" if "response" in row else "answer"
         if not isinstance(row.get(name), str):
             raise UserError(f"{where}: has neither text `response` nor text `answer`; write one line for each answer")
-        id = owners.find(_name_of(row.get("question_id"), offset, where), f"{where}: question_id + model.offset")
+        named = row["image"] if isinstance(row.get("image"), str) else row.get("question_id")
+        id = owners.find(_name_of(named, offset, where), f"{where}: question_id + model.offset")
         if id is not None:
             stood.append((id, where))
             found[id] = (row[name], where)
@@ -128,7 +132,9 @@ def _name_of(id: Any, offset: int, where: str) -> str:
     """What a `question_id` calls its example: a number moved by the offset, or a word as it is."""
     if isinstance(id, bool) or not isinstance(id, int | str):
         raise UserError(f"{where}: has no `question_id`; it must be a number or an example's id")
-    return str(int(id) + offset) if isinstance(id, int) or id.isdecimal() else id
+    if isinstance(id, int) or id.isdecimal():
+        return str(int(id) + offset)
+    return PurePosixPath(id).stem if PurePosixPath(id).suffix.lower() in _PICTURES else id
 
 
 def _meta_line(match: re.Match[str], where: str) -> Line:

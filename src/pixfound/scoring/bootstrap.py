@@ -64,14 +64,15 @@ class Resampler:
     def mean(self, values: Sequence[tuple[str, float]]) -> Estimate:
         """The mean of (cluster, value) items."""
         sums = np.zeros((len(self._index), 2))
+        total = 0.0  # added up in order: the same sum, to the last bit, as the plain loop of the paper's scripts
         for cluster, value in values:
             sums[self._index[cluster]] += (value, 1.0)
+            total += value
         number = len(self._drawn) + len(self._waiting)
         self._waiting.append(sums)
         if len(self._waiting) == _TOGETHER:
             self._draws(number)
-        total, count = sums.sum(axis=0)
-        return Estimate(_ratio(total, count), len(values), lambda: self._draws(number))
+        return Estimate(_ratio(total, len(values)), len(values), lambda: self._draws(number))
 
     def _draws(self, number: int) -> Array:
         if number >= len(self._drawn):

@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 from pixfound.errors import UserError
 from pixfound.scoring.bootstrap import Estimate, Resampler, average, figure, harmonic, larger
+from pixfound.scoring.conventions import Conventions
 from pixfound.scoring.quadrants import by_pair, conditionals, counts, join
 from pixfound.scoring.scores import Score, cluster_of
 
@@ -25,8 +26,8 @@ Place = tuple[str, str]  # (tag, value)
 
 
 @dataclass(frozen=True)
-class Scoring:
-    """A scoring profile.
+class Scoring(Conventions):
+    """A scoring profile: the conventions of the scores, and these of the figures.
 
     accuracy: what A and A_dagger count. `pair`: a pair is right when both of its answers are; `item`: each answer;
         `auto`: pair where every example has a partner. iou_threshold: above it an object counts as grounded.
@@ -42,6 +43,7 @@ class Scoring:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if self.accuracy not in ("auto", "pair", "item"):
             raise UserError(f"scoring.accuracy={self.accuracy}: valid values are auto, pair and item")
         if not 0 < self.iou_threshold < 1 or not 0 < self.level < 1:
@@ -84,30 +86,35 @@ class Scoring:
         return plain
 
     def _row(self, masks: Sequence[Score], answers: _Answers, clusters: Resampler) -> dict[str, Any]:
-        figures = miou_figures(masks, answers.best, clusters)
+        counted = [s for s in masks if s.named or self.nameless == "count"]
+        figures = miou_figures(counted, answers.best, clusters)
         kind = "open" if _better(figures["M"], figures["M_dagger"]) else "ground"
         chosen = [s for s in masks if s.kind == kind]
-        joints = join(answers.right, chosen, self.iou_threshold)
+        joints = join(answers.right, chosen, self.iou_threshold, self.absent_area)
         groups = _groups(masks)
         quadrants: dict[str, dict[str, Any]] = defaultdict(dict)
         for (tag, value), found in groups.items():
             inside = [s for s in found if s.kind == kind]
-            quadrants[tag][value] = counts(join(answers.right, inside, self.iou_threshold))
+            quadrants[tag][value] = counts(join(answers.right, inside, self.iou_threshold, self.absent_area))
         present = [s for s in masks if not s.absent]
         return {
             **figures,
             "grounding_prompt": kind,
             "present_only": {name: mean_iou(present, k, clusters) for name, k in _MIOU},
-            "false_positives_on_absent": {name: shown_on_absent(masks, k, clusters) for name, k in _MIOU},
+            "false_positives_on_absent": {name: shown_on_absent(counted, k, clusters) for name, k in _MIOU},
             "pointing": {name: pointing([s for s in masks if s.kind == k], clusters) for name, k in _MIOU},
             "by_tag": _by_tag(
-                {place: miou_figures(found, answers.best_by_tag[place], clusters) for place, found in groups.items()}
+                {
+                    place: miou_figures(found, answers.best_by_tag[place], clusters)
+                    for place, found in _groups(counted).items()
+                }
             ),
             "quadrants": counts(joints),
             "quadrants_of_pairs": counts(by_pair(joints)),
             "quadrants_by_tag": dict(quadrants),
             "quadrants_by_threshold": {
-                f"{threshold:g}": counts(join(answers.right, chosen, threshold)) for threshold in self.iou_thresholds
+                f"{threshold:g}": counts(join(answers.right, chosen, threshold, self.absent_area))
+                for threshold in self.iou_thresholds
             },
             **conditionals(joints, clusters),
         }

@@ -30,10 +30,21 @@ class Joint:
         return quadrant(self.answered, self.grounded)
 
 
-def join(answers: Mapping[str, bool], masks: Sequence[Score], threshold: float) -> list[Joint]:
-    """The examples of which both verdicts are known. answers: example id -> right or wrong."""
+def join(
+    answers: Mapping[str, bool], masks: Sequence[Score], threshold: float, absent_area: float | None = None
+) -> list[Joint]:
+    """The examples of which both verdicts are known. answers: example id -> right or wrong.
+
+    absent_area: an absent object is grounded where less than this share of the image is shown; None: where nothing is.
+    """
+
+    def grounded(score: Score, iou: float) -> bool:
+        if absent_area is not None and score.absent and score.area is not None:
+            return score.area < absent_area
+        return iou > threshold
+
     return [
-        Joint(cluster_of(score), score.pair_id, answers[score.example_id], score.iou > threshold)
+        Joint(cluster_of(score), score.pair_id, answers[score.example_id], grounded(score, score.iou))
         for score in masks
         if score.iou is not None and score.example_id in answers
     ]

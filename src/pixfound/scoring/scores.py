@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
-from pixfound.grading import pick_option
+from pixfound.letters import grade_letter
 from pixfound.masks import RLE, iou
 from pixfound.pipeline.parts import Parts
 from pixfound.pipeline.stages import MASK_KINDS, Item, Stores, candidates_of
 from pixfound.pipeline.store import Record
+from pixfound.scoring.conventions import Conventions
 from pixfound.types import KINDS, Candidate, Example, Kind
 
 
@@ -20,7 +21,8 @@ class Score:
 
     row: the table's row that the mask belongs to; None for the answers, which all rows share.
     correct: whether the answer is right; iou: of the row's mask. None where unscored, `reason` says why.
-    shown: whether the row shows any pixel. point: (x, y) that the chosen mask came from.
+    named: whether the benchmark names an object to show. shown: whether the row shows any pixel; area: the share of the
+        image that it shows. point: (x, y) that the chosen mask came from.
     on_target, on_object: whether it lies on the referred object, on any object; chance: the share of the
         image's objects that are referred to. None where the benchmark knows no other objects.
     """
@@ -35,6 +37,7 @@ class Score:
     correct: bool | None = None
     iou: float | None = None
     shown: bool | None = None
+    area: float | None = None
     choice: str | None = None
     index: int | None = None
     point: tuple[float, float] | None = None
@@ -43,10 +46,11 @@ class Score:
     chance: float | None = None
     response: str | None = None
     reason: str = ""
+    named: bool = True
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return asdict(self)
+        return {**vars(self), "tags": dict(self.tags)}
 
 
 def cluster_of(score: Score) -> str:
@@ -54,12 +58,16 @@ def cluster_of(score: Score) -> str:
     return score.pair_id if score.pair_id is not None else score.example_id
 
 
-def make_scores(items: Sequence[Item], parts: Parts, stores: Stores) -> list[Score]:
+def make_scores(items: Sequence[Item], parts: Parts, stores: Stores, conventions: Conventions) -> list[Score]:
     """All scores, example by example: the answers first, then the rows of the table in order."""
-    return [score for item in items for score in (*_answers(item, stores), *_masks(item, parts, stores))]
+    return [
+        score
+        for item in items
+        for score in (*_answers(item, stores, conventions), *_masks(item, parts, stores, conventions))
+    ]
 
 
-def _answers(item: Item, stores: Stores) -> Iterator[Score]:
+def _answers(item: Item, stores: Stores, conventions: Conventions) -> Iterator[Score]:
     for kind in KINDS:
         said = stores.generate.get(item.key(kind), item.asked(kind))
         if said is None or said.value is None:
@@ -70,8 +78,7 @@ def _answers(item: Item, stores: Stores) -> Iterator[Score]:
             continue
         response, correct, reason = said.value["text"], None, "not a question"
         if kind == "choice":
-            picked, reason = pick_option(response, item.example.options)
-            correct = None if picked is None else picked == item.example.answer
+            correct, reason = grade_letter(conventions.letters, response, item.example.options, item.example.answer)
         elif kind == "open":
             judged = stores.grade.get(item.key(kind), item.graded(kind))
             if judged is None or judged.value is None:
@@ -81,7 +88,7 @@ def _answers(item: Item, stores: Stores) -> Iterator[Score]:
         yield _score(item, kind, None, correct=correct, response=response, reason=reason)
 
 
-def _masks(item: Item, parts: Parts, stores: Stores) -> Iterator[Score]:
+def _masks(item: Item, parts: Parts, stores: Stores, conventions: Conventions) -> Iterator[Score]:
     for kind in MASK_KINDS:
         for row, (extractor, selector) in parts.rows.items():
             found = stores.extract[extractor].get(item.key(kind), item.seen(kind))
@@ -96,21 +103,31 @@ def _masks(item: Item, parts: Parts, stores: Stores) -> Iterator[Score]:
             elif chosen is None or chosen.value is None:
                 yield _score(item, kind, row, reason=_missing("select", chosen))
             else:
-                yield _mask_score(item, kind, row, chosen.value, candidates_of(found))
+                yield _mask_score(item, kind, row, chosen.value, candidates_of(found), conventions)
 
 
-def _mask_score(item: Item, kind: Kind, row: str, choice: Mapping[str, Any], candidates: Sequence[Candidate]) -> Score:
+def _mask_score(
+    item: Item,
+    kind: Kind,
+    row: str,
+    choice: Mapping[str, Any],
+    candidates: Sequence[Candidate],
+    conventions: Conventions,
+) -> Score:
     example, reason = item.example, choice["reason"]
     if choice["kind"] == "unscored":
         return _score(item, kind, row, choice="unscored", reason=reason)
     taken = candidates[choice["index"]] if choice["kind"] == "candidate" else None
     mask = chosen_mask(choice["kind"], taken, example)
+    wrong = choice["kind"] == "missing" and conventions.no_candidate == "wrong"
+    area = mask.area
     return _score(
         item,
         kind,
         row,
-        iou=iou(mask, example.gt_mask),
-        shown=mask.area > 0,
+        iou=0.0 if wrong else iou(mask, example.gt_mask),
+        shown=area > 0,
+        area=area / (mask.size[0] * mask.size[1]),
         choice=choice["kind"],
         index=choice["index"],
         reason=reason,
@@ -147,6 +164,7 @@ def _score(item: Item, kind: Kind, row: str | None, **values: Any) -> Score:
         row=row,
         tags=dict(example.tags),
         absent=example.absent,
+        named=example.named,
         **values,
     )
 

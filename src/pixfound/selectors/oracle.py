@@ -34,7 +34,7 @@ class Oracle:
         if example.absent and self.absent == "empty":
             return Choice("empty", reason="the object is absent")
         if not candidates:
-            return Choice("empty", reason="no candidate")
+            return Choice("missing", reason="no candidate")
         values = ious([candidate.mask for candidate in candidates], example.gt_mask)
         ranks = [(values[i], self._tie(i, c)) for i, c in enumerate(candidates)]
         best = max(range(len(ranks)), key=ranks.__getitem__)

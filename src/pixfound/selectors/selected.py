@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pixfound.errors import UserError
 from pixfound.interfaces import ImageInfo
 from pixfound.predictions.naming import Owners
 from pixfound.predictions.texts import NONE, read_selections
@@ -17,17 +18,23 @@ class Selected:
     """The candidate whose file a list names for the example.
 
     selections: JSON lines, see `pixfound.predictions.texts.read_selections`. offset: added to their `question_id`.
+    unlisted: an example that the list says nothing of is `unscored`, or `missing` a choice, as to the original, so that
+        the scoring profile says what it is worth.
     """
 
     runtime_options = ("selections",)
 
-    def __init__(self, selections: str, offset: int = 1) -> None:
-        self._path, self.offset = Path(selections).expanduser(), offset
+    def __init__(self, selections: str, offset: int = 1, unlisted: Literal["unscored", "missing"] = "unscored") -> None:
+        if unlisted not in ("unscored", "missing"):
+            raise UserError(f"selected unlisted={unlisted}: valid values are unscored and missing")
+        self._path, self.offset, self.unlisted = Path(selections).expanduser(), offset, unlisted
         self._chosen: dict[str, str] = {}
+        self._owners = Owners({})
 
     def index(self, images: Mapping[str, ImageInfo]) -> None:
         """Read the list."""
-        self._chosen = read_selections(self._path, Owners(images), "selections", self.offset)
+        self._owners = Owners(images)
+        self._chosen = read_selections(self._path, self._owners, "selections", self.offset)
 
     def identity(self) -> Mapping[str, Any]:
         """A digest of the list."""
@@ -37,9 +44,11 @@ class Selected:
         """The candidate of that name; nothing for NONE; unscored where the list does not tell."""
         name = self._chosen.get(example.id)
         if name is None:
-            return Choice("unscored", reason=f"{self._path.name} selects nothing for this example")
+            return Choice(self.unlisted, reason=f"{self._path.name} selects nothing for this example")
         if name.rpartition(".")[0] == NONE or name == NONE:
             return Choice("empty", reason=f"selected: {NONE}")
+        if self._owners.of(name.rpartition(".")[0]) == example.id:
+            return Choice("empty", reason=f"selected: {name}, the picture of nothing that stands for no phrase")
         index = next((i for i, candidate in enumerate(candidates) if candidate.name == name), None)
         if index is None:
             return Choice("unscored", reason=f"{self._path.name} selects {name}, which is no candidate")

@@ -24,7 +24,11 @@ class Similarity:
         embeddings, `auto` the first where the pipeline is installed and the second elsewhere; `given` the similarities
         that came with the candidates.
     threshold: nothing is shown where the best similarity is below it (the original: 0.7 with spaCy).
-    Among the masks of the best phrase the segmenter's highest score wins.
+    floor: a phrase below it is never taken, nor one whose similarity is no number (the original: 0); None for none.
+    ties: among the masks of equally similar phrases `score` takes the segmenter's highest, `last` the last one (the
+        original does).
+    leading_space: look the expression up with a space before it, as it stands in the original's table, so that its
+        article is not dropped.
     """
 
     def __init__(
@@ -33,38 +37,55 @@ class Similarity:
         source: Literal["auto", "spacy", "model", "given"] = "auto",
         pipeline: str = "en_core_web_lg",
         threshold: float | None = None,
+        floor: float | None = None,
+        ties: Literal["score", "last"] = "score",
+        leading_space: bool = False,
     ) -> None:
         if source not in ("auto", "spacy", "model", "given"):
             raise UserError(f"similarity source={source}: valid values are auto, spacy, model and given")
-        self.model, self.source, self.pipeline, self.threshold = model, source, pipeline, threshold
+        if ties not in ("score", "last"):
+            raise UserError(f"similarity ties={ties}: valid values are score and last")
+        self.model, self.source, self.pipeline = model, source, pipeline
+        self.threshold, self.floor, self.ties, self.leading_space = threshold, floor, ties, leading_space
 
     def identity(self) -> Mapping[str, Any]:
         """Which vectors are really used; an error where they are not installed."""
         return {"spacy": pipeline_version(self.pipeline)} if self._source == "spacy" else {"vectors": self._source}
 
     def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
-        """The most similar candidate; nothing where there is none, or none is similar enough."""
+        """The most similar candidate; nothing where none is similar enough, `missing` where there is none."""
         named = [(i, c) for i, c in enumerate(candidates) if c.phrase is not None]
         if not named:
-            return Choice("empty", reason="no phrase")
-        if self._source == "given" and all(c.similarity is None for _, c in named):
+            return Choice("missing", reason="no phrase")
+        if self._source == "given" and self.floor is None and all(c.similarity is None for _, c in named):
             return Choice("unscored", reason="no similarity came with the candidates")
         similar = self._similarities([c for _, c in named], example.expression)
-        ranks = [(s, c.score or 0.0, -i) for s, (i, c) in zip(similar, named, strict=True)]
+        ranks = [
+            (s, *self._tie(i, c))
+            for s, (i, c) in zip(similar, named, strict=True)
+            if self.floor is None or s >= self.floor
+        ]
+        if not ranks:
+            return Choice("missing", reason=f"no phrase of similarity {self.floor} or more")
         similarity, _, index = max(ranks)
         if self.threshold is not None and similarity < self.threshold:
             return Choice("empty", reason=f"similarity {similarity:.3f} is below {self.threshold}")
-        return Choice("candidate", -index, f"similarity {similarity:.3f}")
+        return Choice("candidate", abs(index), f"similarity {similarity:.3f}")
+
+    def _tie(self, index: int, candidate: Candidate) -> tuple[float, int]:
+        return (candidate.score or 0.0, -index) if self.ties == "score" else (0.0, index)
 
     def _similarities(self, candidates: Sequence[Candidate], expression: str) -> list[float]:
         """From -1 to 1 for each; one that was not given counts as the lowest."""
         if self._source == "given":
             return [-1.0 if c.similarity is None else c.similarity for c in candidates]
-        target = self._vector(expression)
-        return [round(cosine(self._vector(c.phrase.text), target), 6) for c in candidates if c.phrase is not None]
+        target = self._vector(f" {expression.strip()}" if self.leading_space else expression.strip())
+        texts = [c.phrase.text.strip() for c in candidates if c.phrase is not None]
+        vectors = {text: self._vector(text) for text in texts}  # the masks of a phrase share its text
+        return [round(cosine(vectors[text], target), 6) for text in texts]
 
     def _vector(self, text: str) -> npt.NDArray[np.float32]:
-        text = text.strip().lower()
+        text = text.lower()
         article = next((a for a in _ARTICLES if text.startswith(a)), "")
         return self._vectors.vector(text.removeprefix(article))
 
