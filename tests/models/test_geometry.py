@@ -8,7 +8,7 @@ from PIL import Image
 from transformers import CLIPImageProcessor, Qwen2VLImageProcessor
 
 from pixfound.errors import UserError
-from pixfound.models.geometry import tiles_of
+from pixfound.models.geometry import Encoded, tiles_of
 from pixfound.types import Tile
 
 PATCH, SIDE = 8, 4  # pixels a patch, patches a side
@@ -20,8 +20,12 @@ PADDING = {"size": {"shortest_edge": 24}, "crop_size": SQUARE}  # resized to les
 SQUASHING = {"size": {"height": 40, "width": 48}, "crop_size": SQUARE}
 
 
+def encoded(image_processor, inputs, count, size, index=0, views=None, config=None):
+    return Encoded(inputs, index, count, size, image_processor, config or SimpleNamespace(), views)
+
+
 def tile_for(settings, size, count=SIDE * SIDE):
-    (tile,) = tiles_of(SimpleNamespace(image_processor=CLIPImageProcessor(**settings)), {}, 0, count, size)
+    (tile,) = tiles_of(encoded(CLIPImageProcessor(**settings), {}, count, size))
     return tile
 
 
@@ -83,8 +87,8 @@ def changed(processor, size, spot):
 @pytest.mark.parametrize(("index", "grid"), [(0, (2, 3)), (1, (4, 1))])
 def test_a_grid_that_follows_the_image_is_merged(index, grid):
     inputs = {"image_grid_thw": np.array([[1, 4, 6], [1, 8, 2]])}
-    processor = SimpleNamespace(image_processor=SimpleNamespace(merge_size=2))
-    (tile,) = tiles_of(processor, inputs, index, grid[0] * grid[1], (30, 50))
+    image_processor = SimpleNamespace(merge_size=2)
+    (tile,) = tiles_of(encoded(image_processor, inputs, grid[0] * grid[1], (30, 50), index))
     assert tile == Tile(0, grid, grid[1], (0.0, 0.0, 50.0, 30.0))
 
 
@@ -100,7 +104,7 @@ def test_a_bright_spot_lands_in_the_merged_patch_of_its_cell(size):
 
     black = patches((0, 0, 0, 0))
     merged = len(black["pixel_values"]) // 4
-    (tile,) = tiles_of(SimpleNamespace(image_processor=processor), black, 0, merged, size)
+    (tile,) = tiles_of(encoded(processor, black, merged, size))
     assert tile.grid[0] * tile.grid[1] == merged
     assert (tile.grid[0] < tile.grid[1]) == (size[0] < size[1])
     high, wide = size[0] / tile.grid[0], size[1] / tile.grid[1]
@@ -111,13 +115,35 @@ def test_a_bright_spot_lands_in_the_merged_patch_of_its_cell(size):
         assert energy.argmax() == tile.first + token
 
 
-def test_after_tiles_the_whole_image_comes_once_more():
-    processor = SimpleNamespace(image_processor=SimpleNamespace(), image_seq_len=4)
-    (tile,) = tiles_of(processor, {}, 0, 5 * 4, (30, 50))
-    assert tile == Tile(16, (2, 2), 2, (0.0, 0.0, 50.0, 30.0))
+BATCH = {"input_ids": np.zeros((1, 9)), "pixel_values": np.zeros((3, 3, 8, 8))}  # three views of one image
+PARTS = ((0, 0, 25, 30), (25, 0, 50, 30), (0, 0, 50, 30))
 
 
-@pytest.mark.parametrize("count", [15, 2, 577])
+def test_every_view_is_a_tile_of_its_own():
+    tiles = tiles_of(encoded(SimpleNamespace(), BATCH, 3 * 4, (30, 50), views=lambda size: PARTS))
+    assert tiles == tuple(Tile(4 * i, (2, 2), 2, box) for i, box in enumerate(PARTS))
+
+
+def test_tokens_that_do_not_go_into_the_views_are_refused():
+    with pytest.raises(UserError, match="13 image tokens for 3 views"):
+        tiles_of(encoded(SimpleNamespace(), BATCH, 13, (30, 50), views=lambda size: PARTS))
+
+
+def test_a_wide_view_has_more_columns_than_rows():
+    inputs = {"input_ids": np.zeros((1, 9)), "pixel_values": np.zeros((1, 3, 16, 32))}
+    (tile,) = tiles_of(encoded(SimpleNamespace(), inputs, 32, (30, 50)))
+    assert tile == Tile(0, (4, 8), 8, (0, 0, 50, 30))
+
+
+def test_patches_that_are_not_whole_are_not_seen():
+    """A tower of patches of 14 pixels sees 378 of 384: 27 patches a side."""
+    inputs = {"input_ids": np.zeros((1, 9)), "pixel_values": np.zeros((1, 3, 384, 384))}
+    config = SimpleNamespace(vision_config=SimpleNamespace(patch_size=14))
+    (tile,) = tiles_of(encoded(SimpleNamespace(), inputs, 27 * 27, (192, 768), config=config))
+    assert tile.box == (0, 0, 756, 189)
+
+
+@pytest.mark.parametrize("count", [15, 2, 577, 1])
 def test_a_count_that_fits_no_layout_says_what_to_do(count):
     with pytest.raises(UserError, match=rf"{count} image tokens.*model\.capture=none"):
         tile_for(CROPPING, (64, 64), count)

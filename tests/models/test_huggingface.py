@@ -101,7 +101,7 @@ def test_attending_to_the_models_own_text_gives_its_own_rows(models: Path) -> No
     said = model.attend([request], ["the cat"])[0]
     inputs = model._encode([request])
     ids = model._answer_ids(inputs["input_ids"][0], "the cat")
-    assert model._processor.tokenizer.decode(ids, skip_special_tokens=True) == " the cat"
+    assert model._tokenizer.decode(ids, skip_special_tokens=True) == " the cat"
     assert said.attention is not None
     assert said.attention.shape == (len(ids), 16)
 
@@ -202,6 +202,6 @@ def test_a_wide_and_a_tall_picture_of_the_same_bytes_are_two(models: Path) -> No
 
 def test_a_model_without_image_tokens_is_one_line(models: Path, requests: list[tuple[Image.Image, Prompt]]) -> None:
     model = HuggingFace(str(models / "llava"), dtype="float32", generation=SETTINGS)
-    model._model.config.image_token_id = 3
+    model._config.image_token_id = 3
     with pytest.raises(UserError, match="no image tokens are found in its prompts"):
         model.generate(requests)

@@ -63,7 +63,15 @@ class Recorder:
             raise ValueError(f"no attention was recorded for layers {wanted}: the decoder has no such layer")
         return [total / count for total, count in zip(self._sums, self._counts, strict=True)]
 
-    def record(self, layer: int, query: Tensor, key: Tensor, mask: Tensor | None, scaling: float) -> None:
+    def record(
+        self,
+        layer: int,
+        query: Tensor,
+        key: Tensor,
+        mask: Tensor | None,
+        scaling: float,
+        softcap: float | None = None,
+    ) -> None:
         """Add one layer of the current pass. query: (B, H, Q, D); key: (B, H or fewer, K, D)."""
         queries, keys = query.shape[2], key.shape[2]
         if layer <= self._last_layer or not self._sums:
@@ -76,7 +84,7 @@ class Recorder:
         self._last_layer = layer
         if self.layers is not None and layer not in self.layers:
             return
-        weights = attention_rows(query, key, mask, scaling, self._wanted(queries, query.device))
+        weights = attention_rows(query, key, mask, scaling, self._wanted(queries, query.device), softcap)
         weights = (weights if self.heads is None else weights[:, list(self.heads)]).mean(dim=1)  # (B, R, K)
         local = self.columns - (self._length - keys)  # a sliding window keeps only the last keys
         index = local.clamp(min=0, max=keys - 1)[:, None].expand(-1, weights.shape[1], -1)
@@ -91,16 +99,21 @@ class Recorder:
         return torch.tensor([last], device=device).expand(self.columns.shape[0], -1)
 
 
-def attention_rows(query: Tensor, key: Tensor, mask: Tensor | None, scaling: float, rows: Tensor) -> Tensor:
+def attention_rows(
+    query: Tensor, key: Tensor, mask: Tensor | None, scaling: float, rows: Tensor, softcap: float | None = None
+) -> Tensor:
     """Softmax rows (B, H, R, K) in fp32 of the queries at `rows` (B, R); grouped heads need no repetition.
 
-    mask: (B or 1, 1, Q, K), bool (True attends) or additive; None is causal.
+    mask: (B or 1, 1, Q, K), bool (True attends) or additive; None is causal. softcap: scores are bent to stay below
+    it (Gemma 2); None leaves them.
     """
     batch, heads, queries, width = query.shape
     groups, keys = key.shape[1], key.shape[2]
     index = rows[:, None, :, None].expand(-1, heads, -1, width)
     chosen = query.gather(2, index).float().view(batch, groups, heads // groups, rows.shape[1], width)
     scores = (chosen @ key.float()[:, :, None].transpose(-1, -2) * scaling).flatten(1, 2)  # (B, H, R, K)
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
     if mask is None:
         causal = torch.arange(keys, device=key.device) <= (rows + (keys - queries))[..., None]  # (B, R, K)
         scores = scores.masked_fill(~causal[:, None], float("-inf"))
@@ -120,12 +133,26 @@ def capturing_attention(
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
     """The attention function registered with transformers; signature as its `sdpa_attention_forward`."""
-    recorder = _ACTIVE.get()
+    recorder, softcap = _ACTIVE.get(), kwargs.get("softcap")
+    scaling = kwargs.get("scaling") or query.shape[-1] ** -0.5
     if recorder is not None:
-        scaling = kwargs.get("scaling") or query.shape[-1] ** -0.5
-        recorder.record(_layer_of(module), query, key, attention_mask, scaling)
+        recorder.record(_layer_of(module), query, key, attention_mask, scaling, softcap)
+    if softcap is not None:  # which torch's own attention does not know
+        return _softcapped(query, key, value, attention_mask, scaling, softcap), None
     output: tuple[Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     return output
+
+
+def _softcapped(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float, softcap: float
+) -> Tensor:
+    """(B, Q, H, D) attention with bent scores, as `eager` computes it."""
+    batch, heads, queries, _ = query.shape
+    rows = torch.arange(queries, device=query.device).expand(batch, -1)
+    # A padding position sees nothing at all: its row is no number, and must not spread to those that are.
+    weights = attention_rows(query, key, mask, scaling, rows, softcap).nan_to_num(0.0).to(query.dtype)
+    grouped = weights.view(batch, key.shape[1], heads // key.shape[1], queries, -1)
+    return (grouped @ value[:, :, None]).flatten(1, 2).transpose(1, 2).contiguous()
 
 
 def _layer_of(module: torch.nn.Module) -> int:

@@ -1,58 +1,199 @@
 """Where a model's image tokens lie in the image, read from what its processor did.
 
-The layout is recognised from the processor's own outputs and settings, never from a model's name.
+A layout is recognised from the processor's own outputs and from the model's config, never from a model's name. Each
+strategy in `LAYOUTS` gives the tiles of the pictures that it knows, and None for all others.
+
+Frame: pixels of the original image, boxes are (x0, y0, x1, y1). A `view` is one picture that the vision tower is
+given: the whole image, or a part of it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pixfound.errors import UserError
 from pixfound.types import Tile
 
+Box = tuple[float, float, float, float]
 
-def tiles_of(
-    processor: Any, inputs: Mapping[str, Any], index: int, count: int, size: tuple[int, int]
-) -> tuple[Tile, ...]:
-    """The tiles of the example at `index` of a processed batch.
 
-    count: its number of image tokens. size: (H, W) of its image in pixels.
+@dataclass(frozen=True)
+class Encoded:
+    """One example of a processed batch.
+
+    inputs: the batch's tensors. index: the example's place in the batch. count: its number of image tokens.
+    size: (H, W) of its image in pixels, as the processor was given it. image_processor, config: the model's.
+    views: a function that says which part of a picture of that size each view shows, in the order of the views.
     """
-    settings = processor.image_processor
-    height, width = size
-    if "image_grid_thw" in inputs:  # a grid that follows the image's shape, merged in squares
-        _, rows, columns = (int(v) for v in inputs["image_grid_thw"][index])
-        merge = int(settings.merge_size)
-        grid = (rows // merge, columns // merge)
-        return (Tile(0, grid, grid[1], (0.0, 0.0, float(width), float(height))),)
-    per_tile = int(getattr(processor, "image_seq_len", 0) or 0)
-    if per_tile and count > per_tile and count % per_tile == 0:  # tiles, then the whole image squashed to a square
-        return (_square(count - per_tile, per_tile, (0.0, 0.0, float(width), float(height))),)
-    return (_square(0, count, _kept(settings, height, width)),)
+
+    inputs: Mapping[str, Any]
+    index: int
+    count: int
+    size: tuple[int, int]
+    image_processor: Any
+    config: Any
+    views: Callable[[tuple[int, int]], Sequence[Box]]
+
+    @property
+    def whole(self) -> Box:
+        """The box of the whole image."""
+        return (0.0, 0.0, float(self.size[1]), float(self.size[0]))
+
+    @property
+    def view_size(self) -> tuple[int, int]:
+        """(height, width) of a view in pixels; (1, 1) for pictures that are not kept as such."""
+        pixels = self.inputs.get("pixel_values")
+        return (1, 1) if pixels is None or pixels.ndim < 4 else (int(pixels.shape[-2]), int(pixels.shape[-1]))
 
 
-def _kept(settings: Any, height: int, width: int) -> tuple[float, float, float, float]:
+def tiles_of(encoded: Encoded) -> tuple[Tile, ...]:
+    """The tiles of an example; UserError where no layout fits its tokens."""
+    for layout in LAYOUTS:
+        tiles = layout(encoded)
+        if tiles is not None:
+            return tiles
+    raise AssertionError("the last layout takes every picture")
+
+
+def following_grid(encoded: Encoded) -> tuple[Tile, ...] | None:
+    """A grid that follows the image's shape, with patches merged in squares (Qwen-VL, GLM-V)."""
+    if "image_grid_thw" not in encoded.inputs:
+        return None
+    _, rows, columns = (int(v) for v in encoded.inputs["image_grid_thw"][encoded.index])
+    merge = getattr(encoded.image_processor, "merge_size", None) or encoded.config.vision_config.spatial_merge_size
+    grid = (rows // int(merge), columns // int(merge))
+    return (_checked(encoded, Tile(0, grid, grid[1], encoded.whole), grid[0] * grid[1]),)
+
+
+def resized_grid(encoded: Encoded) -> tuple[Tile, ...] | None:
+    """A grid that follows the image's shape, of the size to which the processor says that it resized (Pixtral)."""
+    if "image_sizes" not in encoded.inputs or hasattr(encoded.image_processor, "image_grid_pinpoints"):
+        return None
+    cell = _side(encoded.config.vision_config.patch_size) * int(getattr(encoded.config, "spatial_merge_size", 1))
+    rows, columns = (int(v) // cell for v in encoded.inputs["image_sizes"][encoded.index])
+    return (_checked(encoded, Tile(0, (rows, columns), columns, encoded.whole), rows * columns),)
+
+
+def any_resolution(encoded: Encoded) -> tuple[Tile, ...] | None:
+    """The whole image squashed to a square, then a finer grid of it at its own shape, each row ended by a newline.
+
+    The finer grid is read from a canvas of several views, in which the image is centred and padded; rows or columns
+    that are padding alone are taken away, and a grid above a limit is resampled (LLaVA-NeXT, LLaVA-OneVision).
+    """
+    pinpoints = getattr(encoded.image_processor, "image_grid_pinpoints", None)
+    if "image_sizes" not in encoded.inputs or pinpoints is None:
+        return None
+    from transformers.image_processing_utils import select_best_resolution
+
+    vision = encoded.config.vision_config
+    side = vision.image_size // vision.patch_size
+    view = encoded.view_size[0]
+    height, width = encoded.size
+    canvas_h, canvas_w = select_best_resolution((height, width), [list(p) for p in pinpoints])
+    rows, columns = canvas_h // vision.image_size * side, canvas_w // vision.image_size * side
+    cell = view / side  # of the canvas, in its pixels
+    scale = min(canvas_w / width, canvas_h / height)
+    x0 = y0 = 0.0  # in pixels of the canvas, where the grid starts and ends
+    x1, y1 = float(canvas_w), float(canvas_h)
+    if width / height > columns / rows:
+        removed = (rows - int(round(height * (columns / width), 7))) // 2
+        rows, y0, y1 = rows - 2 * removed, y0 + removed * cell, y1 - removed * cell
+    else:
+        removed = (columns - int(round(width * (rows / height), 7))) // 2
+        columns, x0, x1 = columns - 2 * removed, x0 + removed * cell, x1 - removed * cell
+    left = (canvas_w - min(math.ceil(width * scale), canvas_w)) // 2
+    top = (canvas_h - min(math.ceil(height * scale), canvas_h)) // 2
+    box = ((x0 - left) / scale, (y0 - top) / scale, (x1 - left) / scale, (y1 - top) / scale)
+    limit = str(getattr(encoded.config, "vision_aspect_ratio", "")).removeprefix("anyres_max_")
+    if limit.isdigit():
+        ratio = math.sqrt(rows * columns / (int(limit) * side**2))
+        if ratio > 1.1:
+            rows, columns = int(rows // ratio), int(columns // ratio)
+    base = Tile(0, (side, side), side, _seen(encoded, encoded.whole))
+    fine = Tile(side * side, (rows, columns), columns + 1, box)
+    return (base, _checked(encoded, fine, side * side + rows * (columns + 1)))
+
+
+def several_views(encoded: Encoded) -> tuple[Tile, ...] | None:
+    """Parts of the image and, before or after them, the whole of it; each a grid of its own (Idefics3, InternVL)."""
+    pixels = encoded.inputs.get("pixel_values")
+    if pixels is None or (pixels.ndim == 4 and len(pixels) == len(encoded.inputs["input_ids"])):
+        return None
+    boxes = encoded.views(encoded.size)
+    if len(boxes) == 1:
+        return None
+    each, left_over = divmod(encoded.count, len(boxes))
+    if left_over:
+        raise _unknown(encoded, f"for {len(boxes)} views")
+    return tuple(_grid(encoded, i * each, each, _seen(encoded, box)) for i, box in enumerate(boxes))
+
+
+def one_view(encoded: Encoded) -> tuple[Tile, ...]:
+    """One grid over the image, or over its centre where the processor crops (LLaVA-1.5, Gemma 3, PaliGemma)."""
+    height, width = encoded.size
+    box = _seen(encoded, kept_by_crop(encoded.image_processor, height, width))
+    return (_grid(encoded, 0, encoded.count, box),)
+
+
+LAYOUTS: tuple[Callable[[Encoded], tuple[Tile, ...] | None], ...] = (
+    following_grid,
+    any_resolution,
+    resized_grid,
+    several_views,
+    one_view,
+)
+
+
+def kept_by_crop(image_processor: Any, height: int, width: int) -> Box:
     """The part of the image that is left after the short side is resized and the centre cropped."""
-    if not getattr(settings, "do_center_crop", False):
+    if not getattr(image_processor, "do_center_crop", False):
         return (0.0, 0.0, float(width), float(height))
-    crop, target = settings.crop_size, settings.size
-    short = dict(target).get("shortest_edge")
+    crop, target = dict(image_processor.crop_size), dict(image_processor.size)
+    short = target.get("shortest_edge")
     if short is None:
-        scale_y, scale_x = dict(target)["height"] / height, dict(target)["width"] / width
+        scale_y, scale_x = target["height"] / height, target["width"] / width
     else:
         scale_y = scale_x = short / min(height, width)
-    kept_h, kept_w = dict(crop)["height"] / scale_y, dict(crop)["width"] / scale_x
+    kept_h, kept_w = crop["height"] / scale_y, crop["width"] / scale_x
     x0, y0 = (width - kept_w) / 2, (height - kept_h) / 2
     return (x0, y0, x0 + kept_w, y0 + kept_h)
 
 
-def _square(first: int, count: int, box: tuple[float, float, float, float]) -> Tile:
-    side = math.isqrt(count)
-    if side * side != count:
-        raise UserError(
-            f"{count} image tokens make no square grid, and no other layout fits this processor: "
-            "teach pixfound.models.geometry the layout, or use model.capture=none extraction=nulls"
-        )
-    return Tile(first, (side, side), side, box)
+def _grid(encoded: Encoded, first: int, count: int, box: Box) -> Tile:
+    """A grid of `count` tokens with the proportions of a view."""
+    height, width = encoded.view_size
+    rows = max(1, round(math.sqrt(count * height / width)))
+    columns = count // rows
+    if rows * columns != count or count == 1 or abs(rows * width / height - columns) >= 0.5:
+        raise _unknown(encoded, f"for a view of {height} x {width} pixels")
+    return Tile(first, (rows, columns), columns, box)
+
+
+def _seen(encoded: Encoded, box: Box) -> Box:
+    """What the vision tower sees of the box of a view: patches that are not whole are dropped at its right and foot."""
+    patch = getattr(getattr(encoded.config, "vision_config", None), "patch_size", None)
+    if patch is None or encoded.view_size == (1, 1):
+        return box
+    seen_y, seen_x = (side // _side(patch) * _side(patch) / side for side in encoded.view_size)
+    x0, y0, x1, y1 = box
+    return (x0, y0, x0 + (x1 - x0) * seen_x, y0 + (y1 - y0) * seen_y)
+
+
+def _side(patch: Any) -> int:
+    return int(patch if isinstance(patch, int) else patch[0])
+
+
+def _checked(encoded: Encoded, tile: Tile, expected: int) -> Tile:
+    if expected != encoded.count:
+        raise _unknown(encoded, f"where the picture's grid makes {expected}")
+    return tile
+
+
+def _unknown(encoded: Encoded, why: str) -> UserError:
+    return UserError(
+        f"{encoded.count} image tokens {why} make no grid, and no other layout fits this processor: "
+        "teach pixfound.models.geometry the layout, or use model.capture=none extraction=nulls"
+    )

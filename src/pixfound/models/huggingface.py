@@ -5,24 +5,26 @@ Shapes: `B` batch, `P` padded prompt length, `T` generated tokens, `N` image tok
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from PIL import Image
 
 from pixfound import weights
 from pixfound.devices import pick_device
 from pixfound.errors import UserError
 from pixfound.interfaces import TextVectors
 from pixfound.models.embeddings import InputEmbeddings
-from pixfound.models.geometry import tiles_of
+from pixfound.models.encoding import Encoder, ImageLayout, Request, content
+from pixfound.models.loading import check_capture, load_config, load_model
+from pixfound.models.processors import load_processor
 from pixfound.models.spans import token_spans
-from pixfound.types import FloatArray, Generation, Prompt
+from pixfound.types import FloatArray, Generation
 
-Request = tuple[Image.Image, Prompt]
+if TYPE_CHECKING:
+    from pixfound.models.prefix import Prompts
+
 Capture = Literal["step", "forced", "none"]
 
 
@@ -37,6 +39,8 @@ class HuggingFace:
         in one teacher-forced pass afterwards; both give the same rows. `none` records nothing.
     layers, heads: the indices that attention is averaged over; None for all, as in arXiv 2502.04192.
     generation: arguments of transformers' GenerationConfig; greedy unless they say otherwise.
+    image_layout: `native` shows the image as the model's processor does; `pad` makes it a square first, with bars of
+        the processor's mean colour, as LLaVA-1.5's own code and arXiv 2502.04192 do.
     """
 
     def __init__(
@@ -50,11 +54,15 @@ class HuggingFace:
         layers: Sequence[int] | None = None,
         heads: Sequence[int] | None = None,
         generation: Mapping[str, Any] | None = None,
+        image_layout: ImageLayout = "native",
     ) -> None:
+        if image_layout not in ("native", "pad"):
+            raise UserError(f"model.image_layout={image_layout}: valid values are native and pad")
         if capture not in ("step", "forced", "none"):
             raise UserError(f"model.capture={capture}: valid values are step, forced and none")
         self.path, self.revision, self.dtype, self.device = path, revision, dtype, device
         self.system, self.capture, self.layers, self.heads = system, capture, layers, heads
+        self.image_layout: ImageLayout = image_layout
         self.generation = {"max_new_tokens": 128, "do_sample": False, **(generation or {})}
 
     def identity(self) -> Mapping[str, Any]:
@@ -72,23 +80,22 @@ class HuggingFace:
 
     def vectors(self) -> TextVectors:
         """The input embeddings, without loading the model."""
-        return InputEmbeddings(self._folder, self._processor.tokenizer)
+        return InputEmbeddings(self._folder, self._tokenizer)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """Answer a batch of (image, prompt). The text is the same with any batch and any capture."""
         inputs = self._encode(requests)
-        keys = [_content(image) for image, _ in requests]
-        sequences, passes = self._run(inputs, keys, self.generation, capture=self.capture == "step")
-        answers = self._answers(sequences)
-        forced = self.capture == "forced"
-        rows = self._forced_rows(inputs, keys, answers) if forced else _rows_by_step(passes, answers)
+        keys = [content(image) for image, _ in requests]
+        answers, rows = self._free_rows(inputs, keys)
+        if self.capture == "forced":
+            rows = self._forced_rows(inputs, keys, answers)
         return [self._generation(requests, inputs, i, ids, rows) for i, ids in enumerate(answers)]
 
     def attend(self, requests: Sequence[Request], texts: Sequence[str]) -> list[Generation]:
         """The generations that would have given `texts`, with their attention, in one teacher-forced pass."""
         inputs = self._encode(requests)
         answers = [self._answer_ids(inputs["input_ids"][i], text) for i, text in enumerate(texts)]
-        rows = self._forced_rows(inputs, [_content(image) for image, _ in requests], answers)
+        rows = self._forced_rows(inputs, [content(image) for image, _ in requests], answers)
         return [self._generation(requests, inputs, i, ids, rows) for i, ids in enumerate(answers)]
 
     @cached_property
@@ -96,79 +103,65 @@ class HuggingFace:
         return weights.fetch(self.path, self.revision, "model.path")
 
     @cached_property
-    def _processor(self) -> Any:
-        from transformers import AutoProcessor
+    def _config(self) -> Any:
+        config = load_config(self._folder, self.path)
+        if self.captures:
+            check_capture(config, self.path)
+        return config
 
-        with weights.loading(self.path, "model.path"):
-            processor = AutoProcessor.from_pretrained(self._folder)
-        processor.tokenizer.padding_side = "left"
-        if processor.tokenizer.pad_token is None:
-            processor.tokenizer.pad_token = processor.tokenizer.eos_token
-        return processor
+    @cached_property
+    def _encoder(self) -> Encoder:
+        processor = load_processor(self._folder, self.path)
+        return Encoder(processor, self._config, self.path, self.system, self.image_layout)
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        return self._encoder.tokenizer
 
     @cached_property
     def _model(self) -> Any:
-        import torch
-        from transformers import AutoModelForImageTextToText
-        from transformers.utils.logging import disable_progress_bar
+        _ = self._encoder  # what can be wrong with it is said before the weights are read
+        attention = None
+        if self.captures:
+            from pixfound.models.capture import NAME
 
-        from pixfound.models.capture import NAME
-
-        disable_progress_bar()  # the stage has its own
-        dtype = self.dtype if self.dtype == "auto" else getattr(torch, self.dtype)
-        with weights.loading(self.path, "model.path"):
-            model = AutoModelForImageTextToText.from_pretrained(self._folder, dtype=dtype)
-            if self.captures:
-                model.set_attn_implementation({"text_config": NAME})
-        return model.to(pick_device(self.device)).eval()
+            attention = NAME
+        model = load_model(self._folder, self.path, self.dtype, pick_device(self.device), attention)
+        model.generation_config.pad_token_id = self._tokenizer.pad_token_id
+        return model
 
     def _encode(self, requests: Sequence[Request]) -> dict[str, Any]:
-        """Model inputs, left-padded."""
-        texts = [self._chat(prompt.text) for _, prompt in requests]
-        images = [[image] for image, _ in requests]
-        batch = self._processor(text=texts, images=images, padding=True, return_tensors="pt")
-        inputs = {name: value.to(self._model.device) for name, value in batch.items()}
-        for name, value in inputs.items():
-            if value.is_floating_point():
-                inputs[name] = value.to(self._model.dtype)
-        return inputs
+        """Model inputs, left-padded, on the model's device and in its dtype."""
+        model = self._model
+        inputs = {name: value.to(model.device) for name, value in self._encoder.encode(requests).items()}
+        return {name: v.to(model.dtype) if v.is_floating_point() else v for name, v in inputs.items()}
 
-    def _chat(self, text: str) -> str:
-        content = [{"type": "image"}, {"type": "text", "text": text}]
-        messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
-        if self.system is not None:
-            messages.insert(0, {"role": "system", "content": [{"type": "text", "text": self.system}]})
-        return str(self._processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False))
+    def _prompts(self, inputs: Mapping[str, Any], images: Sequence[Hashable], room: int) -> Prompts:
+        """The inputs ready to go on from, with what prompts share prefilled. images: (B) the content of each."""
+        from pixfound.models.prefix import prefill_shared
 
-    def _run(
-        self,
-        inputs: Mapping[str, Any],
-        images: Sequence[Hashable],
-        settings: Mapping[str, Any],
-        capture: bool,
-        rows: Any = None,
-    ) -> tuple[Any, list[Any]]:
-        """Generated ids (B, T), and the recorder's passes. images: (B) the content of each; rows: see Recorder."""
+        return prefill_shared(self._model, inputs, self._encoder.columns(inputs["input_ids"]), images, room)
+
+    def _free_rows(
+        self, inputs: Mapping[str, Any], images: Sequence[Hashable]
+    ) -> tuple[list[list[int]], list[FloatArray]]:
+        """The answers' token ids, and per example (1 + T, N): the penultimate row, then a row for each token."""
         import contextlib
 
         import torch
 
         from pixfound.models.capture import Recorder
-        from pixfound.models.prefix import prefill_shared
+        from pixfound.models.prefix import greedy
 
-        config = copy.deepcopy(self._model.generation_config)
-        config.update(**settings)
-        if not config.do_sample:  # a checkpoint's sampling settings mean nothing to a greedy search, and warn
-            config.temperature = config.top_p = config.top_k = None
-        config.pad_token_id = self._processor.tokenizer.pad_token_id
-        columns, cached = self._columns(inputs["input_ids"]), 0
-        shared = prefill_shared(self._model, inputs, columns, images)
-        if shared is not None:
-            inputs, columns, cached = shared.inputs, shared.columns, shared.length
-        recorder = Recorder(columns, rows, self.layers, self.heads, cached) if capture else None
+        config = greedy(self._model.generation_config, **self.generation)
+        prompts = self._prompts(inputs, images, config.max_new_tokens)
+        recorder = None
+        if self.capture == "step":
+            recorder = Recorder(prompts.columns, None, self.layers, self.heads, prompts.cached)
         with torch.inference_mode(), recorder.active() if recorder else contextlib.nullcontext():
-            sequences = self._model.generate(**inputs, generation_config=config)
-        return sequences[:, inputs["input_ids"].shape[1] :], recorder.passes() if recorder else []
+            sequences = self._model.generate(**prompts.inputs, generation_config=config)
+        answers = self._answers(sequences[:, prompts.inputs["input_ids"].shape[1] :])
+        return answers, _rows_by_step(recorder.passes(), answers) if recorder else []
 
     def _answers(self, sequences: Any) -> list[list[int]]:
         """Token ids per example of (B, T) generated ones, cut after the first end token, which is kept."""
@@ -182,7 +175,7 @@ class HuggingFace:
 
     def _answer_ids(self, prompt_ids: Any, text: str) -> list[int]:
         """The tokens with which the model would have written `text` after this prompt, and the end token."""
-        tokenizer = self._processor.tokenizer
+        tokenizer = self._tokenizer
         before = tokenizer.decode(prompt_ids[-1:])
         glue = "" if before[-1:].isspace() or int(prompt_ids[-1]) in tokenizer.all_special_ids else " "
         ids = list(tokenizer(glue + text, add_special_tokens=False)["input_ids"])
@@ -191,50 +184,32 @@ class HuggingFace:
     def _forced_rows(
         self, inputs: Mapping[str, Any], images: Sequence[Hashable], answers: Sequence[Sequence[int]]
     ) -> list[FloatArray]:
-        """Per example (1 + T, N): the penultimate row, then a row for each answer token, from one forward pass.
+        """What `_free_rows` gives for these answers: one pass over the prompts, and one over all of their tokens.
 
-        One step of `generate` is that pass, so positions and masks are prepared as they are when it generates.
+        Both are steps of `generate`, so positions and masks are prepared as they are when it generates.
         """
         import torch
 
-        prompts = inputs["input_ids"]
-        length = prompts.shape[1] + max(len(ids) for ids in answers)
-        extended: dict[str, Any] = {}
-        for name, value in inputs.items():
-            if value.shape[:2] != prompts.shape:
-                extended[name] = value
-                continue
-            fill = self._processor.tokenizer.pad_token_id if name == "input_ids" else 0
-            extended[name] = value.new_full((len(answers), length), fill)
-            for i, ids in enumerate(answers):
-                end = length - len(ids)
-                extended[name][i, end - prompts.shape[1] : end] = value[i]
-                if name == "input_ids":
-                    extended[name][i, end:] = torch.tensor(list(ids), device=value.device)
-                elif name == "attention_mask":
-                    extended[name][i, end:] = 1
-        firsts = torch.tensor([-len(ids) - 2 for ids in answers], device=prompts.device)
-        most = max(len(ids) for ids in answers)
-        rows = (firsts[:, None] + torch.arange(1 + most, device=prompts.device)).clamp(max=-1)
-        _, found = self._run(extended, images, {"max_new_tokens": 1, "do_sample": False}, capture=True, rows=rows)
-        passes = found[0].cpu().numpy()
-        return [passes[i, : 1 + len(ids)] for i, ids in enumerate(answers)]
+        from pixfound.models.capture import Recorder
+        from pixfound.models.prefix import continue_from
 
-    def _columns(self, ids: Any) -> Any:
-        """(B, N) positions of the image tokens among ids (B, P); -1 where an example has fewer than N."""
-        import torch
-
-        found = ids == getattr(self._model.config, "image_token_id", None)
-        if isinstance(found, bool) or not found.any(dim=1).all():
-            raise UserError(
-                f"model.path={self.path}: no image tokens are found in its prompts, so it would not see an image; "
-                "check that it is an image-text-to-text model with `image_token_id` in its config"
-            )
-        columns = torch.full((len(ids), int(found.sum(dim=1).max())), -1, device=ids.device)
-        for i, row in enumerate(found):
-            where = row.nonzero()[:, 0]
-            columns[i, : len(where)] = where
-        return columns
+        longest = max(len(ids) for ids in answers)
+        prompts = self._prompts(inputs, images, longest)
+        ids, mask = prompts.inputs["input_ids"], prompts.inputs["attention_mask"]
+        recorder = Recorder(prompts.columns, None, self.layers, self.heads, prompts.cached)
+        with recorder.active():
+            read = continue_from(self._model, prompts.inputs)
+            if longest > 1:
+                # Padded on the right, where nobody looks, by a token that is not known for padding.
+                told = ids[:, -1:].repeat(1, longest - 1)
+                seen = torch.zeros_like(told)
+                for i, answer in enumerate(answers):
+                    told[i, : len(answer) - 1] = torch.tensor(list(answer[:-1]), dtype=told.dtype)
+                    seen[i, : len(answer) - 1] = 1
+                recorder.rows = torch.arange(1 - longest, 0, device=ids.device).expand(len(ids), -1)
+                further = {"input_ids": torch.cat([ids, told], dim=1), "attention_mask": torch.cat([mask, seen], dim=1)}
+                continue_from(self._model, {**further, "past_key_values": read.past_key_values})
+        return _rows_by_step(recorder.passes(), answers)
 
     def _generation(
         self,
@@ -244,23 +219,17 @@ class HuggingFace:
         ids: list[int],
         rows: list[FloatArray],
     ) -> Generation:
-        tokenizer = self._processor.tokenizer
-        text, spans = token_spans(ids, lambda part: str(tokenizer.decode(part, skip_special_tokens=True)))
+        text, spans = token_spans(ids, lambda part: str(self._tokenizer.decode(part, skip_special_tokens=True)))
         image = requests[index][0]
         size = (image.height, image.width)
         if not rows:
             return Generation(text, size, spans)
-        count = int((inputs["input_ids"][index] == self._model.config.image_token_id).sum())
+        count = int((inputs["input_ids"][index] == self._config.image_token_id).sum())
         found = rows[index][:, :count]
         if not np.isfinite(found).all():
             raise FloatingPointError("the captured attention is not finite")
-        tiles = tiles_of(self._processor, inputs, index, count, size)
+        tiles = self._encoder.tiles(inputs, index, count, image)
         return Generation(text, size, spans, tiles, attention=found[1:], penultimate=found[0])
-
-
-def _content(image: Image.Image) -> Hashable:
-    """Equal for equal pictures only: bytes alone do not tell a wide one from a tall one."""
-    return image.size, image.mode, image.tobytes()
 
 
 def _rows_by_step(passes: Sequence[Any], answers: Sequence[Sequence[int]]) -> list[FloatArray]:

@@ -6,6 +6,7 @@ what follows the prefix, `N` image columns.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,51 +16,118 @@ from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Prefilled:
-    """Inputs of `generate` that go on from a cache.
+class Prompts:
+    """What `generate` goes on from.
 
-    inputs: (B, P + S) ids and masks, padded on the left of the prefix and again on the left of what follows, and the
-    cache. columns: (B, N) of the image tokens in them. length: P.
+    inputs: ids and masks (B, L), and either the pictures or a cache. columns: (B, N) of the image tokens among the
+    ids. cached: how many of the ids the cache holds.
     """
 
     inputs: dict[str, Any]
     columns: Tensor
-    length: int
+    cached: int = 0
 
 
-def prefill_shared(model: Any, inputs: Mapping[str, Any], columns: Tensor, images: Sequence[Any]) -> Prefilled | None:
+def continue_from(model: Any, inputs: Mapping[str, Any]) -> Any:
+    """The output of one greedy step of `generate`, with the cache: positions and masks are those of generation."""
+    config = greedy(model.generation_config, max_new_tokens=1)
+    with torch.inference_mode():
+        return model.generate(**inputs, generation_config=config, return_dict_in_generate=True)
+
+
+def greedy(config: Any, **settings: Any) -> Any:
+    """A copy of a generation config that takes the likeliest token, unless the settings say otherwise."""
+    config = copy.deepcopy(config)
+    config.update(**{"do_sample": False, **settings})
+    if not config.do_sample:  # a checkpoint's sampling settings mean nothing to a greedy search, and warn
+        config.temperature = config.top_p = config.top_k = None
+    return config
+
+
+def prefill_shared(model: Any, inputs: Mapping[str, Any], columns: Tensor, images: Sequence[Any], room: int) -> Prompts:
     """Prefill what prompts about the same image have in common: everything up to the last image token.
 
     inputs: of a left-padded batch (B, L). columns: (B, N), -1 where there are fewer. images: (B) a key each.
-    None where nothing is shared, or where the model's positions or inputs cannot be split this way.
+    room: tokens that are still to be generated. The prompts as they were where nothing is shared, or where the model
+    lets the image see the text behind it. The result's ids are (B, P + S), padded on the left of the prefix and again
+    on the left of what follows.
     """
     ids = inputs["input_ids"]
     starts = inputs["attention_mask"].argmax(dim=1).tolist()
     ends = (columns.max(dim=1).values + 1).tolist()
     groups, firsts = _groups(ids, starts, ends, images)
-    per_image = {name: value for name, value in inputs.items() if name not in ("input_ids", "attention_mask")}
+    as_they_were = Prompts(dict(inputs), columns)
     if len(firsts) == len(ids) or max(ends) + 2 > ids.shape[1]:
-        return None
-    if hasattr(model.base_model, "rope_deltas"):  # positions that depend on the picture's grid: state beside the cache
-        return None
-    if any(len(value) != len(ids) or value.shape[:2] == ids.shape for value in per_image.values()):
-        return None  # pictures in one flat list, or token types, which decide who sees whom inside the prefix
+        return as_they_were
     length = max(end - start for start, end in zip(starts, ends, strict=True))
     rest = ids.shape[1] - min(ends)
-    prefix, whole = {}, {}
-    for name, fill in (("input_ids", int(model.generation_config.pad_token_id or 0)), ("attention_mask", 0)):
-        heads = [row[start:end] for row, start, end in zip(inputs[name], starts, ends, strict=True)]
-        tails = [row[end:] for row, end in zip(inputs[name], ends, strict=True)]
-        padded = _left_pad(heads, length, fill)
-        prefix[name] = padded[firsts]
-        whole[name] = torch.cat([padded, _left_pad(tails, rest, fill)], dim=1)
-    positions = (prefix["attention_mask"].cumsum(dim=1) - 1).clamp(min=0)
-    images_once = {name: value[firsts] for name, value in per_image.items()}
-    with torch.inference_mode():
-        cache = model(**prefix, **images_once, position_ids=positions, use_cache=True, logits_to_keep=1).past_key_values
+    if not _splits(inputs, columns, ends) or not _fits(model, length + rest + room):
+        return as_they_were
+    per_token = {name: value for name, value in inputs.items() if value.shape == ids.shape}
+    heads = {
+        name: _left_pad([row[a:b] for row, a, b in zip(v, starts, ends, strict=True)], length, _fill(model, name))
+        for name, v in per_token.items()
+    }
+    tokens = (columns >= 0).sum(dim=1).tolist()
+    pictures = {name: _pictures(value, tokens, firsts) for name, value in inputs.items() if name not in per_token}
+    if any(value is None for value in pictures.values()):
+        return as_they_were
+    once = {**{name: value[firsts] for name, value in heads.items()}, **pictures}
+    cache = continue_from(model, once).past_key_values
     cache.batch_select_indices(torch.tensor(groups, device=ids.device))
+    if getattr(model.base_model, "rope_deltas", None) is not None:  # how far positions lag behind: state of the model
+        model.base_model.rope_deltas = model.base_model.rope_deltas[groups]
+    whole: dict[str, Any] = {"past_key_values": cache}
+    for name in ("input_ids", "attention_mask"):
+        tails = [row[end:] for row, end in zip(inputs[name], ends, strict=True)]
+        whole[name] = torch.cat([heads[name], _left_pad(tails, rest, _fill(model, name))], dim=1)
     shift = torch.tensor([length - end for end in ends], device=ids.device)[:, None]
-    return Prefilled({**whole, "past_key_values": cache}, torch.where(columns >= 0, columns + shift, columns), length)
+    return Prompts(whole, torch.where(columns >= 0, columns + shift, columns), length)
+
+
+def _splits(inputs: Mapping[str, Any], columns: Tensor, ends: Sequence[int]) -> bool:
+    """Whether the prefix does not depend on what follows.
+
+    Token types say who sees whom: where they mark the image alone it sees itself in both directions, and all of it is
+    in the prefix; where they do not mark it, the whole prompt may see itself (PaliGemma).
+    """
+    ids = inputs["input_ids"]
+    for name, value in inputs.items():
+        if name in ("input_ids", "attention_mask") or value.shape != ids.shape:
+            continue
+        marked = value.gather(1, columns.clamp(min=0)) != 0
+        behind = any(bool(row[end:].any()) for row, end in zip(value, ends, strict=True))
+        if behind or not bool((marked | (columns < 0)).all()):
+            return False
+    return True
+
+
+def _fits(model: Any, length: int) -> bool:
+    """Whether padding in the middle does no harm: it takes places of a sliding window, and steps of a recurrence."""
+    from transformers import DynamicCache
+
+    cache = DynamicCache(config=model.config.get_text_config(decoder=True))
+    windows = [layer.sliding_window for layer in cache.layers if getattr(layer, "is_sliding", False)]
+    return not any(cache.is_linear) and all(length <= window for window in windows)
+
+
+def _pictures(value: Tensor, tokens: Sequence[int], firsts: Sequence[int]) -> Tensor | None:
+    """The rows of the examples `firsts`; None where it is not known whose a row is.
+
+    A row is an example, or all are in one flat list, patches or tiles, each of which makes equally many image tokens.
+    """
+    if len(value) == len(tokens):
+        return value[firsts]
+    whole = sum(tokens)
+    counts = [count * len(value) // whole for count in tokens]
+    if any(count * len(value) % whole for count in tokens):
+        return None
+    ends = torch.tensor(counts).cumsum(0).tolist()
+    return torch.cat([value[ends[i] - counts[i] : ends[i]] for i in firsts])
+
+
+def _fill(model: Any, name: str) -> int:
+    return int(model.generation_config.pad_token_id or 0) if name == "input_ids" else 0
 
 
 def _groups(

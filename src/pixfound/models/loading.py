@@ -1,0 +1,128 @@
+"""Loading a model's weights, and what is checked before they are: its class, its capture, the memory."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+from typing import Any
+
+from pixfound import weights
+from pixfound.errors import UserError
+
+_BYTES = {
+    "F64": 8,
+    "I64": 8,
+    "F32": 4,
+    "I32": 4,
+    "F16": 2,
+    "BF16": 2,
+    "I16": 2,
+    "F8_E4M3": 1,
+    "I8": 1,
+    "U8": 1,
+    "BOOL": 1,
+}
+_FLOATS = ("F64", "F32", "F16", "BF16")
+
+
+def load_config(folder: str, path: str) -> Any:
+    """The transformers config in `folder`; UserError where it is of no image-text-to-text model."""
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+    with weights.loading(path, "model.path"):
+        config = AutoConfig.from_pretrained(folder)
+    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        raise UserError(
+            f"model.path={path}: holds a {config.model_type} model, which transformers does not list as "
+            "image-text-to-text (AutoModelForImageTextToText): give the path of a multi-modal LLM"
+        )
+    return config
+
+
+def check_capture(config: Any, path: str) -> None:
+    """UserError where the attention of a model of this config cannot be captured; known without its weights."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, MODEL_MAPPING
+
+    whole = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
+    text = type(config.get_text_config(decoder=True))
+    decoder = MODEL_MAPPING[text] if text in MODEL_MAPPING and text is not type(config) else whole
+    why = None
+    if config.is_encoder_decoder:
+        why = "its answers read the image through an encoder, not as tokens beside the prompt"
+    elif not (decoder._supports_attention_backend or whole._supports_attention_backend):
+        why = f"its text decoder, {decoder.__name__}, does not use transformers' AttentionInterface"
+    if why:
+        raise UserError(
+            f"model.path={path}: the attention of {whole.__name__} cannot be captured: {why}. Its answers can be "
+            "graded all the same: model.capture=none extraction=nulls"
+        )
+
+
+def load_model(folder: str, path: str, dtype: str, device: str, implementation: str | None) -> Any:
+    """The model in eval mode on `device`. implementation: the attention of its text decoder; None for the default."""
+    import torch
+    from transformers import AutoModelForImageTextToText
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # the stage has its own
+    chosen = dtype if dtype == "auto" else getattr(torch, dtype, None)
+    if not (chosen == "auto" or isinstance(chosen, torch.dtype)):
+        raise UserError(f"model.dtype={dtype}: give auto, float32, bfloat16 or float16")
+    check_memory(folder, path, dtype, device)
+    with weights.loading(path, "model.path"):
+        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=chosen)
+        if implementation is not None:
+            model.set_attn_implementation({"text_config": implementation})
+    if implementation is not None and model.config.get_text_config()._attn_implementation != implementation:
+        raise UserError(
+            f"model.path={path}: the text decoder of {type(model).__name__} takes no other attention function, so its "
+            "attention cannot be captured; use model.capture=none extraction=nulls"
+        )
+    return model.to(device).eval()
+
+
+def check_memory(folder: str, path: str, dtype: str, device: str) -> None:
+    """UserError where the weights alone are larger than what is free on `device`."""
+    needed, free = weight_bytes(folder, dtype), free_bytes(device)
+    if free is not None and needed > free:
+        raise UserError(
+            f"model.path={path}: its weights take {needed / 2**30:.1f} GiB as {dtype}, and {device} has "
+            f"{free / 2**30:.1f} GiB free: use model.dtype=bfloat16, another model.device, or a smaller model"
+        )
+
+
+def weight_bytes(folder: str, dtype: str) -> int:
+    """How many bytes the safetensors in `folder` take in memory as `dtype`, read from their headers."""
+    import torch
+
+    size = None if dtype == "auto" else getattr(torch, dtype).itemsize
+    total = 0
+    for file in Path(folder).glob("*.safetensors"):
+        with file.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            header = json.loads(stream.read(length))
+        for name, tensor in header.items():
+            if name == "__metadata__":
+                continue
+            count = 1
+            for side in tensor["shape"]:
+                count *= side
+            stored = _BYTES.get(tensor["dtype"], 1)
+            total += count * (size if size is not None and tensor["dtype"] in _FLOATS else stored)
+    return total
+
+
+def free_bytes(device: str) -> int | None:
+    """The memory that is free on a device; None where that cannot be told."""
+    import torch
+
+    kind = torch.device(device).type
+    if kind == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    if kind != "cpu":
+        return None
+    import psutil  # comes with accelerate
+
+    return int(psutil.virtual_memory().available)

@@ -1,0 +1,102 @@
+"""A model's processor, put together from its parts where transformers would not make it without torchvision."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from pixfound import weights
+from pixfound.errors import UserError
+
+_OPTIONAL = ("video", "audio", "feature_extractor")  # parts that read what is never shown here
+_PACKAGES = ("torchvision", "num2words", "sentencepiece", "tiktoken", "protobuf", "timm", "librosa")
+
+
+def load_processor(folder: str, path: str) -> Any:
+    """The processor of the model in `folder`, with a tokenizer that pads on the left.
+
+    path: what the user typed, for errors. Raises UserError where a package is missing, naming it.
+    """
+    from transformers import AutoConfig, AutoProcessor
+
+    with weights.loading(path, "model.path"):
+        config = AutoConfig.from_pretrained(folder)
+    try:
+        processor = AutoProcessor.from_pretrained(folder)
+    except (ImportError, ValueError, TypeError, OSError, AttributeError) as whole:
+        processor = _from_parts(folder, path, config, whole)
+    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
+        raise UserError(
+            f"model.path={path}: its processor is a {type(processor).__name__}, without a tokenizer or an image "
+            "processor, so it is no image-text-to-text model; give another model.path"
+        )
+    processor.tokenizer.padding_side = "left"
+    if processor.tokenizer.pad_token is None:
+        processor.tokenizer.pad_token = processor.tokenizer.eos_token
+    return processor
+
+
+def _from_parts(folder: str, path: str, config: Any, whole: Exception) -> Any:
+    """The model's own processor class without its reader of videos, which transformers makes of torchvision."""
+    from transformers import AutoImageProcessor, AutoTokenizer
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+
+    if type(config) not in PROCESSOR_MAPPING:
+        raise _missing(path, whole) from whole
+    made = PROCESSOR_MAPPING[type(config)]
+    names = made.get_attributes()
+    if not any(_optional(name) for name in names):
+        raise _missing(path, whole) from whole
+    loaders = {"image_processor": AutoImageProcessor, "tokenizer": AutoTokenizer}
+    try:
+        parts = [_Absent() if _optional(name) else loaders[name].from_pretrained(folder) for name in names]
+        settings, _ = made.get_processor_dict(folder)
+        return _tolerant(made).from_args_and_dict(parts, settings)
+    except (ImportError, ValueError, TypeError, OSError, AttributeError, KeyError) as error:
+        raise _missing(path, error) from error
+
+
+def _optional(name: str) -> bool:
+    return any(word in name for word in _OPTIONAL)
+
+
+def _tolerant(made: Any) -> Any:
+    """A subclass of a processor class that takes an `_Absent` for any part."""
+
+    class Partial(made):  # type: ignore[misc]
+        def __repr__(self) -> str:  # transformers' own would write the parts as JSON
+            return str(made.__name__)
+
+        def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
+            if isinstance(argument, _Absent):
+                return _Absent
+            return super().check_argument_for_proper_class(argument_name, argument)
+
+    Partial.__name__ = Partial.__qualname__ = made.__name__
+    return Partial
+
+
+class _Absent:
+    """Stands where a part is missing: has no settings, reads nothing."""
+
+    model_input_names: tuple[str, ...] = ()
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+
+def _missing(path: str, error: Exception) -> UserError:
+    """What to install, where a package is what is missing; else why the processor cannot be made."""
+    text = " ".join(str(error).split())
+    wanted = [name for name in _PACKAGES if name.lower() in text.lower() and not _installed(name)]
+    if wanted:
+        return UserError(
+            f"model.path={path}: its processor needs {' and '.join(wanted)}: pip install {' '.join(wanted)} "
+            "(torchvision in the build that fits your torch), then run the same command"
+        )
+    return UserError(f"model.path={path}: its processor cannot be made ({type(error).__name__}: {text[:300]})")
+
+
+def _installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None

@@ -1,0 +1,219 @@
+"""Every family through the one adapter: capture against eager attention, geometry against moved pixels, prompts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from transformers import AutoModelForImageTextToText
+
+from pixfound.models.huggingface import HuggingFace
+from pixfound.types import FloatArray, Generation, Prompt, Tile
+from tests.support.families import FAMILIES
+
+Folder = Callable[[str], Path]
+TEXTS = ("hi", "What is this thing here?", "Identify the red object in the scene, please.")
+SIZES = ((64, 64), (60, 110), (130, 50))  # (H, W)
+STEPS = 8
+SETTINGS = {"max_new_tokens": STEPS, "min_new_tokens": STEPS}
+
+every_family = pytest.mark.parametrize("family", FAMILIES)
+
+
+def noise(size: tuple[int, int], seed: int = 0) -> Image.Image:
+    rng = np.random.default_rng(seed)
+    return Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8))
+
+
+def adapter(folder: Path, **options: Any) -> HuggingFace:
+    return HuggingFace(str(folder), dtype="float32", device="cpu", **{"generation": SETTINGS, **options})
+
+
+@pytest.fixture(scope="module")
+def requests() -> list[tuple[Image.Image, Prompt]]:
+    return [(noise(size, i), Prompt(str(i), "open", "v", TEXTS[i])) for i, size in enumerate(SIZES)]
+
+
+def eager_rows(model: Any, inputs: dict[str, Any], where: torch.Tensor) -> tuple[FloatArray, list[int]]:
+    """Of one unpadded example: (1 + T, N) penultimate row and a row per step, all attention kept; and the ids."""
+    length = inputs["input_ids"].shape[1]
+    with torch.inference_mode():
+        out = model.generate(
+            **inputs, **SETTINGS, do_sample=False, output_attentions=True, return_dict_in_generate=True
+        )
+    rows = []
+    for step, maps in enumerate(out.attentions):
+        picked = []
+        for layer in maps:
+            padded = layer.new_zeros(*layer.shape[1:3], length + step)
+            padded[..., length + step - layer.shape[-1] :] = layer[0]  # a sliding window has lost the oldest keys
+            picked.append(padded[..., where])
+        mean = torch.stack(picked).mean((0, 1))
+        rows += [mean[-2], mean[-1]] if step == 0 else [mean[-1]]
+    return torch.stack(rows).numpy(), out.sequences[0, length:].tolist()
+
+
+@every_family
+def test_attention_equals_eager(family: str, family_folder: Folder, requests: list[tuple[Image.Image, Prompt]]) -> None:
+    """A ragged, left-padded batch against one example at a time with `output_attentions=True`."""
+    model = adapter(family_folder(family))
+    eager = AutoModelForImageTextToText.from_pretrained(
+        family_folder(family), dtype=torch.float32, attn_implementation="eager"
+    )
+    assert len({len(model._encoder.chat(prompt.text)) for _, prompt in requests}) > 1
+    for request, found in zip(requests, model.generate(requests), strict=True):
+        inputs = model._encoder.encode([request])
+        where = (inputs["input_ids"][0] == eager.config.image_token_id).nonzero()[:, 0]
+        rows, ids = eager_rows(eager, inputs, where)
+        assert found.attention is not None
+        assert found.penultimate is not None
+        assert found.attention.shape == (STEPS, len(where))
+        assert np.abs(found.attention - rows[1:]).max() < 1e-5
+        assert np.abs(found.penultimate - rows[0]).max() < 1e-5
+        assert found.attention.max() > 1e-3
+        assert found.text == model._tokenizer.decode(ids, skip_special_tokens=True).lstrip()
+
+
+def same(found: list[Generation], expected: list[Generation]) -> None:
+    for a, b in zip(found, expected, strict=True):
+        assert (a.text, a.spans, a.tiles, a.image_size) == (b.text, b.spans, b.tiles, b.image_size)
+        assert a.attention is not None
+        assert b.attention is not None
+        assert a.penultimate is not None
+        assert b.penultimate is not None
+        assert np.abs(a.attention - b.attention).max() < 1e-5
+        assert np.abs(a.penultimate - b.penultimate).max() < 1e-5
+
+
+@every_family
+def test_the_forced_pass_gives_the_same_and_nothing_changes_the_text(
+    family: str, family_folder: Folder, requests: list[tuple[Image.Image, Prompt]]
+) -> None:
+    by_step, forced, plain = (
+        adapter(family_folder(family), capture=capture).generate(requests) for capture in ("step", "forced", "none")
+    )
+    same(forced, by_step)
+    assert [g.text for g in plain] == [g.text for g in by_step]
+    assert all(g.attention is None for g in plain)
+
+
+@every_family
+def test_layers_and_heads_are_chosen(
+    family: str, family_folder: Folder, requests: list[tuple[Image.Image, Prompt]]
+) -> None:
+    """All together are the mean of each alone."""
+    folder = family_folder(family)
+    (whole,) = adapter(folder).generate(requests[:1])
+    parts = [adapter(folder, layers=[i], heads=[h]).generate(requests[:1])[0] for i in range(3) for h in range(4)]
+    assert whole.attention is not None
+    mean = np.mean([g.attention for g in parts if g.attention is not None], axis=0)
+    assert np.abs(mean - whole.attention).max() < 1e-5
+
+
+SHARED = [0, 1, 0, 0, 2, 1]  # which picture each prompt is about
+PREFIX_SEES_ALL = ("paligemma",)  # the image is read in the light of the question: nothing can be shared
+
+
+@every_family
+@pytest.mark.parametrize("capture", ["step", "forced"])
+def test_a_shared_prefix_changes_nothing(capture: Any, family: str, family_folder: Folder) -> None:
+    model = adapter(family_folder(family), capture=capture)
+    images = [noise(size, i) for i, size in enumerate(SIZES)]
+    requests = [(images[which], Prompt(str(i), "open", "v", TEXTS[i % 3] + "?" * i)) for i, which in enumerate(SHARED)]
+    encoded: list[int] = []
+    hook = model._model.get_input_embeddings().register_forward_hook(lambda _, ids, __: encoded.append(len(ids[0])))
+    together = model.generate(requests)
+    hook.remove()
+    shares = encoded[0] == len(images)
+    assert shares == (family not in PREFIX_SEES_ALL and family != "gemma3")  # its window is shorter than the prompt
+    same(together, [model.generate([request])[0] for request in requests])
+
+
+def token_local(model: Any) -> None:
+    """Take attention out of the vision tower: each of its tokens then depends on its own pixels alone."""
+    text = {id(p) for p in model.get_decoder().parameters()}
+    for name, parameter in model.named_parameters():
+        if id(parameter) not in text and "attn" in name.replace("attention.", "attn.") and "norm" not in name:
+            parameter.data.zero_()
+
+
+def image_embeddings(model: HuggingFace, image: Image.Image) -> FloatArray:
+    """(N, D) what the decoder is given at the image's tokens."""
+    given: list[torch.Tensor] = []
+    hook = model._model.get_decoder().register_forward_pre_hook(
+        lambda _, __, kwargs: given.append(kwargs["inputs_embeds"]), with_kwargs=True
+    )
+    inputs = model._encode([(image, Prompt("x", "open", "v", "What?"))])
+    with torch.inference_mode():
+        model._model(**inputs)
+    hook.remove()
+    return given[0][0][inputs["input_ids"][0] == model._config.image_token_id].numpy()
+
+
+def cell(tile: Tile, row: int, column: int) -> tuple[float, float, float, float]:
+    x0, y0, x1, y1 = tile.box
+    high, wide = (y1 - y0) / tile.grid[0], (x1 - x0) / tile.grid[1]
+    return x0 + column * wide, y0 + row * high, x0 + (column + 1) * wide, y0 + (row + 1) * high
+
+
+@every_family
+@pytest.mark.parametrize("layout", ["native", "pad"])
+@pytest.mark.parametrize("size", [(192, 192), (180, 330), (330, 150), (64, 640), (640, 64)])
+def test_moved_pixels_change_the_token_whose_cell_they_lie_in(
+    size: tuple[int, int], layout: Any, family: str, family_folder: Folder
+) -> None:
+    model = adapter(family_folder(family), image_layout=layout)
+    token_local(model._model)
+    before = image_embeddings(model, Image.new("RGB", (size[1], size[0])))
+    (generation,) = adapter(family_folder(family), image_layout=layout, generation={"max_new_tokens": 1}).generate(
+        [(Image.new("RGB", (size[1], size[0])), Prompt("x", "open", "v", "What?"))]
+    )
+    rng = np.random.default_rng(0)
+    tiles = generation.tiles
+    tried = 0
+    for tile in [tiles[i] for i in sorted(rng.choice(len(tiles), min(3, len(tiles)), replace=False))]:
+        for _ in range(40):
+            row, column = rng.integers(tile.grid[0]), rng.integers(tile.grid[1])
+            x0, y0, x1, y1 = cell(tile, int(row), int(column))
+            high, wide = y1 - y0, x1 - x0
+            spot = [max(0.0, x0 + wide / 12), max(0.0, y0 + high / 12)]
+            spot += [min(float(size[1]), x1 - wide / 12), min(float(size[0]), y1 - high / 12)]
+            if spot[2] - spot[0] < wide / 10 or spot[3] - spot[1] < high / 10:
+                continue  # a bar beside the image
+            check_spot(model, before, tiles, tile, (int(row), int(column)), spot, size)
+            tried += 1
+            if tried % 3 == 0:
+                break
+    assert tried >= 2
+
+
+def check_spot(
+    model: HuggingFace,
+    before: FloatArray,
+    tiles: tuple[Tile, ...],
+    tile: Tile,
+    place: tuple[int, int],
+    spot: list[float],
+    size: tuple[int, int],
+) -> None:
+    """White pixels in the middle of a cell change its token most in its own tile, and no tile that lies elsewhere."""
+    pixels = np.zeros((*size, 3), np.uint8)
+    x0, y0, x1, y1 = (round(v) for v in spot)
+    pixels[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)] = 255
+    energy = np.square(image_embeddings(model, Image.fromarray(pixels)) - before).sum(axis=1)
+    for other in tiles:
+        index = other.first + np.arange(other.grid[0])[:, None] * other.stride + np.arange(other.grid[1])[None]
+        grid = energy[index]
+        if other == tile:
+            assert np.unravel_index(int(grid.argmax()), grid.shape) == place
+        high, wide = (other.box[3] - other.box[1]) / other.grid[0], (other.box[2] - other.box[0]) / other.grid[1]
+        away = (
+            x1 < other.box[0] - wide or x0 > other.box[2] + wide or y1 < other.box[1] - high or y0 > other.box[3] + high
+        )
+        if away:
+            assert grid.max() < 0.05 * energy.max()
