@@ -63,6 +63,9 @@ class Family:
                     weight.normal_(std=0.1)
         model.generation_config.eos_token_id = tokenizer.eos_token_id
         model.generation_config.pad_token_id = tokenizer.pad_token_id
+        blank = {i for i in range(len(tokenizer)) if not tokenizer.decode([i]).strip()}
+        marks = (set(tokenizer.all_special_ids) | blank) - {tokenizer.eos_token_id}
+        model.generation_config.suppress_tokens = sorted(marks)  # a random model would write nothing else
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         self.images.save_pretrained(folder)

@@ -65,7 +65,8 @@ def following_grid(encoded: Encoded) -> tuple[Tile, ...] | None:
     _, rows, columns = (int(v) for v in encoded.inputs["image_grid_thw"][encoded.index])
     merge = getattr(encoded.image_processor, "merge_size", None) or encoded.config.vision_config.spatial_merge_size
     grid = (rows // int(merge), columns // int(merge))
-    return (_checked(encoded, Tile(0, grid, grid[1], encoded.whole), grid[0] * grid[1]),)
+    _check_count(encoded, grid[0] * grid[1])
+    return (Tile(0, grid, grid[1], encoded.whole),)
 
 
 def resized_grid(encoded: Encoded) -> tuple[Tile, ...] | None:
@@ -74,7 +75,8 @@ def resized_grid(encoded: Encoded) -> tuple[Tile, ...] | None:
         return None
     cell = _side(encoded.config.vision_config.patch_size) * int(getattr(encoded.config, "spatial_merge_size", 1))
     rows, columns = (int(v) // cell for v in encoded.inputs["image_sizes"][encoded.index])
-    return (_checked(encoded, Tile(0, (rows, columns), columns, encoded.whole), rows * columns),)
+    _check_count(encoded, rows * columns)
+    return (Tile(0, (rows, columns), columns, encoded.whole),)
 
 
 def any_resolution(encoded: Encoded) -> tuple[Tile, ...] | None:
@@ -114,7 +116,8 @@ def any_resolution(encoded: Encoded) -> tuple[Tile, ...] | None:
             rows, columns = int(rows // ratio), int(columns // ratio)
     base = Tile(0, (side, side), side, _seen(encoded, encoded.whole))
     fine = Tile(side * side, (rows, columns), columns + 1, box)
-    return (base, _checked(encoded, fine, side * side + rows * (columns + 1)))
+    _check_count(encoded, side * side + rows * (columns + 1))
+    return (base, fine) if rows * columns else (base,)  # of a very long image nothing may be left
 
 
 def several_views(encoded: Encoded) -> tuple[Tile, ...] | None:
@@ -186,10 +189,9 @@ def _side(patch: Any) -> int:
     return int(patch if isinstance(patch, int) else patch[0])
 
 
-def _checked(encoded: Encoded, tile: Tile, expected: int) -> Tile:
+def _check_count(encoded: Encoded, expected: int) -> None:
     if expected != encoded.count:
         raise _unknown(encoded, f"where the picture's grid makes {expected}")
-    return tile
 
 
 def _unknown(encoded: Encoded, why: str) -> UserError:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from pixfound.errors import UserError
 
-FORMAT = 1  # raise it when a stage's results change their meaning: older stores are then left alone
+FORMAT = 2  # raise it when a stage's results change their meaning: older stores are then left alone
 
 
 @dataclass(frozen=True)

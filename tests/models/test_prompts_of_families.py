@@ -1,0 +1,72 @@
+"""The exact prompt that each family is given: its chat template around one image and one question.
+
+The templates in `tests/support/families.py` render as the published ones do for a turn with an image and a text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pixfound.errors import UserError
+from pixfound.models.huggingface import HuggingFace
+from pixfound.types import Prompt
+from tests.support.families import FAMILIES
+
+Folder = Callable[[str], Path]
+QUESTION = "What is this?"
+QWEN = (
+    "<|im_start|>user\n<|vision_start|><|image_pad|>*16<|vision_end|>What is this?<|im_end|>\n<|im_start|>assistant\n"
+)
+CUT = "".join(
+    "".join(f"<fake_token_around_image><row_{r}_col_{c}><image>*16" for c in range(1, 5)) + "\n" for r in range(1, 5)
+)
+TILED = CUT + "\n<fake_token_around_image><global-img><image>*16<fake_token_around_image>"
+PROMPTS = {
+    "llava": "<s>USER: <image>*16\nWhat is this? ASSISTANT:",
+    "llava_next": "<s>[INST] <image>*88\nWhat is this? [/INST]",
+    "llava_onevision": "<|im_start|>user <image>*88\nWhat is this?<|im_end|><|im_start|>assistant\n",
+    "qwen2_vl": "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n" + QWEN,
+    "qwen2_5_vl": "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n" + QWEN,
+    "qwen3_vl": QWEN,
+    "internvl": "<|im_start|>user\n<img><IMG_CONTEXT>*80</img>\nWhat is this?<|im_end|>\n<|im_start|>assistant\n",
+    "idefics3": f"<|begin_of_text|>User:{TILED}What is this?<end_of_utterance>\nAssistant:",
+    "smolvlm": f"<|im_start|>User:{TILED}What is this?<end_of_utterance>\nAssistant:",
+    "gemma3": "<bos><start_of_turn>user\n\n\n<start_of_image><image_soft_token>*16<end_of_image>\n\nWhat is this?"
+    "<end_of_turn>\n<start_of_turn>model\n",
+    "paligemma": "<image>*16<bos>What is this?\n",
+}
+
+
+def shown(model: HuggingFace) -> str:
+    """What the model reads, with runs of the image's token counted."""
+    ids = model._encoder.encode([(Image.new("RGB", (64, 64)), Prompt("x", "open", "v", QUESTION))])["input_ids"][0]
+    token = re.escape(model._tokenizer.decode([model._config.image_token_id]))
+    return re.sub(f"(?:{token})+", lambda m: run(m.group(0), model), model._tokenizer.decode(ids))
+
+
+def run(tokens: str, model: HuggingFace) -> str:
+    token = model._tokenizer.decode([model._config.image_token_id])
+    return f"{token}*{tokens.count(token)}"
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_prompt_of_a_family(family: str, family_folder: Folder) -> None:
+    assert shown(HuggingFace(str(family_folder(family)))) == PROMPTS[family]
+
+
+@pytest.mark.parametrize("family", ["qwen2_5_vl", "gemma3", "internvl"])
+def test_a_system_message_goes_through_the_template(family: str, family_folder: Folder) -> None:
+    text = shown(HuggingFace(str(family_folder(family)), system="Be short."))
+    assert text.count("Be short.") == 1
+    assert "You are a helpful" not in text
+    assert text.index("Be short.") < text.index(QUESTION)
+
+
+def test_a_system_message_without_a_template_is_refused(family_folder: Folder) -> None:
+    with pytest.raises(UserError, match=r"model\.system=null"):
+        shown(HuggingFace(str(family_folder("paligemma")), system="Be short."))
