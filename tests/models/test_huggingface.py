@@ -134,7 +134,7 @@ def test_a_folder_without_weights_is_one_line(models: Path, tmp_path: Path) -> N
     for name in ("processor_config.json", "tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
         (tmp_path / name).write_bytes((models / "llava" / name).read_bytes())
     image = Image.new("RGB", (32, 32))
-    with pytest.raises(UserError, match=r"model\.path=.* could not be loaded as a model"):
+    with pytest.raises(UserError, match=r"model\.path=.* has no weights"):
         HuggingFace(str(tmp_path)).generate([(image, Prompt("x", "open", "v", "hi"))])
 
 

@@ -103,16 +103,22 @@ class HuggingFace:
         return weights.fetch(self.path, self.revision, "model.path")
 
     @cached_property
+    def _description(self) -> str:
+        """The folder with all but the weights: what is wrong with a model is said before they are fetched."""
+        return weights.fetch(self.path, self.revision, "model.path", tensors=False)
+
+    @cached_property
     def _config(self) -> Any:
-        config = load_config(self._folder, self.path)
+        config = load_config(self._description, self.path)
         if self.captures:
             check_capture(config, self.path)
         return config
 
     @cached_property
     def _encoder(self) -> Encoder:
-        processor = load_processor(self._folder, self.path)
-        return Encoder(processor, self._config, self.path, self.system, self.image_layout)
+        config = self._config
+        processor = load_processor(self._description, self.path)
+        return Encoder(processor, config, self.path, self.system, self.image_layout)
 
     @cached_property
     def _tokenizer(self) -> Any:
@@ -120,7 +126,7 @@ class HuggingFace:
 
     @cached_property
     def _model(self) -> Any:
-        _ = self._encoder  # what can be wrong with it is said before the weights are read
+        _ = self._encoder  # what can be wrong with it is said before the weights are fetched
         attention = None
         if self.captures:
             from pixfound.models.capture import NAME

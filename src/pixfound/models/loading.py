@@ -23,6 +23,7 @@ _BYTES = {
     "U8": 1,
     "BOOL": 1,
 }
+_CROSSED = ("cross_attention_layers", "cross_layer_interval")  # config keys of decoders that look aside at an image
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -46,12 +47,13 @@ def check_capture(config: Any, path: str) -> None:
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, MODEL_MAPPING
 
     whole = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
-    text = type(config.get_text_config(decoder=True))
-    decoder = MODEL_MAPPING[text] if text in MODEL_MAPPING and text is not type(config) else whole
+    text = config.get_text_config(decoder=True)
+    decoder = MODEL_MAPPING[type(text)] if type(text) in MODEL_MAPPING and text is not config else whole
+    crossed = any(getattr(part, name, None) for part in (config, text) for name in _CROSSED)
     why = None
-    if config.is_encoder_decoder:
-        why = "its answers read the image through an encoder, not as tokens beside the prompt"
-    elif not (decoder._supports_attention_backend or whole._supports_attention_backend):
+    if config.is_encoder_decoder or crossed:
+        why = "its answers read the image through an encoder or by cross-attention, not as tokens beside the prompt"
+    elif not decoder._can_set_attn_implementation():
         why = f"its text decoder, {decoder.__name__}, does not use transformers' AttentionInterface"
     if why:
         raise UserError(
@@ -70,6 +72,8 @@ def load_model(folder: str, path: str, dtype: str, device: str, implementation: 
     chosen = dtype if dtype == "auto" else getattr(torch, dtype, None)
     if not (chosen == "auto" or isinstance(chosen, torch.dtype)):
         raise UserError(f"model.dtype={dtype}: give auto, float32, bfloat16 or float16")
+    if not any(Path(folder).glob("*.safetensors")):
+        raise UserError(f"model.path={path}: has no weights (*.safetensors) beside its config; fetch them as well")
     check_memory(folder, path, dtype, device)
     with weights.loading(path, "model.path"):
         model = AutoModelForImageTextToText.from_pretrained(folder, dtype=chosen)

@@ -89,11 +89,13 @@ class _Absent:
 def _missing(path: str, error: Exception) -> UserError:
     """What to install, where a package is what is missing; else why the processor cannot be made."""
     text = " ".join(str(error).split())
-    wanted = [name for name in _PACKAGES if name.lower() in text.lower() and not _installed(name)]
+    missing = isinstance(error, ImportError) or "missing optional dependencies" in text.lower()
+    wanted = [name for name in _PACKAGES if missing and name in text.lower() and not _installed(name)]
     if wanted:
+        build = ", in the build that fits your torch" if "torchvision" in wanted else ""
         return UserError(
-            f"model.path={path}: its processor needs {' and '.join(wanted)}: pip install {' '.join(wanted)} "
-            "(torchvision in the build that fits your torch), then run the same command"
+            f"model.path={path}: its processor needs {' and '.join(wanted)}: pip install {' '.join(wanted)}{build}; "
+            "then run the same command"
         )
     return UserError(f"model.path={path}: its processor cannot be made ({type(error).__name__}: {text[:300]})")
 

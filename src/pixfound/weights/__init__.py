@@ -16,7 +16,8 @@ from pixfound.errors import UserError, nearest
 EMBEDDED = "embedded:"
 _WHOLE = 64 * 2**20  # bytes; larger weight files are identified by their header and the start of every tensor
 _HEAD = 4096
-_NEEDED = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model"]  # not the same weights in other formats
+_SMALL = ["*.json", "*.jinja", "*.txt", "*.model"]
+_NEEDED = ["*.safetensors", *_SMALL]  # not the same weights in other formats
 
 
 def locate(path: str, key: str) -> str:
@@ -42,15 +43,18 @@ def locate(path: str, key: str) -> str:
     return path
 
 
-def fetch(path: str, revision: str | None, key: str) -> str:
-    """The local folder of `path`; a hub id is downloaded into the hub's cache, or found there."""
+def fetch(path: str, revision: str | None, key: str, tensors: bool = True) -> str:
+    """The local folder of `path`; a hub id is downloaded into the hub's cache, or found there.
+
+    tensors: whether the weights are wanted too, or only what describes them (config, tokenizer, processor).
+    """
     found = locate(path, key)
     if Path(found).is_dir():
         return found
     from huggingface_hub import snapshot_download
 
     with loading(path, key):
-        return snapshot_download(found, revision=revision, allow_patterns=_NEEDED)
+        return snapshot_download(found, revision=revision, allow_patterns=_NEEDED if tensors else _SMALL)
 
 
 def identity(path: str, revision: str | None, key: str) -> Mapping[str, Any]:
@@ -71,11 +75,30 @@ def loading(path: str, key: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = " ".join(str(error).split())[:300]
-        raise UserError(
-            f"{key}={path}: could not be loaded as a model ({type(error).__name__}: {reason}). "
-            "Check the name; without network give a local folder that holds the model"
-        ) from error
+        raise UserError(f"{key}={path}: {_account(error, path, key)}") from error
+
+
+def _account(error: Exception, path: str, key: str) -> str:
+    """Why weights could not be had, and what to do next."""
+    from huggingface_hub import errors as hub
+
+    if isinstance(error, hub.GatedRepoError):
+        return f"is gated: accept its licence at https://huggingface.co/{path}, then log in with `hf auth login`"
+    if isinstance(error, hub.RevisionNotFoundError):
+        revision = key.rpartition(".")[0] + ".revision"
+        return f"has no such revision on the hub; give a branch, a tag or a commit of it as {revision}, or null"
+    if isinstance(error, hub.RepositoryNotFoundError):
+        return "is not on the hub, or private: check the name, or log in with `hf auth login`"
+    if isinstance(error, hub.LocalEntryNotFoundError | hub.OfflineModeIsEnabled | ConnectionError):
+        return (
+            "is not in the hub's cache, and the hub cannot be reached: mend the network (HF_HUB_OFFLINE must not "
+            f"be 1), or run `hf download {path}` where there is one and give that folder"
+        )
+    reason = " ".join(str(error).split())[:300]
+    return (
+        f"could not be loaded as a model ({type(error).__name__}: {reason}). "
+        "Check the name; without network give a local folder that holds the model"
+    )
 
 
 def _file_digest(file: Path) -> bytes:

@@ -1,0 +1,178 @@
+"""What can be wrong with a model is one line, said before its weights are read."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import torch
+import transformers as hf
+from PIL import Image
+from safetensors.torch import save_file
+
+from pixfound.errors import UserError
+from pixfound.models import loading
+from pixfound.models.huggingface import HuggingFace
+from pixfound.models.loading import check_capture, check_memory, load_config, weight_bytes
+from pixfound.models.processors import load_processor
+from pixfound.types import Prompt
+
+Folder = Callable[[str], Path]
+REQUEST = (Image.new("RGB", (64, 64)), Prompt("x", "open", "v", "What?"))
+
+
+def config_folder(config: hf.PreTrainedConfig, folder: Path) -> Path:
+    config.save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("config", [hf.Florence2Config, hf.BlipConfig, hf.MllamaConfig], ids=lambda c: c.__name__)
+def test_a_model_that_cannot_be_captured_says_so_without_weights(config: type, tmp_path: Path) -> None:
+    folder = config_folder(config(), tmp_path)
+    with pytest.raises(UserError, match=r"cannot be captured.*model\.capture=none extraction=nulls"):
+        check_capture(load_config(str(folder), "P"), "P")
+    with pytest.raises(UserError, match="cannot be captured"):
+        HuggingFace(str(folder)).generate([REQUEST])
+
+
+@pytest.mark.parametrize("config", [hf.LlavaConfig, hf.Qwen3VLConfig, hf.Gemma3Config, hf.Mistral3Config])
+def test_a_model_that_can_be_captured_passes(config: type, tmp_path: Path) -> None:
+    check_capture(load_config(str(config_folder(config(), tmp_path)), "P"), "P")
+
+
+def test_a_model_of_another_kind(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"holds a sam model.*multi-modal LLM"):
+        load_config(str(config_folder(hf.SamConfig(), tmp_path)), "P")
+
+
+def copy_without(folder: Path, target: Path, pattern: str) -> Path:
+    target.mkdir()
+    for file in folder.iterdir():
+        if not file.match(pattern):
+            (target / file.name).write_bytes(file.read_bytes())
+    return target
+
+
+def test_missing_weights(family_folder: Folder, tmp_path: Path) -> None:
+    folder = copy_without(family_folder("llava"), tmp_path / "m", "*.safetensors")
+    with pytest.raises(UserError, match=r"has no weights \(\*\.safetensors\)"):
+        HuggingFace(str(folder)).generate([REQUEST])
+
+
+def test_a_missing_tokenizer(family_folder: Folder, tmp_path: Path) -> None:
+    folder = copy_without(family_folder("llava"), tmp_path / "m", "token*")
+    with pytest.raises(UserError, match="its processor cannot be made"):
+        HuggingFace(str(folder)).generate([REQUEST])
+
+
+def test_too_little_memory(family_folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = str(family_folder("llava"))
+    needed = weight_bytes(folder, "float32")
+    monkeypatch.setattr(loading, "free_bytes", lambda device: needed)
+    check_memory(folder, "P", "float32", "cpu")
+    monkeypatch.setattr(loading, "free_bytes", lambda device: needed - 1)
+    check_memory(folder, "P", "bfloat16", "cpu")
+    with pytest.raises(UserError, match=r"weights take .* GiB as float32, and cpu has .* GiB free"):
+        HuggingFace(folder, dtype="float32", device="cpu").generate([REQUEST])
+
+
+def test_the_bytes_of_weights(tmp_path: Path) -> None:
+    save_file({"a": torch.zeros(3, 5), "b": torch.zeros(7, dtype=torch.int64)}, tmp_path / "one.safetensors")
+    save_file({"c": torch.zeros(2, 2, dtype=torch.bfloat16)}, tmp_path / "two.safetensors")
+    assert weight_bytes(str(tmp_path), "auto") == 15 * 4 + 7 * 8 + 4 * 2
+    assert weight_bytes(str(tmp_path), "float32") == 15 * 4 + 7 * 8 + 4 * 4
+    assert weight_bytes(str(tmp_path), "float16") == 15 * 2 + 7 * 8 + 4 * 2
+
+
+def test_free_memory_is_what_the_machine_has() -> None:
+    free = loading.free_bytes("cpu")
+    assert free is not None
+    assert 2**20 < free < 2**50
+
+
+def test_a_dtype_that_does_not_exist(family_folder: Folder) -> None:
+    with pytest.raises(UserError, match=r"model\.dtype=float33"):
+        HuggingFace(str(family_folder("llava")), dtype="float33").generate([REQUEST])
+
+
+def test_a_package_that_is_missing_is_named(family_folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    from transformers.models.smolvlm import processing_smolvlm
+
+    monkeypatch.setattr(processing_smolvlm, "num2words", None)
+    with pytest.raises(UserError, match=r"needs num2words: pip install num2words"):
+        load_processor(str(family_folder("smolvlm")), "P")
+
+
+class Hub(BaseHTTPRequestHandler):
+    """A hub on which every model has something wrong with it; its name says what."""
+
+    def do_GET(self) -> None:
+        code = next((c for c in ("GatedRepo", "RevisionNotFound", "RepoNotFound") if c in self.path), None)
+        body = json.dumps({"error": code or "?"}).encode()
+        self.send_response(403 if code == "GatedRepo" else 404)
+        if code:
+            self.send_header("X-Error-Code", code)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@pytest.fixture
+def hub() -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Hub)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+ASK = """
+import sys
+from pixfound import weights
+from pixfound.errors import UserError
+for path in sys.argv[1:]:
+    try:
+        weights.fetch(path, None, "model.path")
+        print("no error")
+    except UserError as error:
+        print(error)
+"""
+
+
+def ask(paths: list[str], home: Path, **environment: str) -> list[str]:
+    import os
+
+    values = {**os.environ, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", **environment}
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, *paths], env=values, capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_what_the_hub_refuses(hub: str, tmp_path: Path) -> None:
+    paths = ["a/GatedRepo", "a/RevisionNotFound", "a/RepoNotFound"]
+    gated, revision, unknown = ask(paths, tmp_path, HF_ENDPOINT=hub, HF_HUB_OFFLINE="0")
+    assert "model.path=a/GatedRepo: is gated: accept its licence" in gated
+    assert "no such revision" in revision
+    assert "model.revision" in revision
+    assert "is not on the hub, or private" in unknown
+
+
+def test_no_network(tmp_path: Path) -> None:
+    for environment in ({"HF_HUB_OFFLINE": "1"}, {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}):
+        (said,) = ask(["a/b"], tmp_path, **environment)
+        assert "model.path=a/b: is not in the hub's cache, and the hub cannot be reached" in said
