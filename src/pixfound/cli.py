@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
@@ -24,10 +25,15 @@ CONFIG = "pkg://pixfound.conf"
 
 def main() -> None:
     """Run the command line; ends with 0 where all is well, 2 where the user has to change something."""
+    guarded(_app)
+
+
+def guarded(app: Callable[[], Any]) -> None:
+    """Run a Hydra application; what the user has to change is one line, and ends it with 2."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting by itself
     complaint = ""
     try:
-        _app()
+        app()
     except UserError as error:
         complaint = str(error)
     except (HydraException, OmegaConfBaseException) as error:

@@ -14,7 +14,7 @@ from transformers import AutoModelForImageTextToText
 
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import FloatArray, Generation, Prompt, Tile
-from tests.support.families import FAMILIES
+from tests.support.families import FAMILIES, token_local
 
 Folder = Callable[[str], Path]
 TEXTS = ("hi", "What is this thing here?", "Identify the red object in the scene, please.")
@@ -76,7 +76,7 @@ def test_attention_equals_eager(family: str, family_folder: Folder, requests: li
         assert np.abs(found.attention - rows[1:]).max() < 1e-5
         assert np.abs(found.penultimate - rows[0]).max() < 1e-5
         assert found.attention.max() > 1e-3
-        assert found.text == model._tokenizer.decode(ids, skip_special_tokens=True).lstrip()
+        assert found.text == model.tokenizer.decode(ids, skip_special_tokens=True).lstrip()
 
 
 def same(found: list[Generation], expected: list[Generation]) -> None:
@@ -134,21 +134,13 @@ def test_a_shared_prefix_changes_nothing(capture: Any, family: str, family_folde
     same(together, [model.generate([request])[0] for request in requests])
 
 
-def token_local(model: Any) -> None:
-    """Take attention out of the vision tower: each of its tokens then depends on its own pixels alone."""
-    text = {id(p) for p in model.get_decoder().parameters()}
-    for name, parameter in model.named_parameters():
-        if id(parameter) not in text and "attn" in name.replace("attention.", "attn.") and "norm" not in name:
-            parameter.data.zero_()
-
-
 def image_embeddings(model: HuggingFace, image: Image.Image) -> FloatArray:
     """(N, D) what the decoder is given at the image's tokens."""
     given: list[torch.Tensor] = []
     hook = model._model.get_decoder().register_forward_pre_hook(
         lambda _, __, kwargs: given.append(kwargs["inputs_embeds"]), with_kwargs=True
     )
-    inputs = model._encode([(image, Prompt("x", "open", "v", "What?"))])
+    inputs = model.encode([(image, Prompt("x", "open", "v", "What?"))])
     with torch.inference_mode():
         model._model(**inputs)
     hook.remove()

@@ -99,9 +99,9 @@ def test_attending_to_the_models_own_text_gives_its_own_rows(models: Path) -> No
     image = Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8))
     request = (image, Prompt("x", "open", "v", "Say it."))
     said = model.attend([request], ["the cat"])[0]
-    inputs = model._encode([request])
+    inputs = model.encode([request])
     ids = model._answer_ids(inputs["input_ids"][0], "the cat")
-    assert model._tokenizer.decode(ids, skip_special_tokens=True) == " the cat"
+    assert model.tokenizer.decode(ids, skip_special_tokens=True) == " the cat"
     assert said.attention is not None
     assert said.attention.shape == (len(ids), 16)
 

@@ -45,12 +45,12 @@ PROMPTS = {
 def shown(model: HuggingFace) -> str:
     """What the model reads, with runs of the image's token counted."""
     ids = model._encoder.encode([(Image.new("RGB", (64, 64)), Prompt("x", "open", "v", QUESTION))])["input_ids"][0]
-    token = re.escape(model._tokenizer.decode([model._config.image_token_id]))
-    return re.sub(f"(?:{token})+", lambda m: run(m.group(0), model), model._tokenizer.decode(ids))
+    token = re.escape(model.tokenizer.decode([model._config.image_token_id]))
+    return re.sub(f"(?:{token})+", lambda m: run(m.group(0), model), model.tokenizer.decode(ids))
 
 
 def run(tokens: str, model: HuggingFace) -> str:
-    token = model._tokenizer.decode([model._config.image_token_id])
+    token = model.tokenizer.decode([model._config.image_token_id])
     return f"{token}*{tokens.count(token)}"
 
 

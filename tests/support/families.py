@@ -51,8 +51,8 @@ class Family:
     starts: bool = True
     faithful: bool = True
 
-    def save(self, folder: Path, seed: int = 0) -> Path:
-        """Write the model and all that belongs to it."""
+    def save(self, folder: Path, seed: int = 0, local: bool = False) -> Path:
+        """Write the model and all that belongs to it. local: see `token_local`."""
         tokenizer = byte_tokenizer(self)
         config = self.config(tokenizer.convert_tokens_to_ids, len(tokenizer))
         torch.manual_seed(seed)
@@ -61,6 +61,8 @@ class Family:
             for name, weight in model.named_parameters():
                 if not weight.any() and not name.endswith("bias"):
                     weight.normal_(std=0.1)
+        if local:
+            token_local(model)
         model.generation_config.eos_token_id = tokenizer.eos_token_id
         model.generation_config.pad_token_id = tokenizer.pad_token_id
         blank = {i for i in range(len(tokenizer)) if not tokenizer.decode([i]).strip()}
@@ -73,6 +75,14 @@ class Family:
         if self.template is not None:
             (folder / "chat_template.jinja").write_text(self.template)
         return folder
+
+
+def token_local(model: Any) -> None:
+    """Take attention out of the vision tower: each of its tokens then depends on its own pixels alone."""
+    text = {id(parameter) for parameter in model.get_decoder().parameters()}
+    for name, parameter in model.named_parameters():
+        if id(parameter) not in text and "attn" in name.replace("attention.", "attn.") and "norm" not in name:
+            parameter.data.zero_()
 
 
 def byte_tokenizer(family: Family) -> Any:

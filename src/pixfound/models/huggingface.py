@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from PIL import Image
 
 from pixfound import weights
 from pixfound.devices import pick_device
@@ -20,7 +22,7 @@ from pixfound.models.encoding import Encoder, ImageLayout, Request, content
 from pixfound.models.loading import check_capture, load_config, load_model
 from pixfound.models.processors import load_processor
 from pixfound.models.spans import token_spans
-from pixfound.types import FloatArray, Generation
+from pixfound.types import FloatArray, Generation, Prompt, Tile
 
 if TYPE_CHECKING:
     from pixfound.models.prefix import Prompts
@@ -80,11 +82,11 @@ class HuggingFace:
 
     def vectors(self) -> TextVectors:
         """The input embeddings, without loading the model."""
-        return InputEmbeddings(self._folder, self._tokenizer)
+        return InputEmbeddings(self._folder, self.tokenizer)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """Answer a batch of (image, prompt). The text is the same with any batch and any capture."""
-        inputs = self._encode(requests)
+        inputs = self.encode(requests)
         keys = [content(image) for image, _ in requests]
         answers, rows = self._free_rows(inputs, keys)
         if self.capture == "forced":
@@ -93,10 +95,25 @@ class HuggingFace:
 
     def attend(self, requests: Sequence[Request], texts: Sequence[str]) -> list[Generation]:
         """The generations that would have given `texts`, with their attention, in one teacher-forced pass."""
-        inputs = self._encode(requests)
+        inputs = self.encode(requests)
         answers = [self._answer_ids(inputs["input_ids"][i], text) for i, text in enumerate(texts)]
         rows = self._forced_rows(inputs, [content(image) for image, _ in requests], answers)
         return [self._generation(requests, inputs, i, ids, rows) for i, ids in enumerate(answers)]
+
+    def tiles(self, image: Image.Image) -> tuple[Tile, ...]:
+        """Where the model's tokens lie in an image, without asking it anything."""
+        inputs = self._encoder.encode([(image, Prompt("", "open", "", "?"))])
+        count = int((inputs["input_ids"] == self._config.image_token_id).sum())
+        return self._encoder.tiles(inputs, 0, count, image)
+
+    def commit(self) -> str | None:
+        """The hub's commit that the weights are of, to pin as `revision`; None for a local folder."""
+        folder = Path(self._folder)
+        return folder.name if folder.parent.name == "snapshots" else None
+
+    def loaded(self) -> Any:
+        """The transformers model, on its device."""
+        return self._model
 
     @cached_property
     def _folder(self) -> str:
@@ -120,8 +137,9 @@ class HuggingFace:
         processor = load_processor(self._description, self.path)
         return Encoder(processor, config, self.path, self.system, self.image_layout)
 
-    @cached_property
-    def _tokenizer(self) -> Any:
+    @property
+    def tokenizer(self) -> Any:
+        """The model's tokenizer, without loading the model."""
         return self._encoder.tokenizer
 
     @cached_property
@@ -133,10 +151,10 @@ class HuggingFace:
 
             attention = NAME
         model = load_model(self._folder, self.path, self.dtype, pick_device(self.device), attention)
-        model.generation_config.pad_token_id = self._tokenizer.pad_token_id
+        model.generation_config.pad_token_id = self.tokenizer.pad_token_id
         return model
 
-    def _encode(self, requests: Sequence[Request]) -> dict[str, Any]:
+    def encode(self, requests: Sequence[Request]) -> dict[str, Any]:
         """Model inputs, left-padded, on the model's device and in its dtype."""
         model = self._model
         inputs = {name: value.to(model.device) for name, value in self._encoder.encode(requests).items()}
@@ -181,7 +199,7 @@ class HuggingFace:
 
     def _answer_ids(self, prompt_ids: Any, text: str) -> list[int]:
         """The tokens with which the model would have written `text` after this prompt, and the end token."""
-        tokenizer = self._tokenizer
+        tokenizer = self.tokenizer
         before = tokenizer.decode(prompt_ids[-1:])
         glue = "" if before[-1:].isspace() or int(prompt_ids[-1]) in tokenizer.all_special_ids else " "
         ids = list(tokenizer(glue + text, add_special_tokens=False)["input_ids"])
@@ -206,14 +224,15 @@ class HuggingFace:
         with recorder.active():
             read = continue_from(self._model, prompts.inputs)
             if longest > 1:
-                # Padded on the right, where nobody looks, by a token that is not known for padding.
+                # Shorter answers are filled up by their prompt's last token; no token looks at what comes after it.
                 told = ids[:, -1:].repeat(1, longest - 1)
-                seen = torch.zeros_like(told)
                 for i, answer in enumerate(answers):
                     told[i, : len(answer) - 1] = torch.tensor(list(answer[:-1]), dtype=told.dtype)
-                    seen[i, : len(answer) - 1] = 1
                 recorder.rows = torch.arange(1 - longest, 0, device=ids.device).expand(len(ids), -1)
-                further = {"input_ids": torch.cat([ids, told], dim=1), "attention_mask": torch.cat([mask, seen], dim=1)}
+                further = {
+                    "input_ids": torch.cat([ids, told], dim=1),
+                    "attention_mask": torch.cat([mask, torch.ones_like(told)], dim=1),
+                }
                 continue_from(self._model, {**further, "past_key_values": read.past_key_values})
         return _rows_by_step(recorder.passes(), answers)
 
@@ -225,7 +244,7 @@ class HuggingFace:
         ids: list[int],
         rows: list[FloatArray],
     ) -> Generation:
-        text, spans = token_spans(ids, lambda part: str(self._tokenizer.decode(part, skip_special_tokens=True)))
+        text, spans = token_spans(ids, lambda part: str(self.tokenizer.decode(part, skip_special_tokens=True)))
         image = requests[index][0]
         size = (image.height, image.width)
         if not rows:

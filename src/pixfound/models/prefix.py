@@ -30,9 +30,9 @@ class Prompts:
 
 def continue_from(model: Any, inputs: Mapping[str, Any]) -> Any:
     """The output of one greedy step of `generate`, with the cache: positions and masks are those of generation."""
-    config = greedy(model.generation_config, max_new_tokens=1)
+    config = greedy(model.generation_config, max_new_tokens=1, return_dict_in_generate=True)
     with torch.inference_mode():
-        return model.generate(**inputs, generation_config=config, return_dict_in_generate=True)
+        return model.generate(**inputs, generation_config=config)
 
 
 def greedy(config: Any, **settings: Any) -> Any:

@@ -1,0 +1,29 @@
+"""The command `pixfound-certify`: the same configuration as `pixfound`, of which it uses the model."""
+
+from __future__ import annotations
+
+import sys
+
+import hydra
+from omegaconf import DictConfig
+
+from pixfound.cli import CONFIG, guarded, resolve
+
+
+def main() -> None:
+    """Write a certificate; ends with 0 where every gate is passed, 1 where one is shut, 2 where it cannot be had."""
+    guarded(_app)
+
+
+@hydra.main(version_base="1.3", config_path=CONFIG, config_name="config")
+def _app(config: DictConfig) -> None:
+    from pixfound.certify.certificate import certify
+
+    certificate = certify(resolve(config))
+    marks = {True: "passed", False: "FAILED", None: "not used"}
+    for gate in certificate.gates:
+        value = "" if gate.value is None else f"{gate.value:.3g}"
+        print(f"{marks[gate.passed]:8}  {gate.name:26}  {value:>9} {gate.limit}  {gate.detail}".rstrip())
+    print(f"{'passed' if certificate.passed else 'FAILED'}: {certificate.folder / 'certificate.md'}")
+    if not certificate.passed:
+        sys.exit(1)
