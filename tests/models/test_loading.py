@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from pixfound.errors import UserError
-from pixfound.models import loading
+from pixfound.models import loading, processors
 from pixfound.models.huggingface import HuggingFace
 from pixfound.models.loading import check_capture, check_memory, load_config, weight_bytes
 from pixfound.models.processors import load_processor
@@ -105,6 +105,7 @@ def test_a_package_that_is_missing_is_named(family_folder: Folder, monkeypatch: 
     from transformers.models.smolvlm import processing_smolvlm
 
     monkeypatch.setattr(processing_smolvlm, "num2words", None)
+    monkeypatch.setattr(processors, "_installed", lambda name: name != "num2words")
     with pytest.raises(UserError, match=r"needs num2words: pip install num2words"):
         load_processor(str(family_folder("smolvlm")), "P")
 

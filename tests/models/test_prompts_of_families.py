@@ -1,6 +1,7 @@
 """The exact prompt that each family is given: its chat template around one image and one question.
 
-The templates in `tests/support/families.py` render as the published ones do for a turn with an image and a text.
+The templates in `tests/support/families.py` are written after the published ones, and render as they do for a turn with
+an image and a text; those of the families after PaliGemma were written from their documentation alone.
 """
 
 from __future__ import annotations
@@ -26,6 +27,10 @@ CUT = "".join(
     "".join(f"<fake_token_around_image><row_{r}_col_{c}><image>*16" for c in range(1, 5)) + "\n" for r in range(1, 5)
 )
 TILED = CUT + "\n<fake_token_around_image><global-img><image>*16<fake_token_around_image>"
+COHERE = "<BOS_TOKEN><|START_OF_TURN_TOKEN|><|USER_TOKEN|>"
+COHERE_END = "What is this?<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>"
+AYA = "".join(f"TILE_{i}<|IMG_PATCH|>*16" for i in range(1, 5))
+OVIS = "<IMG_ROW>".join(["<IMG_ATOM>*16<IMG_COL><IMG_ATOM>*16"] * 2)
 PROMPTS = {
     "llava": "<s>USER: <image>*16\nWhat is this? ASSISTANT:",
     "llava_next": "<s>[INST] <image>*88\nWhat is this? [/INST]",
@@ -39,6 +44,13 @@ PROMPTS = {
     "gemma3": "<bos><start_of_turn>user\n\n\n<start_of_image><image_soft_token>*16<end_of_image>\n\nWhat is this?"
     "<end_of_turn>\n<start_of_turn>model\n",
     "paligemma": "<image>*16<bos>What is this?\n",
+    "glm4v": "[gMASK]<sop><|user|>\n<|begin_of_image|><|image|>*16<|end_of_image|>What is this?<|assistant|>\n",
+    "aya_vision": f"{COHERE}<|START_OF_IMG|>{AYA}TILE_GLOBAL<|IMG_PATCH|>*16<|END_OF_IMG|>{COHERE_END}",
+    "cohere2_vision": f"{COHERE}<|START_OF_IMG|>{'<|IMG_PATCH|>*16<|IMG_LINE_BREAK|>' * 5}<|END_OF_IMG|>{COHERE_END}",
+    "ovis2": f"<|im_start|>user\n<IMG_START><IMG_ATOM>*16<IMG_GRID>{OVIS}<IMG_END>\nWhat is this?<|im_end|>"
+    "<|im_start|>assistant\n",
+    "deepseek_vl": "<s>User: <image_placeholder>*16What is this?\n\nAssistant:",
+    "mistral3": f"<s>[INST]{'[IMG]*4[IMG_BREAK]' * 3}[IMG]*4[IMG_END]What is this?[/INST]",
 }
 
 

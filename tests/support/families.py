@@ -16,6 +16,7 @@ import torch
 import transformers as hf
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers.models.smolvlm import processing_smolvlm
+from transformers.utils import is_torchvision_available
 
 if processing_smolvlm.num2words is None:  # it spells numbers in prompts about videos, and is asked for even so
     processing_smolvlm.num2words = str
@@ -49,7 +50,6 @@ class Family:
     start: str | None = "<s>"
     end: str = "</s>"
     starts: bool = True
-    faithful: bool = True
 
     def save(self, folder: Path, seed: int = 0, local: bool = False) -> Path:
         """Write the model and all that belongs to it. local: see `token_local`."""
@@ -220,6 +220,71 @@ def paligemma(ids: Callable[[str], int], vocab: int) -> Any:
     )  # fmt: skip
 
 
+def glm4v(ids: Callable[[str], int], vocab: int) -> Any:
+    return hf.Glm4vConfig(
+        text_config={**TEXT, "vocab_size": vocab, "rope_parameters": {**ROPE, "partial_rotary_factor": 1.0}},
+        vision_config={"depth": 2, "hidden_size": 32, "out_hidden_size": 48, "num_heads": 2, "patch_size": 8,
+                       "intermediate_size": 48, "spatial_merge_size": 2, "temporal_patch_size": 2, "image_size": 64,
+                       "initializer_range": 0.3},
+        image_token_id=ids("<|image|>"), video_token_id=ids("<|video|>"),
+        image_start_token_id=ids("<|begin_of_image|>"), image_end_token_id=ids("<|end_of_image|>"),
+        video_start_token_id=ids("<|begin_of_video|>"), video_end_token_id=ids("<|end_of_video|>"),
+    )  # fmt: skip
+
+
+def aya_vision(ids: Callable[[str], int], vocab: int) -> Any:
+    return hf.AyaVisionConfig(
+        vision_config=hf.SiglipVisionConfig(**VISION, image_size=32, patch_size=4, vision_use_head=False),
+        text_config=hf.Cohere2Config(
+            **TEXT, vocab_size=vocab, pad_token_id=0, sliding_window=4096,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        ),
+        image_token_index=ids("<|IMG_PATCH|>"), downsample_factor=2,
+    )  # fmt: skip
+
+
+def ovis2(ids: Callable[[str], int], vocab: int) -> Any:
+    return hf.Ovis2Config(
+        vision_config=hf.models.ovis2.configuration_ovis2.Ovis2VisionConfig(
+            hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, image_size=32,
+            patch_size=4, vocab_size=40, hidden_stride=2, initializer_range=0.3,
+        ),
+        text_config=hf.Qwen2Config(**TEXT, vocab_size=vocab),
+        image_token_id=ids("<IMG_ATOM>"), vocab_size=vocab, hidden_size=48,
+        visual_indicator_token_ids=[ids(t) for t in OVIS_MARKS],
+    )  # fmt: skip
+
+
+def deepseek_vl(ids: Callable[[str], int], vocab: int) -> Any:
+    return hf.DeepseekVLConfig(
+        vision_config=hf.SiglipVisionConfig(**VISION, image_size=32, patch_size=8, vision_use_head=False),
+        text_config=hf.LlamaConfig(**TEXT, vocab_size=vocab), image_token_id=ids("<image_placeholder>"),
+    )  # fmt: skip
+
+
+def cohere2_vision(ids: Callable[[str], int], vocab: int) -> Any:
+    return hf.Cohere2VisionConfig(
+        vision_config=hf.SiglipVisionConfig(**VISION, image_size=32, patch_size=4, vision_use_head=False),
+        text_config=hf.Cohere2Config(
+            **TEXT, vocab_size=vocab, pad_token_id=0, sliding_window=4096,
+            layer_types=["sliding_attention", "full_attention", "sliding_attention"],
+        ),
+        image_token_id=ids("<|IMG_PATCH|>"), downsample_factor=2, alignment_intermediate_size=64,
+    )  # fmt: skip
+
+
+def mistral3(ids: Callable[[str], int], vocab: int) -> Any:
+    return hf.Mistral3Config(
+        vision_config=hf.PixtralVisionConfig(
+            hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=2, image_size=128,
+            patch_size=8, head_dim=16, initializer_range=0.3,
+        ),
+        text_config=hf.MistralConfig(**TEXT, vocab_size=vocab, sliding_window=None),
+        image_token_index=ids("[IMG]"), spatial_merge_size=2,
+    )  # fmt: skip
+
+
+OVIS_MARKS = ("<IMG_START>", "<IMG_GRID>", "<IMG_COL>", "<IMG_ROW>", "<IMG_END>")
 SQUARE = {"height": 32, "width": 32}
 LLAVA_CHAT = (
     "{% for message in messages %}{% if message['role'] != 'system' %}{{ message['role'].upper() + ': '}}{% endif %}"
@@ -268,6 +333,32 @@ GEMMA_CHAT = (
     "{% for item in message['content'] %}{% if item['type'] == 'image' %}<start_of_image>"
     "{% else %}{{ item['text'] | trim }}{% endif %}{% endfor %}<end_of_turn>\n{% endfor %}"
     "{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
+)
+GLM_CHAT = (
+    "[gMASK]<sop>{% for message in messages %}<|{{ message['role'] }}|>\n"
+    "{% for item in message['content'] %}{% if item['type'] == 'image' %}<|begin_of_image|><|image|><|end_of_image|>"
+    "{% else %}{{ item['text'] }}{% endif %}{% endfor %}{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>\n{% endif %}"
+)
+COHERE_CHAT = (
+    "{{ bos_token }}{% for message in messages %}<|START_OF_TURN_TOKEN|><|{{ message['role'] | upper }}_TOKEN|>"
+    "{% for item in message['content'] %}{% if item['type'] == 'image' %}IMAGE"
+    "{% else %}{{ item['text'] }}{% endif %}{% endfor %}<|END_OF_TURN_TOKEN|>{% endfor %}"
+    "{% if add_generation_prompt %}<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>{% endif %}"
+)
+COHERE_SPECIAL = (
+    "<|START_OF_TURN_TOKEN|>", "<|USER_TOKEN|>", "<|CHATBOT_TOKEN|>", "<|START_OF_IMG|>", "<|END_OF_IMG|>",
+    "<|IMG_PATCH|>", "<|IMG_LINE_BREAK|>",
+)  # fmt: skip
+DEEPSEEK_CHAT = (
+    "{% for message in messages %}{{ message['role'] | capitalize }}: "
+    "{% for item in message['content'] %}{% if item['type'] == 'image' %}<image_placeholder>"
+    "{% else %}{{ item['text'] }}{% endif %}{% endfor %}{{ '\n\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}Assistant:{% endif %}"
+)
+MISTRAL3_CHAT = (
+    "{{ bos_token }}{% for message in messages %}[INST]{% for item in message['content'] %}"
+    "{% if item['type'] == 'image' %}[IMG]{% else %}{{ item['text'] }}{% endif %}{% endfor %}[/INST]{% endfor %}"
 )
 QWEN_SPECIAL = ("<|im_start|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 QWEN: dict[str, Any] = {
@@ -331,4 +422,48 @@ FAMILIES: dict[str, Family] = {
         paligemma, hf.SiglipImageProcessor(size=SQUARE, image_seq_length=16), None, ("<image>",),
         named={"image_token": "<image>"}, start="<bos>", end="<eos>", starts=False,
     ),
+    "glm4v": Family(
+        glm4v,
+        hf.Glm4vImageProcessor(
+            patch_size=8, merge_size=2, temporal_patch_size=2,
+            size={"shortest_edge": 16 * 16 * 2 * 4, "longest_edge": 16 * 16 * 2 * 24},
+        ),
+        GLM_CHAT,
+        ("<|image|>", "<|video|>", "<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>",
+         "[gMASK]", "<sop>", "<|assistant|>"),
+        start=None, end="<|user|>",
+    ),
+    "aya_vision": Family(
+        aya_vision, hf.GotOcr2ImageProcessor(size=SQUARE, crop_to_patches=True, min_patches=1, max_patches=12),
+        COHERE_CHAT.replace("IMAGE", "<image>"), (*COHERE_SPECIAL, "<image>"),
+        settings={"img_size": 32, "patch_size": 4, "downsample_factor": 2}, start="<BOS_TOKEN>",
+        end="<|END_OF_TURN_TOKEN|>",
+    ),
+    "ovis2": Family(
+        ovis2, hf.Ovis2ImageProcessor(size=SQUARE, crop_to_patches=True, min_patches=1, max_patches=9),
+        ONEVISION_CHAT.replace("+ ' '", "+ '\n'"), ("<image>", "<IMG_ATOM>", *OVIS_MARKS, "<|im_start|>"),
+        settings={"image_seq_length": 16}, start=None, end="<|im_end|>",
+    ),
+    "deepseek_vl": Family(
+        deepseek_vl, hf.DeepseekVLImageProcessor(size=SQUARE, min_size=4), DEEPSEEK_CHAT, ("<image_placeholder>",),
+        named={"image_token": "<image_placeholder>"}, settings={"num_image_tokens": 16},
+    ),
 }  # fmt: skip
+if is_torchvision_available():  # their image processors are made of it
+    FAMILIES |= {
+        "cohere2_vision": Family(
+            cohere2_vision,
+            hf.Cohere2VisionImageProcessor(
+                size=SQUARE, crop_to_patches=True, min_patches=1, max_patches=12, patch_size=4, downsample_factor=2
+            ),
+            COHERE_CHAT.replace("IMAGE", "<|IMG_PATCH|>"), COHERE_SPECIAL,
+            named={"boi_token": "<|START_OF_IMG|>", "eoi_token": "<|END_OF_IMG|>", "image_token": "<|IMG_PATCH|>",
+                   "img_line_break_token": "<|IMG_LINE_BREAK|>"},
+            start="<BOS_TOKEN>", end="<|END_OF_TURN_TOKEN|>",
+        ),
+        "mistral3": Family(
+            mistral3, hf.PixtralImageProcessor(size={"longest_edge": 128}, patch_size={"height": 8, "width": 8}),
+            MISTRAL3_CHAT, ("[INST]", "[/INST]", "[IMG]", "[IMG_BREAK]", "[IMG_END]"),
+            settings={"patch_size": 8, "spatial_merge_size": 2}, start="<s>", end="</s>",
+        ),
+    }  # fmt: skip

@@ -135,10 +135,17 @@ def several_views(encoded: Encoded) -> tuple[Tile, ...] | None:
 
 
 def one_view(encoded: Encoded) -> tuple[Tile, ...]:
-    """One grid over the image, or over its centre where the processor crops (LLaVA-1.5, Gemma 3, PaliGemma)."""
+    """One grid over the image (PaliGemma), over its centre where the processor crops (LLaVA-1.5), or over the square
+    to which it pads (DeepSeek-VL).
+    """
     height, width = encoded.size
-    box = _seen(encoded, kept_by_crop(encoded.image_processor, height, width))
-    return (_grid(encoded, 0, encoded.count, box),)
+    settings = encoded.image_processor
+    if getattr(settings, "do_pad", False) and hasattr(settings, "pad_to_square"):
+        side, left, top = max(height, width), (max(height, width) - width) / 2, (max(height, width) - height) / 2
+        box = (-left, -top, side - left, side - top)
+    else:
+        box = kept_by_crop(settings, height, width)
+    return (_grid(encoded, 0, encoded.count, _seen(encoded, box)),)
 
 
 LAYOUTS: tuple[Callable[[Encoded], tuple[Tile, ...] | None], ...] = (

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+_LEFT = 2  # tokens that each prompt keeps for itself: the rows of its last two are wanted
+
 
 @dataclass(frozen=True)
 class Prompts:
@@ -45,7 +47,7 @@ def greedy(config: Any, **settings: Any) -> Any:
 
 
 def prefill_shared(model: Any, inputs: Mapping[str, Any], columns: Tensor, images: Sequence[Any], room: int) -> Prompts:
-    """Prefill what prompts about the same image have in common: everything up to the last image token.
+    """Prefill what prompts about the same image have in common: the image, and the text around it that is the same.
 
     inputs: of a left-padded batch (B, L). columns: (B, N), -1 where there are fewer. images: (B) a key each.
     room: tokens that are still to be generated. The prompts as they were where nothing is shared, or where the model
@@ -54,11 +56,12 @@ def prefill_shared(model: Any, inputs: Mapping[str, Any], columns: Tensor, image
     """
     ids = inputs["input_ids"]
     starts = inputs["attention_mask"].argmax(dim=1).tolist()
-    ends = (columns.max(dim=1).values + 1).tolist()
-    groups, firsts = _groups(ids, starts, ends, images)
+    after_image = (columns.max(dim=1).values + 1).tolist()
+    groups, firsts = _groups(ids, starts, after_image, images)
     as_they_were = Prompts(dict(inputs), columns)
-    if len(firsts) == len(ids) or max(ends) + 2 > ids.shape[1]:
+    if len(firsts) == len(ids) or max(after_image) + _LEFT > ids.shape[1]:
         return as_they_were
+    ends = _ends(ids, starts, groups)
     length = max(end - start for start, end in zip(starts, ends, strict=True))
     rest = ids.shape[1] - min(ends)
     if not _splits(inputs, columns, ends) or not _fits(model, length + rest + room):
@@ -144,6 +147,19 @@ def _groups(
             firsts.append(i)
         groups.append(known[key])
     return groups, firsts
+
+
+def _ends(ids: Tensor, starts: Sequence[int], groups: Sequence[int]) -> list[int]:
+    """Where each prompt goes on alone: after what all of its group begin with, `_LEFT` tokens or more from its end."""
+    texts = [row[start:].tolist() for row, start in zip(ids, starts, strict=True)]
+    shared: dict[int, int] = {}
+    for group in set(groups):
+        members = [text for text, g in zip(texts, groups, strict=True) if g == group]
+        common = next(
+            (i for i, tokens in enumerate(zip(*members, strict=False)) if len(set(tokens)) > 1), len(members[0])
+        )
+        shared[group] = min(common, min(len(text) for text in members) - _LEFT)
+    return [start + shared[group] for start, group in zip(starts, groups, strict=True)]
 
 
 def _left_pad(rows: Sequence[Tensor], length: int, fill: int) -> Tensor:
