@@ -150,3 +150,12 @@ def test_the_command(tmp_path: Path) -> None:
     wrong = subprocess.run([*command, "model=hf"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert wrong.returncode == 2
     assert "pixfound: model.path has no value" in wrong.stderr
+
+
+def test_a_model_that_captures_afterwards_and_samples_is_certified_all_the_same(tmp_path: Path) -> None:
+    sampling = ["model.capture=forced", "+model.generation.do_sample=true", "+model.generation.temperature=3.0"]
+    certificate = certify(config_of("model=tiny", *sampling, f"outputs_dir={tmp_path}"))
+    assert certificate.passed, certificate.gates
+    other = certify(config_of("model=tiny", *sampling, "model.dtype=bfloat16", f"outputs_dir={tmp_path}"))
+    assert other.passed, other.gates
+    assert other.folder != certificate.folder, "another precision has a certificate of its own"

@@ -37,9 +37,8 @@ def certify(config: Mapping[str, Any]) -> Certificate:
     model = part.built
     if not isinstance(model, HuggingFace):
         raise UserError(f"model._target_={config['model']['_target_']}: only Hugging Face models have certificates")
-    folder = (
-        Path(config["outputs_dir"]) / "certificates" / config["names"]["model"] / fingerprint(model=part.identity())
-    )
+    named = Path(config["outputs_dir"]) / "certificates" / config["names"]["model"]
+    folder = named / fingerprint(model=part.identity(), dtype=model.dtype)
     make_folder(folder)
     use_threads(config["launch"]["threads"])
     asking = build(config["prompts"], "prompts").built

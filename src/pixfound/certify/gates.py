@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -47,12 +48,23 @@ class Findings:
 
 
 def run_gates(model: HuggingFace, examples: Sequence[Example], prompts: Sequence[Prompt]) -> Findings:
-    """Run every gate. examples: the first is the golden one; prompts: the question about each."""
+    """Run every gate, with greedy answers. examples: the first is the golden one; prompts: the question about each."""
     images = [example.image.load() for example in examples]
     requests = list(zip(images, prompts, strict=True))
+    capture = "step" if model.captures else "none"
+    with _changed(model, capture=capture, generation={**model.generation, "do_sample": False}):
+        return _run(model, examples, prompts, images, requests)
+
+
+def _run(
+    model: HuggingFace,
+    examples: Sequence[Example],
+    prompts: Sequence[Prompt],
+    images: Sequence[Image.Image],
+    requests: Sequence[Request],
+) -> Findings:
     together = model.generate(requests)
     alone = [model.generate([request])[0] for request in requests]
-    plain = _without_capture(model, requests)
     if not model.captures:
         why = "model.capture=none: its answers alone are used"
         shut = [Gate(name, None, None, "", why) for name in ("attention", "forced pass", "geometry")]
@@ -60,7 +72,7 @@ def run_gates(model: HuggingFace, examples: Sequence[Example], prompts: Sequence
         return Findings(gates, examples[0], alone[0], prompts[0].text)
     probed = tuple((image, tuple(move_pixels(model, image, _SPOTS, seed))) for seed, image in enumerate(images))
     gates = (
-        _same_text("text with and without capture", together, plain, True),
+        _same_text("text with and without capture", together, _without_capture(model, requests), True),
         _same_text("batch", together, alone, _exact(model)),
         _eager_gate(model, requests, alone),
         _forced_gate(model, requests, together),
@@ -89,15 +101,24 @@ def _attention(model: HuggingFace, name: str) -> Iterator[None]:
         loaded.set_attn_implementation({"text_config": before})
 
 
+@contextmanager
+def _changed(model: HuggingFace, **options: Any) -> Iterator[None]:
+    """Options of the adapter are others inside the `with` block."""
+    before = {name: getattr(model, name) for name in options}
+    for name, value in options.items():
+        setattr(model, name, value)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            setattr(model, name, value)
+
+
 def _without_capture(model: HuggingFace, requests: Sequence[Request]) -> list[Generation]:
     """The answers with the attention function that transformers would choose by itself."""
     default = model.loaded().get_decoder().get_correct_attn_implementation(None)
-    before, model.capture = model.capture, "none"
-    try:
-        with _attention(model, default):
-            return model.generate(requests)
-    finally:
-        model.capture = before
+    with _changed(model, capture="none"), _attention(model, default):
+        return model.generate(requests)
 
 
 def _same_text(name: str, found: Sequence[Generation], expected: Sequence[Generation], strict: bool) -> Gate:
@@ -132,11 +153,8 @@ def _eager_gate(model: HuggingFace, requests: Sequence[Request], found: Sequence
 
 
 def _forced_gate(model: HuggingFace, requests: Sequence[Request], found: Sequence[Generation]) -> Gate:
-    before, model.capture = model.capture, "forced"
-    try:
+    with _changed(model, capture="forced"):
         forced = model.generate(requests)
-    finally:
-        model.capture = before
     pairs = [(a, b) for a, b in zip(forced, found, strict=True) if a.text == b.text]
     worst = max((float(np.abs(_all_rows(a) - _all_rows(b)).max()) for a, b in pairs), default=float("inf"))
     limit = _limit(model)
