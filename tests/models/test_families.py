@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,27 @@ def test_a_shared_prefix_changes_nothing(capture: Any, family: str, family_folde
     hook.remove()
     shares = encoded[0] == len(images)
     assert shares == (family not in PREFIX_SEES_ALL and family != "gemma3")  # its window is shorter than the prompt
+    same(together, [model.generate([request])[0] for request in requests])
+
+
+def test_gemma_3_shares_a_picture_that_its_window_holds(tmp_path: Path) -> None:
+    """Its picture sees itself in both directions, and all of it lies in what is shared."""
+    family = FAMILIES["gemma3"]
+
+    def wide(ids: Any, vocab: int) -> Any:
+        config = family.config(ids, vocab)
+        config.text_config.sliding_window = 512
+        return config
+
+    model = adapter(replace(family, config=wide).save(tmp_path))
+    images = [noise(size, i) for i, size in enumerate(SIZES)]
+    requests = [(images[which], Prompt(str(i), "open", "v", TEXTS[i % 3])) for i, which in enumerate(SHARED)]
+    encoded: list[int] = []
+    tower = model.loaded().model.vision_tower
+    hook = tower.register_forward_hook(lambda _, __, out: encoded.append(len(out.last_hidden_state)))
+    together = model.generate(requests)
+    hook.remove()
+    assert encoded == [len(images)]
     same(together, [model.generate([request])[0] for request in requests])
 
 

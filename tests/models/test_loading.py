@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +22,9 @@ from pixfound.models import loading, processors
 from pixfound.models.huggingface import HuggingFace
 from pixfound.models.loading import check_capture, check_memory, load_config, weight_bytes
 from pixfound.models.processors import load_processor
+from pixfound.pipeline.parts import build_parts
 from pixfound.types import Prompt
+from tests.support.run import config_of, random_models
 
 Folder = Callable[[str], Path]
 REQUEST = (Image.new("RGB", (64, 64)), Prompt("x", "open", "v", "What?"))
@@ -39,6 +42,16 @@ def test_a_model_that_cannot_be_captured_says_so_without_weights(config: type, t
         check_capture(load_config(str(folder), "P"), "P")
     with pytest.raises(UserError, match="cannot be captured"):
         HuggingFace(str(folder)).generate([REQUEST])
+
+
+@pytest.mark.parametrize("config", [hf.Florence2Config, hf.MllamaConfig])
+def test_it_says_so_when_it_is_configured(config: Any, tmp_path: Path) -> None:
+    """Before anything is run, and with what it can be used for, which then is configured."""
+    folder = config_folder(config(architectures=["Aside"]), tmp_path / "model")
+    overrides = [*random_models(tmp_path), f"model.path={folder}", f"outputs_dir={tmp_path}"]
+    with pytest.raises(UserError, match=r"the attention of Aside cannot be captured.*model\.capture=none"):
+        build_parts(config_of(*overrides))
+    assert not build_parts(config_of(*overrides, "model.capture=none", "extraction=nulls")).model.built.captures
 
 
 @pytest.mark.parametrize("config", [hf.LlavaConfig, hf.Qwen3VLConfig, hf.Gemma3Config, hf.Mistral3Config])

@@ -40,7 +40,7 @@ class Outcomes:
 def main() -> None:
     """Run the tests of families and print the table as Markdown."""
     outcomes = Outcomes()
-    code = pytest.main(["tests/models", "tests/certify", "-q", "--no-header", "-p", "no:terminal"], plugins=[outcomes])
+    code = pytest.main(["tests/models", "tests/certify", "-o", "addopts=", "-p", "no:terminal"], plugins=[outcomes])
     print(f"| family | {' | '.join(COLUMNS)} |\n|{'---|' * (len(COLUMNS) + 1)}")
     for family in FAMILIES:
         cells = []

@@ -19,7 +19,7 @@ from pixfound.errors import UserError
 from pixfound.interfaces import TextVectors
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Encoder, ImageLayout, Request, content
-from pixfound.models.loading import check_capture, load_config, load_model
+from pixfound.models.loading import check_capture, check_capture_early, load_config, load_model
 from pixfound.models.processors import load_processor
 from pixfound.models.spans import token_spans
 from pixfound.types import FloatArray, Generation, Prompt, Tile
@@ -77,7 +77,9 @@ class HuggingFace:
 
     @property
     def captures(self) -> bool:
-        """Whether its generations carry attention."""
+        """Whether its generations carry attention; UserError where they should and the model cannot give it."""
+        if self.capture != "none":
+            check_capture_early(weights.locate(self.path, "model.path"), self.path)
         return self.capture != "none"
 
     def vectors(self) -> TextVectors:

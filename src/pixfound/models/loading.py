@@ -23,7 +23,8 @@ _BYTES = {
     "U8": 1,
     "BOOL": 1,
 }
-_CROSSED = ("cross_attention_layers", "cross_layer_interval")  # config keys of decoders that look aside at an image
+_ASIDE = ("is_encoder_decoder", "cross_attention_layers", "cross_layer_interval")  # keys of configs
+_WHY_ASIDE = "its answers read the image through an encoder or by cross-attention, not as tokens beside the prompt"
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -49,17 +50,29 @@ def check_capture(config: Any, path: str) -> None:
     whole = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
     text = config.get_text_config(decoder=True)
     decoder = MODEL_MAPPING[type(text)] if type(text) in MODEL_MAPPING and text is not config else whole
-    crossed = any(getattr(part, name, None) for part in (config, text) for name in _CROSSED)
-    why = None
-    if config.is_encoder_decoder or crossed:
-        why = "its answers read the image through an encoder or by cross-attention, not as tokens beside the prompt"
-    elif not decoder._can_set_attn_implementation():
+    if any(getattr(part, name, None) for part in (config, text) for name in _ASIDE):
+        raise _not_captured(path, whole.__name__, _WHY_ASIDE)
+    if not decoder._can_set_attn_implementation():
         why = f"its text decoder, {decoder.__name__}, does not use transformers' AttentionInterface"
-    if why:
-        raise UserError(
-            f"model.path={path}: the attention of {whole.__name__} cannot be captured: {why}. Its answers can be "
-            "graded all the same: model.capture=none extraction=nulls"
-        )
+        raise _not_captured(path, whole.__name__, why)
+
+
+def check_capture_early(found: str, path: str) -> None:
+    """What a folder's config.json says of `check_capture` at once; nothing is known of a hub id. found: either."""
+    file = Path(found) / "config.json"
+    if not file.is_file():
+        return
+    values = json.loads(file.read_text())
+    parts = (values, values.get("text_config") or {})
+    if any(part.get(name) for part in parts for name in _ASIDE):
+        raise _not_captured(path, str((values.get("architectures") or ["this model"])[0]), _WHY_ASIDE)
+
+
+def _not_captured(path: str, name: str, why: str) -> UserError:
+    return UserError(
+        f"model.path={path}: the attention of {name} cannot be captured: {why}. Its answers can be "
+        "graded all the same: model.capture=none extraction=nulls"
+    )
 
 
 def load_model(folder: str, path: str, dtype: str, device: str, implementation: str | None) -> Any:
