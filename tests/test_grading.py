@@ -266,6 +266,26 @@ def test_a_reply_to_other_options(reply, options, index):
         ("A</s></s>", DOOR, 0),
         ("B\x00", DOOR, 1),
         ("\ufeffB", DOOR, 1),
+        ("<think>B would need a gap", DOOR, None),  # cut off before it answers
+        ("the gap speaks for A.</think>B", DOOR, 1),  # the template opened the tag
+        ("A is not correct; B is.", DOOR, 1),
+        ("The answer isn't A, it's B", DOOR, 1),
+        ('{"answer":"B","reason":"A is not possible"}', DOOR, 1),
+        ('{"reason": "A gap is missing", "answer": "B"}', DOOR, 1),
+        ("B because option A does not fit", DOOR, 1),
+        ("Answer: B. A is not right since the gap is missing.", DOOR, 1),
+        ("A is not right.", DOOR, None),
+        ("\u9009B", DOOR, 1),
+        ("\u7b54\u6848\u662fB\u3002", DOOR, 1),
+        ("\u3010B\u3011", DOOR, 1),
+        ("A & B", DOOR, None),
+        ("A/B", DOOR, None),
+        ("\\boxed{\\textbf{A}}", DOOR, 0),
+        ("Exhibit A shows a dog", DOOR, None),
+        ("F", ("one", "two", "three", "four", "five", "six"), 5),
+        ("(f) six", ("one", "two", "three", "four", "five", "six"), 5),
+        ("The lamp is below the table.", ("above", "below"), 1),
+        ("B: 1", ("2", "1"), 1),
     ],
 )
 def test_what_models_write(reply, options, index):

@@ -6,24 +6,26 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-_DROPPED = re.compile(
-    r"<think>.*?</think>|<\|[^|<>]*\|>|</?(?:s|answer)>|<(?:bos|eos|pad|end_of_turn)>|\*\*|`", re.DOTALL
-)
+REASONING = r"\A.*</think>|<think>.*"  # templates may open it in the prompt, and limits of length cut it off
+_DROPPED = re.compile(rf"{REASONING}|<\|[^|<>]*\|>|</?(?:s|answer)>|<(?:bos|eos|pad|end_of_turn)>|\*\*|`", re.DOTALL)
 _CUE = re.compile(
     r"\b(?:final answer|correct answer|answer)(?:\s+(?:is|would be|must be|should be))?\s*[:\-]?\s*", re.IGNORECASE
 )
+_WORD = r"[^\W\u4e00-\u9fff]"  # Chinese is written without spaces: a letter beside it stands alone
 # A letter counts in brackets, after "option", at a line's start with a mark behind it, or as a capital that stands
 # alone. An "A" is an article where a word in small letters follows, unless no noun phrase can begin with that word.
 _LETTER = re.compile(
     r"[(\[]([A-Za-z])[)\]]|\b[Oo]ption\s+([A-Za-z])\b|^\s*([A-Za-z])(?:[).:,;](?=\s|$)|\s*$)"
-    r"|(?<!\w)(?<!\w')([A-Z])(?![\w-]|'\w|\s+(?!(?:is|was|or|and|because|since|as|but)\b)[a-z])",
+    rf"|(?<!{_WORD})(?<!\w')([A-Z])(?!{_WORD}|-|'\w|\s+(?!(?:is|was|or|and|because|since|as|but)\b)[a-z])",
     re.MULTILINE,
 )
 _AFFIRMED = re.compile(
     r"(?:\b[Oo]ption\s+[(\[]?([A-Za-z])[)\]]?|[(\[]([A-Za-z])[)\]]|\b([A-Z])) is (?:the )?(?:correct|right)\b"
 )
 _DENIED_LETTER = re.compile(
-    r"\b[Nn]ot\s+(?:option\s+)?[(\[\"']?[A-Za-z]\b[)\]\"']?|\b[B-Z] is (?:wrong|incorrect)|\bA is (?:wrong|incorrect)"
+    r"(?:\b[Nn]ot|n't)\s+(?:option\s+)?[(\[\"']?[A-Za-z]\b[)\]\"']?(?!\w)"
+    r"|(?:\b[Oo]ption\s+)?(?:[(\[][A-Za-z][)\]]|\b[A-Z])"
+    r" (?:(?:is|was) (?:wrong|incorrect)|(?:is not|isn't|cannot be|can't be|does not|doesn't|would not|wouldn't)\b)"
 )
 _DENIED_TEXT = re.compile(r"(?:\b(?:not|nor|neither|never)|n't)\s(?:\w+\s)?\0\d+")
 _EDGES = " \t\r\n_'\"\ufeff"

@@ -63,6 +63,11 @@ def test_anything_else_is_unscored(reply: str) -> None:
     assert reason == f"the judge's reply could not be read: {reply!r}"
 
 
+def test_hidden_reasoning_is_no_answer() -> None:
+    assert read_verdict("<think>yes") is None, "cut off"
+    assert read_verdict("yes?</think>No") is False, "opened by the template"
+
+
 def test_a_long_reply_is_cut_in_the_reason() -> None:
     assert len(grade_by_asking(Says("word " * 500), EXAMPLE, "x")[1]) < 150
 

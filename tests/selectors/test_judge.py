@@ -118,7 +118,23 @@ def test_few_candidates_need_no_question() -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", ["0", "4", "-1", "1 or 2", "I cannot tell", "all of them", "2.5", "1st and 3rd", "100%"]
+    "reply",
+    [
+        "0",
+        "4",
+        "-1",
+        "1 or 2",
+        "I cannot tell",
+        "all of them",
+        "2.5",
+        "1st and 3rd",
+        "100%",
+        "Not 1",
+        "<think>1 is",
+        "None; 1 is the closest",
+        "Only 1 image shows it",
+        "All 3 images",
+    ],
 )
 def test_a_reply_that_names_no_candidate_is_unscored_and_never_the_first(reply: str) -> None:
     choice = JudgeChoice(Scripted("yes", reply)).choose(EXAMPLE, CANDIDATES[:3])
@@ -126,7 +142,9 @@ def test_a_reply_that_names_no_candidate_is_unscored_and_never_the_first(reply: 
     assert repr(reply) in choice.reason
 
 
-@pytest.mark.parametrize("reply", ["None of them", "Neither.", "none", "There is no image that shows it"])
+@pytest.mark.parametrize(
+    "reply", ["None of them", "None of the 3 images", "Neither.", "none", "There is no image that shows it"]
+)
 def test_none_of_them_is_an_answer(reply: str) -> None:
     assert JudgeChoice(Scripted("yes", reply)).choose(EXAMPLE, CANDIDATES[:3]).kind == "empty"
     assert JudgeChoice(Scripted("yes", reply), none="unscored").choose(EXAMPLE, CANDIDATES[:3]).kind == "unscored"
@@ -146,6 +164,14 @@ def test_a_presence_that_cannot_be_read_is_unscored() -> None:
         ("The answer is 2.", 1),
         ("<think>1 or 3</think>3", 2),
         ("(2)", 1),
+        ("2/3", 1),
+        ("Image 2 of 3", 1),
+        ("Of the 3 images, image 2 is best.", 1),
+        ("2, not 1", 1),
+        ("1 or 3</think>2", 1),
+        ("image2", 1),
+        ('{"answer": 2}', 1),
+        ("\uff12", 1),
     ],
 )
 def test_numbers_are_read(reply: str, place: int) -> None:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from PIL import Image
 
 from pixfound.errors import UserError
+from pixfound.grading import REASONING
 from pixfound.interfaces import Asker
 from pixfound.prompts import letter, options_text
 from pixfound.types import Example
@@ -30,7 +31,7 @@ QUESTION = (
     "Given the following question {prompt}, the correct answer is {answer}. Does the following answer correctly "
     "answers the question, answer:{response}? Respond with a Yes/No"
 )
-_TAGS = re.compile(r"<think>.*?</think>|<\|[^|<>]*\|>|</?\w+>", re.DOTALL)
+_TAGS = re.compile(rf"{REASONING}|<\|[^|<>]*\|>|</?\w+>", re.DOTALL)
 _EDGES = " \t\r\n.,;:!*_`~#\"'()[]{}\u2018\u2019\u201c\u201d"
 
 

@@ -24,6 +24,13 @@ CHOICE = (
     "Select the image that has {expression} best highlighted in red color than the others? "
     "Answer with a number from 1 to {count}. Mention the number only."
 )
+# Numbers that name no candidate: how many there are, and those that are denied.
+_COUNT = re.compile(
+    r"\b(?:of|among)\s+(?:(?:the|these|those|all)\s+)*\d+\b|(?<=\d)\s*/\s*\d+\b|\b\d+\s+(?:images?|pictures?|overlays?|masks?)\b",
+    re.IGNORECASE,
+)
+_DENIED = re.compile(r"(?:\bnot|n't)\s+(?:(?:image|number|candidate|be)\s+)*\d+\b", re.IGNORECASE)
+_NUMBER = re.compile(r"(?:(?<![\w.-])|(?<=\bimage))\d+(?![\w%]|\.\d)", re.IGNORECASE)
 _NONE = re.compile(r"\b(?:none|neither|no (?:image|one|mask|candidate)|not any|nothing)\b", re.IGNORECASE)
 
 
@@ -149,11 +156,12 @@ def read_choice(reply: str, count: int) -> tuple[int | None, str]:
     >>> read_choice("Image 2.", 3), read_choice("None of them", 3), read_choice("4", 3)[0], read_choice("1 or 2", 3)[0]
     ((1, ''), (None, ''), None, None)
     """
-    text = plain_reply(reply)
-    numbers = {int(number) for number in re.findall(r"(?<![\w.-])\d+(?![\w%]|\.\d)", text)}
-    if not numbers and _NONE.search(text):
+    text = _DENIED.sub(" ", _COUNT.sub(" ", plain_reply(reply)))
+    numbers = {int(number) for number in _NUMBER.findall(text)}
+    none = _NONE.search(text) is not None
+    if none and not numbers:
         return None, ""
-    if len(numbers) != 1:
+    if none or len(numbers) != 1:
         return None, f"the judge's reply names no candidate, or several: {_short(reply)}"
     number = numbers.pop()
     if not 1 <= number <= count:
