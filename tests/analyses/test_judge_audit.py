@@ -10,9 +10,10 @@ import pytest
 
 from pixfound.analyses.judge_audit import JudgeAudit
 from pixfound.masks import RLE
-from tests.support.examples import make_example
+from tests.support.examples import drawn, make_candidate, make_example
 
 SIZE = (2, 2)
+MASKS = [drawn("##", "#."), RLE.full(SIZE), RLE.full(SIZE), drawn("#.", "..")] + [RLE.empty(SIZE)] * 8
 
 
 def evidence(choices: list[dict[str, Any]], absent: set[int] = frozenset()) -> Any:  # type: ignore[assignment]
@@ -26,15 +27,18 @@ def evidence(choices: list[dict[str, Any]], absent: set[int] = frozenset()) -> A
                 example=make_example(mask, id=str(number)),
                 key=lambda kind, number=number: f"{number}/{kind}",
                 whole=lambda kind: "d",
+                seen=lambda kind: "d",
             )
         )
         values[key, "d"] = SimpleNamespace(value=value)
+    proposed = SimpleNamespace(value={"candidates": [make_candidate(mask).to_json() for mask in MASKS]})
     store = SimpleNamespace(get=lambda key, digest: values.get((key, digest)))
+    candidates = SimpleNamespace(get=lambda key, digest: proposed)
     rows = {"automatic": ("attention", "automatic")}
     return SimpleNamespace(
         items=items,
         parts=SimpleNamespace(rows=rows),
-        stores=SimpleNamespace(select={("attention", "automatic"): store}),
+        stores=SimpleNamespace(select={("attention", "automatic"): store}, extract={"attention": candidates}),
     )
 
 
@@ -47,6 +51,39 @@ def test_a_judge_that_always_takes_the_first_is_found_out() -> None:
     found = JudgeAudit(simulations=500).compute(evidence([pick(0)] * 30))["automatic"]
     assert found["places"]["counts"] == {"first third": 30, "middle third": 0, "last third": 0}
     assert found["places"]["p"] < 0.01
+    assert found["places"]["p_single"] < 0.01
+    assert found["places"]["picked"] == [30, *[0] * 8]
+    assert found["places"]["expected"] == pytest.approx([30 / 9] * 9)
+
+
+def test_places_that_few_questions_have_are_expected_less_often() -> None:
+    found = JudgeAudit(simulations=100).compute(evidence([pick(0, 2), pick(1, 2), pick(2, 4)]))["automatic"]
+    assert found["places"]["picked"] == [1, 1, 1, 0]
+    assert found["places"]["expected"] == pytest.approx([1.25, 1.25, 0.25, 0.25])
+
+
+def test_picks_are_compared_with_the_oracles() -> None:
+    """Candidates have IoU 0.75, 1, 1, 0.25 and eight times 0: two of twelve are the best."""
+    empty = {"kind": "empty", "index": None, "reason": "", "about": {"present": False}}
+    lost = {"kind": "unscored", "index": None, "reason": "", "about": {"present": None}}
+    audit = JudgeAudit(simulations=100)
+    found = audit.compute(evidence([pick(0), pick(2), pick(3), empty, lost, pick(3)], absent={5}))
+    quality = found["automatic"]["quality"]
+    assert (quality["examples"], quality["picks"]) == (4, 3)
+    assert quality["agreement"] == pytest.approx(1 / 3)
+    assert quality["chance"] == pytest.approx(2 / 12)
+    assert quality["regret_of_picks"] == pytest.approx((0.25 + 0 + 0.75) / 3)
+    assert quality["regret"] == pytest.approx((0.25 + 0 + 0.75 + 1) / 4)
+    assert "| automatic | 4 | 33.3 | 16.7 | 50.0 | 33.3 | 16.7 | 16.7 |" in "\n".join(audit.sections(found))
+
+
+def test_a_judge_that_picked_nothing_has_no_quality() -> None:
+    empty = {"kind": "empty", "index": None, "reason": "", "about": {"present": False}}
+    audit = JudgeAudit(simulations=100)
+    found = audit.compute(evidence([empty], absent={0}))
+    assert found["automatic"]["quality"]["agreement"] is None
+    assert found["automatic"]["places"]["p"] == 1.0
+    assert "| automatic | 0 | - | - | - | - | 100.0 | 0.0 |" in "\n".join(audit.sections(found))
 
 
 def test_p_is_about_uniform_for_judges_that_do_not_care_for_places() -> None:

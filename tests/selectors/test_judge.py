@@ -200,10 +200,35 @@ def test_the_order_is_drawn_for_each_example_and_kept() -> None:
     assert len({tuple(order) for order in [*orders(0), *orders(1)]}) == 6
 
 
+def test_twins_are_shown_once_and_candidates_can_be_limited() -> None:
+    twins = [CANDIDATES[0], CANDIDATES[1], CANDIDATES[1], CANDIDATES[3]]
+
+    def shown(**options: Any) -> list[int]:
+        selector = JudgeChoice(Scripted("yes", "2"), shuffle=False, **options)
+        choice, load = selector.choose(EXAMPLE, twins), selector.load(EXAMPLE, twins)
+        order = choice.about["questions"][0]["order"]
+        assert load.images == 1 + len(order)
+        assert choice.index == order[1]
+        return list(order)
+
+    assert shown() == [0, 1, 2, 3]
+    assert shown(duplicates=0.95) == [0, 1, 3]
+    assert shown(duplicates=1.0) == [0, 1, 2, 3], "more than this, not as much"
+    assert shown(max_candidates=2) == [0, 1]
+    assert shown(duplicates=0.95, max_candidates=3) == [0, 1, 3]
+
+
+def test_the_colour_can_be_chosen() -> None:
+    judge = Scripted("yes", "1")
+    JudgeChoice(judge, colour=[0, 200, 0], opacity=1.0).choose(EXAMPLE, CANDIDATES[1:3])
+    assert np.asarray(judge.asked[1][2][0])[20, 20].tolist() == [0, 200, 0]
+
+
 def test_options_are_checked_before_anything_is_asked() -> None:
     with pytest.raises(UserError, match=r"'rules' cannot look at images.*use judge=openai or judge=mllm"):
         JudgeChoice(RulesJudge())  # type: ignore[arg-type]
-    for options in ({"chunk": 1}, {"none": "first"}, {"opacity": 0.0}):
+    bad = [{"chunk": 1}, {"none": "first"}, {"opacity": 0.0}, {"colour": [256, 0, 0]}, {"colour": "red"}]
+    for options in (*bad, {"max_candidates": 0}, {"duplicates": 0.0}):
         with pytest.raises(UserError):
             JudgeChoice(Scripted(), **options)  # type: ignore[arg-type]
 

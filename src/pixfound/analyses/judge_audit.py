@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixfound.pipeline.stages import MASK_KINDS
+from pixfound.masks import ious
+from pixfound.pipeline.stages import MASK_KINDS, candidates_of
 from pixfound.report.text import grid
 
 if TYPE_CHECKING:
@@ -18,76 +20,157 @@ _THIRDS = ("first third", "middle third", "last third")
 
 
 class JudgeAudit:
-    """For each row that a judge chose: where its picks were shown, what it says of presence, and what it left open.
+    """For each row that a judge chose: where its picks were shown, how good they are, and what it says of presence.
 
     A judge with good eyes picks every place as often as chance has the best candidate there: the order is shuffled, so
-    that is uniform. p: the share of simulated uniform judges whose thirds differ from uniform at least as much
-    (chi-square distance). simulations, seed: of them.
+    that is uniform. p: the share of simulated uniform judges that differ from uniform at least as much (by
+    Pearson's chi-square, whose tabled distribution does not hold where questions differ in size). simulations, seed:
+    of them.
     """
 
     def __init__(self, simulations: int = 2000, seed: int = 0) -> None:
         self.simulations, self.seed = simulations, seed
 
     def compute(self, evidence: Evidence) -> Mapping[str, Any]:
-        """Row -> places, presence and kinds of choice, both prompts together."""
+        """Row -> places, quality, presence and kinds of choice, both prompts together."""
         found: dict[str, Any] = {}
         for row, pair in evidence.parts.rows.items():
-            choices = [
-                (item.example, record.value)
-                for item in evidence.items
-                for kind in MASK_KINDS
-                if (record := evidence.stores.select[pair].get(item.key(kind), item.whole(kind))) and record.value
-            ]
-            if any(value.get("about") for _, value in choices):
+            choices = list(_choices(evidence, pair))
+            if any(choice.value.get("about") for choice in choices):
                 found[row] = self._about(choices)
         return found
 
     def sections(self, found: Mapping[str, Any]) -> list[str]:
-        """A table of places, one of presence."""
-        places, presence = [], []
+        """A table of places, one of quality, one of presence."""
+        places, quality, presence = [], [], []
         for row, about in found.items():
             shown = about["places"]
-            places.append([row, *(str(shown["counts"][third]) for third in _THIRDS), f"{shown['p']:.3f}"])
+            places.append(
+                [row, *(str(shown["counts"][third]) for third in _THIRDS), f"{shown['p']:.3f}", *_first(shown)]
+            )
+            good, kinds = about["quality"], about["kinds"]
+            shares = (kinds.get("empty", 0) / sum(kinds.values()), kinds.get("unscored", 0) / sum(kinds.values()))
+            figures = (good["agreement"], good["chance"], good["regret"], good["regret_of_picks"], *shares)
+            quality.append([row, str(good["examples"]), *map(_percent, figures)])
             seen = about["presence"]
             presence.append([row, *(str(seen[name]) for name in _PRESENCE), str(about["kinds"].get("unscored", 0))])
         return [
             "## The judge's choices",
-            "Where in a question the picked overlay was shown. A small p: the judge prefers some places.",
-            grid(("row", *_THIRDS, "p"), places),
+            "Where in a question the picked overlay was shown. A small p: the judge prefers some places (or, with "
+            "`shuffle: false`, the candidates' own order). First: how often the first place was picked, and by chance.",
+            grid(("row", *_THIRDS, "p", "p of single places", "first", "first by chance"), places),
+            "Present objects with two candidates or more, in percent. As oracle: picks that no candidate beats, and "
+            "how many a random pick gives. Regret: IoU that the oracle gains on the row, and on its picks alone. Of "
+            "all choices: empty, unscored.",
+            grid(("row", "n", "as oracle", "by chance", "regret", "regret of picks", "empty", "unscored"), quality),
             "What it said of presence, against the truth; and choices that could not be read.",
             grid(("row", *_PRESENCE.values(), "unscored"), presence),
         ]
 
-    def _about(self, choices: list[tuple[Any, Mapping[str, Any]]]) -> dict[str, Any]:
+    def _about(self, choices: Sequence[_Choice]) -> dict[str, Any]:
         questions = [
             (question["picked"], len(question["order"]))
-            for _, value in choices
-            for question in value.get("about", {}).get("questions", ())
+            for choice in choices
+            for question in choice.value.get("about", {}).get("questions", ())
             if question["picked"] is not None
         ]
         presence = Counter(
-            f"{'absent' if example.absent else 'present'}_{'yes' if value['about']['present'] else 'no'}"
-            for example, value in choices
-            if value.get("about", {}).get("present") is not None
+            f"{'absent' if choice.absent else 'present'}_{'yes' if choice.value['about']['present'] else 'no'}"
+            for choice in choices
+            if choice.value.get("about", {}).get("present") is not None
         )
         return {
             "places": {"questions": len(questions), **self._places(questions)},
+            "quality": _quality(choices),
             "presence": {name: presence[name] for name in _PRESENCE},
-            "kinds": dict(Counter(value["kind"] for _, value in choices)),
+            "kinds": dict(Counter(choice.value["kind"] for choice in choices)),
         }
 
     def _places(self, questions: list[tuple[int, int]]) -> dict[str, Any]:
-        counts = _thirds([picked for picked, _ in questions], [count for _, count in questions])
-        if not questions:
-            return {"counts": dict(zip(_THIRDS, counts, strict=True)), "p": 1.0}
+        """Thirds and single places that were picked, what chance expects of the latter, and p of both."""
+        sizes = np.array([count for _, count in questions], dtype=int)
+        picked = np.array([place for place, _ in questions], dtype=int)
+        counts = _thirds(picked, sizes)
+        single = np.bincount(picked, minlength=max(sizes, default=0))
+        expected = np.array([(1 / sizes[sizes > place]).sum() for place in range(len(single))])
+        thirds_expected = np.sum([_third_odds(int(size)) for size in sizes], axis=0) if questions else np.zeros(3)
         rng = np.random.default_rng(self.seed)
-        sizes = np.array([count for _, count in questions])
-        simulated = [_thirds(rng.integers(sizes), sizes) for _ in range(self.simulations)]
-        expected = np.mean(simulated, axis=0)
-        distances = (((np.array(simulated) - expected) ** 2) / np.maximum(expected, 1e-9)).sum(axis=1)
-        ours = float((((np.array(counts) - expected) ** 2) / np.maximum(expected, 1e-9)).sum())
-        p = (1 + int((distances >= ours - 1e-9).sum())) / (1 + self.simulations)
-        return {"counts": dict(zip(_THIRDS, counts, strict=True)), "p": p}
+        random = [rng.integers(sizes) for _ in range(self.simulations)] if questions else []
+        p = _p_value(counts, [_thirds(places, sizes) for places in random], thirds_expected)
+        p_single = _p_value(single, [np.bincount(places, minlength=len(single)) for places in random], expected)
+        return {
+            "counts": dict(zip(_THIRDS, counts, strict=True)),
+            "p": p,
+            "picked": single.tolist(),
+            "expected": expected.tolist(),
+            "p_single": p_single,
+        }
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A stored choice. ious: of its candidates with the truth, in order."""
+
+    absent: bool
+    value: Mapping[str, Any]
+    ious: Sequence[float]
+
+
+def _choices(evidence: Evidence, pair: tuple[str, str]) -> Iterator[_Choice]:
+    for item in evidence.items:
+        for kind in MASK_KINDS:
+            record = evidence.stores.select[pair].get(item.key(kind), item.whole(kind))
+            found = evidence.stores.extract[pair[0]].get(item.key(kind), item.seen(kind))
+            if record and record.value and found and found.value:
+                masks = [candidate.mask for candidate in candidates_of(found)]
+                yield _Choice(item.example.absent, record.value, ious(masks, item.example.gt_mask))
+
+
+def _quality(choices: Sequence[_Choice]) -> dict[str, Any]:
+    """How the picks compare with the oracle's, over present objects with a real choice; None over nothing.
+
+    regret counts an empty choice as IoU 0; unscored choices are in neither.
+    """
+    real = [c for c in choices if not c.absent and len(c.ious) > 1 and c.value["kind"] in ("candidate", "empty")]
+    picks = [c for c in real if c.value["kind"] == "candidate"]
+    lost = [max(c.ious) - c.ious[c.value["index"]] for c in picks]
+    chance = [sum(value == max(c.ious) for value in c.ious) / len(c.ious) for c in picks]
+    empty = [max(c.ious) for c in real if c.value["kind"] == "empty"]
+    return {
+        "examples": len(real),
+        "picks": len(picks),
+        "agreement": _mean([float(loss == 0) for loss in lost]),
+        "chance": _mean(chance),
+        "regret": _mean([*lost, *empty]),
+        "regret_of_picks": _mean(lost),
+    }
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return float(np.mean(values)) if values else None
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def _first(places: Mapping[str, Any]) -> list[str]:
+    if not places["picked"]:
+        return ["-", "-", "-"]
+    return [f"{places['p_single']:.3f}", str(places["picked"][0]), f"{places['expected'][0]:.1f}"]
+
+
+def _p_value(counts: Any, simulated: Sequence[Any], expected: Any) -> float:
+    """The share of simulated counts at least as far from the expected ones, ours among them."""
+    if not simulated:
+        return 1.0
+    distances = ((np.array([counts, *simulated]) - expected) ** 2 / np.maximum(expected, 1e-9)).sum(axis=1)
+    return float((distances >= distances[0] - 1e-9).mean())
+
+
+def _third_odds(size: int) -> Any:
+    """The chance of each third when one of `size` places is picked at random."""
+    return np.array(_thirds(np.arange(size), np.full(size, size))) / size
 
 
 _PRESENCE = {

@@ -15,7 +15,8 @@ from PIL import Image
 from pixfound.errors import UserError
 from pixfound.interfaces import Asker, Judge, Load
 from pixfound.judges.asking import plain_reply, read_verdict
-from pixfound.judges.overlays import draw_overlay
+from pixfound.judges.overlays import RED, draw_overlay
+from pixfound.masks import ious
 from pixfound.types import Candidate, Choice, Example
 
 SYSTEM = "You are a helpful and precise assistant for checking the quality of the answer."
@@ -41,7 +42,9 @@ class JudgeChoice:
         in further rounds; None shows all at once. shuffle: the order of the overlays is drawn for each example from
         seed; else it is that of the candidates. numbered: the number is written into each overlay too.
     none: what a reply such as "none of them" means: `empty`, or `unscored`.
-    opacity: of the red overlay. system, presence_question, choice_question: the wording, the paper's unless changed.
+    opacity, colour (red, green, blue from 0 to 255): of the overlay. max_candidates: so many are shown, the first of
+        the order; None shows all. duplicates: a candidate whose IoU with one that is shown is more than this is not
+        shown; None shows it. system, presence_question, choice_question: the wording, the paper's unless changed.
 
     A reply that names no candidate, or several, is unscored: never the first one. A judge that is down raises
     JudgeError, and the example is tried again by the next run.
@@ -57,6 +60,9 @@ class JudgeChoice:
         numbered: bool = True,
         none: Literal["empty", "unscored"] = "empty",
         opacity: float = 0.5,
+        colour: Sequence[int] = RED,
+        max_candidates: int | None = None,
+        duplicates: float | None = None,
         system: str = SYSTEM,
         presence_question: str = PRESENCE,
         choice_question: str = CHOICE,
@@ -72,7 +78,18 @@ class JudgeChoice:
             raise UserError(f"none={none}: valid values are empty and unscored")
         if not 0 < opacity <= 1:
             raise UserError(f"opacity={opacity}: must be more than 0 and at most 1")
+        if len(colour) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
+            raise UserError(f"colour={list(colour)}: give red, green and blue, each from 0 to 255, as [255,0,0]")
+        if max_candidates is not None and max_candidates < 1:
+            raise UserError(f"max_candidates={max_candidates}: must be 1 or more, or null for all")
+        if duplicates is not None and not 0 < duplicates <= 1:
+            raise UserError(f"duplicates={duplicates}: an IoU, more than 0 and at most 1, or null to show all")
         self.judge: Asker = judge
+        self.colour, self.max_candidates, self.duplicates = (
+            (colour[0], colour[1], colour[2]),
+            max_candidates,
+            duplicates,
+        )
         self.presence, self.chunk, self.shuffle, self.seed = presence, chunk, shuffle, seed
         self.numbered, self.none, self.opacity = numbered, none, opacity
         self.system, self.presence_question, self.choice_question = system, presence_question, choice_question
@@ -101,7 +118,7 @@ class JudgeChoice:
 
     def load(self, example: Example, candidates: Sequence[Candidate]) -> Load:
         """The presence question, and those of all rounds."""
-        count = len(candidates)
+        count = len(self._order(example, candidates))
         questions = images = int(self.presence and count > 0)
         while count > 1:
             size = self.chunk or count
@@ -114,7 +131,7 @@ class JudgeChoice:
     def _tournament(
         self, example: Example, image: Image.Image, candidates: Sequence[Candidate], about: dict[str, Any]
     ) -> Choice:
-        left = self._order(example, len(candidates))
+        left = self._order(example, candidates)
         while len(left) > 1:
             winners: list[int] = []
             for part in _chunks(left, self.chunk or len(left)):
@@ -136,18 +153,26 @@ class JudgeChoice:
     def _ask(self, example: Example, image: Image.Image, candidates: Sequence[Candidate]) -> tuple[int | None, str]:
         """The place of the best of several overlays, from 0; or None: with "" for none of them, else with why."""
         shown = [
-            draw_overlay(image, c.mask.decode(), number if self.numbered else None, opacity=self.opacity)
+            draw_overlay(image, c.mask.decode(), number if self.numbered else None, self.colour, self.opacity)
             for number, c in enumerate(candidates, start=1)
         ]
         question = self.choice_question.format(expression=example.expression, count=len(shown))
         return read_choice(self.judge.ask(self.system, question, shown), len(shown))
 
-    def _order(self, example: Example, count: int) -> list[int]:
-        if not self.shuffle:
-            return list(range(count))
-        digest = hashlib.sha256(f"{self.seed}:{example.id}".encode()).digest()
-        rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-        return [int(i) for i in rng.permutation(count)]
+    def _order(self, example: Example, candidates: Sequence[Candidate]) -> list[int]:
+        """Indices of the candidates that are shown, in the order in which they are."""
+        order = list(range(len(candidates)))
+        if self.shuffle:
+            digest = hashlib.sha256(f"{self.seed}:{example.id}".encode()).digest()
+            rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+            order = [int(i) for i in rng.permutation(len(candidates))]
+        if self.duplicates is not None:
+            kept: list[int] = []
+            for i in order:
+                if max(ious([candidates[j].mask for j in kept], candidates[i].mask), default=0.0) <= self.duplicates:
+                    kept.append(i)
+            order = kept
+        return order[: self.max_candidates]
 
 
 def read_choice(reply: str, count: int) -> tuple[int | None, str]:
