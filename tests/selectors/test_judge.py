@@ -16,6 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
 from pixfound.judges.asking import JudgeError
 from pixfound.judges.mllm import MllmJudge
@@ -297,6 +298,52 @@ def most_changed(body: Any) -> str:
     return str(1 + int(np.argmax(red)))
 
 
+def lines_of(outputs: Path, stage: str, made_by: str) -> list[Any]:
+    """The records of a stage that a part of this name made."""
+    journals = outputs.glob(f"stages/{stage}/*/journal-*.jsonl")
+    made = [journal for journal in journals if made_by in (journal.parent / "stage.json").read_text()]
+    return [json.loads(line) for journal in made for line in journal.read_text().splitlines()]
+
+
+def assert_most_red_is_chosen(outputs: Path) -> None:
+    """What `most_changed` must lead to, from the candidates' masks and the benchmark's images alone."""
+    images = {e.id: np.asarray(e.image.load()).astype(int) for e in PixShapes()}
+    proposed = {r["key"]: r["value"]["candidates"] for r in lines_of(outputs, "extract", "AttentionPeak")}
+    asked = [r for r in lines_of(outputs, "select", "JudgeChoice") if r["value"].get("about", {}).get("questions")]
+    assert len(asked) > 4
+    for record in asked:
+        image, gains = images[record["key"].split("/")[0]], []
+        for candidate in proposed[record["key"]]:
+            inside = image[RLE.from_json(candidate["mask"]).decode()]
+            mixed = (inside + np.array([255, 0, 0])) // 2
+            gains.append(int((mixed - inside)[:, 0].sum() - (mixed - inside)[:, 1].sum()))
+        assert record["value"]["index"] == int(np.argmax(gains)), (record["key"], gains)
+
+
+def test_a_run_whose_judge_is_down_is_mended_by_a_rerun(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("openai")
+    monkeypatch.setenv("JUDGE_KEY", "sk-secret-0123456789")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    options = ["judge=openai", "judge.model=m", "judge.api_key_env=JUDGE_KEY", "extraction=automatic", "limit=2"]
+    options += [f"judge.cache_dir={tmp_path / 'cache'}", "judge.max_retries=0", "judge.backoff_s=0"]
+    graded = [Act("Yes"), Act("Yes")]
+    with JudgeServer(*graded, Act(status=500)) as server:
+        options.append(f"judge.base_url={server.url}")
+        failed = run(models, tmp_path / "out", *options, "max_failures=100")
+        assert any("automatic: select failed: JudgeError" in failure for failure in failed.failures)
+        assert {s["iou"] for s in scores_of(failed) if s["row"] == "automatic" and "failed" in s["reason"]} == {None}
+        server.script[:] = [Act(most_changed)]
+        mended = run(models, tmp_path / "out", *options)
+    assert not mended.failures
+    assert all(
+        s["choice"] == "candidate"
+        for s in scores_of(mended)
+        if s["row"] == "automatic" and "no cand" not in s["reason"]
+    )
+
+
 def test_a_whole_run_asks_the_server_and_keeps_the_key_to_itself(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -323,6 +370,7 @@ def test_a_whole_run_asks_the_server_and_keeps_the_key_to_itself(
     chosen = [s for s in scores_of(result) if s["row"] == "automatic"]
     assert {s["choice"] for s in chosen} <= {"candidate", "empty"}
     assert sum(s["choice"] == "candidate" for s in chosen) > 0
+    assert_most_red_is_chosen(tmp_path / "out")
     for folder in (tmp_path / "out", tmp_path / "again", tmp_path / "cache"):
         for file in (f for f in folder.rglob("*") if f.is_file()):
             assert key.encode() not in file.read_bytes(), file
