@@ -172,16 +172,16 @@ class AsksJudge(Protocol):
 class ChoosesMany(Protocol):
     """A selector that decides about several examples side by side."""
 
-    def choose_many(self, requests: Sequence[tuple[Example, Sequence[Candidate]]]) -> list[Choice]:
-        """What `choose` gives for each, in order."""
+    def choose_many(self, requests: Sequence[tuple[Example, Sequence[Candidate]]]) -> Sequence[Choice | Exception]:
+        """What `choose` gives for each, in order; an error stands for what failed."""
 
 
 @runtime_checkable
 class GradesMany(Protocol):
     """A judge that grades several answers side by side."""
 
-    def grade_many(self, pairs: Sequence[tuple[Example, str]]) -> list[tuple[bool | None, str]]:
-        """What `grade` gives for each, in order."""
+    def grade_many(self, pairs: Sequence[tuple[Example, str]]) -> Sequence[tuple[bool | None, str] | Exception]:
+        """What `grade` gives for each, in order; an error stands for what failed."""
 
 
 class Analysis(Protocol):

@@ -166,15 +166,23 @@ def test_requests_at_a_time_are_limited(judge_at) -> None:
         assert server.peak == 3
 
 
-def test_many_are_graded_in_order_and_errors_come_after_the_others(judge_at) -> None:
+def test_many_are_graded_in_order_and_an_outage_costs_each_its_own_tries(judge_at) -> None:
     with JudgeServer(OK) as server:
         judge = judge_at(server)
         judge.grade_many([(EXAMPLE, str(i)) for i in range(6)])
         server.script = [Act("No")]
-        assert [v for v, _ in judge.grade_many([(EXAMPLE, t) for t in ("3", "new", "4")])] == [True, False, True]
-        server.script = [Act(status=400)]
-        with pytest.raises(JudgeError, match="HTTP 400"):
-            judge.grade_many([(EXAMPLE, "bad"), (EXAMPLE, "5")])
+        assert [found[0] for found in judge.grade_many([(EXAMPLE, t) for t in ("3", "new", "4")])] == [
+            True,
+            False,
+            True,
+        ]
+        server.script = [Act(status=500)]
+        before = len(server.bodies)
+        down, kept = judge.grade_many([(EXAMPLE, "bad"), (EXAMPLE, "5")])
+        assert isinstance(down, JudgeError)
+        assert "HTTP 500" in str(down)
+        assert kept[0] is True
+        assert len(server.bodies) - before == 3  # one, and two retries
 
 
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "L"])

@@ -8,9 +8,10 @@ import json
 import os
 import re
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from PIL import Image
 
@@ -20,6 +21,8 @@ from pixfound.interfaces import Asker
 from pixfound.prompts import letter, options_text
 from pixfound.types import Example
 
+T = TypeVar("T")
+R = TypeVar("R")
 AnswerForm = Literal["letter", "letter_and_text"]
 Verdicts = Literal["meant", "literal"]
 ANSWER_FORMS: tuple[AnswerForm, ...] = ("letter", "letter_and_text")
@@ -58,6 +61,27 @@ def grade_by_asking(
     if verdict is None:
         return None, f"the judge's reply could not be read: {shown}"
     return verdict, f"the judge's reply: {shown}"
+
+
+def side_by_side(work: Callable[[T], R], items: Sequence[T], concurrency: int) -> list[R | JudgeError]:
+    """What `work` gives for each item, `concurrency` at a time, in order; a JudgeError stands for itself.
+
+    So that one outage costs each item its own tries, and no more. Any other error ends all, and is raised.
+    """
+
+    def one(item: T) -> R | JudgeError:
+        try:
+            return work(item)
+        except JudgeError as error:
+            return error
+
+    with ThreadPoolExecutor(concurrency) as pool:
+        futures = [pool.submit(one, item) for item in items]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def read_verdict(reply: str) -> bool | None:

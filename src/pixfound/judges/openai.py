@@ -13,7 +13,6 @@ import re
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +33,7 @@ from pixfound.judges.asking import (
     data_url,
     default_folder,
     grade_by_asking,
+    side_by_side,
 )
 from pixfound.types import Example
 
@@ -133,18 +133,9 @@ class OpenAIJudge:
         """Whether a response answers the example's question rightly, or None (unscored), and why."""
         return grade_by_asking(self, example, response, self.answer_form, self.verdicts)
 
-    def grade_many(self, pairs: Sequence[tuple[Example, str]]) -> list[tuple[bool | None, str]]:
-        """`grade` for each (example, response), `concurrency` at a time, in order.
-
-        Raises the first error after the others are done, so that their replies are cached; a UserError at once.
-        """
-        with ThreadPoolExecutor(self.concurrency) as pool:
-            futures = [pool.submit(self.grade, example, response) for example, response in pairs]
-            try:
-                return [future.result() for future in futures]
-            except (UserError, KeyboardInterrupt):
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+    def grade_many(self, pairs: Sequence[tuple[Example, str]]) -> list[tuple[bool | None, str] | JudgeError]:
+        """`grade` for each (example, response), `concurrency` at a time, in order; see `side_by_side`."""
+        return side_by_side(lambda pair: self.grade(*pair), pairs, self.concurrency)
 
     def ask(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> str:
         """The model's answer to a question about images, from the cache where it was asked before."""

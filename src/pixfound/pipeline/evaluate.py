@@ -155,7 +155,7 @@ def _run_stages(
 ) -> None:
     """All stages in order; the processes meet after each, for the next reads what all have written."""
     budget = Budget(settings.max_failures)
-    steps: tuple[tuple[str, Callable[[], Iterator[Task[Any]]], Callable[[Any], list[Value]]], ...] = (
+    steps: tuple[tuple[str, Callable[[], Iterator[Task[Any]]], Callable[[Any], Sequence[Value | Exception]]], ...] = (
         (
             "generate",
             lambda: stages.generate_tasks(items, stores.generate, settings.batch_size),

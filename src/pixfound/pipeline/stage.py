@@ -67,7 +67,7 @@ class Budget:
 def run_stage(
     name: str,
     tasks: Iterable[Task[T]],
-    compute: Callable[[Sequence[T]], Sequence[Value]],
+    compute: Callable[[Sequence[T]], Sequence[Value | Exception]],
     world: World,
     budget: Budget,
 ) -> None:
@@ -76,9 +76,9 @@ def run_stage(
     A batch is always computed whole, so that its results never depend on where an earlier run was cut off. But a
     part that no batch lacks was done by another run, and is left alone: another wording of one prompt does not ask
     the others again.
-    compute: payloads of a batch -> their values, in order. When it raises, also for want of memory, the batch is
-    halved until what is left passes or is a single task, which is recorded with the reason. A UserError is no failure
-    of an example: it is raised.
+    compute: payloads of a batch -> their values, in order, or the error of one that failed. When it raises, also for
+    want of memory, the batch is halved until what is left passes or is a single task, which is recorded with the
+    reason. A UserError is no failure of an example: it is raised.
     """
     batches: dict[Hashable, list[Task[T]]] = {}
     for task in tasks:
@@ -119,7 +119,9 @@ def describe(error: BaseException) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
 
 
-def _outcomes(batch: Sequence[Task[T]], compute: Callable[[Sequence[T]], Sequence[Value]]) -> list[Value | Exception]:
+def _outcomes(
+    batch: Sequence[Task[T]], compute: Callable[[Sequence[T]], Sequence[Value | Exception]]
+) -> list[Value | Exception]:
     try:
         return list(compute([task.payload for task in batch]))
     except UserError:

@@ -17,7 +17,7 @@ from pixfound.pipeline.parts import Parts
 from pixfound.pipeline.records import pack_generation, unpack_generation
 from pixfound.pipeline.stage import Task, Value
 from pixfound.pipeline.store import Record, Store, digest_of
-from pixfound.types import KINDS, Candidate, Example, Kind, Prompt
+from pixfound.types import KINDS, Candidate, Choice, Example, Kind, Prompt
 
 log = logging.getLogger(__name__)
 _WORDING = 300  # characters of the judge's instructions
@@ -162,12 +162,15 @@ def grade_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[It
             yield Task(stores.grade, item.key("open"), item.graded("open"), (item, said), item.index // _TOGETHER)
 
 
-def grade(parts: Parts, batch: Sequence[tuple[Item, Record]]) -> list[Value]:
+def grade(parts: Parts, batch: Sequence[tuple[Item, Record]]) -> list[Value | Exception]:
     """Ask the judge; one that can take many at once is given the batch."""
     pairs = [(item.example, str(said.value["text"])) for item, said in batch if said.value is not None]
     judge = parts.judge.built
     many = judge.grade_many(pairs) if isinstance(judge, GradesMany) else [judge.grade(*pair) for pair in pairs]
-    return [Value({"correct": correct, "reason": reason}) for correct, reason in many]
+    return [
+        graded if isinstance(graded, Exception) else Value({"correct": graded[0], "reason": graded[1]})
+        for graded in many
+    ]
 
 
 def select_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, str, Record]]]:
@@ -181,7 +184,7 @@ def select_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[I
                     yield Task(store, item.key(kind), item.whole(kind), (item, selector, found), batch, kind)
 
 
-def select(parts: Parts, batch: Sequence[tuple[Item, str, Record]]) -> list[Value]:
+def select(parts: Parts, batch: Sequence[tuple[Item, str, Record]]) -> list[Value | Exception]:
     """Choose among candidates; a selector that can decide about many at once is given the batch."""
     selector: Selector = parts.selectors[batch[0][1]].built
     requests = [(item.example, candidates_of(found)) for item, _, found in batch]
@@ -189,10 +192,12 @@ def select(parts: Parts, batch: Sequence[tuple[Item, str, Record]]) -> list[Valu
         choices = selector.choose_many(requests)
     else:
         choices = [selector.choose(*request) for request in requests]
-    return [
-        Value({"kind": c.kind, "index": c.index, "reason": c.reason, **({"about": c.about} if c.about else {})})
-        for c in choices
-    ]
+    return [choice if isinstance(choice, Exception) else _chosen(choice) for choice in choices]
+
+
+def _chosen(choice: Choice) -> Value:
+    data = {"kind": choice.kind, "index": choice.index, "reason": choice.reason}
+    return Value({**data, "about": choice.about} if choice.about else data)
 
 
 def judge_load(items: Sequence[Item], parts: Parts, stores: Stores) -> Load:

@@ -6,7 +6,6 @@ import hashlib
 import math
 import re
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +13,7 @@ from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.interfaces import Asker, Judge, Load
-from pixfound.judges.asking import plain_reply, read_verdict
+from pixfound.judges.asking import JudgeError, plain_reply, read_verdict, side_by_side
 from pixfound.judges.overlays import RED, draw_overlay
 from pixfound.masks import ious
 from pixfound.types import Candidate, Choice, Example
@@ -111,10 +110,9 @@ class JudgeChoice:
         about["questions"] = []
         return self._tournament(example, image, candidates, about)
 
-    def choose_many(self, requests: Sequence[tuple[Example, Sequence[Candidate]]]) -> list[Choice]:
-        """`choose` for each, as many at a time as the judge takes, in order."""
-        with ThreadPoolExecutor(getattr(self.judge, "concurrency", 1)) as pool:
-            return list(pool.map(lambda request: self.choose(*request), requests))
+    def choose_many(self, requests: Sequence[tuple[Example, Sequence[Candidate]]]) -> list[Choice | JudgeError]:
+        """`choose` for each, as many at a time as the judge takes, in order; see `side_by_side`."""
+        return side_by_side(lambda request: self.choose(*request), requests, getattr(self.judge, "concurrency", 1))
 
     def load(self, example: Example, candidates: Sequence[Candidate]) -> Load:
         """The presence question, and those of all rounds."""
