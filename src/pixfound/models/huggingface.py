@@ -88,12 +88,16 @@ class HuggingFace:
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """Answer a batch of (image, prompt). The text is the same with any batch and any capture."""
+        return [generation for generation, _ in self.answer(requests)]
+
+    def answer(self, requests: Sequence[Request]) -> list[tuple[Generation, list[int]]]:
+        """What `generate` gives, each with the ids of its tokens, special ones too."""
         inputs = self.encode(requests)
         keys = [content(image) for image, _ in requests]
         answers, rows = self._free_rows(inputs, keys)
         if self.capture == "forced":
             rows = self._forced_rows(inputs, keys, answers)
-        return [self._generation(requests, inputs, i, ids, rows) for i, ids in enumerate(answers)]
+        return [(self._generation(requests, inputs, i, ids, rows), ids) for i, ids in enumerate(answers)]
 
     def attend(self, requests: Sequence[Request], texts: Sequence[str]) -> list[Generation]:
         """The generations that would have given `texts`, with their attention, in one teacher-forced pass."""
@@ -112,6 +116,17 @@ class HuggingFace:
         """The hub's commit that the weights are of, to pin as `revision`; None for a local folder."""
         folder = Path(self._folder)
         return folder.name if folder.parent.name == "snapshots" else None
+
+    def speak_with(self, model: Any, processor: Any) -> None:
+        """Answer with a transformers model and a processor that were put together elsewhere, not with `path`'s own."""
+        from pixfound.models.capture import NAME
+
+        if self.captures:
+            model.set_attn_implementation({"text_config": NAME})
+        processor.tokenizer.padding_side = "left"
+        model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
+        self._config, self._model = model.config, model
+        self._encoder = Encoder(processor, model.config, self.path, self.system, self.image_layout)
 
     def loaded(self) -> Any:
         """The transformers model, on its device."""

@@ -1,0 +1,88 @@
+"""The modules of LISA and GLaMM: LLaVA, SAM, and the two layers between them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from pixfound.masks import RLE
+from pixfound.models.seg_decode import sam_logits, to_masks
+
+_VIT_H: Mapping[str, Any] = {
+    "vision_config": {
+        "hidden_size": 1280,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 16,
+        "global_attn_indexes": [7, 15, 23, 31],
+        "mlp_dim": 5120,
+    }
+}
+
+_LLAMA = (
+    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "hidden_act"),
+    *("num_key_value_heads", "max_position_embeddings", "rms_norm_eps", "rope_theta", "rope_scaling", "head_dim"),
+    *("bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings"),
+)  # what is LlamaConfig's among the published settings
+
+
+class LisaModules(nn.Module):
+    """language: LLaVA. sam: SAM. text_hidden_fcs: hidden state -> SAM's prompt.
+
+    config: the published config.json; its `sam_config`, if it has one, holds SamConfig's arguments for another SAM
+    than ViT-H. clip: folder of the vision tower. image_id: the token that stands for the image. linear: whether the
+    projector is one linear layer, as LISA's is, and not LLaVA-1.5's two.
+    """
+
+    def __init__(self, config: Mapping[str, Any], clip: str, image_id: int, linear: bool) -> None:
+        from transformers import (
+            CLIPVisionConfig,
+            LlamaConfig,
+            LlavaConfig,
+            LlavaForConditionalGeneration,
+            SamConfig,
+            SamModel,
+        )
+
+        super().__init__()
+        text = LlamaConfig(**{k: v for k, v in config.items() if k in _LLAMA})
+        vision = CLIPVisionConfig.from_pretrained(clip)
+        llava = LlavaConfig(
+            vision_config=vision,
+            text_config=text,
+            image_token_id=image_id,
+            vision_feature_layer=int(config.get("mm_vision_select_layer", -2)),
+            vision_feature_select_strategy="default",
+        )
+        self.language = LlavaForConditionalGeneration(llava)
+        if linear:
+            self.language.model.multi_modal_projector = nn.Linear(vision.hidden_size, text.hidden_size)
+        self.sam = SamModel(SamConfig(**(config.get("sam_config") or _VIT_H)))
+        width = text.hidden_size
+        self.text_hidden_fcs = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config["out_dim"]))
+
+    def load_clip(self, folder: str) -> None:
+        """Put CLIP's published weights in."""
+        from transformers import CLIPVisionModel
+
+        tower = CLIPVisionModel.from_pretrained(folder, dtype=self.language.dtype)
+        self.language.model.vision_tower.load_state_dict(tower.state_dict())
+
+    def make_room(self, image_id: int) -> None:
+        """A row of the input embeddings for the token that stands for the image; it is never read or said."""
+        old = self.language.get_input_embeddings()
+        more = max(0, image_id + 1 - len(old.weight))
+        room = torch.cat([old.weight.detach(), old.weight.new_zeros(more, old.weight.shape[1])])
+        embedding: nn.Module = nn.Embedding.from_pretrained(room)  # type: ignore[no-untyped-call]
+        self.language.set_input_embeddings(embedding)
+
+    def draw(self, image: Image.Image, states: Tensor) -> tuple[RLE, ...]:
+        """A mask in the image's size for each hidden state (S, D)."""
+        return to_masks(self.logits(image, states))
+
+    def logits(self, image: Image.Image, states: Tensor) -> Tensor:
+        """(S, H, W) the logits of those masks."""
+        return sam_logits(self.sam, image, self.text_hidden_fcs(states))

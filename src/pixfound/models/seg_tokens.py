@@ -1,0 +1,75 @@
+"""MLLMs that draw where they say [SEG]: their answers, and the hidden states that become masks.
+
+Shapes: `T` generated tokens, `S` [SEG] among them, `D` hidden width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pixfound.errors import UserError
+from pixfound.masks import RLE
+from pixfound.models.encoding import Request
+from pixfound.models.huggingface import HuggingFace
+from pixfound.types import Generation
+
+Seg = Literal["all", "first"]
+Place = Literal["before", "at"]
+Draw = Callable[[Image.Image, Tensor], tuple[RLE, ...]]
+
+
+def check_seg(seg: str) -> None:
+    """UserError for an unknown way to use several [SEG]."""
+    if seg not in ("all", "first"):
+        raise UserError(f"model.seg={seg}: valid values are all and first")
+
+
+def seg_id(tokenizer: Any, path: str) -> int:
+    """The id of [SEG]; UserError where the tokenizer has no such token."""
+    found = tokenizer.convert_tokens_to_ids("[SEG]")
+    if found is None or found == tokenizer.unk_token_id:
+        raise UserError(f"model.path={path}: its tokenizer has no token [SEG], so it draws no masks; use model=hf")
+    return int(found)
+
+
+def generate(
+    speaker: HuggingFace, requests: Sequence[Request], draw: Draw, token: int, place: Place, seg: Seg
+) -> list[Generation]:
+    """Answers with a mask for every [SEG]; an answer without one draws nothing, on purpose.
+
+    draw: image and hidden states (S, D) -> masks. place: whether the state that predicts [SEG] is decoded, or its own.
+    """
+    found = []
+    for request, (generation, ids) in zip(requests, speaker.answer(requests), strict=True):
+        where = [i for i, one in enumerate(ids) if one == token][: None if seg == "all" else 1]
+        masks: tuple[RLE, ...] = ()
+        if where:
+            with torch.inference_mode():
+                masks = draw(request[0], hidden_states(speaker, request, ids, where, place))
+        found.append(replace(generation, masks=masks))
+    return found
+
+
+def hidden_states(
+    speaker: HuggingFace, request: Request, ids: Sequence[int], where: Sequence[int], place: Place
+) -> Tensor:
+    """(S, D) the last hidden states, after the final norm, for answer tokens at `where`: one pass over the text."""
+    inputs = speaker.encode([request])
+    prompt = inputs["input_ids"]
+    told = torch.tensor([list(ids)], device=prompt.device, dtype=prompt.dtype)
+    fill = {"input_ids": told, "attention_mask": torch.ones_like(told)}
+    whole = {
+        name: torch.cat([value, fill.get(name, torch.zeros_like(told)).to(value.dtype)], dim=1)
+        if value.shape == prompt.shape
+        else value
+        for name, value in inputs.items()
+    }
+    states: Tensor = speaker.loaded().model(**whole, use_cache=False).last_hidden_state[0]
+    first = prompt.shape[1] - (place == "before")
+    return states[[first + i for i in where]]

@@ -1,0 +1,126 @@
+"""LISA and GLaMM against what their original code gave for the same tiny random checkpoints (transformers 4.31)."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from pixfound.errors import UserError
+from pixfound.models import keymap
+from pixfound.models.lisa import KEYS, Lisa
+from pixfound.models.seg_tokens import hidden_states
+from pixfound.types import Prompt
+from tests.support.pixel import DATA, PICTURE, prompt_of, run_whole
+
+LINES = {"lisa": "lisa_7b", "glamm": "glamm"}
+REQUEST = (PICTURE, Prompt("x", "ground", "v", "Can you segment it?"))
+
+
+def tiny(line: str, folder: Path | None = None, **options: object) -> Lisa:
+    """The tiny checkpoint with the published line's prompt."""
+    settings = {"dtype": "float32", "device": "cpu", "generation": {"max_new_tokens": 16}, **options}
+    path = str(folder or DATA / line / "model")
+    return Lisa(path, str(DATA / line / "clip"), prompt_of(LINES[line]), **settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_the_original_says_and_draws_the_same(line: str) -> None:
+    model, expected = tiny(line), np.load(DATA / line / "expected.npz")
+    modules = model._model
+    ids = expected["new"].tolist()
+    assert model._speaker.answer([REQUEST])[0][1] == ids
+    seg = model._processor.tokenizer.convert_tokens_to_ids("[SEG]")
+    where = [i for i, one in enumerate(ids) if one == seg]
+    with torch.inference_mode():
+        states = hidden_states(model._speaker, REQUEST, ids, range(len(ids)), "before")
+        logits = modules.language.lm_head(states).numpy()
+        drawn = modules.logits(PICTURE, states[where]).numpy()
+    assert np.abs(logits - expected["logits"][:-1]).max() < 1e-4
+    assert drawn.shape == expected["masks"].shape
+    assert np.abs(drawn - expected["masks"]).max() < 1e-4
+    found = model.generate([REQUEST])[0]
+    assert len(found.masks) == len(where) >= 2
+    sure = np.abs(expected["masks"]) > 1e-4
+    for mask, logit, certain in zip(found.masks, expected["masks"], sure, strict=True):
+        assert ((mask.decode() == (logit > 0)) | ~certain).all()
+
+
+def test_the_first_seg_alone_as_an_option() -> None:
+    every, first = tiny("lisa").generate([REQUEST])[0], tiny("lisa", seg="first").generate([REQUEST])[0]
+    assert first.masks == every.masks[:1]
+    assert first.text == every.text
+
+
+def test_a_batch_changes_nothing_and_attention_comes_along() -> None:
+    wide = Image.fromarray(np.random.default_rng(1).integers(0, 256, (30, 70, 3), dtype=np.uint8))
+    requests = [REQUEST, (wide, Prompt("y", "open", "v", "What?")), (PICTURE, Prompt("z", "open", "v", "Is it red?"))]
+    model = tiny("lisa", capture="step")
+    together = model.generate(requests)
+    for request, found in zip(requests, together, strict=True):
+        alone = model.generate([request])[0]
+        assert (alone.text, alone.masks) == (found.text, found.masks)
+        assert found.attention is not None
+        assert found.attention.shape[1] == 256
+        assert all(mask.size == (request[0].height, request[0].width) for mask in found.masks)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_goes_through_the_whole_pipeline(line: str, tmp_path: Path) -> None:
+    folder = DATA / line
+    clip = f"model.vision_tower={folder / 'clip'}"
+    metrics = run_whole(tmp_path, f"model={LINES[line]}", f"model.path={folder / 'model'}", clip)
+    assert metrics["failures"] == 0
+
+
+def test_no_seg_means_no_mask(tmp_path: Path) -> None:
+    folder = altered(tmp_path, lambda state: state["lm_head.weight"][260].zero_())
+    found = tiny("lisa", folder).generate([REQUEST])[0]
+    assert found.text
+    assert found.masks == ()
+
+
+def test_every_key_is_used_or_dropped_for_a_reason(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no place for model\.layers\.0\.spare"):
+        _ = tiny("lisa", altered(tmp_path / "a", lambda s: s.update({"model.layers.0.spare": torch.zeros(1)})))._model
+    with pytest.raises(UserError, match=r"nothing for the parameters language\.lm_head\.weight"):
+        _ = tiny("lisa", altered(tmp_path / "b", lambda s: s.pop("lm_head.weight")))._model
+    with pytest.raises(UserError, match="has shape"):
+        _ = tiny("lisa", altered(tmp_path / "c", lambda s: s.update({"lm_head.weight": torch.zeros(3, 32)})))._model
+    names = keymap.Checkpoint(str(DATA / "glamm" / "model"), "x").names
+    assert {n for n in names if not KEYS.targets(n)} >= {"model.region_encoder.weight", "model.region_encoder.bias"}
+
+
+def test_what_is_wrong_is_one_line(tmp_path: Path, models: Path) -> None:
+    folder = altered(tmp_path, lambda state: None)
+    (folder / "pytorch_model.bin").unlink()
+    with pytest.raises(UserError, match="has no weights"):
+        _ = tiny("lisa", folder)._model
+    with pytest.raises(UserError, match="without LISA's or GLaMM's config"):
+        _ = tiny("lisa", models / "llava")._config
+    with pytest.raises(UserError, match="valid values are all and first"):
+        tiny("lisa", seg="last")
+    with pytest.raises(UserError, match="must hold <image> once"):
+        Lisa("a/b", "c/d", "USER: {}")
+
+
+def altered(folder: Path, change: object) -> Path:
+    """A copy of LISA's tiny checkpoint with another state dict."""
+    shutil.copytree(DATA / "lisa" / "model", folder, dirs_exist_ok=True)
+    state = torch.load(folder / "pytorch_model.bin", weights_only=True)
+    change(state)  # type: ignore[operator]
+    torch.save(state, folder / "pytorch_model.bin")
+    return folder
+
+
+def test_the_published_prompts() -> None:
+    for name in ("lisa_7b", "lisa_13b", "glamm"):
+        config = yaml.safe_load((Path("conf/model") / f"{name}.yaml").read_text())
+        Lisa(**{k: v for k, v in config.items() if k != "_target_"})
+        assert config["prompt"].endswith("\n{} ASSISTANT:")
+        assert "<im_start><image><im_end>" in config["prompt"]
