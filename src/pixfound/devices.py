@@ -6,21 +6,31 @@ import os
 
 from pixfound.errors import UserError
 
+_threads: int | None = None
+
 
 def pick_device(device: str) -> str:
-    """`auto` is this process's own GPU where there is one, else the CPU; anything else is taken as it is."""
-    if device != "auto":
-        return device
-    import torch
+    """`auto` is this process's own GPU where there is one, else the CPU; anything else is taken as it is.
 
-    return f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+    Every part asks before it computes, so this is where the number of threads comes into force.
+    """
+    if device == "auto":
+        import torch
+
+        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+    if device == "cpu" and _threads is not None:
+        import torch
+
+        torch.set_num_threads(_threads)
+    return device
 
 
 def use_threads(count: int) -> None:
-    """Compute with `count` threads on a CPU, in every process alike, so that all give the same last bits."""
+    """Compute with `count` threads on a CPU, in every process alike, so that all give the same last bits.
+
+    Nothing is imported for it: a run that only scores needs no torch.
+    """
+    global _threads  # noqa: PLW0603
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:
         raise UserError(f"launch.threads={count}: give a whole number of at least 1")
-    import torch
-
-    if not torch.cuda.is_available():
-        torch.set_num_threads(count)
+    _threads = count

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -78,7 +79,7 @@ class RLE:
         """The (H, W) bool array."""
         return np.asarray(coco.decode(self._coco()), dtype=np.bool_)
 
-    @property
+    @cached_property
     def area(self) -> int:
         """Number of pixels inside, and the surplus."""
         return int(coco.area(self._coco())) + self.surplus
@@ -94,6 +95,7 @@ class RLE:
         return {"size": list(self.size), "counts": self.counts.encode("ascii")}
 
 
+@lru_cache(maxsize=256)
 def _runs(size: tuple[int, int], lengths: tuple[int, ...]) -> RLE:
     """The mask of some runs, outside first, without a picture of it."""
     packed = coco.frPyObjects({"size": list(size), "counts": list(lengths)}, *size)

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixfound.masks import ious
-from pixfound.pipeline.stages import MASK_KINDS, candidates_of
+from pixfound.pipeline.stages import MASK_KINDS, Item, candidates_of
 from pixfound.report.text import grid
+from pixfound.types import Kind
 
 if TYPE_CHECKING:
     from pixfound.pipeline.evaluate import Evidence
@@ -35,9 +36,8 @@ class JudgeAudit:
         """Row -> places, quality, presence and kinds of choice, both prompts together."""
         found: dict[str, Any] = {}
         for row, pair in evidence.parts.rows.items():
-            choices = list(_choices(evidence, pair))
-            if any(choice.value.get("about") for choice in choices):
-                found[row] = self._about(choices)
+            if any(value.get("about") for _, _, value in _records(evidence, pair)):
+                found[row] = self._about(list(_choices(evidence, pair)))
         return found
 
     def sections(self, found: Mapping[str, Any]) -> list[str]:
@@ -116,14 +116,21 @@ class _Choice:
     ious: Sequence[float]
 
 
-def _choices(evidence: Evidence, pair: tuple[str, str]) -> Iterator[_Choice]:
+def _records(evidence: Evidence, pair: tuple[str, str]) -> Iterator[tuple[Item, Kind, Mapping[str, Any]]]:
+    """The stored choices of a row, those that could be made."""
     for item in evidence.items:
         for kind in MASK_KINDS:
             record = evidence.stores.select[pair].get(item.key(kind), item.whole(kind))
-            found = evidence.stores.extract[pair[0]].get(item.key(kind), item.seen(kind))
-            if record and record.value and found and found.value:
-                masks = [candidate.mask for candidate in candidates_of(found)]
-                yield _Choice(item.example.absent, record.value, ious(masks, item.example.gt_mask))
+            if record is not None and record.value:
+                yield item, kind, record.value
+
+
+def _choices(evidence: Evidence, pair: tuple[str, str]) -> Iterator[_Choice]:
+    for item, kind, value in _records(evidence, pair):
+        found = evidence.stores.extract[pair[0]].get(item.key(kind), item.seen(kind))
+        if found and found.value:
+            masks = [candidate.mask for candidate in candidates_of(found)]
+            yield _Choice(item.example.absent, value, ious(masks, item.example.gt_mask))
 
 
 def _quality(choices: Sequence[_Choice]) -> dict[str, Any]:

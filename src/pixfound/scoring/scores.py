@@ -9,7 +9,7 @@ from typing import Any
 from pixfound.letters import grade_letter
 from pixfound.masks import RLE, iou
 from pixfound.pipeline.parts import Parts
-from pixfound.pipeline.stages import MASK_KINDS, Item, Stores, candidates_of
+from pixfound.pipeline.stages import MASK_KINDS, Item, Stores
 from pixfound.pipeline.store import Record
 from pixfound.scoring.conventions import Conventions
 from pixfound.types import KINDS, Candidate, Example, Kind
@@ -103,7 +103,7 @@ def _masks(item: Item, parts: Parts, stores: Stores, conventions: Conventions) -
             elif chosen is None or chosen.value is None:
                 yield _score(item, kind, row, reason=_missing("select", chosen))
             else:
-                yield _mask_score(item, kind, row, chosen.value, candidates_of(found), conventions)
+                yield _mask_score(item, kind, row, chosen.value, found.value["candidates"], conventions)
 
 
 def _mask_score(
@@ -111,13 +111,13 @@ def _mask_score(
     kind: Kind,
     row: str,
     choice: Mapping[str, Any],
-    candidates: Sequence[Candidate],
+    candidates: Sequence[Mapping[str, Any]],
     conventions: Conventions,
 ) -> Score:
     example, reason = item.example, choice["reason"]
     if choice["kind"] == "unscored":
         return _score(item, kind, row, choice="unscored", reason=reason)
-    taken = candidates[choice["index"]] if choice["kind"] == "candidate" else None
+    taken = Candidate.from_json(candidates[choice["index"]]) if choice["kind"] == "candidate" else None
     mask = chosen_mask(choice["kind"], taken, example)
     wrong = choice["kind"] == "missing" and conventions.no_candidate == "wrong"
     area = mask.area
