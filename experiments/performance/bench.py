@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 from experiments.performance.recipe import answer_and_attend
+from experiments.performance.scoring import from_files, from_records, write_files
 from PIL import Image
 from transformers import (
     AutoProcessor,
@@ -47,7 +48,7 @@ def main() -> None:
     options = _options()
     with TemporaryDirectory() as folder:
         save_model(Path(folder), options.layers, options.width)
-        rows = measure(Path(folder), options)
+        rows = [*measure(Path(folder), options), measure_scoring(Path(folder), options.repeats)]
     target = Path(options.out)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(rows, indent=2) + "\n")
@@ -99,6 +100,20 @@ def measure(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
             options.repeats,
         ),
     ]
+
+
+def measure_scoring(folder: Path, repeats: int) -> dict[str, Any]:
+    """Scoring of 300 masks; both ways must give the same numbers."""
+    outlines = write_files(folder, 300)
+    assert from_records(folder, outlines) == from_files(folder, outlines)
+    row = compare(
+        "scoring 300 masks from records vs from files",
+        lambda: from_records(folder, outlines),
+        lambda: from_files(folder, outlines),
+        len(outlines),
+        repeats,
+    )
+    return {**row, "unit": "masks/s"}
 
 
 def compare(
