@@ -12,17 +12,22 @@ _OPTIONAL = ("video", "audio", "feature_extractor")  # parts that read what is n
 _PACKAGES = ("torchvision", "num2words", "sentencepiece", "tiktoken", "protobuf", "timm", "librosa")
 
 
-def load_processor(folder: str, path: str) -> Any:
+def load_processor(folder: str, path: str, config: Any = None) -> Any:
     """The processor of the model in `folder`, with a tokenizer that pads on the left.
 
-    path: what the user typed, for errors. Raises UserError where a package is missing, naming it.
+    path: what the user typed, for errors. config: transformers', where the folder's own is of another class.
+    Raises UserError where a package is missing, naming it.
     """
     from transformers import AutoConfig, AutoProcessor
 
-    with weights.loading(path, "model.path"):
-        config = AutoConfig.from_pretrained(folder)
+    foreign = config is not None
+    if not foreign:
+        with weights.loading(path, "model.path"):
+            config = AutoConfig.from_pretrained(folder)
     try:
         processor = AutoProcessor.from_pretrained(folder)
+        if foreign and not hasattr(processor, "image_processor"):
+            raise ValueError("the folder does not say which processor is its own")
     except (ImportError, ValueError, TypeError, OSError, AttributeError) as whole:
         processor = _from_parts(folder, path, config, whole)
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):

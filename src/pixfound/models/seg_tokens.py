@@ -39,11 +39,18 @@ def seg_id(tokenizer: Any, path: str) -> int:
 
 
 def generate(
-    speaker: HuggingFace, requests: Sequence[Request], draw: Draw, token: int, place: Place, seg: Seg
+    speaker: HuggingFace,
+    requests: Sequence[Request],
+    draw: Draw,
+    token: int,
+    place: Place,
+    seg: Seg,
+    final_norm: bool = True,
 ) -> list[Generation]:
     """Answers with a mask for every [SEG]; an answer without one draws nothing, on purpose.
 
     draw: image and hidden states (S, D) -> masks. place: whether the state that predicts [SEG] is decoded, or its own.
+    final_norm: whether it is taken after the decoder's final norm, or before it.
     """
     found = []
     for request, (generation, ids) in zip(requests, speaker.answer(requests), strict=True):
@@ -51,15 +58,20 @@ def generate(
         masks: tuple[RLE, ...] = ()
         if where:
             with torch.inference_mode():
-                masks = draw(request[0], hidden_states(speaker, request, ids, where, place))
+                masks = draw(request[0], hidden_states(speaker, request, ids, where, place, final_norm))
         found.append(replace(generation, masks=masks))
     return found
 
 
 def hidden_states(
-    speaker: HuggingFace, request: Request, ids: Sequence[int], where: Sequence[int], place: Place
+    speaker: HuggingFace,
+    request: Request,
+    ids: Sequence[int],
+    where: Sequence[int],
+    place: Place,
+    final_norm: bool = True,
 ) -> Tensor:
-    """(S, D) the last hidden states, after the final norm, for answer tokens at `where`: one pass over the text."""
+    """(S, D) the last hidden states for answer tokens at `where`: one pass over prompt and answer."""
     inputs = speaker.encode([request])
     prompt = inputs["input_ids"]
     told = torch.tensor([list(ids)], device=prompt.device, dtype=prompt.dtype)
@@ -70,6 +82,12 @@ def hidden_states(
         else value
         for name, value in inputs.items()
     }
-    states: Tensor = speaker.loaded().model(**whole, use_cache=False).last_hidden_state[0]
+    model, before = speaker.loaded().model, []
+    watch = model.language_model.norm.register_forward_pre_hook(lambda _, arguments: before.append(arguments[0]))
+    try:
+        after = model(**whole, use_cache=False).last_hidden_state
+    finally:
+        watch.remove()
+    states: Tensor = (after if final_norm else before[-1])[0]
     first = prompt.shape[1] - (place == "before")
     return states[[first + i for i in where]]

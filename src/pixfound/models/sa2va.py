@@ -1,0 +1,149 @@
+"""Sa2VA (arXiv 2501.04001) and RGA3 (arXiv 2506.18825): a Qwen-VL or InternVL whose hidden state prompts SAM 2.
+
+All are composed of transformers' own class of the MLLM and of Sam2Model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pixfound import weights
+from pixfound.devices import pick_device
+from pixfound.errors import UserError
+from pixfound.interfaces import TextVectors
+from pixfound.models import keymap
+from pixfound.models.embeddings import InputEmbeddings
+from pixfound.models.encoding import Request
+from pixfound.models.huggingface import Capture, HuggingFace
+from pixfound.models.processors import load_processor
+from pixfound.models.seg_tokens import Place, Seg, check_seg, generate, seg_id
+from pixfound.types import Generation
+
+Architecture = Literal["qwen2_5_vl", "qwen3_vl"]
+_ARCHITECTURES = ("qwen2_5_vl", "qwen3_vl")
+_LANGUAGE = "language.model.language_model."
+KEYS = keymap.KeyMap(
+    parts=(
+        (r"(model\.)?(grounding_encoder\.sam2_model|visual_model)\.", "sam2.", keymap.SAM2),
+        (r"(model\.)?text_hidden_fcs\.(?=\d+\.weight|\d+\.bias)", "text_hidden_fcs.", ()),
+        (r"(model\.)?text_hidden_fcs\.0\.", "text_hidden_fcs.", ()),
+        (r"model\.model\.language_model\.", _LANGUAGE, ()),  # transformers since 4.52
+        (r"(model\.)?(model\.)?visual\.", "language.model.visual.", ()),
+        (r"(model\.)?lm_head\.", "language.lm_head.", ()),
+        (r"model\.language_model\.", _LANGUAGE, ()),
+        (r"(model\.)?model\.", _LANGUAGE, ()),
+    ),
+    dropped={
+        **keymap.SAM2_VIDEO,
+        r"\.rotary_(pos_)?emb\.inv_freq$": "computed from the config",
+    },
+    copies=keymap.SHARED,
+)
+
+
+class Sa2VA:
+    """A Sa2VA or RGA3 checkpoint as it was published.
+
+    path, revision, dtype, device, system, capture, layers, heads, generation: as in `HuggingFace`.
+    architecture: transformers' model type of the MLLM. pixels: the least and the most pixels that it is shown of an
+    image, or None for its own. place: whether the state `before` [SEG] (RGA3), or the one `at` it (Sa2VA) is decoded.
+    final_norm: whether that state is taken after the decoder's final norm, or before it (Sa2VA with Qwen3-VL).
+    bf16_mean: normalise SAM 2's image with mean and deviation rounded to bfloat16, as Sa2VA does.
+    seg: `all` draws for every [SEG], `first` for the first alone.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        architecture: Architecture,
+        place: Place,
+        bf16_mean: bool,
+        final_norm: bool = True,
+        pixels: Sequence[int] | None = None,
+        revision: str | None = None,
+        dtype: str = "bfloat16",
+        device: str = "auto",
+        system: str | None = None,
+        seg: Seg = "all",
+        capture: Capture = "none",
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        generation: Mapping[str, Any] | None = None,
+    ) -> None:
+        check_seg(seg)
+        if architecture not in _ARCHITECTURES:
+            raise UserError(f"model.architecture={architecture}: valid values are {' and '.join(_ARCHITECTURES)}")
+        if place not in ("before", "at"):
+            raise UserError(f"model.place={place}: valid values are before and at")
+        self.path, self.revision, self.dtype, self.device, self.seg = path, revision, dtype, device, seg
+        self.architecture, self.place, self.bf16_mean, self.pixels = architecture, place, bf16_mean, pixels
+        self.final_norm = final_norm
+        self._speaker = HuggingFace(path, revision, dtype, device, system, capture, layers, heads, generation)
+
+    def identity(self) -> Mapping[str, Any]:
+        """What identifies the weights."""
+        return self._speaker.identity()
+
+    def provenance(self) -> Mapping[str, Any]:
+        """The device and dtype asked for."""
+        return self._speaker.provenance()
+
+    @property
+    def captures(self) -> bool:
+        """Whether its generations carry attention."""
+        return self._speaker.captures
+
+    def vectors(self) -> TextVectors:
+        """The input embeddings."""
+        return InputEmbeddings(self._folder, self._processor.tokenizer)
+
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """Answers, with a mask for every [SEG] in them."""
+        model = self._model
+        token = seg_id(self._processor.tokenizer, self.path)
+        return generate(self._speaker, requests, model.draw, token, self.place, self.seg, self.final_norm)
+
+    @cached_property
+    def _folder(self) -> str:
+        return keymap.fetch(self.path, self.revision, "model.path")
+
+    @cached_property
+    def _published(self) -> Mapping[str, Any]:
+        return dict(json.loads((Path(self._folder) / "config.json").read_text()))
+
+    @cached_property
+    def _config(self) -> Any:
+        """Transformers' config of the MLLM."""
+        from transformers import AutoConfig
+
+        skipped = ("model_type", "architectures", "auto_map", "template", "sam_config", "transformers_version")
+        settings = {k: v for k, v in self._published.items() if k not in skipped}
+        with weights.loading(self.path, "model.path"):
+            return AutoConfig.for_model(self.architecture, **settings)
+
+    @cached_property
+    def _processor(self) -> Any:
+        processor = load_processor(self._folder, self.path, self._config)
+        if self.pixels is not None:
+            least, most = self.pixels
+            processor.image_processor.size = {"shortest_edge": least, "longest_edge": most}
+        return processor
+
+    @cached_property
+    def _model(self) -> Any:
+        from pixfound.models.sa2va_modules import Sa2VAModules
+
+        seg_id(self._processor.tokenizer, self.path)
+        checkpoint = keymap.Checkpoint(self._folder, self.path)
+        with keymap.building(self.dtype, "model.dtype"):
+            model = Sa2VAModules(self._config, self._published.get("sam_config"), self.bf16_mean)
+        keymap.load_strict(model, checkpoint, KEYS)
+        model = model.to(pick_device(self.device)).eval()
+        model.language.generation_config.eos_token_id = self._processor.tokenizer.eos_token_id
+        model.language.generation_config.suppress_tokens = [self._config.image_token_id]  # only a prompt has images
+        self._speaker.speak_with(model.language, self._processor)
+        return model

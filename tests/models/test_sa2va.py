@@ -1,0 +1,139 @@
+"""Sa2VA and RGA3 against what their original code gave for the same tiny random checkpoints.
+
+The originals ran under transformers 4.57 (Sa2VA) and 4.49 (RGA3).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from pixfound.errors import UserError
+from pixfound.models import keymap
+from pixfound.models.sa2va import KEYS, Sa2VA
+from pixfound.models.seg_tokens import hidden_states
+from pixfound.types import Prompt
+from tests.support.pixel import DATA, PICTURE, ROOT, run_whole
+
+LINES = {"sa2va_qwen2_5": "sa2va_qwen2_5_vl_7b", "sa2va_qwen3": "sa2va_qwen3_vl_4b", "rga3": "rga3"}
+REQUEST = (PICTURE, Prompt("x", "ground", "v", "Please segment it."))
+CONVENTIONS = ("architecture", "place", "final_norm", "bf16_mean")
+
+
+def tiny(line: str, folder: Path | None = None, **options: object) -> Sa2VA:
+    """The tiny checkpoint with the published line's conventions."""
+    published = yaml.safe_load((ROOT / "conf" / "model" / f"{LINES[line]}.yaml").read_text())
+    settings = {name: published[name] for name in CONVENTIONS}
+    settings |= {"dtype": "float32", "device": "cpu", "generation": {"max_new_tokens": 16}, **options}
+    return Sa2VA(str(folder or DATA / line / "model"), **settings)
+
+
+def drawn(model: Sa2VA, ids: list[int]) -> np.ndarray:
+    """(S, H, W) mask logits for an answer."""
+    modules, seg = model._model, model._processor.tokenizer.convert_tokens_to_ids("[SEG]")
+    where = [i for i, one in enumerate(ids) if one == seg]
+    with torch.inference_mode():
+        states = hidden_states(model._speaker, REQUEST, ids, where, model.place, model.final_norm)
+        return np.asarray(modules.logits(PICTURE, states))
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_the_original_says_and_draws_the_same(line: str) -> None:
+    model, expected = tiny(line), np.load(DATA / line / "expected.npz")
+    modules, ids = model._model, expected["new"].tolist()
+    assert model._speaker.answer([REQUEST])[0][1] == ids
+    with torch.inference_mode():
+        states = hidden_states(model._speaker, REQUEST, ids, range(len(ids)), "before")
+        logits = modules.language.lm_head(states).numpy()
+    assert np.abs(logits - expected["logits"][:-1]).max() < 1e-4
+    masks = drawn(model, ids)
+    assert masks.shape == expected["masks"].shape
+    assert np.abs(masks - expected["masks"]).max() < 1e-4
+    found = model.generate([REQUEST])[0]
+    assert len(found.masks) == len(masks) >= 2
+    for mask, logit in zip(found.masks, expected["masks"], strict=True):
+        assert ((mask.decode() == (logit > 0)) | (np.abs(logit) < 1e-4)).all()
+
+
+@pytest.mark.parametrize("line", LINES)
+@pytest.mark.parametrize("convention", ["place", "final_norm", "bf16_mean"])
+def test_every_convention_matters(line: str, convention: str) -> None:
+    """With any of them the other way, the masks are far from the original's."""
+    model, expected = tiny(line), np.load(DATA / line / "expected.npz")
+    now = getattr(model, convention)
+    wrong = {"at": "before", "before": "at"}.get(now, not now)
+    other = tiny(line, **{convention: wrong})
+    assert np.abs(drawn(other, expected["new"].tolist()) - expected["masks"]).max() > 1e-3
+
+
+def test_a_batch_changes_nothing_and_attention_comes_along() -> None:
+    wide = Image.fromarray(np.random.default_rng(1).integers(0, 256, (30, 70, 3), dtype=np.uint8))
+    requests = [REQUEST, (wide, Prompt("y", "open", "v", "What?")), (PICTURE, Prompt("z", "open", "v", "Is it red?"))]
+    model = tiny("sa2va_qwen2_5", capture="step")
+    for request, found in zip(requests, model.generate(requests), strict=True):
+        alone = model.generate([request])[0]
+        assert (alone.text, alone.masks) == (found.text, found.masks)
+        assert found.attention is not None
+        assert found.attention.shape[1] == found.tiles[0].grid[0] * found.tiles[0].grid[1]
+        assert all(mask.size == (request[0].height, request[0].width) for mask in found.masks)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_goes_through_the_whole_pipeline(line: str, tmp_path: Path) -> None:
+    metrics = run_whole(tmp_path, f"model={LINES[line]}", f"model.path={DATA / line / 'model'}", "model.pixels=null")
+    assert metrics["failures"] == 0
+
+
+def test_older_names_are_read_too(tmp_path: Path) -> None:
+    """Checkpoints saved before transformers 4.52 name the language model's layers without `language_model`."""
+    state = load_file(DATA / "sa2va_qwen2_5" / "model" / "model.safetensors")
+    old = {n.replace("model.model.language_model.", "model.model.").replace("model.model.visual", "model.visual"): t
+           for n, t in state.items()}  # fmt: skip
+    assert set(old) != set(state)
+    folder = altered(tmp_path, old)
+    assert tiny("sa2va_qwen2_5", folder).generate([REQUEST])[0] == tiny("sa2va_qwen2_5").generate([REQUEST])[0]
+
+
+def test_shards_and_what_is_missing(tmp_path: Path) -> None:
+    state = load_file(DATA / "sa2va_qwen2_5" / "model" / "model.safetensors")
+    names = sorted(state)
+    folder = altered(tmp_path, {n: state[n] for n in names[::2]})
+    (folder / "model.safetensors").rename(folder / "model-00001-of-00002.safetensors")
+    save_file({n: state[n] for n in names[1::2]}, folder / "model-00002-of-00002.safetensors")
+    places = {n: f"model-0000{1 + i % 2}-of-00002.safetensors" for i, n in enumerate(names)}
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": places}))
+    assert tiny("sa2va_qwen2_5", folder).generate([REQUEST])[0] == tiny("sa2va_qwen2_5").generate([REQUEST])[0]
+    (folder / "model-00002-of-00002.safetensors").unlink()
+    with pytest.raises(UserError, match="lacks model-00002-of-00002"):
+        _ = tiny("sa2va_qwen2_5", folder)._model
+
+
+def test_what_is_dropped_has_a_reason_and_the_rest_must_fit(tmp_path: Path) -> None:
+    names = keymap.Checkpoint(str(DATA / "sa2va_qwen2_5" / "model"), "x").names
+    dropped = [n for n in names if not KEYS.targets(n)]
+    assert dropped
+    assert all("sam2_model." in n and ("mem" in n or "obj_ptr" in n or "no_obj" in n or "mask_down" in n)
+               for n in dropped)  # fmt: skip
+    state = load_file(DATA / "sa2va_qwen2_5" / "model" / "model.safetensors")
+    with pytest.raises(UserError, match=r"no place for model\.spare"):
+        _ = tiny("sa2va_qwen2_5", altered(tmp_path / "a", {**state, "model.spare.x": torch.zeros(1)}))._model
+    part = {n: t for n, t in state.items() if "text_hidden_fcs" not in n}
+    with pytest.raises(UserError, match=r"nothing for the parameters text_hidden_fcs"):
+        _ = tiny("sa2va_qwen2_5", altered(tmp_path / "b", part))._model
+    with pytest.raises(UserError, match="valid values are qwen2_5_vl and qwen3_vl"):
+        Sa2VA("a/b", "llava", "at", True)  # type: ignore[arg-type]
+
+
+def altered(folder: Path, state: dict[str, torch.Tensor]) -> Path:
+    """A copy of Sa2VA's tiny checkpoint with another state dict."""
+    shutil.copytree(DATA / "sa2va_qwen2_5" / "model", folder, dirs_exist_ok=True)
+    save_file({name: tensor.clone() for name, tensor in state.items()}, folder / "model.safetensors")
+    return folder
