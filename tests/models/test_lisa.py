@@ -76,6 +76,9 @@ def test_goes_through_the_whole_pipeline(line: str, tmp_path: Path) -> None:
     clip = f"model.vision_tower={folder / 'clip'}"
     metrics = run_whole(tmp_path, f"model={LINES[line]}", f"model.path={folder / 'model'}", clip)
     assert metrics["failures"] == 0
+    attend = ("extraction=attend_segment", "model.capture=step")
+    more = run_whole(tmp_path, f"model={LINES[line]}", f"model.path={folder / 'model'}", clip, *attend)
+    assert more["failures"] == 0
 
 
 def test_no_seg_means_no_mask(tmp_path: Path) -> None:

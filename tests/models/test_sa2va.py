@@ -90,6 +90,10 @@ def test_a_batch_changes_nothing_and_attention_comes_along() -> None:
 def test_goes_through_the_whole_pipeline(line: str, tmp_path: Path) -> None:
     metrics = run_whole(tmp_path, f"model={LINES[line]}", f"model.path={DATA / line / 'model'}", "model.pixels=null")
     assert metrics["failures"] == 0
+    path = f"model.path={DATA / line / 'model'}"
+    attend = ("extraction=attend_segment", "model.capture=step")
+    more = run_whole(tmp_path, f"model={LINES[line]}", path, "model.pixels=null", *attend)
+    assert more["failures"] == 0
 
 
 def test_older_names_are_read_too(tmp_path: Path) -> None:

@@ -26,5 +26,5 @@ def run_whole(outputs: Path, *overrides: str) -> dict[str, Any]:
     """metrics.json of a run on four examples with the masks that the model draws."""
     tiny = ["model.dtype=float32", "model.generation.max_new_tokens=16", "scoring.resamples=100", "report.pictures=0"]
     common = ["benchmark=pixshapes", "extraction=native", "limit=4", f"outputs_dir={outputs}"]
-    result = evaluate(config_of(*overrides, *tiny, *common))
+    result = evaluate(config_of(*tiny, *common, *overrides))
     return dict(json.loads((result.folder / "metrics.json").read_text()))

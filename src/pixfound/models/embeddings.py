@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pixfound.errors import UserError
+from pixfound.models.keymap import Checkpoint
 
 _NAMES = ("embed_tokens.weight", "wte.weight", "tok_embeddings.weight", "word_embeddings.weight")
 
@@ -19,8 +20,8 @@ _NAMES = ("embed_tokens.weight", "wte.weight", "tok_embeddings.weight", "word_em
 class InputEmbeddings:
     """The mean of the input embeddings of a text's tokens, less the mean of the whole vocabulary.
 
-    folder: holds safetensors and a tokenizer. Without the subtraction all texts are alike: embeddings of
-    language models share one large common direction.
+    folder: holds safetensors, or PyTorch's .bin, and a tokenizer. Without the subtraction all texts are alike:
+    embeddings of language models share one large common direction.
     """
 
     def __init__(self, folder: str, tokenizer: Any) -> None:
@@ -41,6 +42,12 @@ def _table(folder: str) -> npt.NDArray[np.float32]:
     import torch
     from safetensors import safe_open
 
+    if not any(Path(folder).glob("*.safetensors")) and any(Path(folder).glob("pytorch_model*.bin")):
+        stored = Checkpoint(folder, folder)
+        known = sorted((n for n in stored.names if n.endswith(_NAMES)), key=lambda n: ("visi" in n, len(n)))
+        for name, tensor in stored.tensors():
+            if name in known[:1]:
+                return np.asarray(tensor.to(torch.float32).numpy())
     index = Path(folder) / "model.safetensors.index.json"
     if index.is_file():
         places: dict[str, str] = json.loads(index.read_text())["weight_map"]

@@ -91,7 +91,7 @@ class Lisa:
         return self._speaker.captures
 
     def vectors(self) -> TextVectors:
-        """The input embeddings, where they are published as safetensors."""
+        """The input embeddings, without loading the model."""
         return InputEmbeddings(keymap.fetch(self.path, self.revision, "model.path"), self._processor.tokenizer)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
