@@ -45,8 +45,9 @@ def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
         *_caveats(result),
         *_joint(metrics),
         "## Accuracy",
-        f"Open answers are graded by the judge `{result.config['judge']['_target_']}`, letters "
-        f"as `{result.config['scoring']['letters']}` says (pixfound.letters). Item: each answer counts; pair: both answers of a pair must be right.",
+        f"Open answers are graded by the judge `{result.config['judge']['_target_']}`, letters as "
+        f"`{result.config['scoring']['letters']}` says (pixfound.letters). Item: each answer counts; pair: both "
+        "answers of a pair must be right.",
         *_usage(evidence),
         grid(
             ("", "A item", "A pair", "A† item", "A† pair"),
