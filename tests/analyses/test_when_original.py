@@ -45,8 +45,8 @@ def benchmark(tmp_path_factory: pytest.TempPathFactory) -> PixMMVP:
 
 
 def reference() -> Reading:
-    """What `analyses=reference` reads."""
-    options: dict[str, Any] = dict(config_of("analyses=reference")["analyses"]["when"])
+    """What `scoring=reference` reads."""
+    options: dict[str, Any] = dict(config_of("scoring=reference")["analyses"]["when"])
     options.pop("_target_")
     return When(RulesJudge(), TextBlobPhrases(), **options).reading
 
@@ -103,7 +103,7 @@ def test_a_run_on_the_original_s_files_gives_the_original_s_numbers(tmp_path: Pa
             f"model.meta.ground={meta}",
             "model.missing=empty",  # some candidates have no line in the meta file
             "extraction=precomputed",
-            "analyses=reference",
+            "scoring=reference",
             "scoring.resamples=100",
             "report.pictures=0",
             f"outputs_dir={tmp_path / 'outputs'}",
@@ -111,8 +111,8 @@ def test_a_run_on_the_original_s_files_gives_the_original_s_numbers(tmp_path: Pa
     )
     one = result.metrics["analyses"]["when"]["prompts"]["ground"]
     assert [ten["examples"] for ten in one["deciles"]] == expected["deciles"]
-    assert sum(one["left_out"].values()) == 286 - sum(expected["deciles"])
-    assert one["left_out"]["object absent"] == 39
+    assert sum(one["left_out"].values()) == 300 - sum(expected["deciles"])
+    assert one["left_out"]["object absent"] == 53
     assert "## When grounding emerges" in (result.folder / "report.md").read_text()
 
 
