@@ -194,9 +194,10 @@ def test_the_budget_is_one_for_all_stages():
 @pytest.mark.parametrize("size", [2, 3])
 def test_shares_are_disjoint_and_complete_and_keep_batches_whole(tmp_path, size):
     seen = []
-    for rank in range(size):
-        store = Store(tmp_path, rank)
+    stores = [Store(tmp_path, rank) for rank in range(size)]
+    for store in stores:  # all have read the same before one begins, as in a run
         store.open({"identity": {}, "provenance": {}})
+    for rank, store in enumerate(stores):
         computer = Computer()
         run(store, computer, world=World(rank, size), count=11)
         store.close()

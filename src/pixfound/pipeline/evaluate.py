@@ -173,6 +173,7 @@ def _run_stages(
             world.meet()
             for store in stores.all() if world.size > 1 else stores.of(name):
                 store.read()  # what other processes, and other runs, have written meanwhile
+            world.meet()  # all have read the same, so all know the same work
             run_stage(name, tasks(), compute, world, budget)
             world.meet()
     if world.first and world.size > 1:

@@ -71,7 +71,7 @@ def run_stage(
     world: World,
     budget: Budget,
 ) -> None:
-    """Compute what is missing of this process's share.
+    """Compute what is missing, together with the other processes.
 
     A batch is always computed whole, so that its results never depend on where an earlier run was cut off. But a
     part that no batch lacks was done by another run, and is left alone: another wording of one prompt does not ask
@@ -83,13 +83,15 @@ def run_stage(
     batches: dict[Hashable, list[Task[T]]] = {}
     for task in tasks:
         batches.setdefault(task.batch, []).append(task)
-    share = world.share(list(batches.values()))
-    missing = _missing(share)
-    total = sum(len(batch) for batch in share)
-    done = total - sum(len(batch) for batch in missing)
+    missing = _missing(list(batches.values()))
+    total = sum(map(len, batches.values()))
+    done = total - sum(map(len, missing))
     bar = tqdm(total=total, initial=done, desc=f"{name:<9}", unit="", disable=not world.first, leave=True)
+    reached = 0
     with bar:
-        for batch in missing:
+        for number in world.claim(name, len(missing)):
+            bar.update(sum(map(len, missing[reached:number])))  # what the others do
+            batch, reached = missing[number], number + 1
             failed: list[tuple[str, Exception]] = []
             for task, outcome in zip(batch, _outcomes(batch, compute), strict=True):
                 if task.done:

@@ -1,33 +1,39 @@
-"""The processes of a run. Work is shared by position, and processes meet between stages, never inside one."""
+"""The processes of a run. Each takes the next piece of work when it has done one, and they meet between stages only."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from pixfound.errors import UserError
 
-T = TypeVar("T")
 _PATIENCE = timedelta(days=30)  # a process may wait for a slow one; the launcher ends all when one dies
 
 
 class World:
-    """This process among the others. rank: 0 to size - 1."""
+    """This process among the others. rank: 0 to size - 1. counter: a torch.distributed store that all share."""
 
-    def __init__(self, rank: int = 0, size: int = 1, accelerator: Any = None) -> None:
-        self.rank, self.size, self._accelerator = rank, size, accelerator
+    def __init__(self, rank: int = 0, size: int = 1, accelerator: Any = None, counter: Any = None) -> None:
+        self.rank, self.size, self._accelerator, self._counter = rank, size, accelerator, counter
 
     @property
     def first(self) -> bool:
         """Whether this process speaks for all."""
         return self.rank == 0
 
-    def share(self, items: Sequence[T]) -> list[T]:
-        """This process's part of the items; the parts of all processes together are the whole."""
-        return list(items[self.rank :: self.size])
+    def claim(self, stage: str, count: int) -> Iterator[int]:
+        """Numbers from 0 to count - 1 in order, each for one process only, which gets it when it asks for the next.
+
+        So that no process idles while another has much to do. Without a counter they are dealt out in turn.
+        """
+        if self._counter is None:
+            yield from range(self.rank, count, self.size)
+            return
+        while (number := int(self._counter.add(stage, 1)) - 1) < count:
+            yield number
 
     def meet(self) -> None:
         """Wait until every process is here."""
@@ -78,7 +84,18 @@ def join_world(num_processes: int | None, num_nodes: int = 1) -> World:
             f"WORLD_SIZE={size}, but accelerate joined {accelerator.num_processes} process(es): on a machine without "
             "GPUs start with torchrun --nproc_per_node, or pixfound launch.num_processes="
         )
-    return World(accelerator.process_index, size, accelerator)
+    return World(accelerator.process_index, size, accelerator, _shared_counter(accelerator.process_index, size))
+
+
+def _shared_counter(rank: int, size: int) -> Any:
+    """A store on the first process, which every process can count in; its port is told to all."""
+    from accelerate.utils import broadcast_object_list
+    from torch.distributed import TCPStore  # type: ignore[attr-defined]
+
+    host = os.environ.get("MASTER_ADDR", "localhost")
+    store = TCPStore(host, 0, size, is_master=True, wait_for_workers=False) if rank == 0 else None
+    (port,) = broadcast_object_list([store.port if store else 0])
+    return store or TCPStore(host, port, size, is_master=False, wait_for_workers=False)
 
 
 def _refuse_silent_launch(parent: Sequence[str]) -> None:
