@@ -31,6 +31,7 @@ from transformers import (
     LlavaProcessor,
 )
 
+from pixfound.models.encoding import Encoder
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import Prompt
 from pixfound.weights import locate
@@ -69,7 +70,8 @@ def measure(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     forced = HuggingFace(str(folder), dtype="float32", capture="forced", generation=settings)
     eager = LlavaForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
     processor = AutoProcessor.from_pretrained(folder)
-    prompts = [(image, ours._chat(prompt.text)) for image, prompt in requests]
+    encoder = Encoder(processor, eager.config, str(folder), None, "native")
+    prompts = [(image, encoder.chat(prompt.text)) for image, prompt in requests]
 
     def recipe() -> Any:
         return answer_and_attend(eager, processor, prompts, options.tokens)
