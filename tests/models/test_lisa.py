@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from PIL import Image
 from pixfound.errors import UserError
 from pixfound.models import keymap
 from pixfound.models.lisa import KEYS, Lisa
+from pixfound.models.lisa_modules import LisaModules
 from pixfound.models.seg_tokens import hidden_states
 from pixfound.types import Prompt
 from tests.support.pixel import DATA, PICTURE, prompt_of, run_whole
@@ -127,3 +129,19 @@ def test_the_published_prompts() -> None:
         Lisa(**{k: v for k, v in config.items() if k != "_target_"})
         assert config["prompt"].endswith("\n{} ASSISTANT:")
         assert "<im_start><image><im_end>" in config["prompt"]
+
+
+def test_the_published_sam_is_vit_h() -> None:
+    """Against the figures of Meta's own ViT-H: 641,090,608 parameters and the matrix of positions."""
+    config = json.loads((DATA / "lisa" / "model" / "config.json").read_text())
+    del config["sam_config"]
+    with torch.device("meta"):
+        sam = LisaModules({**config, "out_dim": 256}, str(DATA / "lisa" / "clip"), 0, linear=True).sam
+    assert sum(p.numel() for p in sam.parameters()) == 641_090_608 + 2 * 128
+    layers = sam.vision_encoder.layers
+    assert [i for i, layer in enumerate(layers) if layer.window_size == 0] == [7, 15, 23, 31]
+    assert {layer.window_size for layer in layers} == {0, 14}
+    assert layers[0].attn.num_attention_heads == 16
+    assert {n.eps for n in layers.modules() if isinstance(n, torch.nn.LayerNorm)} == {1e-6}
+    norms = [n for n in sam.mask_decoder.transformer.modules() if isinstance(n, torch.nn.LayerNorm)]
+    assert {n.eps for n in norms} == {1e-5} and len(norms) == 9

@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 from pixfound.errors import UserError
 from pixfound.models import keymap
 from pixfound.models.sa2va import KEYS, Sa2VA
+from pixfound.models.sa2va_modules import Sa2VAModules
 from pixfound.models.seg_tokens import hidden_states
 from pixfound.types import Prompt
 from tests.support.pixel import DATA, PICTURE, ROOT, run_whole
@@ -141,3 +142,18 @@ def altered(folder: Path, state: dict[str, torch.Tensor]) -> Path:
     shutil.copytree(DATA / "sa2va_qwen2_5" / "model", folder, dirs_exist_ok=True)
     save_file({name: tensor.clone() for name, tensor in state.items()}, folder / "model.safetensors")
     return folder
+
+
+def test_the_published_sam_2_is_hiera_l() -> None:
+    """Against the figures of Meta's own Hiera-L: what its image encoder, prompt encoder and mask decoder hold."""
+    from transformers import AutoConfig
+
+    text = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = AutoConfig.for_model("qwen2_5_vl", text_config={**text, "num_key_value_heads": 2, "vocab_size": 8})
+    with torch.device("meta"):
+        sam2 = Sa2VAModules(config, None, bf16_mean=True).sam2
+    assert sum(p.numel() for p in sam2.parameters()) + 2 * 128 == 216_925_121
+    blocks = sam2.vision_encoder.backbone.blocks
+    assert len(blocks) == 48
+    assert [i for i, block in enumerate(blocks) if block.window_size == 0] == [23, 33, 43]
+    assert [blocks[i].window_size for i in (0, 2, 3, 8, 9, 44, 45)] == [8, 8, 4, 4, 16, 16, 8]

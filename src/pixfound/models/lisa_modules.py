@@ -60,7 +60,9 @@ class LisaModules(nn.Module):
         self.language = LlavaForConditionalGeneration(llava)
         if linear:
             self.language.model.multi_modal_projector = nn.Linear(vision.hidden_size, text.hidden_size)
-        self.sam = SamModel(SamConfig(**(config.get("sam_config") or _VIT_H)))
+        sam = SamConfig(**(config.get("sam_config") or _VIT_H))
+        sam.mask_decoder_config.layer_norm_eps = 1e-5  # Meta's decoder; transformers takes the encoder's 1e-6
+        self.sam = SamModel(sam)
         width = text.hidden_size
         self.text_hidden_fcs = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config["out_dim"]))
 

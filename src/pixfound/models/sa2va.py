@@ -1,4 +1,4 @@
-"""Sa2VA (arXiv 2501.04001) and RGA3 (arXiv 2506.18825): a Qwen-VL or InternVL whose hidden state prompts SAM 2.
+"""Sa2VA (arXiv 2501.04001) and RGA3 (arXiv 2506.18825): a Qwen-VL whose hidden state prompts SAM 2.
 
 All are composed of transformers' own class of the MLLM and of Sam2Model.
 """
