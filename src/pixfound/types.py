@@ -104,6 +104,8 @@ class Generation:
         over the N image tokens; None for a model that was not captured.
     penultimate: (N,) the row before the first: of the last but one position of the prompt.
     masks: masks that the model drew itself. candidates: masks that it proposed among which one is to be chosen.
+    input_size: (H, W) of the picture that the model was given where it speaks of that one's pixels: a processor that
+        keeps the image's shape resized it; None where there is no such size.
     unanswered, ungrounded: why there is no answer, or nothing that masks could come from: what a model is read from
         may lack them. "" where there are.
     """
@@ -116,6 +118,7 @@ class Generation:
     penultimate: FloatArray | None = None
     masks: tuple[RLE, ...] = ()
     candidates: tuple[Candidate, ...] = ()
+    input_size: tuple[int, int] | None = None
     unanswered: str = ""
     ungrounded: str = ""
 

@@ -21,6 +21,7 @@ from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Encoder, ImageLayout, Request, content
 from pixfound.models.loading import check_capture, check_capture_early, load_config, load_model
 from pixfound.models.processors import load_processor
+from pixfound.models.resized import input_size
 from pixfound.models.spans import token_spans
 from pixfound.types import FloatArray, Generation, Prompt, Tile
 
@@ -264,14 +265,16 @@ class HuggingFace:
         text, spans = token_spans(ids, lambda part: str(self.tokenizer.decode(part, skip_special_tokens=True)))
         image = requests[index][0]
         size = (image.height, image.width)
+        native = self.image_layout == "native"  # of a padded picture no size would say where the image lies in it
+        seen = input_size(inputs, index, self._encoder.processor.image_processor, self._config) if native else None
         if not rows:
-            return Generation(text, size, spans)
+            return Generation(text, size, spans, input_size=seen)
         count = int((inputs["input_ids"][index] == self._config.image_token_id).sum())
         found = rows[index][:, :count]
         if not np.isfinite(found).all():
             raise FloatingPointError("the captured attention is not finite")
         tiles = self._encoder.tiles(inputs, index, count, image)
-        return Generation(text, size, spans, tiles, attention=found[1:], penultimate=found[0])
+        return Generation(text, size, spans, tiles, attention=found[1:], penultimate=found[0], input_size=seen)
 
 
 def _rows_by_step(passes: Sequence[Any], answers: Sequence[Sequence[int]]) -> list[FloatArray]:

@@ -22,6 +22,7 @@ def pack_generation(generation: Generation) -> Value:
         "masks": [mask.to_json() for mask in generation.masks],
         "captured": generation.attention is not None,
         "candidates": [candidate.to_json() for candidate in generation.candidates],
+        "input_size": generation.input_size and list(generation.input_size),
         "unanswered": generation.unanswered,
         "ungrounded": generation.ungrounded,
     }
@@ -41,6 +42,7 @@ def unpack_generation(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[
         penultimate=arrays.get("penultimate"),
         masks=tuple(RLE.from_json(mask) for mask in data["masks"]),
         candidates=tuple(Candidate.from_json(candidate) for candidate in data.get("candidates", ())),
+        input_size=(size[0], size[1]) if (size := data.get("input_size")) else None,
         unanswered=data.get("unanswered", ""),
         ungrounded=data.get("ungrounded", ""),
     )
