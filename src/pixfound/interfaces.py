@@ -93,10 +93,13 @@ class SegmenterMasks:
 
 
 class Segmenter(Protocol):
-    """Turns points into masks."""
+    """Turns points or boxes into masks."""
 
     def masks(self, image: Image.Image, points: Sequence[tuple[float, float]]) -> SegmenterMasks:
         """Masks for each point alone; (x, y) in pixels of the image."""
+
+    def box_masks(self, image: Image.Image, boxes: Sequence[tuple[float, float, float, float]]) -> SegmenterMasks:
+        """Masks for each box alone; (x0, y0, x1, y1) in pixels of the image."""
 
 
 class Extractor(Protocol):

@@ -1,0 +1,126 @@
+"""Every family of segmenters against a plain call of its transformers model: one prompt, prepared by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from PIL import Image
+
+from pixfound.errors import UserError
+from pixfound.segmenters.sam import Sam
+from pixfound.segmenters.sam2 import Sam2
+from tests.support.random_sam import save_random_sam
+from tests.support.random_sam2 import SIDE, save_random_sam2, save_random_sam3_tracker, save_random_sam_hq
+
+HEIGHT, WIDTH = 45, 90
+POINTS = [(3.0, 7.0), (60.5, 40.0), (89.0, 44.0), (20.0, 20.0)]
+BOXES = [(2.0, 3.0, 30.0, 40.0), (50.0, 0.0, 90.0, 45.0), (10.0, 10.0, 14.0, 15.0)]
+IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+HALF = ([0.5] * 3, [0.5] * 3)
+FAMILIES = {
+    "SamModel": (Sam, save_random_sam, IMAGENET),
+    "SamHQModel": (Sam, save_random_sam_hq, IMAGENET),
+    "Sam2Model": (Sam2, save_random_sam2, IMAGENET),
+    "Sam3TrackerModel": (Sam2, save_random_sam3_tracker, HALF),
+}
+
+
+@pytest.fixture(scope="module")
+def image():
+    noise = np.random.default_rng(0).integers(0, 256, (HEIGHT // 9, WIDTH // 9, 3), dtype=np.uint8)
+    return Image.fromarray(noise.repeat(9, axis=0).repeat(9, axis=1))
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request, tmp_path_factory):
+    """A segmenter, and the transformers model of its folder."""
+    kind, save, _ = FAMILIES[request.param]
+    folder = save(tmp_path_factory.mktemp("sam") / "m")
+    segmenter = kind(str(folder), device="cpu", architecture=request.param)
+    return segmenter, getattr(transformers, request.param).from_pretrained(folder).eval()
+
+
+def pixels_of(image, name):
+    """The model's picture, and the (height, width) of the image within it; drawn by PIL."""
+    size = (SIDE // 2, SIDE) if name in ("SamModel", "SamHQModel") else (SIDE, SIDE)
+    mean, std = (np.array(v, np.float32) for v in FAMILIES[name][2])
+    resized = np.asarray(image.resize((size[1], size[0]), Image.Resampling.BILINEAR), np.float32) / 255
+    square = np.zeros((SIDE, SIDE, 3), np.float32)
+    square[: size[0], : size[1]] = (resized - mean) / std
+    return torch.from_numpy(square).permute(2, 0, 1)[None], size
+
+
+def plain(model, image, multimask, **prompt):
+    """Logits (K, H, W) in image pixels and scores (K) for one prompt in image pixels."""
+    pixels, (height, width) = pixels_of(image, type(model).__name__)
+    scale = torch.tensor([width / WIDTH, height / HEIGHT])
+    given = {name: (torch.tensor(value).reshape(-1, 2) * scale) for name, value in prompt.items()}
+    given = {k: v[None, None] if k == "input_points" else v.reshape(1, 1, 4) for k, v in given.items()}
+    with torch.inference_mode():
+        out = model(pixel_values=pixels, **given, multimask_output=multimask)
+    logits = out.pred_masks[0]
+    bilinear = {"mode": "bilinear", "align_corners": False}
+    if height < SIDE:
+        logits = torch.nn.functional.interpolate(logits, (SIDE, SIDE), **bilinear)[..., :height, :width]
+    logits = torch.nn.functional.interpolate(logits, (HEIGHT, WIDTH), **bilinear)
+    return logits[0].numpy(), out.iou_scores[0, 0].numpy()
+
+
+def agree(found, expected):
+    """Masks may differ where a logit is next to nothing: 8 bits of a resized picture are rounded in two ways."""
+    assert found.masks.shape == (len(expected), len(expected[0][1]), HEIGHT, WIDTH)
+    for masks, scores, (logits, wanted) in zip(found.masks, found.scores, expected, strict=True):
+        np.testing.assert_allclose(scores, wanted, atol=2e-2)
+        unsure = np.abs(logits) < 0.01 * np.abs(logits).max(axis=(1, 2), keepdims=True)
+        assert ((masks == (logits > 0)) | unsure).all()
+        assert unsure.mean() < 0.5
+
+
+def test_points_are_those_of_a_plain_call(family, image):
+    segmenter, model = family
+    agree(segmenter.masks(image, POINTS), [plain(model, image, True, input_points=point) for point in POINTS])
+
+
+@pytest.mark.parametrize("multimask", [False, True])
+def test_boxes_are_those_of_a_plain_call(family, image, multimask, monkeypatch):
+    segmenter, model = family
+    monkeypatch.setattr(segmenter, "multimask_boxes", multimask)
+    agree(segmenter.box_masks(image, BOXES), [plain(model, image, multimask, input_boxes=box) for box in BOXES])
+
+
+def test_prompts_do_not_depend_on_each_other(family, image, monkeypatch):
+    """All in one call, in calls of three, or each in its own."""
+    segmenter, _ = family
+    together = segmenter.masks(image, POINTS)
+    monkeypatch.setattr("pixfound.segmenters.prompted._CHUNK", 3)
+    for again in (segmenter.masks(image, POINTS), *[segmenter.masks(image, [point]) for point in POINTS[:1]]):
+        assert (again.masks == together.masks[: len(again.masks)]).all()
+        np.testing.assert_allclose(again.scores, together.scores[: len(again.scores)], atol=1e-5)
+    assert len({masks.tobytes() for masks in together.masks}) > 1  # the prompt matters
+
+
+def test_an_image_is_encoded_once(family, image, monkeypatch):
+    segmenter, _ = family
+    segmenter.masks(image, POINTS)
+    monkeypatch.setattr(segmenter, "_prepare", lambda _: pytest.fail("encoded again"))
+    segmenter.box_masks(image, BOXES)
+
+
+def test_no_prompt_is_no_mask(family, image):
+    segmenter, _ = family
+    assert segmenter.masks(image, []).masks.shape[0] == segmenter.box_masks(image, []).masks.shape[0] == 0
+    assert segmenter.masks(image, []).masks.shape[2:] == (HEIGHT, WIDTH)
+
+
+def test_a_class_of_another_family_is_refused():
+    with pytest.raises(UserError, match=r"architecture=Sam2Modell.*Sam2Model"):
+        Sam2("a/b", architecture="Sam2Modell")
+
+
+def test_settings_that_lack_a_size_are_named(tmp_path, image):
+    folder = save_random_sam2(tmp_path / "m")
+    (folder / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5]}')
+    with pytest.raises(UserError, match="names no image_std and no size"):
+        Sam2(str(folder)).masks(image, POINTS)
