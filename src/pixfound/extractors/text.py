@@ -1,0 +1,97 @@
+"""Boxes or points that a model says in its answer -> masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from PIL import Image
+
+from pixfound.errors import UserError
+from pixfound.interfaces import Segmenter, SegmenterMasks
+from pixfound.masks import RLE, union
+from pixfound.spoken.conventions import find_convention
+from pixfound.spoken.frames import Box, Point
+from pixfound.types import Candidate, Generation
+
+Combine = Literal["union", "candidates"]
+Pick = Literal["best", "first", "last"]
+
+
+class TextBox:
+    """Each box of an answer is given to the segmenter; an answer without one gives no candidate.
+
+    convention: how the model writes boxes, see `pixfound.spoken.conventions`. combine: `union` makes one candidate of
+    one mask for each box, `candidates` makes one of every mask of every box. pick: which of a box's masks goes into
+    the union: of the highest predicted IoU, the first or the last.
+    """
+
+    def __init__(self, segmenter: Segmenter, convention: str, combine: Combine = "union", pick: Pick = "best") -> None:
+        self.segmenter, self.combine, self.pick = segmenter, combine, pick
+        self.convention = find_convention(convention, "boxes")
+        _check(combine, pick)
+
+    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+        """In the order of the boxes in the answer, and of the segmenter's masks."""
+        assert self.convention.boxes is not None
+        said = self.convention.boxes(generation.text)
+        if not said:
+            return []
+        boxes = self.convention.frame(generation.image_size, generation.input_size).boxes(said)
+        if not boxes:
+            return []
+        return _candidates(self.segmenter.box_masks(image, boxes), [], boxes, self.combine, self.pick)
+
+
+class TextPoint:
+    """Each point of an answer is given to the segmenter. The arguments are those of `TextBox`."""
+
+    def __init__(self, segmenter: Segmenter, convention: str, combine: Combine = "union", pick: Pick = "best") -> None:
+        self.segmenter, self.combine, self.pick = segmenter, combine, pick
+        self.convention = find_convention(convention, "points")
+        _check(combine, pick)
+
+    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+        """In the order of the points in the answer, and of the segmenter's masks."""
+        assert self.convention.points is not None
+        said = self.convention.points(generation.text)
+        if not said:
+            return []
+        points = self.convention.frame(generation.image_size, generation.input_size).points(said)
+        return _candidates(self.segmenter.masks(image, points), points, [], self.combine, self.pick)
+
+
+def _check(combine: str, pick: str) -> None:
+    if combine not in ("union", "candidates"):
+        raise UserError(f"combine={combine}: valid values are union and candidates")
+    if pick not in ("best", "first", "last"):
+        raise UserError(f"pick={pick}: valid values are best, first and last")
+
+
+def _candidates(
+    found: SegmenterMasks, points: Sequence[Point], boxes: Sequence[Box], combine: Combine, pick: Pick
+) -> list[Candidate]:
+    """Candidates from masks (P, K, H, W) of P points or P boxes; where they were is kept where there is one answer."""
+    prompts, masks_each = found.scores.shape
+    if combine == "candidates":
+        return [
+            Candidate(
+                RLE.encode(found.masks[p, k]),
+                point=points[p] if points else None,
+                box=boxes[p] if boxes else None,
+                score=round(float(found.scores[p, k]), 6),
+            )
+            for p in range(prompts)
+            for k in range(masks_each)
+        ]
+    picked = [{"best": int(found.scores[p].argmax()), "first": 0, "last": masks_each - 1}[pick] for p in range(prompts)]
+    mask = union([RLE.encode(found.masks[p, k]) for p, k in enumerate(picked)], found.masks.shape[2:])
+    scores = [float(found.scores[p, k]) for p, k in enumerate(picked)]
+    return [
+        Candidate(
+            mask,
+            point=points[0] if len(points) == 1 else None,
+            box=boxes[0] if len(boxes) == 1 else None,
+            score=round(sum(scores) / prompts, 6),
+        )
+    ]

@@ -1,0 +1,1 @@
+"""Boxes and points that models say in text: pure functions from a text to coordinates in image pixels."""
