@@ -14,10 +14,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixfound.chat import seconds
 from pixfound.errors import UserError
 from pixfound.interfaces import Load
 from pixfound.judges.asking import JudgeError
-from pixfound.judges.openai import OpenAIJudge, seconds
+from pixfound.judges.openai import OpenAIJudge
 from tests.support.examples import drawn, make_example
 from tests.support.judge_server import Act, JudgeServer
 
