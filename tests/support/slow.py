@@ -1,9 +1,11 @@
-"""A model that takes its time, without weights: for tests of what happens to a job meanwhile."""
+"""Parts that take their time, without weights: for tests of what happens to a run meanwhile."""
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -11,19 +13,22 @@ from PIL import Image
 from pixfound.errors import UserError
 from pixfound.interfaces import TextVectors
 from pixfound.masks import RLE
-from pixfound.types import Generation, Prompt
+from pixfound.types import Candidate, Choice, Example, Generation, Prompt
 
 
 class Slow:
-    """Says `A` and draws the left half. seconds: of each batch."""
+    """Says `A` and draws the left half. seconds: of each batch. log: a file that gets a line for each."""
 
     captures = False
-    runtime_options = ("seconds",)
+    runtime_options = ("seconds", "log")
 
-    def __init__(self, seconds: float = 0.0) -> None:
-        self.seconds = seconds
+    def __init__(self, seconds: float = 0.0, log: str | None = None) -> None:
+        self.seconds, self.log = seconds, log
 
     def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
+        if self.log:
+            with Path(self.log).open("a") as stream:
+                stream.write(f"{os.getpid()} {requests[0][1].example_id}\n")
         time.sleep(self.seconds)
         found = []
         for image, _ in requests:
@@ -34,3 +39,30 @@ class Slow:
 
     def vectors(self) -> TextVectors:
         raise UserError("there are none")
+
+
+class SlowMasks:
+    """Proposes the generation's masks, each alone, after `seconds`."""
+
+    needs_image = False
+    runtime_options = ("seconds",)
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+        time.sleep(self.seconds)
+        return [Candidate(mask) for mask in generation.masks]
+
+
+class SlowFirst:
+    """Takes the first candidate after `seconds`."""
+
+    runtime_options = ("seconds",)
+
+    def __init__(self, seconds: float = 0.0) -> None:
+        self.seconds = seconds
+
+    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
+        time.sleep(self.seconds)
+        return Choice("candidate", 0)
