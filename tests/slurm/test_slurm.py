@@ -97,9 +97,9 @@ def restarts() -> int:
     return int(re.findall(r"Restarts=(\d+)", youngest)[0])
 
 
-def slow_job(config: Path, outputs: Path, *overrides: str) -> subprocess.Popen[str]:
-    """Start a slow cell, and come back when a part of it is done."""
-    cell = ["model.seconds=1", f"benchmark.pairs={PAIRS}", *slurm(*overrides)]
+def slow_job(config: Path, outputs: Path, *overrides: str, seconds: int = 1) -> subprocess.Popen[str]:
+    """Start a slow cell, and come back when a part of it is done. seconds: of each of its ten batches."""
+    cell = [f"model.seconds={seconds}", f"benchmark.pairs={PAIRS}", *slurm(*overrides)]
     process = start(line(config, outputs, *cell))
     wait("the job's first results", lambda: process.poll() is not None or records(outputs) > 0)
     assert process.poll() is None, finish(process)
@@ -143,7 +143,8 @@ def test_a_job_that_is_preempted_goes_on(config: Path, tmp_path: Path) -> None:
 
 
 def test_a_job_that_reaches_its_time_limit_goes_on(config: Path, tmp_path: Path) -> None:
-    process = slow_job(config, tmp_path / "out", "hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=55")
+    limit = ["hydra.launcher.timeout_min=1", "hydra.launcher.signal_delay_s=40"]
+    process = slow_job(config, tmp_path / "out", *limit, seconds=8)  # more work than the limit has room for
     wait("the job is queued again", lambda: restarts() >= 1 or process.poll() is not None)
     assert restarts() >= 1
     check(process, config, tmp_path / "out", tmp_path)
