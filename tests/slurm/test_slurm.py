@@ -126,7 +126,8 @@ def test_a_grid_on_the_cluster_equals_one_here(config: Path, tmp_path: Path) -> 
 
 def test_a_job_of_two_nodes_with_two_processes_each(config: Path, tmp_path: Path) -> None:
     several = slurm("hydra.launcher.nodes=2", "launch.num_processes=2", "hydra.launcher.cpus_per_task=2")
-    code, said = finish(start(line(config, tmp_path / "out", "benchmark.pairs=8", *several)))
+    slow = ["model.seconds=0.5", "benchmark.pairs=8"]  # time for each of the four to take a batch
+    code, said = finish(start(line(config, tmp_path / "out", *slow, *several)))
     assert code == 0, said
     journals = list((tmp_path / "out").glob("stages/generate/*/journal-*.jsonl"))
     assert len(journals) == 4, "four processes worked"
