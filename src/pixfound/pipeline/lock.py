@@ -28,9 +28,11 @@ def only_writer(folder: Path, what: str) -> Iterator[None]:
             f"{what} is being written by {holder(folder)}: wait until it ends, or stop it; what it has done is kept "
             f"({folder})"
         ) from error
-    with lock:
+    try:
         _sign(folder)
         yield
+    finally:
+        lock.release()
 
 
 @contextmanager
@@ -44,8 +46,7 @@ def next_writer(folders: Sequence[Path], what: str) -> Iterator[None]:
             except Timeout:
                 print(f"{what}: waiting for {holder(folder)}, which computes the same", file=sys.stderr)
                 lock.acquire()
-            held.enter_context(lock)
-            lock.release()  # the context holds it once more
+            held.callback(lock.release)
             _sign(folder)
         yield
 

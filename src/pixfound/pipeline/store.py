@@ -40,6 +40,7 @@ class Store:
         self.folder, self._rank = folder, rank
         self._descriptor: int | None = None
         self._records: dict[tuple[str, str], Record] = {}
+        self._read_at: dict[str, tuple[int, int]] | None = None  # size and time of each journal when it was read
 
     def open(self, description: Mapping[str, Any]) -> list[str]:
         """Create the folder, or read what is there. Returns what differs from how it was begun.
@@ -59,9 +60,16 @@ class Store:
         return [f"{k}: {before.get(k)} -> {now.get(k)}" for k in sorted({*before, *now}) if before.get(k) != now.get(k)]
 
     def read(self) -> None:
-        """Read all journals, those of other processes and of earlier runs too; a later line wins."""
-        self._records = {}
-        for journal in sorted(self.folder.glob("journal-*.jsonl"), key=lambda p: (p.stat().st_mtime_ns, p.name)):
+        """Read all journals, those of other processes and of earlier runs too; a later line wins.
+
+        Does nothing where no journal has changed since the last time: they only ever grow.
+        """
+        journals = {path: path.stat() for path in self.folder.glob("journal-*.jsonl")}
+        state = {path.name: (about.st_size, about.st_mtime_ns) for path, about in journals.items()}
+        if state == self._read_at:
+            return
+        self._read_at, self._records = state, {}
+        for journal in sorted(journals, key=lambda path: (journals[path].st_mtime_ns, path.name)):
             for line in journal.read_bytes().split(b"\n"):
                 record = _parse(line)
                 if record is not None:
