@@ -112,13 +112,13 @@ def test_a_capture_of_other_rows_is_found_out(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_a_capture_that_changes_the_answer_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    right = capture.sdpa_attention_forward
+    right = capture.decoding_step
 
-    def wrong(*arguments: Any, **named: Any) -> Any:
-        output, weights = right(*arguments, **named)
-        return output * 0.3, weights
+    def wrong(*arguments: Any) -> Any:
+        weights, output = right(*arguments)
+        return weights, output * 0.3
 
-    monkeypatch.setattr(capture, "sdpa_attention_forward", wrong)
+    monkeypatch.setattr(capture, "decoding_step", wrong)
     gate = gate_of(HuggingFace("embedded:tiny_llava", dtype="float32"), "text with and without capture")
     assert gate.passed is False
 

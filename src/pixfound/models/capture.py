@@ -1,15 +1,16 @@
 """Attention capture through transformers' AttentionInterface, reduced on the fly.
 
-While a `Recorder` is active, every layer of a decoder that runs the implementation `NAME` computes the softmax
-rows of the wanted queries once more in fp32, keeps their mean over heads at the image columns, and then
-attends as `sdpa` does. No full attention tensor ever exists. Without a recorder it is plain `sdpa`.
+While a `Recorder` is active, every layer of a decoder that runs the implementation `NAME` gives it the softmax rows
+of the wanted queries in fp32, of which it keeps the mean over heads and layers at the image columns. No full
+attention tensor ever exists. A decoding step over a `Layer` of models/cache.py computes its single row anyway; all
+other passes attend as `sdpa` does, and compute the wanted rows once more for a recorder.
 
 Shapes: `B` batch, `H` heads, `Q` queries, `K` keys, `D` head width, `R` wanted rows, `N` image columns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -19,6 +20,8 @@ from torch import Tensor
 from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+from pixfound.models.cache import Layer
 
 NAME = "pixfound_capture"
 
@@ -42,10 +45,9 @@ class Recorder:
     ) -> None:
         self.columns, self.rows, self.heads = columns, rows, heads
         self.layers = None if layers is None else frozenset(layers)
-        self._sums: list[Tensor] = []
-        self._counts: list[int] = []
-        self._last_layer = -1
-        self._length = cached
+        self._passes: list[Tensor] = []
+        self._open: dict[int, Tensor] = {}  # of the current pass: number of keys -> sum over layers (B, R, keys)
+        self._count, self._last_layer, self._length = 0, -1, cached
 
     @contextmanager
     def active(self) -> Iterator[Recorder]:
@@ -58,45 +60,55 @@ class Recorder:
 
     def passes(self) -> list[Tensor]:
         """For each forward pass the rows (B, R, N), fp32; columns of -1 are zero."""
-        if not self._counts or min(self._counts) == 0:
+        self._close()
+        if not self._passes:
             wanted = "all" if self.layers is None else sorted(self.layers)
             raise ValueError(f"no attention was recorded for layers {wanted}: the decoder has no such layer")
-        return [total / count for total, count in zip(self._sums, self._counts, strict=True)]
+        return self._passes
 
     def record(
         self,
         layer: int,
-        query: Tensor,
-        key: Tensor,
-        mask: Tensor | None,
-        scaling: float,
-        softcap: float | None = None,
+        queries: int,
+        weights_of: Callable[[Tensor], Tensor],
     ) -> None:
-        """Add one layer of the current pass. query: (B, H, Q, D); key: (B, H or fewer, K, D)."""
-        queries, keys = query.shape[2], key.shape[2]
-        if layer <= self._last_layer or not self._sums:
+        """Add one layer of the current pass, of `queries` tokens.
+
+        weights_of: from wanted queries (B, R), counted from the pass's start, to their weights (B, H, R, K) in fp32.
+        """
+        if self._last_layer < 0 or layer <= self._last_layer:
+            self._close()
             self._length += queries
-            rows = self._wanted(queries, query.device)
-            self._sums.append(
-                query.new_zeros((query.shape[0], rows.shape[1], self.columns.shape[1]), dtype=torch.float32)
-            )
-            self._counts.append(0)
+            self._wanted = self._queries(queries)
         self._last_layer = layer
         if self.layers is not None and layer not in self.layers:
             return
-        weights = attention_rows(query, key, mask, scaling, self._wanted(queries, query.device), softcap)
-        weights = (weights if self.heads is None else weights[:, list(self.heads)]).mean(dim=1)  # (B, R, K)
-        local = self.columns - (self._length - keys)  # a sliding window keeps only the last keys
-        index = local.clamp(min=0, max=keys - 1)[:, None].expand(-1, weights.shape[1], -1)
-        seen = ((self.columns >= 0) & (local >= 0))[:, None]
-        self._sums[-1] += weights.gather(2, index) * seen
-        self._counts[-1] += 1
+        weights = weights_of(self._wanted)
+        mean = (weights if self.heads is None else weights[:, list(self.heads)]).mean(dim=1)  # (B, R, K)
+        keys = mean.shape[-1]
+        self._open[keys] = self._open[keys] + mean if keys in self._open else mean
+        self._count += 1
 
-    def _wanted(self, queries: int, device: torch.device) -> Tensor:
+    def _close(self) -> None:
+        """End the current pass: its rows are gathered at the image columns."""
+        self._last_layer = -1
+        if not self._count:
+            return
+        total: Tensor | None = None
+        for keys, mean in self._open.items():
+            local = self.columns - (self._length - keys)  # a sliding window keeps only the last keys
+            index = local.clamp(min=0, max=keys - 1)[:, None].expand(-1, mean.shape[1], -1)
+            rows = mean.gather(2, index) * ((self.columns >= 0) & (local >= 0))[:, None]
+            total = rows if total is None else total + rows
+        assert total is not None
+        self._passes.append(total / self._count)
+        self._open, self._count = {}, 0
+
+    def _queries(self, queries: int) -> Tensor:
         if self.rows is not None:
             return (self.rows + queries).clamp(min=0)
-        last = [queries - 2, queries - 1] if len(self._sums) <= 1 and queries > 1 else [queries - 1]
-        return torch.tensor([last], device=device).expand(self.columns.shape[0], -1)
+        last = [queries - 2, queries - 1] if not self._passes and queries > 1 else [queries - 1]
+        return torch.tensor([last], device=self.columns.device).expand(self.columns.shape[0], -1)
 
 
 def attention_rows(
@@ -135,12 +147,41 @@ def capturing_attention(
     """The attention function registered with transformers; signature as its `sdpa_attention_forward`."""
     recorder, softcap = _ACTIVE.get(), kwargs.get("softcap")
     scaling = kwargs.get("scaling") or query.shape[-1] ** -0.5
+    queries, layer = query.shape[2], getattr(key, "layer", None)
+    if isinstance(layer, Layer) and queries == 1:
+        weights, output = decoding_step(query, layer, attention_mask, scaling, softcap)
+        if recorder is not None:
+            recorder.record(_layer_of(module), 1, lambda _: weights)
+        return output, None
+    if isinstance(layer, Layer):
+        key, value = layer.whole()
     if recorder is not None:
-        recorder.record(_layer_of(module), query, key, attention_mask, scaling, softcap)
+        recorder.record(
+            _layer_of(module),
+            queries,
+            lambda rows: attention_rows(query, key, attention_mask, scaling, rows, softcap),
+        )
     if softcap is not None:  # which torch's own attention does not know
         return _softcapped(query, key, value, attention_mask, scaling, softcap), None
-    output: tuple[Tensor, None] = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
-    return output
+    output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    return output, None
+
+
+def decoding_step(
+    query: Tensor, layer: Layer, mask: Tensor | None, scaling: float, softcap: float | None
+) -> tuple[Tensor, Tensor]:
+    """Weights (B, H, 1, K) in fp32 and output (B, 1, H, D) of one query (B, H, 1, D), both from one product."""
+    batch, heads, _, width = query.shape
+    grouped = query.reshape(batch, layer.keys.shape[1], -1, width)
+    scores = (layer.scores(grouped) * scaling).flatten(1, 2)[:, :, None]
+    if softcap is not None:
+        scores = torch.tanh(scores / softcap) * softcap
+    if mask is not None:
+        seen = mask[..., : scores.shape[-1]]
+        scores = scores.masked_fill(~seen, float("-inf")) if seen.dtype == torch.bool else scores + seen
+    weights = scores.softmax(dim=-1)
+    output = layer.mix(weights.view(batch, layer.keys.shape[1], -1, weights.shape[-1]))
+    return weights, output.reshape(batch, 1, heads, -1)
 
 
 def _softcapped(

@@ -19,13 +19,14 @@ from pixfound.errors import UserError
 from pixfound.interfaces import TextVectors
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Encoder, ImageLayout, Request, content
-from pixfound.models.loading import check_capture, check_capture_early, load_config, load_model
+from pixfound.models.loading import can_capture, check_capture, check_capture_early, load_config, load_model
 from pixfound.models.processors import load_processor
 from pixfound.models.resized import input_size
 from pixfound.models.spans import token_spans
 from pixfound.types import FloatArray, Generation, Prompt, Tile
 
 if TYPE_CHECKING:
+    from pixfound.models.capture import Recorder
     from pixfound.models.prefix import Prompts
 
 Capture = Literal["step", "forced", "none"]
@@ -67,6 +68,11 @@ class HuggingFace:
         self.system, self.capture, self.layers, self.heads = system, capture, layers, heads
         self.image_layout: ImageLayout = image_layout
         self.generation = {"max_new_tokens": 128, "do_sample": False, **(generation or {})}
+        if capture == "step" and self.generation.get("num_beams", 1) > 1:
+            raise UserError(
+                "model.generation.num_beams: a beam search has several rows of attention at each step; "
+                "use model.capture=forced, which reads the attention of the answer that it ends with"
+            )
 
     def identity(self) -> Mapping[str, Any]:
         """What identifies the weights."""
@@ -122,7 +128,7 @@ class HuggingFace:
         """Answer with a transformers model and a processor that were put together elsewhere, not with `path`'s own."""
         from pixfound.models.capture import NAME
 
-        if self.captures:
+        if can_capture(model.config):
             model.set_attn_implementation({"text_config": NAME})
         processor.tokenizer.padding_side = "left"
         model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
@@ -163,12 +169,12 @@ class HuggingFace:
     @cached_property
     def _model(self) -> Any:
         _ = self._encoder  # what can be wrong with it is said before the weights are fetched
-        attention = None
-        if self.captures:
-            from pixfound.models.capture import NAME
+        from pixfound.models.capture import NAME
 
-            attention = NAME
-        model = load_model(self._folder, self.path, self.dtype, pick_device(self.device), attention)
+        # Without capture too: prompts about one image share its prefix there, and rows that have ended leave.
+        attention = NAME if can_capture(self._config) else None
+        device = pick_device(self.device)
+        model = load_model(self._folder, self.path, self.dtype, device, attention, required=self.captures)
         model.generation_config.pad_token_id = self.tokenizer.pad_token_id
         return model
 
@@ -188,32 +194,21 @@ class HuggingFace:
         self, inputs: Mapping[str, Any], images: Sequence[Hashable]
     ) -> tuple[list[list[int]], list[FloatArray]]:
         """The answers' token ids, and per example (1 + T, N): the penultimate row, then a row for each token."""
-        import contextlib
-
-        import torch
-
-        from pixfound.models.capture import Recorder
-        from pixfound.models.prefix import greedy
+        from pixfound.models.decode import decode
+        from pixfound.models.prefix import Prompts, greedy
 
         config = greedy(self._model.generation_config, **self.generation)
-        prompts = self._prompts(inputs, images, config.max_new_tokens)
-        recorder = None
-        if self.capture == "step":
-            recorder = Recorder(prompts.columns, None, self.layers, self.heads, prompts.cached)
-        with torch.inference_mode(), recorder.active() if recorder else contextlib.nullcontext():
-            sequences = self._model.generate(**prompts.inputs, generation_config=config)
-        answers = self._answers(sequences[:, prompts.inputs["input_ids"].shape[1] :])
-        return answers, _rows_by_step(recorder.passes(), answers) if recorder else []
+        if (config.num_beams or 1) > 1:  # each beam is a row of its own
+            prompts = Prompts(dict(inputs), self._encoder.columns(inputs["input_ids"]))
+        else:
+            prompts = self._prompts(inputs, images, config.max_new_tokens)
+        answers, rows = decode(self._model, prompts, config, self._recorder if self.capture == "step" else None)
+        return answers, [row.numpy() for row in rows]
 
-    def _answers(self, sequences: Any) -> list[list[int]]:
-        """Token ids per example of (B, T) generated ones, cut after the first end token, which is kept."""
-        ends = self._model.generation_config.eos_token_id
-        stop = set(ends if isinstance(ends, list) else [ends])
-        answers = []
-        for ids in sequences.tolist():
-            cut = next((i + 1 for i, token in enumerate(ids) if token in stop), len(ids))
-            answers.append(ids[:cut])
-        return answers
+    def _recorder(self, columns: Any, cached: int) -> Recorder:
+        from pixfound.models.capture import Recorder
+
+        return Recorder(columns, None, self.layers, self.heads, cached)
 
     def _answer_ids(self, prompt_ids: Any, text: str) -> list[int]:
         """The tokens with which the model would have written `text` after this prompt, and the end token."""
@@ -232,13 +227,12 @@ class HuggingFace:
         """
         import torch
 
-        from pixfound.models.capture import Recorder
         from pixfound.models.prefix import continue_from
 
         longest = max(len(ids) for ids in answers)
         prompts = self._prompts(inputs, images, longest)
         ids, mask = prompts.inputs["input_ids"], prompts.inputs["attention_mask"]
-        recorder = Recorder(prompts.columns, None, self.layers, self.heads, prompts.cached)
+        recorder = self._recorder(prompts.columns, prompts.cached)
         with recorder.active():
             read = continue_from(self._model, prompts.inputs)
             if longest > 1:

@@ -45,16 +45,28 @@ def load_config(folder: str, path: str) -> Any:
 
 def check_capture(config: Any, path: str) -> None:
     """UserError where the attention of a model of this config cannot be captured; known without its weights."""
+    name, why = _why_not_captured(config)
+    if why is not None:
+        raise _not_captured(path, name, why)
+
+
+def can_capture(config: Any) -> bool:
+    """Whether `check_capture` has nothing to say."""
+    return _why_not_captured(config)[1] is None
+
+
+def _why_not_captured(config: Any) -> tuple[str, str | None]:
+    """The model class of a config, and what is in the way of capturing its attention."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, MODEL_MAPPING
 
     whole = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
     text = config.get_text_config(decoder=True)
     decoder = MODEL_MAPPING[type(text)] if type(text) in MODEL_MAPPING and text is not config else whole
     if any(getattr(part, name, None) for part in (config, text) for name in _ASIDE):
-        raise _not_captured(path, whole.__name__, _WHY_ASIDE)
+        return whole.__name__, _WHY_ASIDE
     if not decoder._can_set_attn_implementation():
-        why = f"its text decoder, {decoder.__name__}, does not use transformers' AttentionInterface"
-        raise _not_captured(path, whole.__name__, why)
+        return whole.__name__, f"its text decoder, {decoder.__name__}, does not use transformers' AttentionInterface"
+    return whole.__name__, None
 
 
 def check_capture_early(found: str, path: str) -> None:
@@ -75,8 +87,14 @@ def _not_captured(path: str, name: str, why: str) -> UserError:
     )
 
 
-def load_model(folder: str, path: str, dtype: str, device: str, implementation: str | None) -> Any:
-    """The model in eval mode on `device`. implementation: the attention of its text decoder; None for the default."""
+def load_model(
+    folder: str, path: str, dtype: str, device: str, implementation: str | None, required: bool = True
+) -> Any:
+    """The model in eval mode on `device`.
+
+    implementation: the attention of its text decoder; None for the default. required: whether it is an error that the
+    decoder does not take it.
+    """
     import torch
     from transformers import AutoModelForImageTextToText
     from transformers.utils.logging import disable_progress_bar
@@ -92,7 +110,8 @@ def load_model(folder: str, path: str, dtype: str, device: str, implementation: 
         model = AutoModelForImageTextToText.from_pretrained(folder, dtype=chosen)
         if implementation is not None:
             model.set_attn_implementation({"text_config": implementation})
-    if implementation is not None and model.config.get_text_config()._attn_implementation != implementation:
+    taken = model.config.get_text_config()._attn_implementation == implementation
+    if required and implementation is not None and not taken:
         raise UserError(
             f"model.path={path}: the text decoder of {type(model).__name__} takes no other attention function, so its "
             "attention cannot be captured; use model.capture=none extraction=nulls"

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from pixfound.models.cache import can_hold, empty_cache, share
+from pixfound.models.capture import NAME
 
 _LEFT = 2  # tokens that each prompt keeps for itself: the rows of its last two are wanted
 
@@ -59,13 +62,16 @@ def prefill_shared(model: Any, inputs: Mapping[str, Any], columns: Tensor, image
     after_image = (columns.max(dim=1).values + 1).tolist()
     groups, firsts = _groups(ids, starts, after_image, images)
     as_they_were = Prompts(dict(inputs), columns)
-    if len(firsts) == len(ids) or max(after_image) + _LEFT > ids.shape[1]:
+    unshared = replace(as_they_were, inputs={**inputs, "past_key_values": empty_cache(model, room)})
+    if not runs_capture(model) or not can_hold(model, ids.shape[1] + room):
         return as_they_were
+    if len(firsts) == len(ids) or max(after_image) + _LEFT > ids.shape[1]:
+        return unshared
     ends = _ends(ids, starts, groups)
     length = max(end - start for start, end in zip(starts, ends, strict=True))
     rest = ids.shape[1] - min(ends)
-    if not _splits(inputs, columns, ends) or not _fits(model, length + rest + room):
-        return as_they_were
+    if not _splits(inputs, columns, ends) or not can_hold(model, length + rest + room):
+        return unshared
     per_token = {name: value for name, value in inputs.items() if value.shape == ids.shape}
     heads = {
         name: _left_pad([row[a:b] for row, a, b in zip(v, starts, ends, strict=True)], length, _fill(model, name))
@@ -74,12 +80,10 @@ def prefill_shared(model: Any, inputs: Mapping[str, Any], columns: Tensor, image
     tokens = (columns >= 0).sum(dim=1).tolist()
     pictures = {name: _pictures(value, tokens, firsts) for name, value in inputs.items() if name not in per_token}
     if any(value is None for value in pictures.values()):
-        return as_they_were
+        return unshared
     once = {**{name: value[firsts] for name, value in heads.items()}, **pictures}
-    cache = continue_from(model, once).past_key_values
-    cache.batch_select_indices(torch.tensor(groups, device=ids.device))
-    if getattr(model.base_model, "rope_deltas", None) is not None:  # how far positions lag behind: state of the model
-        model.base_model.rope_deltas = model.base_model.rope_deltas[groups]
+    cache = share(continue_from(model, once).past_key_values, groups, room)
+    keep_positions(model, groups)
     whole: dict[str, Any] = {"past_key_values": cache}
     for name in ("input_ids", "attention_mask"):
         tails = [row[end:] for row, end in zip(inputs[name], ends, strict=True)]
@@ -105,13 +109,15 @@ def _splits(inputs: Mapping[str, Any], columns: Tensor, ends: Sequence[int]) -> 
     return True
 
 
-def _fits(model: Any, length: int) -> bool:
-    """Whether padding in the middle does no harm: it takes places of a sliding window, and steps of a recurrence."""
-    from transformers import DynamicCache
+def runs_capture(model: Any) -> bool:
+    """Whether the text decoder runs pixfound's own attention, which can read a `RowCache`."""
+    return bool(model.config.get_text_config(decoder=True)._attn_implementation == NAME)
 
-    cache = DynamicCache(config=model.config.get_text_config(decoder=True))
-    windows = [layer.sliding_window for layer in cache.layers if getattr(layer, "is_sliding", False)]
-    return not any(cache.is_linear) and all(length <= window for window in windows)
+
+def keep_positions(model: Any, rows: Sequence[int]) -> None:
+    """Some models remember how far positions lag behind, a number for each row: keep those of these rows."""
+    if getattr(model.base_model, "rope_deltas", None) is not None:
+        model.base_model.rope_deltas = model.base_model.rope_deltas[list(rows)]
 
 
 def _pictures(value: Tensor, tokens: Sequence[int], firsts: Sequence[int]) -> Tensor | None:

@@ -1,0 +1,195 @@
+"""The keys and values of a batch whose rows go on from shared prefixes: a prefix is kept, and read, once.
+
+A cache of transformers' own copies everything it holds at every token, and holds a prefix once for each row. Here
+all rows of a prefix are multiplied with it in one product, and what each adds has room to grow in.
+
+Shapes: `B` rows, `U` prefixes, `M` rows of the largest group, `G` key heads, `R` query heads of each, `P` tokens of a
+prefix, `S` tokens that a row has added, `D` head width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import Cache, DynamicCache
+from transformers.cache_utils import DynamicLayer
+
+
+class Groups:
+    """Which prefix each row goes on from, and the rows of each prefix side by side.
+
+    rows: (B) the number of each row's prefix; every prefix from 0 on has a row.
+    """
+
+    def __init__(self, rows: Sequence[int]) -> None:
+        members: list[list[int]] = [[] for _ in range(max(rows) + 1)]
+        for row, group in enumerate(rows):
+            members[group].append(row)
+        self.rows, self.largest = list(rows), max(map(len, members))
+        places = {row: i * self.largest + j for i, group in enumerate(members) for j, row in enumerate(group)}
+        self._order = [row for group in members for row in (group + group[:1] * (self.largest - len(group)))]
+        self._place = [places[row] for row in range(len(rows))]
+        self._as_they_are = self._order == list(range(len(rows)))
+        self._on: dict[torch.device, tuple[Tensor, Tensor]] = {}  # layers may lie on several devices
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """(B, G, R, X) -> (U, G, M * R, X)."""
+        chosen = rows if self._as_they_are else rows[self._indices(rows.device)[0]]
+        _, heads, queries, width = chosen.shape
+        apart = chosen.view(-1, self.largest, heads, queries, width).transpose(1, 2)
+        return apart.reshape(-1, heads, self.largest * queries, width)
+
+    def scatter(self, grouped: Tensor) -> Tensor:
+        """(U, G, M * R, X) -> (B, G, R, X)."""
+        prefixes, heads, _, width = grouped.shape
+        apart = grouped.view(prefixes, heads, self.largest, -1, width).transpose(1, 2).flatten(0, 1)
+        return apart if self._as_they_are else apart[self._indices(grouped.device)[1]]
+
+    def _indices(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        if device not in self._on:
+            self._on[device] = (torch.tensor(self._order, device=device), torch.tensor(self._place, device=device))
+        return self._on[device]
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What the rows of a group go on from. keys: (U, G, D, P); values: (U, G, P, D)."""
+
+    keys: Tensor
+    values: Tensor
+    groups: Groups
+
+
+class Layer(DynamicLayer):  # type: ignore[misc]
+    """One decoder layer.
+
+    `update` returns what the rows have added; `layer` of the returned keys is this layer, which knows the prefix.
+    room: tokens that will be added after the first ones. prefix: None where nothing is shared.
+    """
+
+    is_croppable = False
+
+    def __init__(self, room: int, prefix: Prefix | None = None) -> None:
+        super().__init__()
+        self._room, self._added, self.prefix = room, 0, prefix
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        """Make room. Called by `update` with the first keys and values (B, G, S, D)."""
+        self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
+        batch, heads, tokens, _ = key_states.shape
+        self._keys, self._values = (
+            states.new_empty((batch, heads, tokens + self._room, states.shape[3]))
+            for states in (key_states, value_states)
+        )
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """Add keys and values (B, G, 1 or more, D); all that the rows have added is returned."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        before, self._added = self._added, self._added + key_states.shape[2]
+        self._keys[:, :, before : self._added] = key_states
+        self._values[:, :, before : self._added] = value_states
+        self.keys, self.values = self._keys[:, :, : self._added], self._values[:, :, : self._added]
+        self.keys.layer = self  # type: ignore[attr-defined]
+        return self.keys, self.values
+
+    def get_seq_length(self) -> int:
+        """Tokens of a row, its prefix's too."""
+        return self._added + (0 if self.prefix is None else self.prefix.values.shape[2])
+
+    def whole(self) -> tuple[Tensor, Tensor]:
+        """Keys and values (B, G, P + S, D): the prefix before each row's own."""
+        if self.prefix is None:
+            return self.keys, self.values
+        rows = self.prefix.groups.rows
+        keys, values = self.prefix.keys[rows].transpose(-1, -2), self.prefix.values[rows]
+        return torch.cat([keys, self.keys], dim=2), torch.cat([values, self.values], dim=2)
+
+    def scores(self, queries: Tensor) -> Tensor:
+        """Products (B, G, R, P + S) in fp32 of one query of each head (B, G, R, D) with all keys."""
+        own = _product(queries, self.keys.transpose(-1, -2))
+        if self.prefix is None:
+            return own
+        shared = _product(self.prefix.groups.gather(queries), self.prefix.keys)
+        return torch.cat([self.prefix.groups.scatter(shared), own], dim=-1)
+
+    def mix(self, weights: Tensor) -> Tensor:
+        """The values (B, G, R, D) in proportions (B, G, R, P + S)."""
+        weights = weights.to(self.values.dtype)
+        if self.prefix is None:
+            return weights @ self.values
+        split, groups = self.prefix.values.shape[2], self.prefix.groups
+        shared = groups.gather(weights[..., :split]) @ self.prefix.values
+        return groups.scatter(shared) + weights[..., split:] @ self.values
+
+    def keep(self, indices: Tensor, prefix: Prefix | None) -> None:
+        """Keep these rows, which go on from this prefix."""
+        self.prefix = prefix
+        if self.is_initialized:
+            indices = indices.to(self.device)
+            self._keys, self._values = self._keys[indices], self._values[indices]
+            self.keys, self.values = self._keys[:, :, : self._added], self._values[:, :, : self._added]
+
+
+class RowCache(Cache):  # type: ignore[misc]
+    """A cache of `Layer`s, whose rows may leave."""
+
+    def batch_select_indices(self, indices: Tensor) -> None:
+        """Keep these rows, and the prefixes that they go on from."""
+        if self.layers[0].prefix is None:
+            for layer in self.layers:
+                layer.keep(indices, None)
+            return
+        known = self.layers[0].prefix.groups.rows
+        rows = [known[i] for i in indices.tolist()]
+        used = sorted(set(rows))
+        groups = Groups([used.index(row) for row in rows])
+        for layer in self.layers:
+            keys, values = layer.prefix.keys, layer.prefix.values
+            if len(used) < len(keys):
+                keys, values = keys[used], values[used]
+            layer.keep(indices, Prefix(keys, values, groups))
+
+
+def _product(left: Tensor, right: Tensor) -> Tensor:
+    """Batched matrix product of (., ., ., .) in fp32, whatever the inputs are."""
+    if left.dtype == torch.float32:
+        return left @ right
+    if left.is_cuda:  # reads half precision, adds in single
+        flat = torch.bmm(left.flatten(0, 1), right.flatten(0, 1), out_dtype=torch.float32)
+        return flat.view(*left.shape[:2], *flat.shape[1:])
+    return left.float() @ right.float()
+
+
+def can_hold(model: Any, length: int) -> bool:
+    """Whether `length` tokens of a row may be kept, with padding among them, in layers that forget nothing.
+
+    Padding takes places of a sliding window, and steps of a recurrence.
+    """
+    cache = DynamicCache(config=model.config.get_text_config(decoder=True))
+    windows = [layer.sliding_window for layer in cache.layers if getattr(layer, "is_sliding", False)]
+    return not any(cache.is_linear) and all(length <= window for window in windows)
+
+
+def empty_cache(model: Any, room: int) -> RowCache:
+    """A cache in which nothing is shared. room: tokens that are to be generated."""
+    count = model.config.get_text_config(decoder=True).num_hidden_layers
+    return RowCache(layers=[Layer(room) for _ in range(count)])
+
+
+def share(cache: Any, rows: Sequence[int], room: int) -> RowCache:
+    """A cache of len(rows) rows that go on from the rows of another. rows: (B) where each goes on from.
+
+    A product with few queries reads keys faster that lie side by side for each dimension.
+    """
+    groups = Groups(rows)
+    return RowCache(
+        layers=[
+            Layer(room, Prefix(layer.keys.transpose(-1, -2).contiguous(), layer.values.contiguous(), groups))
+            for layer in cache.layers
+        ]
+    )
