@@ -113,11 +113,28 @@ def image_digest(example: Example) -> str:
 
 
 def generate_tasks(items: Sequence[Item], store: Store, batch_size: int) -> Iterator[Task[tuple[Item, Kind]]]:
-    """All prompts of an example go together: a model can then encode its image once."""
+    """All prompts of an example go together, and examples about one image, which a model can then encode once."""
     examples = max(1, batch_size // len(KINDS))
-    for item in items:
+    for place, item in enumerate(by_length(items)):
         for kind in KINDS:
-            yield Task(store, item.key(kind), item.asked(kind), (item, kind), item.index // examples, kind)
+            yield Task(store, item.key(kind), item.asked(kind), (item, kind), place // examples, kind)
+
+
+def by_length(items: Sequence[Item]) -> list[Item]:
+    """Items that make like numbers of tokens side by side, so that a batch holds little padding.
+
+    That is by pixels, then by the length of the prompts; what is about one image stays together.
+    """
+    longest: dict[str, int] = {}
+    for item in items:
+        length = sum(len(prompt.text) for prompt in item.prompts.values())
+        longest[item.image_digest] = max(length, longest.get(item.image_digest, 0))
+
+    def order(item: Item) -> tuple[int, int, str, int]:
+        height, width = item.example.gt_mask.size
+        return height * width, longest[item.image_digest], item.image_digest, item.index
+
+    return sorted(items, key=order)
 
 
 def generate(parts: Parts, batch: Sequence[tuple[Item, Kind]]) -> list[Value]:
