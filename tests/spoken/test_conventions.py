@@ -11,7 +11,16 @@ from transformers.models.kosmos2.processing_kosmos2 import patch_index_to_coordi
 
 from pixfound.errors import UserError
 from pixfound.spoken.conventions import CONVENTIONS, find_convention
-from pixfound.spoken.grammars import json_boxes, json_points, list_boxes, loc_boxes, patch_boxes, tag_points, yxyx_boxes
+from pixfound.spoken.grammars import (
+    coords_points,
+    json_boxes,
+    json_points,
+    list_boxes,
+    loc_boxes,
+    patch_boxes,
+    tag_points,
+    yxyx_boxes,
+)
 
 SIZE, RESIZED = (300, 500), (252, 476)  # (H, W)
 
@@ -44,6 +53,9 @@ POINT_WRITERS = {
     "list_image": lambda ps: str([[x / 1000, y / 1000] for x, y in ps]),
     "tags": lambda ps: (
         "<points " + " ".join(f'x{i}="{x / 10}" y{i}="{y / 10}"' for i, (x, y) in enumerate(ps, 1)) + ">"
+    ),
+    "coords": lambda ps: (
+        '<points coords="1 ' + " ".join(f"{i} {x:03d} {y:03d}" for i, (x, y) in enumerate(ps, 1)) + '">the cat</points>'
     ),
 }
 
@@ -169,6 +181,16 @@ def test_tags():
     assert tag_points('<points x1="1" y1="2" x2="3" y2="4.5" alt="x">') == [(1, 2), (3, 4.5)]
     assert tag_points('<points x1="1" y1="2" x2="3" y2="4') == [(1, 2)]  # cut off
     assert tag_points('<points x1="1" x2="3" y2="4">') == [(3, 4)]
+
+
+def test_coords():
+    assert coords_points('The <points coords="1 1 073 160 2 1000 600" alt="cat">cat</points>') == [
+        (73, 160),
+        (1000, 600),
+    ]
+    assert coords_points('<points coords="1 1 073 160;2 1 005 006"/>') == [(73, 160), (5, 6)]  # of two images
+    assert coords_points('<points coords="1 1 073 160 2 173 60') == [(73, 160)]  # cut off in the middle of a number
+    assert coords_points("There are none.") == coords_points('<points coords="1 1 73 160">') == []
 
 
 def test_tokens_of_locations():

@@ -61,9 +61,14 @@ class TextPoint:
         return _candidates(self.segmenter.masks(image, points), points, [], self.combine, self.pick)
 
 
-def _check(combine: str, pick: str) -> None:
+def check_combine(combine: str) -> None:
+    """UserError for an unknown way to make candidates of several objects."""
     if combine not in ("union", "candidates"):
         raise UserError(f"combine={combine}: valid values are union and candidates")
+
+
+def _check(combine: str, pick: str) -> None:
+    check_combine(combine)
     if pick not in ("best", "first", "last"):
         raise UserError(f"pick={pick}: valid values are best, first and last")
 

@@ -1,1 +1,1 @@
-"""Boxes and points that models say in text: pure functions from a text to coordinates in image pixels."""
+"""Boxes, points and masks that models say in text: from a text to coordinates, or a mask, in image pixels."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 Point = tuple[float, float]
 Box = tuple[float, float, float, float]
+Polygon = tuple[Point, ...]
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,12 @@ class Frame:
             if xs[0] < xs[1] and ys[0] < ys[1]:
                 found.append((xs[0], ys[0], xs[1], ys[1]))
         return found
+
+    def polygons(self, values: Iterable[Polygon]) -> list[Polygon]:
+        """Corners (x, y) in pixels, clamped to the image."""
+        height, width = self.size
+        (sx, sy), (dx, dy) = self.scale, self.offset
+        return [tuple((_clamp(x * sx + dx, width), _clamp(y * sy + dy, height)) for x, y in v) for v in values]
 
     def points(self, values: Iterable[Point]) -> list[Point]:
         """(x, y) in pixels, clamped to the middle of the first and of the last pixel of a side."""

@@ -1,4 +1,6 @@
-r"""How models write boxes and points. Each function gives (x0, y0, x1, y1) or (x, y) in the text's own units.
+r"""How models write boxes, points and masks. Each function gives coordinates in the text's own units.
+
+Boxes are (x0, y0, x1, y1), points (x, y), polygons their corners.
 
 Patterns are searched for, and no document is parsed as a whole: what surrounds a box (a fence, a broken or cut off
 JSON document, prose) does not matter, and no text raises.
@@ -9,7 +11,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pixfound.spoken.frames import Box, Point
+from pixfound.spoken.frames import Box, Point, Polygon
+
+Codes = tuple[int, ...]
+NUM_CODES, CODES_PER_MASK = 128, 16  # PaliGemma's
 
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?"
 _OPEN, _CLOSE, _COMMA = r"[\[(]\s*", r"\s*[\])]", r"\s*,\s*"
@@ -25,6 +30,13 @@ _PATCHES = re.compile(r"<patch_index_(\d{1,6})>\s*<patch_index_(\d{1,6})>")
 _BINS = re.compile(r"(?<!>)(?:<loc_\d{1,6}>)+")
 _BIN = re.compile(r"<loc_(\d{1,6})>")
 _PALI = re.compile(r"<loc(\d{4})><loc(\d{4})><loc(\d{4})><loc(\d{4})>")
+_CODED = re.compile(rf"{_PALI.pattern}\s*((?:<seg\d{{3}}>){{{CODES_PER_MASK}}})")
+_CODE = re.compile(r"<seg(\d{3})>")
+_OUTLINES = re.compile(r"(?:<loc_\d{1,6}>|<sep>|</?poly>)+")
+_OBJECT = re.compile(r"<poly>(.*?)</poly>")
+_OUTLINE = re.compile(r"(?:<loc_\d{1,6}>)+(?=<sep>|$)")
+_COORDS = re.compile(r"""<points\b[^<>]*?\bcoords\s*=\s*["']([^"'<>]*)""")
+_NUMBERED = re.compile(r"(?<![\d.])\d+ (\d{3,4}) (\d{3,4})(?![\d.])")
 
 
 def list_boxes(text: str) -> list[Box]:
@@ -61,6 +73,14 @@ def tag_points(text: str) -> list[Point]:
     return found
 
 
+def coords_points(text: str) -> list[Point]:
+    """`<points coords="1 1 105 205 2 300 400">` (Molmo2): the image's number, then each point's number, x and y.
+
+    Coordinates are in 0 to 1000 and of three digits or more, which tells them from numbers.
+    """
+    return [(float(x), float(y)) for said in _COORDS.findall(text) for x, y in _NUMBERED.findall(said)]
+
+
 def patch_boxes(text: str, side: int = 32) -> list[Box]:
     """`<patch_index_0044><patch_index_0863>` (Kosmos-2): cells of the corners in a grid of `side` x `side`, in 0 to 1.
 
@@ -89,6 +109,38 @@ def yxyx_boxes(text: str) -> list[Box]:
     for match in _PALI.finditer(text):
         y0, x0, y1, x1 = (float(value) for value in match.groups())
         found.append((x0, y0, x1, y1))
+    return found
+
+
+def coded_masks(text: str) -> list[tuple[Box, Codes]]:
+    """`<loc0256><loc0128><loc0768><loc0512><seg017> ...` (PaliGemma): a box, and 16 codes of the mask inside it.
+
+    An object with fewer codes, or with one that is not in the codebook of 128, is left out; of more codes the first 16
+    are read.
+    """
+    found = []
+    for match in _CODED.finditer(text):
+        y0, x0, y1, x1 = (float(value) for value in match.groups()[:4])
+        codes = tuple(int(code) for code in _CODE.findall(match[5]))
+        if max(codes) < NUM_CODES:
+            found.append(((x0, y0, x1, y1), codes))
+    return found
+
+
+def loc_polygons(text: str) -> list[tuple[Polygon, ...]]:
+    """`<loc_1><loc_2> ... <sep><loc_7> ...` (Florence-2): the polygons of each object, middles of bins in 0 to 1000.
+
+    `<sep>` stands between the polygons of an object, `<poly>` and `</poly>` around an object where there are several.
+    An odd number at the end of a polygon is dropped, and so are polygons of fewer than three corners.
+    """
+    found = []
+    for run in _OUTLINES.finditer(text):
+        several = "<poly>" in run[0] and "</poly>" in run[0]
+        for said in _OBJECT.findall(run[0]) if several else [run[0]]:
+            bins = [[int(n) + 0.5 for n in _BIN.findall(outline)] for outline in _OUTLINE.findall(said)]
+            polygons = [tuple(zip(values[0::2], values[1::2], strict=False)) for values in bins if len(values) >= 6]
+            if polygons:
+                found.append(tuple(polygons))
     return found
 
 

@@ -1,0 +1,73 @@
+"""Masks that a model says in its answer, as polygons or in codes: no segmenter is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from PIL import Image
+
+from pixfound.errors import UserError
+from pixfound.extractors.text import Combine, check_combine
+from pixfound.masks import RLE, union
+from pixfound.spoken.conventions import find_convention
+from pixfound.spoken.decoder import SOURCE, MaskDecoder, paste
+from pixfound.spoken.frames import Box, Frame
+from pixfound.types import Candidate, Generation
+
+_KEY = "extraction.extractors.text_mask.decoder"
+
+
+class TextMask:
+    """The masks of an answer; an answer without one gives no candidate.
+
+    convention: how the model writes masks, see `pixfound.spoken.conventions`. decoder: the file that decodes codes, see
+    `pixfound.spoken.decoder`; None for polygons, which need none. combine: `union` makes one candidate of all masks,
+    `candidates` makes one of each. An object that is said twice is one object.
+    """
+
+    needs_image = False
+    runtime_options = ("decoder",)  # a path; `identity` says what it holds
+
+    def __init__(self, convention: str, decoder: str | None = None, combine: Combine = "union") -> None:
+        self.convention, self.combine = find_convention(convention, "masks"), combine
+        check_combine(combine)
+        coded = self.convention.codes is not None
+        if coded and decoder is None:
+            raise UserError(
+                f"convention={convention}: its masks are codes, which a file decodes; "
+                f"set {_KEY} to a local copy of {SOURCE}"
+            )
+        if not coded and decoder is not None:
+            raise UserError(f"convention={convention}: its masks are polygons, which nothing decodes; set {_KEY}=null")
+        self.decoder = None if decoder is None else MaskDecoder(decoder, _KEY)
+
+    def identity(self) -> Mapping[str, Any]:
+        """The content of the decoder's file."""
+        return {} if self.decoder is None else {"decoder": self.decoder.digest}
+
+    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+        """In the order of the objects in the answer; those that cover no pixel are left out."""
+        size = generation.image_size
+        frame = self.convention.frame(size, generation.input_size)
+        read = self._outlined if self.decoder is None else self._decoded
+        found = [(mask, box) for mask, box in read(generation.text, frame) if mask.area]
+        if self.combine == "union" and found:
+            box = found[0][1] if len(found) == 1 else None
+            return [Candidate(union([mask for mask, _ in found], size), box=box)]
+        return [Candidate(mask, box=box) for mask, box in found]
+
+    def _outlined(self, text: str, frame: Frame) -> list[tuple[RLE, Box | None]]:
+        assert self.convention.polygons is not None
+        objects = [frame.polygons(polygons) for polygons in dict.fromkeys(self.convention.polygons(text))]
+        flat = [[[value for corner in polygon for value in corner] for polygon in polygons] for polygons in objects]
+        return [(RLE.from_polygons(polygons, frame.size), None) for polygons in flat]
+
+    def _decoded(self, text: str, frame: Frame) -> list[tuple[RLE, Box | None]]:
+        assert self.convention.codes is not None and self.decoder is not None
+        said = [(frame.boxes([box]), codes) for box, codes in dict.fromkeys(self.convention.codes(text))]
+        objects = [(boxes[0], codes) for boxes, codes in said if boxes]
+        if not objects:
+            return []
+        values = self.decoder.decode([codes for _, codes in objects])
+        return [(paste(value, box, frame.size), box) for value, (box, _) in zip(values, objects, strict=True)]

@@ -1,0 +1,144 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pixfound.errors import UserError
+from pixfound.extractors.text_mask import TextMask
+from pixfound.pipeline.evaluate import evaluate
+from pixfound.pipeline.parts import build, build_parts, fingerprints
+from pixfound.types import Generation
+from tests.support.examples import drawn
+from tests.support.mask_codes import painting_weights, random_weights, save, spell
+from tests.support.run import config_of, random_models, scores_of
+
+IMAGE = Image.new("RGB", (8, 8))
+LEFT = drawn("........", ".###....", ".###....", ".###....", "........", "........", "........", "........")
+RIGHT = drawn("........", "........", "........", "........", "........", "......##", "......##", "........")
+BOTH = drawn("........", ".###....", ".###....", ".###....", "........", "......##", "......##", "........")
+
+
+@pytest.fixture(scope="module")
+def painter(tmp_path_factory):
+    return str(save(painting_weights(), tmp_path_factory.mktemp("codes") / "vae-oid.npz"))
+
+
+def said(text):
+    return Generation(text, (8, 8))
+
+
+def outline(*corners):
+    """Corners in pixels of the 8 x 8 image as bins of 1000."""
+    return "".join(f"<loc_{min(round(v * 125), 999)}>" for v in corners)
+
+
+ONE, OTHER = outline(1, 1, 4, 1, 4, 4, 1, 4), outline(6, 5, 8, 5, 8, 7, 6, 7)
+
+
+@pytest.mark.parametrize("text", [f"{ONE}<sep>{OTHER}", f"<poly>{ONE}</poly><poly>{OTHER}</poly>", f"a{ONE}b{OTHER}"])
+def test_polygons_are_united(text):
+    assert [c.mask for c in TextMask("loc_1000").candidates(IMAGE, said(text), "")] == [BOTH]
+
+
+def test_an_object_is_a_candidate_once_and_holds_all_of_its_polygons():
+    each = TextMask("loc_1000", combine="candidates")
+    text = f"<poly>{ONE}</poly><poly>{ONE}</poly><poly>{OTHER}</poly><poly>{outline(1, 1, 4, 4)}</poly>"
+    assert [c.mask for c in each.candidates(IMAGE, said(text), "")] == [LEFT, RIGHT]
+    assert [c.mask for c in each.candidates(IMAGE, said(f"{ONE}<sep>{OTHER}"), "")] == [BOTH]
+
+
+def test_codes_are_drawn_in_their_boxes(painter):
+    text = f"{spell(LEFT.decode())} cat ; {spell(RIGHT.decode())} dog ; {spell(RIGHT.decode())} dog"
+    (united,) = TextMask("loc_1024", painter).candidates(IMAGE, said(text), "")
+    assert united.mask == BOTH and united.box is None
+    each = TextMask("loc_1024", painter, "candidates").candidates(IMAGE, said(text), "")
+    assert [c.mask for c in each] == [LEFT, RIGHT] and each[0].box == (1, 1, 4, 4)
+    (one,) = TextMask("loc_1024", painter).candidates(IMAGE, said(spell(LEFT.decode())), "")
+    assert one.mask == LEFT and one.box == (1, 1, 4, 4)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "I see no cat.",
+        outline(1, 1, 4, 4),
+        outline(1, 1, 1, 1, 1, 1),
+        "<loc0100><loc0100><loc0100><loc0100>" + "<seg001>" * 16,  # a box without area
+        "<loc0100><loc0100><loc0200><loc0200>" + "<seg000>" * 16,  # nothing inside
+    ],
+)
+@pytest.mark.parametrize("combine", ["union", "candidates"])
+def test_an_answer_without_a_mask_gives_nothing(painter, text, combine):
+    assert TextMask("loc_1000", combine=combine).candidates(IMAGE, said(text), "") == []
+    assert TextMask("loc_1024", painter, combine).candidates(IMAGE, said(text), "") == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"convention": "loc_1024"}, "text_mask.decoder to a local copy of gs://big_vision/paligemma/vae-oid.npz"),
+        ({"convention": "loc_1024", "decoder": "no/such.npz"}, "decoder=no/such.npz: there is no such file; set"),
+        ({"convention": "loc_1000", "decoder": "no/such.npz"}, "text_mask.decoder=null"),
+        ({"convention": "loc_1000", "combine": "all"}, "combine=all"),
+        ({"convention": "json_1000"}, "no convention for masks"),
+    ],
+)
+def test_arguments_are_checked(arguments, message):
+    with pytest.raises(UserError, match=message):
+        TextMask(**arguments)
+
+
+def test_a_missing_file_is_named_before_a_model_is_looked_for(tmp_path):
+    config = config_of("extraction=text_mask", "extraction.extractors.text_mask.convention=loc_1024", "model=hf",
+                       f"model.path={tmp_path / 'none'}", f"outputs_dir={tmp_path}")  # fmt: skip
+    with pytest.raises(UserError, match=r"set extraction.extractors.text_mask.decoder to a local copy of gs://"):
+        evaluate(config)
+
+
+def test_records_depend_on_the_content_of_the_file_and_not_on_its_place(tmp_path, models):
+    def prints(arrays, name):
+        file = save(arrays, tmp_path / name)
+        config = config_of(*random_models(models), "extraction=text_mask",
+                           "extraction.extractors.text_mask.convention=loc_1024",
+                           f"extraction.extractors.text_mask.decoder={file}")  # fmt: skip
+        return fingerprints(build_parts(config)).extract["text_mask"]
+
+    first = prints(painting_weights(), "a.npz")
+    assert prints(painting_weights(), "b.npz") == first != prints(random_weights(), "c.npz")
+
+
+@pytest.mark.parametrize("convention", ["loc_1000", "loc_1024"])
+def test_the_whole_pipeline(models, tmp_path, painter, convention):
+    """The answers of a model that spells the truth, and of one that names no place."""
+    given = [*random_models(models), f"outputs_dir={tmp_path}", "limit=4", "extraction=text_mask"]
+    given.append(f"extraction.extractors.text_mask.convention={convention}")
+    if convention == "loc_1024":
+        given.append(f"extraction.extractors.text_mask.decoder={painter}")
+    config, ious = config_of(*given), {}
+    for name in ("right", "none"):
+        replies = {
+            example.id: truth(example, convention) if name == "right" else "No idea."
+            for example in build(config["benchmark"], "benchmark").built
+        }
+        result = evaluate({**config, "model": {"_target_": "tests.support.saying.Saying", "replies": replies}})
+        for line in scores_of(result):
+            if line["kind"] == "ground" and not line["absent"]:
+                ious.setdefault((name, line["row"]), []).append(line["iou"])
+    assert min(ious["right", "text_mask"]) > 0.5 and min(ious["right", "oracle"]) > 0.5
+    assert max(ious["none", "text_mask"]) == max(ious["none", "oracle"]) == 0
+
+
+def truth(example, convention):
+    """An example's mask in 4 x 4 codes, or as the polygon around its rows."""
+    mask = example.gt_mask.decode()
+    if not mask.any():
+        return "It is not there."
+    if convention == "loc_1024":
+        return spell(mask) + " the thing"
+    rows = np.flatnonzero(mask.any(axis=1))
+    left = [(np.flatnonzero(mask[y])[0], y + 0.5) for y in rows]
+    right = [(np.flatnonzero(mask[y])[-1] + 1, y + 0.5) for y in rows[::-1]]
+    height, width = mask.shape
+    return "".join(f"<loc_{int(x / width * 999)}><loc_{int(y / height * 999)}>" for x, y in left + right)
