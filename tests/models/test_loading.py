@@ -38,7 +38,7 @@ def config_folder(config: hf.PreTrainedConfig, folder: Path) -> Path:
 @pytest.mark.parametrize("config", [hf.Florence2Config, hf.BlipConfig, hf.MllamaConfig], ids=lambda c: c.__name__)
 def test_a_model_that_cannot_be_captured_says_so_without_weights(config: type, tmp_path: Path) -> None:
     folder = config_folder(config(), tmp_path)
-    with pytest.raises(UserError, match=r"cannot be captured.*model\.capture=none extraction=nulls"):
+    with pytest.raises(UserError, match=r"cannot be captured.*(model\.capture=none|model=plain) extraction=nulls"):
         check_capture(load_config(str(folder), "P"), "P")
     with pytest.raises(UserError, match="cannot be captured"):
         HuggingFace(str(folder)).generate([REQUEST])
@@ -49,9 +49,19 @@ def test_it_says_so_when_it_is_configured(config: Any, tmp_path: Path) -> None:
     """Before anything is run, and with what it can be used for, which then is configured."""
     folder = config_folder(config(architectures=["Aside"]), tmp_path / "model")
     overrides = [*random_models(tmp_path), f"model.path={folder}", f"outputs_dir={tmp_path}"]
-    with pytest.raises(UserError, match=r"the attention of Aside cannot be captured.*model\.capture=none"):
+    instead = ["model=plain"] if config().is_encoder_decoder else ["model=hf", "model.capture=none"]
+    with pytest.raises(UserError, match=f"the attention of Aside cannot be captured.*{instead[-1]} extraction=nulls"):
         build_parts(config_of(*overrides))
-    assert not build_parts(config_of(*overrides, "model.capture=none", "extraction=nulls")).model.built.captures
+    assert not build_parts(config_of(*overrides, *instead, "extraction=nulls")).model.built.captures
+
+
+@pytest.mark.parametrize(
+    ("config", "why"), [(hf.Florence2Config, "an encoder-decoder"), (hf.Kosmos2Config, "names no image_token_id")]
+)
+def test_a_model_for_another_adapter_is_sent_there(config: Any, why: str, tmp_path: Path) -> None:
+    folder = config_folder(config(), tmp_path)
+    with pytest.raises(UserError, match=f"{why}; use model=plain"):
+        HuggingFace(str(folder), capture="none").generate([REQUEST])
 
 
 @pytest.mark.parametrize("config", [hf.LlavaConfig, hf.Qwen3VLConfig, hf.Gemma3Config, hf.Mistral3Config])

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from pixfound.errors import UserError
 from pixfound.models.keymap import Checkpoint
 
-_NAMES = ("embed_tokens.weight", "wte.weight", "tok_embeddings.weight", "word_embeddings.weight")
+_NAMES = ("embed_tokens.weight", "wte.weight", "tok_embeddings.weight", "word_embeddings.weight", "shared.weight")
 
 
 class InputEmbeddings:

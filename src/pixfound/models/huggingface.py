@@ -19,7 +19,14 @@ from pixfound.errors import UserError
 from pixfound.interfaces import TextVectors
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Encoder, ImageLayout, Request, content
-from pixfound.models.loading import can_capture, check_capture, check_capture_early, load_config, load_model
+from pixfound.models.loading import (
+    can_capture,
+    check_capture,
+    check_capture_early,
+    check_served,
+    load_config,
+    load_model,
+)
 from pixfound.models.processors import load_processor
 from pixfound.models.resized import input_size
 from pixfound.models.spans import token_spans
@@ -153,6 +160,7 @@ class HuggingFace:
         config = load_config(self._description, self.path)
         if self.captures:
             check_capture(config, self.path)
+        check_served(config, self.path)
         return config
 
     @cached_property

@@ -47,7 +47,7 @@ def check_capture(config: Any, path: str) -> None:
     """UserError where the attention of a model of this config cannot be captured; known without its weights."""
     name, why = _why_not_captured(config)
     if why is not None:
-        raise _not_captured(path, name, why)
+        raise _not_captured(path, name, why, bool(config.is_encoder_decoder))
 
 
 def can_capture(config: Any) -> bool:
@@ -77,13 +77,24 @@ def check_capture_early(found: str, path: str) -> None:
     values = json.loads(file.read_text())
     parts = (values, values.get("text_config") or {})
     if any(part.get(name) for part in parts for name in _ASIDE):
-        raise _not_captured(path, str((values.get("architectures") or ["this model"])[0]), _WHY_ASIDE)
+        name = str((values.get("architectures") or ["this model"])[0])
+        raise _not_captured(path, name, _WHY_ASIDE, bool(values.get("is_encoder_decoder")))
 
 
-def _not_captured(path: str, name: str, why: str) -> UserError:
+def check_served(config: Any, path: str) -> None:
+    """UserError for a model that only `pixfound.models.plain` can ask: known without its weights."""
+    why = "names no image_token_id" if getattr(config, "image_token_id", None) is None else ""
+    if why or config.is_encoder_decoder:
+        raise UserError(
+            f"model.path={path}: this {config.model_type} model {why or 'is an encoder-decoder'}; use model=plain "
+            "with extraction=text_box, text_mask or nulls"
+        )
+
+
+def _not_captured(path: str, name: str, why: str, plain: bool = False) -> UserError:
     return UserError(
         f"model.path={path}: the attention of {name} cannot be captured: {why}. Its answers can be "
-        "graded all the same: model.capture=none extraction=nulls"
+        f"graded all the same: {'model=plain' if plain else 'model.capture=none'} extraction=nulls"
     )
 
 
