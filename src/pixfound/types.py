@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from pixfound.kept import KeptAttention
 from pixfound.masks import RLE
 
 Kind = Literal["open", "choice", "ground"]
@@ -103,6 +104,7 @@ class Generation:
     attention: (T, N) row i is the attention, mean over layers and heads, of the query that predicts token i
         over the N image tokens; None for a model that was not captured.
     penultimate: (N,) the row before the first: of the last but one position of the prompt.
+    kept: what `attention` and `penultimate` are the mean of, where the model keeps that.
     masks: masks that the model drew itself. candidates: masks that it proposed among which one is to be chosen.
     input_size: (H, W) of the picture that the model was given where it speaks of that one's pixels: a processor that
         keeps the image's shape resized it; None where there is no such size.
@@ -121,6 +123,7 @@ class Generation:
     input_size: tuple[int, int] | None = None
     unanswered: str = ""
     ungrounded: str = ""
+    kept: KeptAttention | None = None
 
 
 @dataclass(frozen=True)
