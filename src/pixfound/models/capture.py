@@ -21,6 +21,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from pixfound.kept import Keep
 from pixfound.models.cache import Layer
 
 NAME = "pixfound_capture"
@@ -33,6 +34,7 @@ class Recorder:
     rows: (B, R) the wanted queries of a single forward pass (teacher forcing), counted from its end (-1 the last), or
         None for the last query of every pass, and the last but one too in the first (step by step generation).
     layers, heads: indices to average over; None for all. cached: tokens that a cache holds before the first pass.
+    keep: `mean` averages over layers and heads, `layers` over the heads of each layer, `heads` over nothing.
     """
 
     def __init__(
@@ -42,11 +44,13 @@ class Recorder:
         layers: Sequence[int] | None = None,
         heads: Sequence[int] | None = None,
         cached: int = 0,
+        keep: Keep = "mean",
     ) -> None:
-        self.columns, self.rows, self.heads = columns, rows, heads
+        self.columns, self.rows, self.heads, self.keep = columns, rows, heads, keep
         self.layers = None if layers is None else frozenset(layers)
         self._passes: list[Tensor] = []
         self._open: dict[int, Tensor] = {}  # of the current pass: number of keys -> sum over layers (B, R, keys)
+        self._apart: list[Tensor] = []  # of the current pass, where layers are kept: (B, H or 1, R, N) of each
         self._count, self._last_layer, self._length = 0, -1, cached
 
     @contextmanager
@@ -59,7 +63,10 @@ class Recorder:
             _ACTIVE.reset(token)
 
     def passes(self) -> list[Tensor]:
-        """For each forward pass the rows (B, R, N), fp32; columns of -1 are zero."""
+        """For each forward pass the rows (B, R, N), fp32; columns of -1 are zero.
+
+        Where layers or heads are kept, (B, R, C * N): the rows of all C of them behind each other, layer by layer.
+        """
         self._close()
         if not self._passes:
             wanted = "all" if self.layers is None else sorted(self.layers)
@@ -84,25 +91,32 @@ class Recorder:
         if self.layers is not None and layer not in self.layers:
             return
         weights = weights_of(self._wanted)
-        mean = (weights if self.heads is None else weights[:, list(self.heads)]).mean(dim=1)  # (B, R, K)
-        keys = mean.shape[-1]
-        self._open[keys] = self._open[keys] + mean if keys in self._open else mean
+        weights = weights if self.heads is None else weights[:, list(self.heads)]
         self._count += 1
+        if self.keep != "mean":
+            self._apart.append(self._seen(weights if self.keep == "heads" else weights.mean(dim=1, keepdim=True)))
+            return
+        mean, keys = weights.mean(dim=1), weights.shape[-1]  # (B, R, K)
+        self._open[keys] = self._open[keys] + mean if keys in self._open else mean
 
     def _close(self) -> None:
         """End the current pass: its rows are gathered at the image columns."""
         self._last_layer = -1
         if not self._count:
             return
-        total: Tensor | None = None
-        for keys, mean in self._open.items():
-            local = self.columns - (self._length - keys)  # a sliding window keeps only the last keys
-            index = local.clamp(min=0, max=keys - 1)[:, None].expand(-1, mean.shape[1], -1)
-            rows = mean.gather(2, index) * ((self.columns >= 0) & (local >= 0))[:, None]
-            total = rows if total is None else total + rows
-        assert total is not None
-        self._passes.append(total / self._count)
-        self._open, self._count = {}, 0
+        if self.keep == "mean":
+            rows = [self._seen(mean[:, None])[:, 0] for mean in self._open.values()]
+            self._passes.append(sum(rows[1:], rows[0]) / self._count)
+        else:
+            self._passes.append(torch.cat(self._apart, dim=1).transpose(1, 2).flatten(2))
+        self._open, self._apart, self._count = {}, [], 0
+
+    def _seen(self, weights: Tensor) -> Tensor:
+        """(B, C, R, N) of weights (B, C, R, keys): those of the image columns."""
+        keys = weights.shape[-1]
+        local = self.columns - (self._length - keys)  # a sliding window keeps only the last keys
+        index = local.clamp(min=0, max=keys - 1)[:, None, None].expand(-1, *weights.shape[1:3], -1)
+        return weights.gather(3, index) * ((self.columns >= 0) & (local >= 0))[:, None, None]
 
     def _queries(self, queries: int) -> Tensor:
         if self.rows is not None:

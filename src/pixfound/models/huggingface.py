@@ -17,6 +17,7 @@ from pixfound import weights
 from pixfound.devices import pick_device
 from pixfound.errors import UserError
 from pixfound.interfaces import TextVectors
+from pixfound.kept import Keep, check_keep, kept_rows
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Encoder, ImageLayout, Request, content
 from pixfound.models.loading import (
@@ -49,6 +50,8 @@ class HuggingFace:
     capture: `step` records an attention row at every decoding step; `forced` generates freely and reads all rows
         in one teacher-forced pass afterwards; both give the same rows. `none` records nothing.
     layers, heads: the indices that attention is averaged over; None for all, as in arXiv 2502.04192.
+    keep: what is stored of the attention beside that mean: nothing more (`mean`), each of the layers (`layers`), or
+        each head of each of them (`heads`). An extractor may then take any of them without another generation.
     generation: arguments of transformers' GenerationConfig; greedy unless they say otherwise.
     image_layout: `native` shows the image as the model's processor does; `pad` makes it a square first, with bars of
         the processor's mean colour, as LLaVA-1.5's own code and arXiv 2502.04192 do.
@@ -66,11 +69,14 @@ class HuggingFace:
         heads: Sequence[int] | None = None,
         generation: Mapping[str, Any] | None = None,
         image_layout: ImageLayout = "native",
+        keep: Keep = "mean",
     ) -> None:
         if image_layout not in ("native", "pad"):
             raise UserError(f"model.image_layout={image_layout}: valid values are native and pad")
         if capture not in ("step", "forced", "none"):
             raise UserError(f"model.capture={capture}: valid values are step, forced and none")
+        check_keep(keep, capture)
+        self.keep: Keep = keep
         self.path, self.revision, self.dtype, self.device = path, revision, dtype, device
         self.system, self.capture, self.layers, self.heads = system, capture, layers, heads
         self.image_layout: ImageLayout = image_layout
@@ -216,7 +222,7 @@ class HuggingFace:
     def _recorder(self, columns: Any, cached: int) -> Recorder:
         from pixfound.models.capture import Recorder
 
-        return Recorder(columns, None, self.layers, self.heads, cached)
+        return Recorder(columns, None, self.layers, self.heads, cached, self.keep)
 
     def _answer_ids(self, prompt_ids: Any, text: str) -> list[int]:
         """The tokens with which the model would have written `text` after this prompt, and the end token."""
@@ -272,11 +278,16 @@ class HuggingFace:
         if not rows:
             return Generation(text, size, spans, input_size=seen)
         count = int((inputs["input_ids"][index] == self._config.image_token_id).sum())
-        found = rows[index][:, :count]
+        width = self._encoder.columns(inputs["input_ids"]).shape[1]
+        found = rows[index].reshape(len(rows[index]), -1, width)[..., :count]  # (1 + T, C, N)
         if not np.isfinite(found).all():
             raise FloatingPointError("the captured attention is not finite")
+        apart = None if self.keep == "mean" else kept_rows(found, self._config, self.layers, self.heads, self.keep)
+        mean = found.mean(axis=1)
         tiles = self._encoder.tiles(inputs, index, count, image)
-        return Generation(text, size, spans, tiles, attention=found[1:], penultimate=found[0], input_size=seen)
+        return Generation(
+            text, size, spans, tiles, attention=mean[1:], penultimate=mean[0], input_size=seen, kept=apart
+        )
 
 
 def _rows_by_step(passes: Sequence[Any], answers: Sequence[Sequence[int]]) -> list[FloatArray]:

@@ -15,6 +15,7 @@ from pixfound import weights
 from pixfound.devices import pick_device
 from pixfound.errors import UserError
 from pixfound.interfaces import TextVectors
+from pixfound.kept import Keep
 from pixfound.models import keymap
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Request
@@ -46,7 +47,7 @@ KEYS = keymap.KeyMap(
 class Lisa:
     """A LISA or GLaMM checkpoint as it was published.
 
-    path, revision, dtype, device, capture, layers, heads, generation: as in `HuggingFace`.
+    path, revision, dtype, device, capture, layers, heads, generation, keep: as in `HuggingFace`.
     vision_tower: hub id or folder of the CLIP that the published checkpoint leaves out.
     prompt: the whole prompt, where <image> stands for the image and {} for what is asked.
     seg: `all` draws for every [SEG], `first` for the first alone, as the scripts of arXiv 2502.04192 do.
@@ -66,13 +67,14 @@ class Lisa:
         layers: Sequence[int] | None = None,
         heads: Sequence[int] | None = None,
         generation: Mapping[str, Any] | None = None,
+        keep: Keep = "mean",
     ) -> None:
         check_seg(seg)
         if prompt.count("<image>") != 1 or prompt.count("{}") != 1 or prompt.find("{}") < prompt.find("<image>"):
             raise UserError("model.prompt: must hold <image> once, and {} once after it, for what is asked")
         self.path, self.vision_tower, self.prompt, self.seg, self.device = path, vision_tower, prompt, seg, device
         self.revision, self.vision_tower_revision, self.dtype = revision, vision_tower_revision, dtype
-        self._speaker = HuggingFace(path, revision, dtype, device, None, capture, layers, heads, generation)
+        self._speaker = HuggingFace(path, revision, dtype, device, None, capture, layers, heads, generation, keep=keep)
 
     runtime_options = ("vision_tower",)  # a path; `identity` says what it holds
 
@@ -89,6 +91,11 @@ class Lisa:
     def captures(self) -> bool:
         """Whether its generations carry attention."""
         return self._speaker.captures
+
+    @property
+    def keep(self) -> Keep:
+        """What is stored of its attention beside the mean."""
+        return self._speaker.keep
 
     def vectors(self) -> TextVectors:
         """The input embeddings, without loading the model."""

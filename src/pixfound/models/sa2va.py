@@ -15,6 +15,7 @@ from pixfound import weights
 from pixfound.devices import pick_device
 from pixfound.errors import UserError
 from pixfound.interfaces import TextVectors
+from pixfound.kept import Keep
 from pixfound.models import keymap
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Request
@@ -48,7 +49,7 @@ KEYS = keymap.KeyMap(
 class Sa2VA:
     """A Sa2VA or RGA3 checkpoint as it was published.
 
-    path, revision, dtype, device, system, capture, layers, heads, generation: as in `HuggingFace`.
+    path, revision, dtype, device, system, capture, layers, heads, generation, keep: as in `HuggingFace`.
     architecture: transformers' model type of the MLLM. pixels: the least and the most pixels that it is shown of an
     image, or None for its own. place: whether the state `before` [SEG] (RGA3), or the one `at` it (Sa2VA) is decoded.
     final_norm: whether that state is taken after the decoder's final norm, or before it (Sa2VA with Qwen3-VL).
@@ -73,6 +74,7 @@ class Sa2VA:
         layers: Sequence[int] | None = None,
         heads: Sequence[int] | None = None,
         generation: Mapping[str, Any] | None = None,
+        keep: Keep = "mean",
     ) -> None:
         check_seg(seg)
         if architecture not in _ARCHITECTURES:
@@ -82,7 +84,9 @@ class Sa2VA:
         self.path, self.revision, self.dtype, self.device, self.seg = path, revision, dtype, device, seg
         self.architecture, self.place, self.bf16_mean, self.pixels = architecture, place, bf16_mean, pixels
         self.final_norm = final_norm
-        self._speaker = HuggingFace(path, revision, dtype, device, system, capture, layers, heads, generation)
+        self._speaker = HuggingFace(
+            path, revision, dtype, device, system, capture, layers, heads, generation, keep=keep
+        )
 
     def identity(self) -> Mapping[str, Any]:
         """What identifies the weights."""
@@ -96,6 +100,11 @@ class Sa2VA:
     def captures(self) -> bool:
         """Whether its generations carry attention."""
         return self._speaker.captures
+
+    @property
+    def keep(self) -> Keep:
+        """What is stored of its attention beside the mean."""
+        return self._speaker.keep
 
     def vectors(self) -> TextVectors:
         """The input embeddings."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from pixfound.kept import KeptAttention
 from pixfound.masks import RLE
 from pixfound.pipeline.stage import Value
 from pixfound.types import Candidate, Generation, Tile
@@ -25,10 +26,12 @@ def pack_generation(generation: Generation) -> Value:
         "input_size": generation.input_size and list(generation.input_size),
         "unanswered": generation.unanswered,
         "ungrounded": generation.ungrounded,
+        **({"kept": {"layers": kept.layers, "heads": kept.heads}} if (kept := generation.kept) else {}),
     }
     if generation.attention is None or generation.penultimate is None:
         return Value(data)
-    return Value(data, {"attention": generation.attention, "penultimate": generation.penultimate})
+    apart = {"kept": kept.rows} if kept else {}
+    return Value(data, {"attention": generation.attention, "penultimate": generation.penultimate, **apart})
 
 
 def unpack_generation(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Generation:
@@ -45,4 +48,7 @@ def unpack_generation(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[
         input_size=(size[0], size[1]) if (size := data.get("input_size")) else None,
         unanswered=data.get("unanswered", ""),
         ungrounded=data.get("ungrounded", ""),
+        kept=KeptAttention(arrays["kept"], tuple(of["layers"]), tuple(of["heads"]))
+        if (of := data.get("kept")) and "kept" in arrays
+        else None,
     )
