@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch.nn.functional import interpolate
 
-from pixfound.maps import image_map, peak, token_rows
+from pixfound.maps import image_map, peak, peaks, token_rows
 from pixfound.types import Generation, Tile
 
 
@@ -117,6 +117,18 @@ def test_peak_is_x_then_y_and_the_first_of_equals():
     heat[1, 4] = heat[2, 0] = 7
     assert peak(heat) == (4.0, 1.0)
     assert peak(np.zeros((3, 5), np.float32)) == (0.0, 0.0)
+
+
+@given(arrays.arrays(np.float32, (4, 5), elements=st.integers(0, 3)))
+def test_peaks_are_the_local_maxima_from_high_to_low(heat):
+    found = peaks(heat)
+    assert found[0] == peak(heat)
+    expected = []
+    for y, x in np.ndindex(heat.shape):
+        near = [(v, u) for v in range(max(0, y - 1), min(4, y + 2)) for u in range(max(0, x - 1), min(5, x + 2))]
+        if all(heat[p] < heat[y, x] or (heat[p] == heat[y, x] and p >= (y, x)) for p in near):
+            expected.append((-heat[y, x], y, x))
+    assert found == [(x, y) for _, y, x in sorted(expected)]
 
 
 def said(rows, penultimate):

@@ -71,6 +71,22 @@ def peak(heat: FloatArray) -> tuple[float, float]:
     return float(x), float(y)
 
 
+def peaks(heat: FloatArray) -> list[tuple[float, float]]:
+    """(x, y) of all local maxima, the highest first and in reading order among equals; the first is `peak`.
+
+    A pixel is one where no neighbour of its eight is higher, and none that is read before it as high.
+    """
+    height, width = heat.shape
+    around = np.pad(heat, 1, constant_values=-np.inf)
+    top = np.ones(heat.shape, dtype=np.bool_)
+    for dy, dx in ((-1, -1), (-1, 0), (-1, 1), (0, -1), (0, 1), (1, -1), (1, 0), (1, 1)):
+        neighbour = around[1 + dy : 1 + dy + height, 1 + dx : 1 + dx + width]
+        top &= heat > neighbour if (dy, dx) < (0, 0) else heat >= neighbour
+    ys, xs = np.nonzero(top)
+    order = np.argsort(-heat[ys, xs], kind="stable")
+    return [(float(x), float(y)) for x, y in zip(xs[order], ys[order], strict=True)]
+
+
 def _bicubic(
     cells: int, start: float, end: float, pixels: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:

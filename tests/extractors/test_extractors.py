@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,6 +11,7 @@ from pixfound.errors import UserError
 from pixfound.extractors.attention import AttentionPeak
 from pixfound.extractors.native import NativeMasks
 from pixfound.extractors.nulls import CentrePoint, RandomPoint
+from pixfound.kept import KeptAttention
 from pixfound.types import Candidate, Generation, Phrase, Tile
 from tests.support.examples import PointSegmenter, drawn
 
@@ -138,7 +140,61 @@ def test_a_model_without_attention_is_refused_at_once():
         extractor.candidates(IMAGE, Generation(TEXT, (HEIGHT, WIDTH)), "")
 
 
-@pytest.mark.parametrize("options", [{"row": "next"}, {"step0": "first"}])
+def test_the_second_peak_may_be_taken_and_the_last_where_there_is_none():
+    """Two cells apart from each other: the one that is looked at less is the second."""
+    generation = said(CELLS)
+    generation.attention[:2, 3 * SIDE] = 0.5
+    options = {"phrases": KnownPhrases(CAT), "subtract_mean": False}
+    ranked = [AttentionPeak(PointSegmenter(), rank=rank, **options) for rank in (1, 2, 99)]
+    found = [cells_of(extractor.candidates(IMAGE, generation, ""))[0] for extractor in ranked]
+    assert found[:2] == [(0, 3), (3, 0)]
+    flat = generation.attention[0].reshape(SIDE, SIDE)
+    assert flat[found[2]] == 0
+
+
+def kept(*layers):
+    """A generation of several layers, each of two heads that look at a cell each: `layers` are pairs of such lists."""
+    heads = [[said(cells) for cells in pair] for pair in layers]
+    rows = np.stack([np.stack([np.concatenate([h.penultimate[None], h.attention]) for h in pair]) for pair in heads])
+    mean = rows.mean(axis=(0, 1))
+    apart = KeptAttention(rows, (3, 5), (0, 2))
+    return replace(heads[0][0], attention=mean[1:], penultimate=mean[0], kept=apart)
+
+
+def test_layers_and_heads_are_chosen_from_what_was_kept():
+    one, two, three = ([(y, x)] * 2 + CELLS[2:] for y, x in ((1, 2), (2, 0), (3, 3)))
+    generation = kept((one, one), (two, three))
+    model = SimpleNamespace(captures=True, keep="heads")
+
+    def cell(**options):
+        extractor = AttentionPeak(PointSegmenter(), KnownPhrases(CAT), model=model, subtract_mean=False, **options)
+        return cells_of(extractor.candidates(IMAGE, generation, ""))[0]
+
+    assert cell() == (1, 2)
+    assert cell(layers=5, heads=0) == (2, 0)
+    assert cell(layers=[5], heads=[2]) == (3, 3)
+    assert {cell(heads=[2], layers=[3, 5], rank=rank) for rank in (1, 2)} == {(1, 2), (3, 3)}
+    with pytest.raises(UserError, match="layers: 4 was not stored"):
+        cell(layers=4)
+
+
+@pytest.mark.parametrize(
+    ("keep", "options", "advice"),
+    [
+        ("mean", {"layers": [1]}, r"layers=\[1\]: .*use model\.keep=layers"),
+        ("layers", {"layers": [1], "heads": 0}, r"heads=0: .*use model\.keep=heads"),
+    ],
+)
+def test_layers_that_no_model_keeps_are_refused_at_once(keep, options, advice):
+    model = SimpleNamespace(captures=True, keep=keep)
+    with pytest.raises(UserError, match=advice):
+        AttentionPeak(PointSegmenter(), KnownPhrases(CAT), model=model, **options)
+    extractor = AttentionPeak(PointSegmenter(), KnownPhrases(CAT), **options)
+    with pytest.raises(ValueError, match="does not carry"):
+        extractor.candidates(IMAGE, said(CELLS), "")
+
+
+@pytest.mark.parametrize("options", [{"row": "next"}, {"step0": "first"}, {"rank": 0}, {"rank": 1.5}])
 def test_options_are_checked(options):
     (name, value), *_ = options.items()
     with pytest.raises(UserError, match=f"{name}={value}"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from PIL import Image
@@ -9,7 +10,8 @@ from PIL import Image
 from pixfound.errors import UserError
 from pixfound.extractors import segment_points
 from pixfound.interfaces import Model, PhraseFinder, Segmenter
-from pixfound.maps import image_map, peak, token_rows
+from pixfound.kept import Indices
+from pixfound.maps import image_map, peak, peaks, token_rows
 from pixfound.models.spans import tokens_of
 from pixfound.types import Candidate, FloatArray, Generation, Phrase
 
@@ -17,7 +19,9 @@ from pixfound.types import Candidate, FloatArray, Generation, Phrase
 class AttentionPeak:
     """A point for every noun phrase of the answer, where the attention of its tokens peaks.
 
-    row, step0, subtract_mean: see `pixfound.maps.token_rows`. model: only asked whether it gives attention.
+    row, step0, subtract_mean: see `pixfound.maps.token_rows`. rank: which of the map's local maxima the point is, 1 for
+    the highest; the lowest where there are fewer. layers, heads: an index or several that attention is averaged over,
+    of those that the model kept (`model.keep`); None for all. model: only asked what it gives.
     """
 
     def __init__(
@@ -27,6 +31,9 @@ class AttentionPeak:
         row: Literal["predicting", "self"] = "predicting",
         step0: Literal["last", "penultimate"] = "last",
         subtract_mean: bool = True,
+        rank: int = 1,
+        layers: Indices = None,
+        heads: Indices = None,
         model: Model | None = None,
     ) -> None:
         if model is not None and not model.captures:
@@ -34,25 +41,43 @@ class AttentionPeak:
                 "this model gives no attention to extract from: use model.capture=step where it has that option, "
                 "or another extraction"
             )
+        if model is not None:
+            _check_kept(layers, heads, getattr(model, "keep", "mean"))
+        if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
+            raise UserError(f"rank={rank}: give a whole number of at least 1, which is the highest peak")
         if row not in ("predicting", "self"):
             raise UserError(f"row={row}: valid values are predicting and self")
         if step0 not in ("last", "penultimate"):
             raise UserError(f"step0={step0}: valid values are last and penultimate")
         self.segmenter, self.phrases = segmenter, phrases
-        self.row, self.step0, self.subtract_mean = row, step0, subtract_mean
+        self.row, self.step0, self.subtract_mean, self.rank = row, step0, subtract_mean, rank
+        self.layers, self.heads = layers, heads
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """Candidates in the order of the phrases, and for each in the order of the segmenter's masks."""
         phrases, points = [], []
+        generation = self.reduced(generation)
         for phrase in self.phrases.phrases(generation.text):
             heat = self.heat(generation, phrase)
             if heat is not None:
                 phrases.append(phrase)
-                points.append(peak(heat))
+                points.append(peak(heat) if self.rank == 1 else peaks(heat)[: self.rank][-1])
         return segment_points(self.segmenter, image, points, phrases) if points else []
 
+    def reduced(self, generation: Generation) -> Generation:
+        """The generation with the attention of the chosen layers and heads alone."""
+        if self.layers is None and self.heads is None:
+            return generation
+        if generation.kept is None:
+            raise ValueError("the generation does not carry its layers' attention")
+        rows = generation.kept.mean(self.layers, self.heads)
+        return replace(generation, attention=rows[1:], penultimate=rows[0], kept=None)
+
     def heat(self, generation: Generation, phrase: Phrase) -> FloatArray | None:
-        """(H, W) the phrase's attention over the image; None where none of its tokens has a row."""
+        """(H, W) the phrase's attention over the image; None where none of its tokens has a row.
+
+        generation: as `reduced` gives it.
+        """
         if generation.attention is None:
             raise ValueError("the generation carries no attention")
         # The mean over a single row is that row: subtracting it would leave nothing.
@@ -60,3 +85,10 @@ class AttentionPeak:
         rows = token_rows(generation, self.row, self.step0, subtract)
         tokens = [t for t in tokens_of(phrase.span, generation.spans) if t < len(rows)]
         return image_map(rows[tokens].mean(axis=0), generation.tiles, generation.image_size) if tokens else None
+
+
+def _check_kept(layers: Indices, heads: Indices, keep: str) -> None:
+    if heads is not None and keep != "heads":
+        raise UserError(f"heads={heads}: the model keeps no heads apart to choose from; use model.keep=heads")
+    if layers is not None and keep == "mean":
+        raise UserError(f"layers={layers}: the model keeps no layers apart to choose from; use model.keep=layers")
