@@ -24,6 +24,8 @@ MISTAKES = [
     ("limit=0", "limit=0: must be a whole number of at least 1"),
     ("limit=many", "limit=many: must be a whole number of at least 1"),
     ("batch_size=-1", "batch_size=-1: must be a whole number of at least 1"),
+    ("objective=orcle", "objective=orcle: the table has no such row; did you mean oracle?"),
+    ("hydra/sweeper=optima", "hydra/sweeper=optima: there is no such choice; valid names are"),
     ("seed=1.5", "seed=1.5: must be a whole number of at least 0"),
     ("launch.num_processes=0", "launch.num_processes=0: give a whole number of at least 1"),
     ("launch.threads=0", "launch.threads=0: give a whole number of at least 1"),

@@ -66,6 +66,8 @@ def test_a_group_file_composes(path: Path) -> None:
 
 @pytest.mark.parametrize("path", EXPERIMENTS, ids=lambda p: p.stem)
 def test_an_experiment_composes_and_fits(path: Path) -> None:
+    if "hydra/sweeper: optuna" in path.read_text():
+        pytest.importorskip("hydra_plugins.hydra_optuna_sweeper")
     config = config_of(f"experiment={path.stem}")
     for where, node in targets(config, "config"):
         bind(where, node)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
@@ -14,7 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pixfound.errors import UserError
+from pixfound.errors import UserError, nearest
 from pixfound.grid import close_grid, grid_is_open, in_cell
 
 if TYPE_CHECKING:
@@ -53,8 +53,11 @@ def guarded(app: Callable[[], Any]) -> None:
 
 
 @hydra.main(version_base="1.3", config_path=CONFIG, config_name="config")
-def _app(config: DictConfig) -> float:
-    """One cell: a single run, or one of a grid. Returns S of the table's first row, nan where there is none."""
+def _app(config: DictConfig) -> float | None:
+    """One cell: a single run, or one of a grid. Returns S of the row `objective`, which a sweeper may maximize.
+
+    None where there is none: Optuna's sweeper counts that as a failed trial and goes on, while nan would end it.
+    """
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         result = in_cell(lambda: run(resolve(config)))
     else:
@@ -62,8 +65,7 @@ def _app(config: DictConfig) -> float:
             result = run(resolve(config))
         except UserError as error:
             _complain(str(error))
-    first = next(iter(result.metrics.get("rows", {}).values()), None) if result else None
-    return float("nan") if first is None or first["S"]["value"] is None else float(first["S"]["value"])
+    return score_of(result.metrics, config.objective) if result else None
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
@@ -77,8 +79,18 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in plain.items()}
 
 
+def score_of(metrics: Mapping[str, Any], row: str | None) -> float | None:
+    """S of a row of a run's metrics, of the first one for None; None where it has none."""
+    rows = metrics.get("rows", {})
+    found = rows.get(next(iter(rows), None) if row is None else row)
+    return None if found is None or found["S"]["value"] is None else float(found["S"]["value"])
+
+
 def run(config: dict[str, Any]) -> Result:
     """Evaluate here, or in as many processes as `launch.num_processes` says; print the table."""
+    row, rows = config["objective"], config["extraction"]["rows"]
+    if row is not None and row not in rows:
+        raise UserError(f"objective={row}: the table has no such row; {nearest(str(row), rows)}")
     count, nodes = config["launch"]["num_processes"], config["launch"]["num_nodes"]
     for name, value in (("num_processes", 1 if count is None else count), ("num_nodes", nodes)):
         if isinstance(value, bool) or not isinstance(value, int) or value < 1:

@@ -17,7 +17,8 @@ def explain(error: Exception) -> str:
     """One line about a config that could not be composed."""
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         group, _, name = str(error.missing_cfg_file).rpartition("/")
-        return f"{group}={name}: there is no such choice; {nearest(name, error.options or [])}"
+        more = ' or pip install "pixfound[sweep]", which brings more' if group.startswith("hydra/") else ""
+        return f"{group}={name}: there is no such choice; {nearest(name, error.options or [])}{more}"
     text = " ".join(str(error).split())
     unknown = re.search(r"Could not override '([^'@]+)", text) or re.search(r"Key '([^']+)' is not in struct", text)
     if unknown:
