@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 from pixfound.errors import UserError
+from pixfound.models.loading import check_alone
 from pixfound.pipeline.evaluate import Result, evaluate
 
 
@@ -16,6 +17,7 @@ def launch(config: dict[str, Any], num_processes: int, num_nodes: int = 1) -> Re
 
     With several machines each runs this same command at the same time.
     """
+    check_alone(config["model"].get("device_map"), num_processes * num_nodes)
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 

@@ -94,9 +94,10 @@ class Recorder:
         weights = weights if self.heads is None else weights[:, list(self.heads)]
         self._count += 1
         if self.keep != "mean":
-            self._apart.append(self._seen(weights if self.keep == "heads" else weights.mean(dim=1, keepdim=True)))
+            apart = weights if self.keep == "heads" else weights.mean(dim=1, keepdim=True)
+            self._apart.append(self._seen(apart.to(self.columns.device)))  # layers may lie on several devices
             return
-        mean, keys = weights.mean(dim=1), weights.shape[-1]  # (B, R, K)
+        mean, keys = weights.mean(dim=1).to(self.columns.device), weights.shape[-1]  # (B, R, K)
         self._open[keys] = self._open[keys] + mean if keys in self._open else mean
 
     def _close(self) -> None:
@@ -173,7 +174,7 @@ def capturing_attention(
         recorder.record(
             _layer_of(module),
             queries,
-            lambda rows: attention_rows(query, key, attention_mask, scaling, rows, softcap),
+            lambda rows: attention_rows(query, key, attention_mask, scaling, rows.to(query.device), softcap),
         )
     if softcap is not None:  # which torch's own attention does not know
         return _softcapped(query, key, value, attention_mask, scaling, softcap), None

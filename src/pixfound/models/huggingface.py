@@ -21,10 +21,13 @@ from pixfound.kept import Keep, check_keep, kept_rows
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Encoder, ImageLayout, Request, content
 from pixfound.models.loading import (
+    DeviceMap,
     can_capture,
     check_capture,
     check_capture_early,
+    check_device_map,
     check_served,
+    input_device,
     load_config,
     load_model,
 )
@@ -46,7 +49,8 @@ class HuggingFace:
     Prompts of a batch that are about one image share its encoding and its prefix, where the model allows it.
 
     path: hub id, local folder or `embedded:NAME`. revision: of the hub id. dtype: a torch dtype's name or auto.
-    device: auto, cpu, cuda or cuda:N. system: a system message, or None.
+    device: auto, cpu, cuda or cuda:N. device_map: `auto` spreads a model too large for one GPU over all of them, and a
+        map of modules to devices does as it says; for a single process. system: a system message, or None.
     capture: `step` records an attention row at every decoding step; `forced` generates freely and reads all rows
         in one teacher-forced pass afterwards; both give the same rows. `none` records nothing.
     layers, heads: the indices that attention is averaged over; None for all, as in arXiv 2502.04192.
@@ -70,12 +74,15 @@ class HuggingFace:
         generation: Mapping[str, Any] | None = None,
         image_layout: ImageLayout = "native",
         keep: Keep = "mean",
+        device_map: DeviceMap = None,
     ) -> None:
         if image_layout not in ("native", "pad"):
             raise UserError(f"model.image_layout={image_layout}: valid values are native and pad")
         if capture not in ("step", "forced", "none"):
             raise UserError(f"model.capture={capture}: valid values are step, forced and none")
         check_keep(keep, capture)
+        check_device_map(device_map, device)
+        self.device_map = device_map
         self.keep: Keep = keep
         self.path, self.revision, self.dtype, self.device = path, revision, dtype, device
         self.system, self.capture, self.layers, self.heads = system, capture, layers, heads
@@ -87,13 +94,16 @@ class HuggingFace:
                 "use model.capture=forced, which reads the attention of the answer that it ends with"
             )
 
+    runtime_options = ("device_map",)
+
     def identity(self) -> Mapping[str, Any]:
         """What identifies the weights."""
         return weights.identity(self.path, self.revision, "model.path")
 
     def provenance(self) -> Mapping[str, Any]:
         """The device and dtype asked for."""
-        return {"device": pick_device(self.device), "dtype": self.dtype, "path": self.path, "revision": self.revision}
+        device = pick_device(self.device) if self.device_map is None else self.device_map
+        return {"device": device, "dtype": self.dtype, "path": self.path, "revision": self.revision}
 
     @property
     def captures(self) -> bool:
@@ -188,14 +198,15 @@ class HuggingFace:
         # Without capture too: prompts about one image share its prefix there, and rows that have ended leave.
         attention = NAME if can_capture(self._config) else None
         device = pick_device(self.device)
-        model = load_model(self._folder, self.path, self.dtype, device, attention, required=self.captures)
+        model = load_model(self._folder, self.path, self.dtype, device, attention, self.captures, self.device_map)
         model.generation_config.pad_token_id = self.tokenizer.pad_token_id
         return model
 
     def encode(self, requests: Sequence[Request]) -> dict[str, Any]:
         """Model inputs, left-padded, on the model's device and in its dtype."""
         model = self._model
-        inputs = {name: value.to(model.device) for name, value in self._encoder.encode(requests).items()}
+        device = input_device(model)
+        inputs = {name: value.to(device) for name, value in self._encoder.encode(requests).items()}
         return {name: v.to(model.dtype) if v.is_floating_point() else v for name, v in inputs.items()}
 
     def _prompts(self, inputs: Mapping[str, Any], images: Sequence[Hashable], room: int) -> Prompts:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,8 @@ _BYTES = {
 }
 _ASIDE = ("is_encoder_decoder", "cross_attention_layers", "cross_layer_interval")  # keys of configs
 _WHY_ASIDE = "its answers read the image through an encoder or by cross-attention, not as tokens beside the prompt"
+DeviceMap = str | Mapping[str, int | str] | None
+_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")  # accelerate's
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -99,12 +103,18 @@ def _not_captured(path: str, name: str, why: str, plain: bool = False) -> UserEr
 
 
 def load_model(
-    folder: str, path: str, dtype: str, device: str, implementation: str | None, required: bool = True
+    folder: str,
+    path: str,
+    dtype: str,
+    device: str,
+    implementation: str | None,
+    required: bool = True,
+    device_map: DeviceMap = None,
 ) -> Any:
     """The model in eval mode on `device`.
 
     implementation: the attention of its text decoder; None for the default. required: whether it is an error that the
-    decoder does not take it.
+    decoder does not take it. device_map: transformers' own, in place of `device`.
     """
     import torch
     from transformers import AutoModelForImageTextToText
@@ -116,9 +126,10 @@ def load_model(
         raise UserError(f"model.dtype={dtype}: give auto, float32, bfloat16 or float16")
     if not any(Path(folder).glob("*.safetensors")):
         raise UserError(f"model.path={path}: has no weights (*.safetensors) beside its config; fetch them as well")
-    check_memory(folder, path, dtype, device)
+    if device_map is None:
+        check_memory(folder, path, dtype, device)
     with weights.loading(path, "model.path"):
-        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=chosen)
+        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=chosen, device_map=device_map)
         if implementation is not None:
             model.set_attn_implementation({"text_config": implementation})
     taken = model.config.get_text_config()._attn_implementation == implementation
@@ -127,7 +138,38 @@ def load_model(
             f"model.path={path}: the text decoder of {type(model).__name__} takes no other attention function, so its "
             "attention cannot be captured; use model.capture=none extraction=nulls"
         )
-    return model.to(device).eval()
+    return model.eval() if device_map is not None else model.to(device).eval()
+
+
+def check_device_map(device_map: DeviceMap, device: str) -> None:
+    """UserError where a model is to be spread over devices that it cannot have alone, or over which is unclear."""
+    if device_map is None:
+        return
+    if not isinstance(device_map, Mapping) and device_map not in _MAPS:
+        raise UserError(f"model.device_map={device_map}: give null, {', '.join(_MAPS)}, or a map of modules to devices")
+    if device != "auto":
+        raise UserError(
+            f"model.device_map and model.device={device} both say where the model goes; leave one of them out"
+        )
+    check_alone(device_map, int(os.environ.get("WORLD_SIZE", "1")))
+
+
+def check_alone(device_map: DeviceMap, processes: int) -> None:
+    """UserError where one of several processes would take the devices of the others."""
+    if device_map is not None and processes > 1:
+        raise UserError(
+            f"model.device_map spreads one model over all GPUs, and {processes} processes would each do so: use "
+            "launch.num_processes=1, or model.device_map=null for a model that fits into one GPU"
+        )
+
+
+def input_device(model: Any) -> Any:
+    """Where a model, spread over devices or not, takes its inputs: where its embeddings are looked up."""
+    import torch
+
+    table = model.get_input_embeddings()
+    place = getattr(getattr(table, "_hf_hook", None), "execution_device", None)
+    return table.weight.device if place is None else torch.device(place)
 
 
 def check_memory(folder: str, path: str, dtype: str, device: str) -> None:
