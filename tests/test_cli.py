@@ -23,6 +23,7 @@ MISTAKES = [
     ("+model.pth=x", "model.pth: HuggingFace takes no such argument; did you mean path?"),
     ("limit=0", "limit=0: must be a whole number of at least 1"),
     ("limit=many", "limit=many: must be a whole number of at least 1"),
+    ("batch_size=most", "batch_size=most: must be a whole number of at least 1; 8 is a good start, or auto"),
     ("batch_size=-1", "batch_size=-1: must be a whole number of at least 1"),
     ("objective=orcle", "objective=orcle: the table has no such row; did you mean oracle?"),
     ("hydra/sweeper=optima", "hydra/sweeper=optima: there is no such choice; valid names are"),

@@ -77,6 +77,30 @@ class Model(Protocol):
         """The model's own input embeddings, read without loading the rest of the model."""
 
 
+@dataclass(frozen=True)
+class Fit:
+    """How many prompts can be answered together. each: bytes of one; free: bytes for all of them; None if unknown."""
+
+    prompts: int
+    each: int | None
+    free: int | None
+    device: str
+
+    def about(self) -> str:
+        """A clause for the user; "" where nothing was measured."""
+        if self.each is None or self.free is None:
+            return f" (two examples do not fit on {self.device})" if self.device else " (the default; nothing measured)"
+        return f" ({self.each / 2**20:.1f} MiB a prompt, {self.free / 2**30:.1f} GiB for them on {self.device})"
+
+
+@runtime_checkable
+class Fitting(Protocol):
+    """A model that can find out how many prompts fit into its memory."""
+
+    def fit(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> Fit:
+        """How many prompts like these, of one example, can be answered together. They are answered for it."""
+
+
 class PhraseFinder(Protocol):
     """Finds noun phrases."""
 

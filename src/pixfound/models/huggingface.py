@@ -16,7 +16,7 @@ from PIL import Image
 from pixfound import weights
 from pixfound.devices import pick_device
 from pixfound.errors import UserError
-from pixfound.interfaces import TextVectors
+from pixfound.interfaces import Fit, TextVectors
 from pixfound.kept import Keep, check_keep, kept_rows
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Encoder, ImageLayout, Request, content
@@ -128,6 +128,12 @@ class HuggingFace:
         if self.capture == "forced":
             rows = self._forced_rows(inputs, keys, answers)
         return [(self._generation(requests, inputs, i, ids, rows), ids) for i, ids in enumerate(answers)]
+
+    def fit(self, requests: Sequence[Request]) -> Fit:
+        """How many prompts like these, all about one image, fit into memory together."""
+        from pixfound.models.memory import fit
+
+        return fit(self, requests)
 
     def attend(self, requests: Sequence[Request], texts: Sequence[str]) -> list[Generation]:
         """The generations that would have given `texts`, with their attention, in one teacher-forced pass."""

@@ -14,7 +14,7 @@ from typing import Any
 from pixfound import weights
 from pixfound.devices import pick_device
 from pixfound.errors import UserError
-from pixfound.interfaces import TextVectors
+from pixfound.interfaces import Fit, TextVectors
 from pixfound.kept import Keep
 from pixfound.models import keymap
 from pixfound.models.embeddings import InputEmbeddings
@@ -106,6 +106,11 @@ class Lisa:
         model = self._model
         token = seg_id(self._processor.tokenizer, self.path)
         return generate(self._speaker, requests, model.draw, token, "before", self.seg)
+
+    def fit(self, requests: Sequence[Request]) -> Fit:
+        """How many prompts like these fit into memory together; masks are drawn one answer after the other."""
+        _ = self._model
+        return self._speaker.fit(requests)
 
     @cached_property
     def _clip_folder(self) -> str:

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from pixfound import weights
 from pixfound.devices import pick_device
 from pixfound.errors import UserError
-from pixfound.interfaces import TextVectors
+from pixfound.interfaces import Fit, TextVectors
 from pixfound.kept import Keep
 from pixfound.models import keymap
 from pixfound.models.embeddings import InputEmbeddings
@@ -115,6 +115,11 @@ class Sa2VA:
         model = self._model
         token = seg_id(self._processor.tokenizer, self.path)
         return generate(self._speaker, requests, model.draw, token, self.place, self.seg, self.final_norm)
+
+    def fit(self, requests: Sequence[Request]) -> Fit:
+        """How many prompts like these fit into memory together; masks are drawn one answer after the other."""
+        _ = self._model
+        return self._speaker.fit(requests)
 
     @cached_property
     def _folder(self) -> str:

@@ -17,6 +17,7 @@ from pixfound.devices import use_threads
 from pixfound.errors import UserError
 from pixfound.interfaces import Benchmark, ImageInfo, Indexed, Load, Metered
 from pixfound.pipeline import stages
+from pixfound.pipeline.batching import choose_batch_size
 from pixfound.pipeline.lock import next_writer, only_writer
 from pixfound.pipeline.parts import Fingerprints, Part, Parts, build, build_parts, fingerprints
 from pixfound.pipeline.provenance import provenance
@@ -94,7 +95,7 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
         world.meet()
         use_threads(config["launch"]["threads"])
         stores = _open_stores(parts, prints, settings, world)
-        _run_stages(items, parts, stores, settings, world)
+        settings = _run_stages(items, parts, stores, settings, world)
         result = Result(folder, settings.names, name, config, {}, was_complete=False)
         result = _score(items, parts, stores, scoring, result, settings) if world.first else result
         world.meet()
@@ -152,13 +153,23 @@ def take(benchmark: Benchmark, limit: int | None) -> Sequence[Example]:
 
 def _run_stages(
     items: Sequence[stages.Item], parts: Parts, stores: stages.Stores, settings: Settings, world: World
-) -> None:
-    """All stages in order; the processes meet after each, for the next reads what all have written."""
+) -> Settings:
+    """All stages in order; the processes meet after each, for the next reads what all have written.
+
+    Returns the settings with the batch size that was found for batch_size=auto.
+    """
     budget = Budget(settings.max_failures)
+    size = settings.batch_size
+
+    def batch_size() -> int:  # asked for when the stores are read: what is done needs none
+        nonlocal size
+        size = choose_batch_size(size, items, parts, stores.generate, world)
+        return 1 if size == "auto" else size
+
     steps: tuple[tuple[str, Callable[[], Iterator[Task[Any]]], Callable[[Any], Sequence[Value | Exception]]], ...] = (
         (
             "generate",
-            lambda: stages.generate_tasks(items, stores.generate, settings.batch_size),
+            lambda: stages.generate_tasks(items, stores.generate, batch_size()),
             partial(stages.generate, parts),
         ),
         ("extract", lambda: stages.extract_tasks(items, stores), partial(stages.extract, parts, stores)),
@@ -181,6 +192,7 @@ def _run_stages(
             store.read()
     for store in stores.all():
         store.close()
+    return replace(settings, batch_size=size)
 
 
 def _announce(load: Load, judge: Metered, world: World) -> None:
@@ -258,7 +270,10 @@ def _write(result: Result, evidence: Evidence, settings: Settings) -> None:
     write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(result.config))))
     judge = evidence.parts.judge.built
     usage = {"judge_usage": dict(judge.usage())} if isinstance(judge, Metered) else {}
-    write_atomic(folder / "provenance.json", json.dumps({**provenance(), **usage}, indent=2) + "\n")
+    write_atomic(
+        folder / "provenance.json",
+        json.dumps({**provenance(), "batch_size": settings.batch_size, **usage}, indent=2) + "\n",
+    )
     lines = (json.dumps(score.to_json(), ensure_ascii=False) for score in evidence.scores)
     write_atomic(folder / "scores.jsonl", "".join(line + "\n" for line in lines))
     write_report(result, evidence, settings.pictures)

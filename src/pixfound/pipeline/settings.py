@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from pixfound.errors import UserError
+from pixfound.pipeline.batching import BatchSize
 
 
 @dataclass(frozen=True)
 class Settings:
-    """limit: examples to evaluate, None for all (a pair is never cut). batch_size: prompts generated together.
+    """limit: examples to evaluate, None for all (a pair is never cut). batch_size: prompts generated together, or auto.
 
     max_failures: how many examples may fail before the run ends. names: the chosen option of each config group.
     """
 
     limit: int | None
-    batch_size: int
+    batch_size: BatchSize
     seed: int
     outputs_dir: Path
     max_failures: int
@@ -28,7 +29,8 @@ class Settings:
     def __post_init__(self) -> None:
         if self.limit is not None:
             _at_least("limit", self.limit, 1, "leave it out (limit=null) to take all examples")
-        _at_least("batch_size", self.batch_size, 1, "8 is a good start")
+        if self.batch_size != "auto":
+            _at_least("batch_size", self.batch_size, 1, "8 is a good start, or auto for as many as fit into memory")
         _at_least("seed", self.seed, 0, "any whole number from 0 on")
         _at_least("max_failures", self.max_failures, 0, "0 ends the run at the first failure")
         _at_least("report.pictures", self.pictures, 0, "0 leaves the picture sheet out")

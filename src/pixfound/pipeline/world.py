@@ -35,6 +35,14 @@ class World:
         while (number := int(self._counter.add(stage, 1)) - 1) < count:
             yield number
 
+    def least(self, number: int) -> int:
+        """The smallest of the numbers that the processes give, each one; all must call it."""
+        if self._accelerator is None:
+            return number
+        from accelerate.utils import gather_object
+
+        return int(min(gather_object([number])))
+
     def meet(self) -> None:
         """Wait until every process is here."""
         if self._accelerator is not None:

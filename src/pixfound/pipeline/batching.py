@@ -1,0 +1,55 @@
+"""`batch_size=auto`: as many prompts together as fit into the memory of every process."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from typing import Literal
+
+from pixfound.errors import UserError
+from pixfound.interfaces import Fit, Fitting
+from pixfound.pipeline.parts import Parts
+from pixfound.pipeline.stage import describe
+from pixfound.pipeline.stages import Item, by_length, generate_tasks, picture
+from pixfound.pipeline.store import Store
+from pixfound.pipeline.world import World
+from pixfound.types import KINDS
+
+log = logging.getLogger(__name__)
+BatchSize = int | Literal["auto"]
+_DEFAULT = 32  # for a model that cannot say what fits
+
+
+def choose_batch_size(wanted: BatchSize, items: Sequence[Item], parts: Parts, store: Store, world: World) -> BatchSize:
+    """`wanted`, or for "auto" the number that fits; "auto" again where all is generated.
+
+    It is tried out with the largest image and the longest prompts. Every process tries alone, at the same time as the
+    others, and the smallest number counts for all, since they share the same batches.
+    """
+    if wanted != "auto" or all(task.done for task in generate_tasks(items, store, _DEFAULT)):
+        return wanted
+    found = _try_out(items, parts)
+    size = world.least(found.prompts)
+    if world.first:
+        print(f"batch_size=auto: {size}{found.about()}", file=sys.stderr)
+    return size
+
+
+def _try_out(items: Sequence[Item], parts: Parts) -> Fit:
+    model = parts.model.built
+    if not isinstance(model, Fitting):
+        return Fit(_DEFAULT, None, None, "")
+    for item in reversed(by_length(items)):
+        try:
+            image = picture(item.example, model)
+        except (OSError, ValueError):
+            continue  # a failure of that example, which the stage records
+        try:
+            return model.fit([(image, item.prompts[kind]) for kind in KINDS])
+        except UserError:
+            raise
+        except Exception as error:
+            log.warning("batch_size=auto: the trial failed (%s)", describe(error))
+            break
+    return Fit(_DEFAULT, None, None, "")
