@@ -26,7 +26,7 @@ MISTAKES = [
     ("batch_size=most", "batch_size=most: must be a whole number of at least 1; 8 is a good start, or auto"),
     ("batch_size=-1", "batch_size=-1: must be a whole number of at least 1"),
     ("objective=orcle", "objective=orcle: the table has no such row; did you mean oracle?"),
-    ("hydra/sweeper=optima", "hydra/sweeper=optima: there is no such choice; valid names are"),
+    ("hydra/sweeper=optima", 'or pip install "pixfound[sweep]", which brings more'),
     ("seed=1.5", "seed=1.5: must be a whole number of at least 0"),
     ("launch.num_processes=0", "launch.num_processes=0: give a whole number of at least 1"),
     ("launch.threads=0", "launch.threads=0: give a whole number of at least 1"),

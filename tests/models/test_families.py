@@ -60,6 +60,20 @@ def eager_rows(model: Any, inputs: dict[str, Any], where: torch.Tensor) -> tuple
 
 
 @every_family
+def test_a_kept_layer_and_head_are_those_captured_alone(
+    family: str, family_folder: Folder, requests: list[tuple[Image.Image, Prompt]]
+) -> None:
+    """The first layer of some families slides; each has its own number of heads."""
+    kept = adapter(family_folder(family), keep="heads").generate(requests)
+    for layer, head in ((0, 1), (1, 0)):
+        alone = adapter(family_folder(family), layers=[layer], heads=[head]).generate(requests)
+        for one, other in zip(kept, alone, strict=True):
+            assert one.text == other.text
+            assert one.kept is not None and other.attention is not None
+            assert np.abs(one.kept.mean(layer, head)[1:] - other.attention).max() < 1e-6
+
+
+@every_family
 def test_attention_equals_eager(family: str, family_folder: Folder, requests: list[tuple[Image.Image, Prompt]]) -> None:
     """A ragged, left-padded batch against one example at a time with `output_attentions=True`."""
     model = adapter(family_folder(family))

@@ -145,3 +145,15 @@ def test_the_published_sam_is_vit_h() -> None:
     assert {n.eps for n in layers.modules() if isinstance(n, torch.nn.LayerNorm)} == {1e-6}
     norms = [n for n in sam.mask_decoder.transformer.modules() if isinstance(n, torch.nn.LayerNorm)]
     assert {n.eps for n in norms} == {1e-5} and len(norms) == 9
+
+
+def test_it_keeps_its_layers_and_says_what_fits() -> None:
+    model = tiny("lisa", capture="step", keep="layers")
+    (said,) = model.generate([REQUEST])
+    assert model.keep == "layers" and said.kept is not None and said.attention is not None
+    assert np.abs(said.kept.mean()[1:] - said.attention).max() < 1e-6
+    assert (
+        np.abs(said.kept.mean(0)[1:] - tiny("lisa", capture="step", layers=[0]).generate([REQUEST])[0].attention).max()
+        < 1e-6
+    )
+    assert model.fit([REQUEST]).prompts > 1

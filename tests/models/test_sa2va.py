@@ -157,3 +157,17 @@ def test_the_published_sam_2_is_hiera_l() -> None:
     assert len(blocks) == 48
     assert [i for i, block in enumerate(blocks) if block.window_size == 0] == [23, 33, 43]
     assert [blocks[i].window_size for i in (0, 2, 3, 8, 9, 44, 45)] == [8, 8, 4, 4, 16, 16, 8]
+
+
+def test_it_keeps_its_layers_and_says_what_fits() -> None:
+    model = tiny("sa2va_qwen2_5", capture="step", keep="layers")
+    (said,) = model.generate([REQUEST])
+    assert model.keep == "layers" and said.kept is not None and said.attention is not None
+    assert np.abs(said.kept.mean()[1:] - said.attention).max() < 1e-6
+    assert (
+        np.abs(
+            said.kept.mean(0)[1:] - tiny("sa2va_qwen2_5", capture="step", layers=[0]).generate([REQUEST])[0].attention
+        ).max()
+        < 1e-6
+    )
+    assert model.fit([REQUEST]).prompts > 1

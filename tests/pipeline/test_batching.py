@@ -115,6 +115,15 @@ def test_less_memory_fits_less(models: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert 3 < found[2].prompts < 32
 
 
+def test_where_two_examples_do_not_fit_one_is_taken(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> list[int]:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(memory, "_peaks", full)
+    found = HuggingFace(str(models / "llava"), dtype="float32").fit(REQUESTS)
+    assert found.prompts == 3 and found.about() == " (two examples do not fit on cpu)"
+
+
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak of a process is told by Linux alone")
 def test_the_peak_of_a_process_is_measured_anew_each_time() -> None:
     def take(megabytes: int) -> None:

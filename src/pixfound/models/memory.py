@@ -34,8 +34,8 @@ def fit(speaker: HuggingFace, requests: Sequence[Request]) -> Fit:
     trial.generation = {**speaker.generation, "max_new_tokens": told, "min_new_tokens": told}
     another = [(_other(image), prompt) for image, prompt in requests]
     count, most = len(requests), min(_MOST.get(torch.device(d).type, _MOST["cpu"]) for d in devices)
-    trial.answer(requests)  # what is taken once and for all does not count
     try:
+        trial.answer(requests)  # what is taken once and for all does not count
         one = _peaks(lambda: trial.answer(requests), devices)
         two = _peaks(lambda: trial.answer([*requests, *another]), devices)
     except torch.cuda.OutOfMemoryError:
