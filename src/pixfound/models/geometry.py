@@ -58,6 +58,31 @@ def tiles_of(encoded: Encoded) -> tuple[Tile, ...]:
     raise AssertionError("the last layout takes every picture")
 
 
+def unpadded_square(encoded: Encoded) -> tuple[Tile, ...] | None:
+    """A grid over a padded square, without the rows or columns that are padding, each row ended by a newline."""
+    side = getattr(encoded.image_processor, "unpadded_grid", None)
+    if side is None:
+        return None
+    height, width = encoded.size
+    top, foot, left, right = kept_of_square((height, width), side)
+    cell, x, y = max(height, width) / side, (max(height, width) - width) // 2, (max(height, width) - height) // 2
+    _check_count(encoded, (foot - top) * (right - left + 1))
+    box = (left * cell - x, top * cell - y, right * cell - x, foot * cell - y)
+    return (Tile(0, (foot - top, right - left), right - left + 1, box),)
+
+
+def kept_of_square(size: tuple[int, int], side: int) -> tuple[int, int, int, int]:
+    """(first row, end, first column, end) of a grid of side x side over a padded square that show its image.
+
+    size: (H, W) of the image. The bars are as wide as whole cells, rounded down, so a cell may show a bit of one. Of an
+    image that is longer than the grid can show, the two middle rows or columns are left.
+    """
+    height, width = size
+    along, across = max(height, width), min(height, width)
+    bar = min((side - int(across * (side / along))) // 2, max(0, side // 2 - 1))
+    return (bar, side - bar, 0, side) if width > height else (0, side, bar, side - bar)
+
+
 def following_grid(encoded: Encoded) -> tuple[Tile, ...] | None:
     """A grid that follows the image's shape, with patches merged in squares (Qwen-VL, GLM-V)."""
     if "image_grid_thw" not in encoded.inputs:
@@ -149,6 +174,7 @@ def one_view(encoded: Encoded) -> tuple[Tile, ...]:
 
 
 LAYOUTS: tuple[Callable[[Encoded], tuple[Tile, ...] | None], ...] = (
+    unpadded_square,
     following_grid,
     any_resolution,
     resized_grid,

@@ -100,11 +100,11 @@ class KeyMap:
 class Checkpoint:
     """The tensors in a folder, of safetensors or of PyTorch's .bin, in one file or in shards.
 
-    folder: holds them. path: what the user typed, for errors.
+    folder: holds them. path: what the user typed, and the config key that holds it, for errors.
     """
 
-    def __init__(self, folder: str, path: str) -> None:
-        self.folder, self.path = Path(folder), path
+    def __init__(self, folder: str, path: str, key: str = "model.path") -> None:
+        self.folder, self.path, self.key = Path(folder), path, key
 
     @cached_property
     def files(self) -> list[Path]:
@@ -112,7 +112,7 @@ class Checkpoint:
         found = sorted(self.folder.glob("*.safetensors")) or sorted(self.folder.glob("pytorch_model*.bin"))
         if not found:
             raise UserError(
-                f"model.path={self.path}: has no weights (*.safetensors or pytorch_model*.bin) beside its config; "
+                f"{self.key}={self.path}: has no weights (*.safetensors or pytorch_model*.bin) beside its config; "
                 "fetch the whole repository, or give the folder that holds them"
             )
         return found
@@ -125,7 +125,7 @@ class Checkpoint:
             places: dict[str, str] = json.loads(indices[0].read_text())["weight_map"]
             lacking = sorted({f for f in places.values() if not (self.folder / f).is_file()})
             if lacking:
-                raise UserError(f"model.path={self.path}: lacks {', '.join(lacking[:3])}; fetch the missing shards")
+                raise UserError(f"{self.key}={self.path}: lacks {', '.join(lacking[:3])}; fetch the missing shards")
             return list(places)
         return [name for name, _ in self.tensors()]
 
@@ -135,7 +135,7 @@ class Checkpoint:
         from safetensors import safe_open
 
         for file in self.files:
-            with weights.loading(self.path, "model.path"):
+            with weights.loading(self.path, self.key):
                 if file.suffix == ".bin":
                     yield from torch.load(file, map_location="cpu", weights_only=True, mmap=True).items()
                     continue
@@ -180,7 +180,7 @@ def load_strict(model: Any, checkpoint: Checkpoint, keymap: KeyMap) -> None:
     """
     import torch
 
-    wanted = model.state_dict()
+    wanted, where = model.state_dict(), f"{checkpoint.key}={checkpoint.path}"
     targets = {name: keymap.targets(name) for name in checkpoint.names}
     unknown = [n for n, found in targets.items() if any(_parent(t) not in wanted for t in found)]
     filled = {_parent(t) for found in targets.values() for t in found}
@@ -190,7 +190,7 @@ def load_strict(model: Any, checkpoint: Checkpoint, keymap: KeyMap) -> None:
     for wrong, what in ((unknown, "keys that this model has no place for"), (empty, "nothing for the parameters")):
         if wrong:
             raise UserError(
-                f"model.path={checkpoint.path}: the checkpoint has {what} {', '.join(wrong[:3])} ({len(wrong)} in "
+                f"{where}: the checkpoint has {what} {', '.join(wrong[:3])} ({len(wrong)} in "
                 "all), so it is of another model or line: choose the model=... that it was published as"
             )
     with torch.no_grad():
@@ -200,7 +200,7 @@ def load_strict(model: Any, checkpoint: Checkpoint, keymap: KeyMap) -> None:
                 place = wanted[row[1]][int(row[2])] if row else wanted[target]
                 if place.shape != tensor.shape and place.shape != tensor.squeeze(0).shape:
                     raise UserError(
-                        f"model.path={checkpoint.path}: {name} has shape {tuple(tensor.shape)}, this model's {target} "
+                        f"{where}: {name} has shape {tuple(tensor.shape)}, this model's {target} "
                         f"{tuple(place.shape)}: choose the model=... that it was published as"
                     )
                 place.copy_(tensor.reshape(place.shape))

@@ -22,7 +22,7 @@ _VIT_H: Mapping[str, Any] = {
     }
 }
 
-_LLAMA = (
+LLAMA = (
     *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "hidden_act"),
     *("num_key_value_heads", "max_position_embeddings", "rms_norm_eps", "rope_theta", "rope_scaling", "head_dim"),
     *("bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings"),
@@ -48,7 +48,7 @@ class LisaModules(nn.Module):
         )
 
         super().__init__()
-        text = LlamaConfig(**{k: v for k, v in config.items() if k in _LLAMA})
+        text = LlamaConfig(**{k: v for k, v in config.items() if k in LLAMA})
         vision = CLIPVisionConfig.from_pretrained(clip)
         llava = LlavaConfig(
             vision_config=vision,
