@@ -18,13 +18,20 @@ from safetensors.torch import load_file, save_file
 
 from pixfound.errors import UserError
 from pixfound.models import keymap
-from pixfound.models.sa2va import KEYS, Sa2VA
+from pixfound.models.sa2va import Sa2VA
+from pixfound.models.sa2va_lines import LINES as ARCHITECTURES
+from pixfound.models.sa2va_lines import QWEN_KEYS
 from pixfound.models.sa2va_modules import Sa2VAModules
 from pixfound.models.seg_tokens import hidden_states
 from pixfound.types import Prompt
 from tests.support.pixel import DATA, PICTURE, ROOT, run_whole
 
-LINES = {"sa2va_qwen2_5": "sa2va_qwen2_5_vl_7b", "sa2va_qwen3": "sa2va_qwen3_vl_4b", "rga3": "rga3"}
+LINES = {
+    "sa2va_qwen2_5": "sa2va_qwen2_5_vl_7b",
+    "sa2va_qwen3": "sa2va_qwen3_vl_4b",
+    "sa2va_internvl3": "sa2va_internvl3_2b",
+    "rga3": "rga3",
+}
 REQUEST = (PICTURE, Prompt("x", "ground", "v", "Please segment it."))
 CONVENTIONS = ("architecture", "place", "final_norm", "bf16_mean")
 
@@ -62,6 +69,59 @@ def test_the_original_says_and_draws_the_same(line: str) -> None:
     assert len(found.masks) == len(masks) >= 2
     for mask, logit in zip(found.masks, expected["masks"], strict=True):
         assert ((mask.decode() == (logit > 0)) | (np.abs(logit) < 1e-4)).all()
+
+
+def test_internvl_is_shown_what_the_original_shows_it() -> None:
+    """Prompt and pixels: 4 x 3 tiles of the picture and the whole of it, and where they lie in it."""
+    model, expected = tiny("sa2va_internvl3", capture="step"), np.load(DATA / "sa2va_internvl3" / "expected.npz")
+    _ = model._model
+    inputs = model._speaker.encode([REQUEST])
+    assert inputs["input_ids"][0].tolist() == expected["ids"].tolist()
+    assert np.abs(inputs["pixel_values"].numpy() - expected["pixels"]).max() < 1e-5
+    tiles = model.generate([REQUEST])[0].tiles
+    assert [tile.grid for tile in tiles] == [(2, 2)] * 13
+    assert tiles[0].box == (0, 0, 14, 40 / 3)
+    assert tiles[11].box == (42, 80 / 3, 56, 40)
+    assert tiles[12].box == (0, 0, 56, 40)
+
+
+def test_every_key_of_internvl_has_a_place_or_a_reason() -> None:
+    names = keymap.Checkpoint(str(DATA / "sa2va_internvl3" / "model"), "x").names
+    keys = ARCHITECTURES["internvl"].keys
+    assert all("sam2_model." in n and ("mem" in n or "obj_ptr" in n or "no_obj" in n or "mask_down" in n)
+               for n in names if not keys.targets(n))  # fmt: skip
+    fused = [n for n in names if n.startswith("vision_model.") and ".qkv." in n]
+    assert len(fused) == 4
+    assert [t.name.split(".")[-2] for t in keys.targets(fused[0])] == ["q_proj", "k_proj", "v_proj"]
+    assert [t.part for t in keys.targets(fused[0])] == [(0, 3), (1, 3), (2, 3)]
+
+
+def test_an_internvl_that_is_not_read_is_one_line(tmp_path: Path) -> None:
+    shutil.copytree(DATA / "sa2va_internvl3" / "model", tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["llm_config"]["model_type"] = "internlm2"
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with pytest.raises(UserError, match=r"its language model is internlm2.*model=precomputed"):
+        _ = tiny("sa2va_internvl3", tmp_path)._model
+    with pytest.raises(UserError, match=r"model\.pixels: InternVL cuts.*pixels=null"):
+        _ = tiny("sa2va_internvl3", pixels=[1, 2])._model
+
+
+@pytest.mark.parametrize("line", ["sa2va_qwen2_5", "sa2va_internvl3"])
+def test_code_that_a_repository_brings_is_never_asked_for(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Published configs name their own classes in `auto_map`; transformers would ask at the terminal."""
+
+    def asked(question: str = "") -> str:
+        raise AssertionError(question)
+
+    monkeypatch.setattr("builtins.input", asked)
+    shutil.copytree(DATA / line / "model", tmp_path, dirs_exist_ok=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    config["auto_map"] = {"AutoConfig": "configuration_sa2va_chat.X", "AutoModel": "modeling_sa2va_chat.Y"}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert tiny(line, tmp_path)._processor.tokenizer.convert_tokens_to_ids("[SEG]") > 0
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -123,7 +183,7 @@ def test_shards_and_what_is_missing(tmp_path: Path) -> None:
 
 def test_what_is_dropped_has_a_reason_and_the_rest_must_fit(tmp_path: Path) -> None:
     names = keymap.Checkpoint(str(DATA / "sa2va_qwen2_5" / "model"), "x").names
-    dropped = [n for n in names if not KEYS.targets(n)]
+    dropped = [n for n in names if not QWEN_KEYS.targets(n)]
     assert dropped
     assert all("sam2_model." in n and ("mem" in n or "obj_ptr" in n or "no_obj" in n or "mask_down" in n)
                for n in dropped)  # fmt: skip
@@ -133,7 +193,7 @@ def test_what_is_dropped_has_a_reason_and_the_rest_must_fit(tmp_path: Path) -> N
     part = {n: t for n, t in state.items() if "text_hidden_fcs" not in n}
     with pytest.raises(UserError, match=r"nothing for the parameters text_hidden_fcs"):
         _ = tiny("sa2va_qwen2_5", altered(tmp_path / "b", part))._model
-    with pytest.raises(UserError, match="valid values are qwen2_5_vl and qwen3_vl"):
+    with pytest.raises(UserError, match="valid values are qwen2_5_vl, qwen3_vl, internvl"):
         Sa2VA("a/b", "llava", "at", True)  # type: ignore[arg-type]
 
 

@@ -15,6 +15,7 @@ from pixfound import weights
 from pixfound.errors import UserError
 
 _ROW = re.compile(r"(.*)\[(\d+)\]$")
+_PARTS = re.compile(r"(.*)\{(.*)\}(.*)$")
 
 SAM = (  # Meta's names of SAM and SAM 2 -> transformers', inside their part; see transformers' conversion scripts
     (r"mask_downscaling\.0\.", "mask_embed.conv1."),
@@ -66,12 +67,26 @@ SAM2_VIDEO = {  # of a Sam2Model, what only follows objects through videos
 
 
 @dataclass(frozen=True)
+class Target:
+    """What a tensor of the checkpoint fills.
+
+    name: of the parameter. row: the row of it, None for all. part: (i, n): the i-th of n equal parts of the tensor is
+    what fills it.
+    """
+
+    name: str
+    row: int | None = None
+    part: tuple[int, int] = (0, 1)
+
+
+@dataclass(frozen=True)
 class KeyMap:
     """How a checkpoint's names become a model's.
 
     parts: (prefix, the model's prefix, renames): a key belongs to the first part whose prefix (a pattern) it starts
         with; the renames, pairs of pattern and replacement, are applied to the rest of it one after the other. A name
-        that ends in `[i]` is row i of the tensor so named.
+        that ends in `[i]` is row i of the tensor so named; one with `{a,b}` in it is two names, of the halves of what
+        is stored in one piece.
     dropped: pattern -> why a key is not used. elsewhere: prefixes of parameters that come from another checkpoint.
     copies: end of a name -> end of another that is given the same tensor.
     """
@@ -81,8 +96,8 @@ class KeyMap:
     elsewhere: tuple[str, ...] = ()
     copies: Mapping[str, str] = field(default_factory=dict)
 
-    def targets(self, name: str) -> list[str]:
-        """The parameters that a key of the checkpoint fills; none where it is dropped."""
+    def targets(self, name: str) -> list[Target]:
+        """What a key of the checkpoint fills; nothing where it is dropped."""
         if any(re.search(pattern, name) for pattern in self.dropped):
             return []
         for prefix, target, renames in self.parts:
@@ -93,8 +108,20 @@ class KeyMap:
             for pattern, replacement in renames:
                 rest = re.sub(pattern, replacement, rest)
             made = target + rest
-            return [made, *(made.removesuffix(a) + b for a, b in self.copies.items() if made.endswith(a))]
-        return [name]
+            copies = (made.removesuffix(a) + b for a, b in self.copies.items() if made.endswith(a))
+            return [found for one in (made, *copies) for found in _targets(one)]
+        return [Target(name)]
+
+
+def _targets(made: str) -> list[Target]:
+    """What a name with `[i]` or `{a,b}` stands for."""
+    row, parts = _ROW.match(made), _PARTS.match(made)
+    if row:
+        return [Target(row[1], row=int(row[2]))]
+    if parts:
+        names = parts[2].split(",")
+        return [Target(f"{parts[1]}{name}{parts[3]}", part=(i, len(names))) for i, name in enumerate(names)]
+    return [Target(made)]
 
 
 class Checkpoint:
@@ -182,8 +209,8 @@ def load_strict(model: Any, checkpoint: Checkpoint, keymap: KeyMap) -> None:
 
     wanted, where = model.state_dict(), f"{checkpoint.key}={checkpoint.path}"
     targets = {name: keymap.targets(name) for name in checkpoint.names}
-    unknown = [n for n, found in targets.items() if any(_parent(t) not in wanted for t in found)]
-    filled = {_parent(t) for found in targets.values() for t in found}
+    unknown = [n for n, found in targets.items() if any(t.name not in wanted for t in found)]
+    filled = {t.name for found in targets.values() for t in found}
     places = {wanted[n].data_ptr() for n in filled if n in wanted}  # tied weights are stored once
     given = (*keymap.elsewhere, "\0")
     empty = [n for n, t in wanted.items() if t.data_ptr() not in places and not n.startswith(given)]
@@ -194,18 +221,14 @@ def load_strict(model: Any, checkpoint: Checkpoint, keymap: KeyMap) -> None:
                 "all), so it is of another model or line: choose the model=... that it was published as"
             )
     with torch.no_grad():
-        for name, tensor in checkpoint.tensors():
+        for name, whole in checkpoint.tensors():
             for target in targets[name]:
-                row = _ROW.match(target)
-                place = wanted[row[1]][int(row[2])] if row else wanted[target]
+                i, parts = target.part
+                tensor = whole.tensor_split(parts)[i]
+                place = wanted[target.name] if target.row is None else wanted[target.name][target.row]
                 if place.shape != tensor.shape and place.shape != tensor.squeeze(0).shape:
                     raise UserError(
-                        f"{where}: {name} has shape {tuple(tensor.shape)}, this model's {target} "
+                        f"{where}: {name} has shape {tuple(whole.shape)}, which does not fit this model's {target.name} "
                         f"{tuple(place.shape)}: choose the model=... that it was published as"
                     )
                 place.copy_(tensor.reshape(place.shape))
-
-
-def _parent(target: str) -> str:
-    row = _ROW.match(target)
-    return row[1] if row else target

@@ -23,9 +23,9 @@ def load_processor(folder: str, path: str, config: Any = None) -> Any:
     foreign = config is not None
     if not foreign:
         with weights.loading(path, "model.path"):
-            config = AutoConfig.from_pretrained(folder)
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     try:
-        processor = AutoProcessor.from_pretrained(folder)
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
         if foreign and not hasattr(processor, "image_processor"):
             raise ValueError("the folder does not say which processor is its own")
     except (ImportError, ValueError, TypeError, OSError, AttributeError) as whole:
@@ -54,11 +54,20 @@ def _from_parts(folder: str, path: str, config: Any, whole: Exception) -> Any:
         raise _missing(path, whole) from whole
     loaders = {"image_processor": AutoImageProcessor, "tokenizer": AutoTokenizer}
     try:
-        parts = [_Absent() if _optional(name) else loaders[name].from_pretrained(folder) for name in names]
+        parts = [
+            _Absent() if _optional(name) else loaders[name].from_pretrained(folder, trust_remote_code=False)
+            for name in names
+        ]
         settings, _ = made.get_processor_dict(folder)
         return _tolerant(made).from_args_and_dict(parts, settings)
     except (ImportError, ValueError, TypeError, OSError, AttributeError, KeyError) as error:
         raise _missing(path, error) from error
+
+
+def put_together(made: Any, image_processor: Any, tokenizer: Any, **settings: Any) -> Any:
+    """A processor of the class `made` of these two parts, with nothing in the place of any other."""
+    parts = {name: _Absent() for name in made.get_attributes() if _optional(name)}
+    return _tolerant(made)(image_processor=image_processor, tokenizer=tokenizer, **parts, **settings)
 
 
 def _optional(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Sa2VA (arXiv 2501.04001) and RGA3 (arXiv 2506.18825): a Qwen-VL whose hidden state prompts SAM 2.
+"""Sa2VA (arXiv 2501.04001) and RGA3 (arXiv 2506.18825): a Qwen-VL or InternVL whose hidden state prompts SAM 2.
 
 All are composed of transformers' own class of the MLLM and of Sam2Model.
 """
@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from pixfound import weights
 from pixfound.devices import pick_device
 from pixfound.errors import UserError
 from pixfound.interfaces import Fit, TextVectors
@@ -20,30 +19,11 @@ from pixfound.models import keymap
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Request
 from pixfound.models.huggingface import Capture, HuggingFace
-from pixfound.models.processors import load_processor
+from pixfound.models.sa2va_lines import LINES
 from pixfound.models.seg_tokens import Place, Seg, check_seg, generate, seg_id
 from pixfound.types import Generation
 
-Architecture = Literal["qwen2_5_vl", "qwen3_vl"]
-_ARCHITECTURES = ("qwen2_5_vl", "qwen3_vl")
-_LANGUAGE = "language.model.language_model."
-KEYS = keymap.KeyMap(
-    parts=(
-        (r"(model\.)?(grounding_encoder\.sam2_model|visual_model)\.", "sam2.", keymap.SAM2),
-        (r"(model\.)?text_hidden_fcs\.(?=\d+\.weight|\d+\.bias)", "text_hidden_fcs.", ()),
-        (r"(model\.)?text_hidden_fcs\.0\.", "text_hidden_fcs.", ()),
-        (r"model\.model\.language_model\.", _LANGUAGE, ()),  # transformers since 4.52
-        (r"(model\.)?(model\.)?visual\.", "language.model.visual.", ()),
-        (r"(model\.)?lm_head\.", "language.lm_head.", ()),
-        (r"model\.language_model\.", _LANGUAGE, ()),
-        (r"(model\.)?model\.", _LANGUAGE, ()),
-    ),
-    dropped={
-        **keymap.SAM2_VIDEO,
-        r"\.rotary_(pos_)?emb\.inv_freq$": "computed from the config",
-    },
-    copies=keymap.SHARED,
-)
+Architecture = Literal["qwen2_5_vl", "qwen3_vl", "internvl"]
 
 
 class Sa2VA:
@@ -77,8 +57,8 @@ class Sa2VA:
         keep: Keep = "mean",
     ) -> None:
         check_seg(seg)
-        if architecture not in _ARCHITECTURES:
-            raise UserError(f"model.architecture={architecture}: valid values are {' and '.join(_ARCHITECTURES)}")
+        if architecture not in LINES:
+            raise UserError(f"model.architecture={architecture}: valid values are {', '.join(LINES)}")
         if place not in ("before", "at"):
             raise UserError(f"model.place={place}: valid values are before and at")
         self.path, self.revision, self.dtype, self.device, self.seg = path, revision, dtype, device, seg
@@ -130,34 +110,26 @@ class Sa2VA:
         return dict(json.loads((Path(self._folder) / "config.json").read_text()))
 
     @cached_property
-    def _config(self) -> Any:
-        """Transformers' config of the MLLM."""
-        from transformers import AutoConfig
+    def _read(self) -> tuple[Any, Any]:
+        """Transformers' config of the MLLM, and its processor."""
+        return LINES[self.architecture].read(self._folder, self.path, self._published, self.pixels)
 
-        skipped = ("model_type", "architectures", "auto_map", "template", "sam_config", "transformers_version")
-        settings = {k: v for k, v in self._published.items() if k not in skipped}
-        with weights.loading(self.path, "model.path"):
-            return AutoConfig.for_model(self.architecture, **settings)
-
-    @cached_property
+    @property
     def _processor(self) -> Any:
-        processor = load_processor(self._folder, self.path, self._config)
-        if self.pixels is not None:
-            least, most = self.pixels
-            processor.image_processor.size = {"shortest_edge": least, "longest_edge": most}
-        return processor
+        return self._read[1]
 
     @cached_property
     def _model(self) -> Any:
         from pixfound.models.sa2va_modules import Sa2VAModules
 
-        seg_id(self._processor.tokenizer, self.path)
+        config, processor = self._read
+        seg_id(processor.tokenizer, self.path)
         checkpoint = keymap.Checkpoint(self._folder, self.path)
         with keymap.building(self.dtype, "model.dtype"):
-            model = Sa2VAModules(self._config, self._published.get("sam_config"), self.bf16_mean)
-        keymap.load_strict(model, checkpoint, KEYS)
+            model = Sa2VAModules(config, self._published.get("sam_config"), self.bf16_mean)
+        keymap.load_strict(model, checkpoint, LINES[self.architecture].keys)
         model = model.to(pick_device(self.device)).eval()
-        model.language.generation_config.eos_token_id = self._processor.tokenizer.eos_token_id
-        model.language.generation_config.suppress_tokens = [self._config.image_token_id]  # only a prompt has images
-        self._speaker.speak_with(model.language, self._processor)
+        model.language.generation_config.eos_token_id = processor.tokenizer.eos_token_id
+        model.language.generation_config.suppress_tokens = [config.image_token_id]  # only a prompt has images
+        self._speaker.speak_with(model.language, processor)
         return model
