@@ -107,6 +107,16 @@ def test_an_internvl_that_is_not_read_is_one_line(tmp_path: Path) -> None:
         _ = tiny("sa2va_internvl3", pixels=[1, 2])._model
 
 
+@pytest.mark.parametrize("line", ["sa2va_qwen2_5", "sa2va_qwen3"])
+def test_a_first_resize_changes_the_grid_alone(line: str) -> None:
+    """40 x 56 pixels become 56 x 84 first, of which the processor makes 4 x 5 squares of 16."""
+    once, twice = (tiny(line, first_pixels=first, capture="step") for first in (None, [3136, 12845056]))
+    a, b = (model.generate([REQUEST])[0].tiles[0] for model in (once, twice))
+    assert a.grid != b.grid
+    assert a.box == b.box == (0, 0, 56, 40)
+    assert b.grid == (4, 5)
+
+
 @pytest.mark.parametrize("line", ["sa2va_qwen2_5", "sa2va_internvl3"])
 def test_code_that_a_repository_brings_is_never_asked_for(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -19,6 +19,7 @@ from pixfound.models import keymap
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Request
 from pixfound.models.huggingface import Capture, HuggingFace
+from pixfound.models.resized_first import ResizedFirst
 from pixfound.models.sa2va_lines import LINES
 from pixfound.models.seg_tokens import Place, Seg, check_seg, generate, seg_id
 from pixfound.types import Generation
@@ -31,7 +32,8 @@ class Sa2VA:
 
     path, revision, dtype, device, system, capture, layers, heads, generation, keep: as in `HuggingFace`.
     architecture: transformers' model type of the MLLM. pixels: the least and the most pixels that it is shown of an
-    image, or None for its own. place: whether the state `before` [SEG] (RGA3), or the one `at` it (Sa2VA) is decoded.
+    image, or None for its own. first_pixels: the same for a resize before the processor's (see `resized_first`), or
+    None for no such resize. place: whether the state `before` [SEG] (RGA3), or the one `at` it (Sa2VA) is decoded.
     final_norm: whether that state is taken after the decoder's final norm, or before it (Sa2VA with Qwen3-VL).
     bf16_mean: normalise SAM 2's image with mean and deviation rounded to bfloat16, as Sa2VA does.
     seg: `all` draws for every [SEG], `first` for the first alone.
@@ -45,6 +47,7 @@ class Sa2VA:
         bf16_mean: bool,
         final_norm: bool = True,
         pixels: Sequence[int] | None = None,
+        first_pixels: Sequence[int] | None = None,
         revision: str | None = None,
         dtype: str = "bfloat16",
         device: str = "auto",
@@ -63,7 +66,7 @@ class Sa2VA:
             raise UserError(f"model.place={place}: valid values are before and at")
         self.path, self.revision, self.dtype, self.device, self.seg = path, revision, dtype, device, seg
         self.architecture, self.place, self.bf16_mean, self.pixels = architecture, place, bf16_mean, pixels
-        self.final_norm = final_norm
+        self.final_norm, self.first_pixels = final_norm, first_pixels
         self._speaker = HuggingFace(
             path, revision, dtype, device, system, capture, layers, heads, generation, keep=keep
         )
@@ -112,7 +115,8 @@ class Sa2VA:
     @cached_property
     def _read(self) -> tuple[Any, Any]:
         """Transformers' config of the MLLM, and its processor."""
-        return LINES[self.architecture].read(self._folder, self.path, self._published, self.pixels)
+        config, processor = LINES[self.architecture].read(self._folder, self.path, self._published, self.pixels)
+        return config, processor if self.first_pixels is None else ResizedFirst(processor, self.first_pixels)
 
     @property
     def _processor(self) -> Any:
