@@ -20,10 +20,13 @@ from safetensors.torch import save_file
 from pixfound.errors import UserError
 from pixfound.models import loading, processors
 from pixfound.models.huggingface import HuggingFace
+from pixfound.models.lisa import Lisa
 from pixfound.models.loading import check_capture, check_memory, load_config, weight_bytes
 from pixfound.models.processors import load_processor
+from pixfound.models.sa2va import Sa2VA
 from pixfound.pipeline.parts import build_parts
 from pixfound.types import Prompt
+from tests.support.pixel import DATA
 from tests.support.run import config_of, random_models
 
 Folder = Callable[[str], Path]
@@ -103,6 +106,34 @@ def test_too_little_memory(family_folder: Folder, monkeypatch: pytest.MonkeyPatc
     check_memory(folder, "P", "bfloat16", "cpu")
     with pytest.raises(UserError, match=r"weights take .* GiB as float32, and cpu has .* GiB free"):
         HuggingFace(folder, dtype="float32", device="cpu").generate([REQUEST])
+
+
+@pytest.mark.parametrize("line", ["lisa", "glamm", "rga3", "sa2va_qwen2_5", "sa2va_internvl3"])
+def test_too_little_memory_for_a_model_that_draws(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, clip = DATA / line / "model", DATA / line / "clip"
+    model: Lisa | Sa2VA
+    if clip.is_dir():
+        model = Lisa(str(folder), str(clip), "<image>{}", dtype="float32", device="cpu")
+    else:
+        architecture: Any = "internvl" if "internvl" in line else "qwen2_5_vl"
+        model = Sa2VA(str(folder), architecture, "at", True, dtype="float32", device="cpu")
+    needed = sum(weight_bytes(str(one), "float32") for one in (folder, clip))
+    stored = sum(f.stat().st_size for one in (folder, clip) for f in one.glob("*.[bs]*") if "json" not in f.suffix)
+    assert 0.7 * stored < needed < 2.1 * stored  # some are kept in half precision
+    monkeypatch.setattr(loading, "free_bytes", lambda device: needed - 1)
+    with pytest.raises(UserError, match=r"weights take .* GiB as float32, and cpu has .* GiB free: use model\.dtype"):
+        model.generate([REQUEST])
+    monkeypatch.setattr(loading, "free_bytes", lambda device: needed)
+    assert model.generate([REQUEST])
+
+
+def test_bytes_of_pytorchs_files_are_those_of_safetensors(tmp_path: Path) -> None:
+    tensors = {"a": torch.zeros(3, 5).half(), "b": torch.zeros(7, dtype=torch.int64)}
+    torch.save(tensors, tmp_path / "pytorch_model.bin")
+    for dtype, expected in (("auto", 15 * 2 + 7 * 8), ("float32", 15 * 4 + 7 * 8)):
+        assert weight_bytes(str(tmp_path), dtype) == expected
+    save_file({"a": torch.zeros(1)}, tmp_path / "model.safetensors")
+    assert weight_bytes(str(tmp_path), "auto") == 4
 
 
 def test_the_bytes_of_weights(tmp_path: Path) -> None:

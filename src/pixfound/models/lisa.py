@@ -20,6 +20,7 @@ from pixfound.models import keymap
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Request
 from pixfound.models.huggingface import Capture, HuggingFace
+from pixfound.models.loading import check_memory_on_the_way
 from pixfound.models.seg_tokens import Seg, check_seg, generate, seg_id
 from pixfound.types import Generation
 
@@ -156,13 +157,15 @@ class Lisa:
         seg_id(tokenizer, self.path)
         image_id = tokenizer.convert_tokens_to_ids("<image>")
         linear = "model.mm_projector.weight" in checkpoint.names
+        device = pick_device(self.device)
         with keymap.building(self.dtype, "model.dtype"):
+            check_memory_on_the_way(folder, self.path, self.dtype, device, [self._clip_folder])
             model = LisaModules(self._config, self._clip_folder, image_id, linear)
         keymap.load_strict(model, checkpoint, KEYS)
         with weights.loading(self.vision_tower, "model.vision_tower"):
             model.load_clip(self._clip_folder)
         model.make_room(image_id)
-        model = model.to(pick_device(self.device)).eval()
+        model = model.to(device).eval()
         model.language.generation_config.eos_token_id = tokenizer.eos_token_id
         self._speaker.speak_with(model.language, self._processor)
         return model

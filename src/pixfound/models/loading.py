@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -172,9 +173,11 @@ def input_device(model: Any) -> Any:
     return table.weight.device if place is None else torch.device(place)
 
 
-def check_memory(folder: str, path: str, dtype: str, device: str) -> None:
-    """UserError where the weights alone are larger than what is free on `device`."""
-    needed, free = weight_bytes(folder, dtype), free_bytes(device)
+def check_memory(folder: str, path: str, dtype: str, device: str, beside: Sequence[str] = ()) -> None:
+    """UserError where the weights alone are larger than what is free on `device`. beside: folders of further ones."""
+    with weights.loading(path, "model.path"):
+        needed = sum(weight_bytes(one, dtype) for one in (folder, *beside))
+    free = free_bytes(device)
     if free is not None and needed > free:
         raise UserError(
             f"model.path={path}: its weights take {needed / 2**30:.1f} GiB as {dtype}, and {device} has "
@@ -182,25 +185,39 @@ def check_memory(folder: str, path: str, dtype: str, device: str) -> None:
         )
 
 
+def check_memory_on_the_way(folder: str, path: str, dtype: str, device: str, beside: Sequence[str] = ()) -> None:
+    """`check_memory` for a model that is put together on the CPU and then moved to `device`."""
+    for place in dict.fromkeys(("cpu", device)):
+        check_memory(folder, path, dtype, place, beside)
+
+
 def weight_bytes(folder: str, dtype: str) -> int:
-    """How many bytes the safetensors in `folder` take in memory as `dtype`, read from their headers."""
+    """How many bytes the weights in `folder` take in memory as `dtype`; of the files only the headers are read.
+
+    Of PyTorch's .bin files where there are no safetensors.
+    """
     import torch
 
     size = None if dtype == "auto" else getattr(torch, dtype).itemsize
-    total = 0
-    for file in Path(folder).glob("*.safetensors"):
+    sizes = [*_stored_sizes(folder)]
+    return sum(count * (size if size is not None and floats else stored) for count, stored, floats in sizes)
+
+
+def _stored_sizes(folder: str) -> Iterator[tuple[int, int, bool]]:
+    """(number of values, bytes of each as stored, whether they are floats) for every tensor."""
+    import torch
+
+    files = sorted(Path(folder).glob("*.safetensors"))
+    for file in files:
         with file.open("rb") as stream:
             (length,) = struct.unpack("<Q", stream.read(8))
             header = json.loads(stream.read(length))
-        for name, tensor in header.items():
-            if name == "__metadata__":
-                continue
-            count = 1
-            for side in tensor["shape"]:
-                count *= side
-            stored = _BYTES.get(tensor["dtype"], 1)
-            total += count * (size if size is not None and tensor["dtype"] in _FLOATS else stored)
-    return total
+        header.pop("__metadata__", None)
+        for tensor in header.values():
+            yield math.prod(tensor["shape"]), _BYTES.get(tensor["dtype"], 1), tensor["dtype"] in _FLOATS
+    for file in () if files else sorted(Path(folder).glob("pytorch_model*.bin")):
+        for value in torch.load(file, map_location="meta", weights_only=True, mmap=True).values():
+            yield value.numel(), value.element_size(), value.is_floating_point()
 
 
 def free_bytes(device: str) -> int | None:

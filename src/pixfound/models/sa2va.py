@@ -19,6 +19,7 @@ from pixfound.models import keymap
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Request
 from pixfound.models.huggingface import Capture, HuggingFace
+from pixfound.models.loading import check_memory_on_the_way
 from pixfound.models.resized_first import ResizedFirst
 from pixfound.models.sa2va_lines import LINES
 from pixfound.models.seg_tokens import Place, Seg, check_seg, generate, seg_id
@@ -129,10 +130,12 @@ class Sa2VA:
         config, processor = self._read
         seg_id(processor.tokenizer, self.path)
         checkpoint = keymap.Checkpoint(self._folder, self.path)
+        device = pick_device(self.device)
         with keymap.building(self.dtype, "model.dtype"):
+            check_memory_on_the_way(self._folder, self.path, self.dtype, device)
             model = Sa2VAModules(config, self._published.get("sam_config"), self.bf16_mean)
         keymap.load_strict(model, checkpoint, LINES[self.architecture].keys)
-        model = model.to(pick_device(self.device)).eval()
+        model = model.to(device).eval()
         model.language.generation_config.eos_token_id = processor.tokenizer.eos_token_id
         model.language.generation_config.suppress_tokens = [config.image_token_id]  # only a prompt has images
         self._speaker.speak_with(model.language, processor)
