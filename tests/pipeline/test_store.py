@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from pixfound.errors import UserError
-from pixfound.pipeline.store import Record, Store, digest_of, fingerprint, make_folder, write_atomic
+from pixfound.pipeline.store import DamagedArrays, Record, Store, digest_of, fingerprint, make_folder, write_atomic
 
 ABOUT = {"identity": {"model": "m"}, "provenance": {"torch": "2.8"}}
 
@@ -256,7 +256,7 @@ def test_a_disk_that_is_full_is_a_plain_error_and_what_is_done_stays(tmp_path):
 import resource, signal, sys
 from pathlib import Path
 from pixfound.errors import UserError
-from pixfound.pipeline.store import Record, Store
+from pixfound.pipeline.store import DamagedArrays, Record, Store
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (400, resource.RLIM_INFINITY))
 store = Store(Path(sys.argv[1]))
@@ -277,3 +277,77 @@ except UserError as error:
     store.close()
     assert opened(tmp_path).done("next", "d")
     assert len([n for n in range(99) if opened(tmp_path).done(f"k{n}", "d")]) == len(kept)
+
+
+@pytest.mark.parametrize("left", [0, 1, 300, -1])
+def test_arrays_cut_short_are_found_before_they_are_used_and_named(tmp_path, left, caplog):
+    store = opened(tmp_path)
+    good, cut = Record("good", "d", {}), Record("cut/open/v", "d", {})
+    for record in (good, cut):
+        store.append(record, {"x": np.arange(100.0)})
+    store.close()
+    path = store._arrays(cut)
+    path.write_bytes(path.read_bytes()[:left])
+    again = opened(tmp_path)
+    assert again.done("good", "d")
+    assert not again.done("cut/open/v", "d")
+    assert "the arrays of cut/open/v are not whole" in caplog.text
+    again.append(cut, {"x": np.arange(100.0)})
+    caplog.clear()
+    mended = opened(tmp_path)
+    assert mended.done("cut/open/v", "d")
+    assert mended.arrays(cut)["x"].tolist() == list(range(100))
+    assert not caplog.text
+
+
+def test_a_changed_byte_in_arrays_is_found_on_reading_and_computed_again_by_the_next_run(tmp_path):
+    store, record = opened(tmp_path), Record("a/open/v", "d", {})
+    store.append(record, {"x": np.arange(100.0)})
+    path = store._arrays(record)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert opened(tmp_path).done("a/open/v", "d"), "its size is right"
+    with pytest.raises(DamagedArrays, match="arrays of a/open/v are damaged.*run the same command again"):
+        store.arrays(record)
+    assert not store.done("a/open/v", "d")
+    assert not opened(tmp_path).done("a/open/v", "d")
+
+
+def test_arrays_of_a_store_of_before_are_read(tmp_path):
+    """Lines that name no size."""
+    store, record = opened(tmp_path), Record("a", "d", {})
+    store.append(record, {"x": np.ones(2)})
+    store.close()
+    journal = tmp_path / "journal-0000.jsonl"
+    line = json.loads(journal.read_text())
+    assert line.pop("array_bytes") == store._arrays(record).stat().st_size
+    journal.write_text(json.dumps(line) + "\n")
+    assert opened(tmp_path).done("a", "d")
+    assert opened(tmp_path).arrays(record)["x"].tolist() == [1, 1]
+
+
+class Marker:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (str(self.path), "w"))
+
+
+def test_arrays_that_hold_code_are_refused(tmp_path):
+    store, record = opened(tmp_path), Record("a", "d", {})
+    store.append(record, {"x": np.ones(2)})
+    evil = np.array([Marker(tmp_path / "ran")], dtype=object)
+    np.savez(store._arrays(record), x=evil)
+    with pytest.raises(DamagedArrays):
+        store.arrays(record)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_a_report_that_finds_no_room_is_a_plain_error(tmp_path):
+    (tmp_path / "taken").mkdir()
+    with pytest.raises(UserError, match="taken: cannot be written .*: make room on the disk"):
+        write_atomic(tmp_path / "taken", "text")

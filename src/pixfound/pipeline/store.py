@@ -2,14 +2,17 @@
 
 Every process appends to the journal of its rank, a line in one write; arrays are written before the line that
 names them. A line is found by its key and by a digest of what it was computed from, so that a changed input is
-recomputed while everything else stays. A torn last line is ignored. Nothing is ever rewritten in place.
+recomputed while everything else stays. A torn last line is ignored, and so is a line whose arrays are not of the size
+that it names, or are found damaged when they are read. Nothing is ever rewritten in place.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +23,7 @@ import numpy.typing as npt
 
 from pixfound.errors import UserError
 
+log = logging.getLogger(__name__)
 FORMAT = 2  # raise it when a stage's results change their meaning: older stores are then left alone
 
 
@@ -31,6 +35,10 @@ class Record:
     digest: str
     value: Mapping[str, Any] | None
     failure: str | None = None
+
+
+class DamagedArrays(ValueError):
+    """Stored arrays that cannot be read; they are put aside, so that another run computes them again."""
 
 
 class Store:
@@ -69,11 +77,20 @@ class Store:
         if state == self._read_at:
             return
         self._read_at, self._records = state, {}
+        lost: dict[tuple[str, str], int] = {}
         for journal in sorted(journals, key=lambda path: (journals[path].st_mtime_ns, path.name)):
             for line in journal.read_bytes().split(b"\n"):
-                record = _parse(line)
-                if record is not None:
+                parsed = _parse(line)
+                if parsed is None:
+                    continue
+                record, size = parsed
+                if size is not None and self._array_bytes(record) != size:
+                    lost[record.key, record.digest] = size
+                else:
                     self._keep(record)
+        for (key, digest), size in lost.items():
+            if not self.done(key, digest):
+                log.warning("%s: the arrays of %s are not whole (%d bytes): computed again", self.folder, key, size)
 
     def get(self, key: str, digest: str) -> Record | None:
         """The record of these inputs, if there is one; a failed one too."""
@@ -98,21 +115,32 @@ class Store:
             ) from error
 
     def _append(self, record: Record, arrays: Mapping[str, npt.NDArray[Any]] | None) -> None:
+        body = {"key": record.key, "digest": record.digest, "value": record.value, "failure": record.failure}
         if arrays:
             path = self._arrays(record)
             temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
             with temporary.open("wb") as stream:
                 np.savez(stream, **arrays)  # type: ignore[arg-type]
+            body["array_bytes"] = temporary.stat().st_size
             os.replace(temporary, path)
-        body = {"key": record.key, "digest": record.digest, "value": record.value, "failure": record.failure}
         line = json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
         _write_all(self._journal(), line.encode())
         self._keep(record)
 
     def arrays(self, record: Record) -> dict[str, npt.NDArray[Any]]:
-        """The arrays written with a record."""
-        with np.load(self._arrays(record), allow_pickle=False) as data:
-            return {name: data[name] for name in data.files}
+        """The arrays written with a record; DamagedArrays where they are not what was written."""
+        path = self._arrays(record)
+        try:
+            with np.load(path, allow_pickle=False) as data:
+                return {name: data[name] for name in data.files}  # zip's checksums are compared here
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+            if path.exists():
+                os.replace(path, path.with_suffix(".damaged"))
+            self._records.pop((record.key, record.digest), None)
+            raise DamagedArrays(
+                f"the stored arrays of {record.key} are damaged ({self.folder}): run the same command again, and they "
+                "are computed anew"
+            ) from error
 
     def close(self) -> None:
         """Close the journal."""
@@ -124,6 +152,12 @@ class Store:
         known = self._records.get((record.key, record.digest))
         if record.failure is None or known is None or known.failure is not None:
             self._records[record.key, record.digest] = record
+
+    def _array_bytes(self, record: Record) -> int | None:
+        try:
+            return self._arrays(record).stat().st_size
+        except OSError:
+            return None
 
     def _arrays(self, record: Record) -> Path:
         name = hashlib.sha256(f"{record.key}\0{record.digest}".encode()).hexdigest()[:32]
@@ -153,8 +187,14 @@ def digest_of(*values: Any) -> str:
 def write_atomic(path: Path, text: str) -> None:
     """Write a file under a temporary name and then rename it: nobody ever sees half of it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text)
-    os.replace(temporary, path)
+    try:
+        temporary.write_text(text)
+        os.replace(temporary, path)
+    except OSError as error:
+        raise UserError(
+            f"{path}: cannot be written ({error.strerror or error}): make room on the disk, or mend its permissions, "
+            "and run the same command again; what is done is kept"
+        ) from error
 
 
 def make_folder(folder: Path) -> None:
@@ -176,9 +216,10 @@ def _write_all(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def _parse(line: bytes) -> Record | None:
+def _parse(line: bytes) -> tuple[Record, int | None] | None:
+    """A line's record, and the size of its arrays' file where it has one."""
     try:
         data = json.loads(line)
-        return Record(data["key"], data["digest"], data["value"], data["failure"])
+        return Record(data["key"], data["digest"], data["value"], data["failure"]), data.get("array_bytes")
     except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
         return None
