@@ -59,6 +59,7 @@ class HuggingFace:
     generation: arguments of transformers' GenerationConfig; greedy unless they say otherwise.
     image_layout: `native` shows the image as the model's processor does; `pad` makes it a square first, with bars of
         the processor's mean colour, as LLaVA-1.5's own code and arXiv 2502.04192 do.
+    trust_remote_code: whether Python files that come with the weights are run; never unless it is typed.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class HuggingFace:
         image_layout: ImageLayout = "native",
         keep: Keep = "mean",
         device_map: DeviceMap = None,
+        trust_remote_code: bool = False,
     ) -> None:
         if image_layout not in ("native", "pad"):
             raise UserError(f"model.image_layout={image_layout}: valid values are native and pad")
@@ -87,6 +89,9 @@ class HuggingFace:
         self.path, self.revision, self.dtype, self.device = path, revision, dtype, device
         self.system, self.capture, self.layers, self.heads = system, capture, layers, heads
         self.image_layout: ImageLayout = image_layout
+        if not isinstance(trust_remote_code, bool):
+            raise UserError(f"model.trust_remote_code={trust_remote_code}: valid values are true and false")
+        self.trust_remote_code = trust_remote_code
         self.generation = {"max_new_tokens": 128, "do_sample": False, **(generation or {})}
         if capture == "step" and self.generation.get("num_beams", 1) > 1:
             raise UserError(
@@ -94,16 +99,22 @@ class HuggingFace:
                 "use model.capture=forced, which reads the attention of the answer that it ends with"
             )
 
-    runtime_options = ("device_map",)
+    runtime_options = ("device_map", "trust_remote_code")  # `identity` has the latter where it is so
 
     def identity(self) -> Mapping[str, Any]:
         """What identifies the weights."""
-        return weights.identity(self.path, self.revision, "model.path")
+        found = weights.identity(self.path, self.revision, "model.path")
+        return {**found, "trust_remote_code": True} if self.trust_remote_code else found
 
     def provenance(self) -> Mapping[str, Any]:
-        """The device and dtype asked for."""
-        device = pick_device(self.device) if self.device_map is None else self.device_map
-        return {"device": device, "dtype": self.dtype, "path": self.path, "revision": self.revision}
+        """The device and dtype asked for, and whether the weights' own code is run."""
+        return {
+            "device": pick_device(self.device) if self.device_map is None else self.device_map,
+            "dtype": self.dtype,
+            "path": self.path,
+            "revision": self.revision,
+            **({"trust_remote_code": True} if self.trust_remote_code else {}),
+        }
 
     @property
     def captures(self) -> bool:
@@ -170,16 +181,16 @@ class HuggingFace:
 
     @cached_property
     def _folder(self) -> str:
-        return weights.fetch(self.path, self.revision, "model.path")
+        return weights.fetch(self.path, self.revision, "model.path", code=self.trust_remote_code)
 
     @cached_property
     def _description(self) -> str:
         """The folder with all but the weights: what is wrong with a model is said before they are fetched."""
-        return weights.fetch(self.path, self.revision, "model.path", tensors=False)
+        return weights.fetch(self.path, self.revision, "model.path", tensors=False, code=self.trust_remote_code)
 
     @cached_property
     def _config(self) -> Any:
-        config = load_config(self._description, self.path)
+        config = load_config(self._description, self.path, self.trust_remote_code)
         if self.captures:
             check_capture(config, self.path)
         check_served(config, self.path)
@@ -188,7 +199,7 @@ class HuggingFace:
     @cached_property
     def _encoder(self) -> Encoder:
         config = self._config
-        processor = load_processor(self._description, self.path)
+        processor = load_processor(self._description, self.path, code=self.trust_remote_code)
         return Encoder(processor, config, self.path, self.system, self.image_layout)
 
     @property
@@ -204,7 +215,16 @@ class HuggingFace:
         # Without capture too: prompts about one image share its prefix there, and rows that have ended leave.
         attention = NAME if can_capture(self._config) else None
         device = pick_device(self.device)
-        model = load_model(self._folder, self.path, self.dtype, device, attention, self.captures, self.device_map)
+        model = load_model(
+            self._folder,
+            self.path,
+            self.dtype,
+            device,
+            attention,
+            required=self.captures,
+            device_map=self.device_map,
+            code=self.trust_remote_code,
+        )
         model.generation_config.pad_token_id = self.tokenizer.pad_token_id
         return model
 

@@ -133,7 +133,9 @@ class Lisa:
         from transformers import AutoTokenizer, CLIPImageProcessor, CLIPVisionConfig, LlavaProcessor
 
         with weights.loading(self.path, "model.path"):
-            tokenizer = AutoTokenizer.from_pretrained(keymap.fetch(self.path, self.revision, "model.path"))
+            tokenizer = AutoTokenizer.from_pretrained(
+                keymap.fetch(self.path, self.revision, "model.path"), trust_remote_code=False
+            )
         with weights.loading(self.vision_tower, "model.vision_tower"):
             images = CLIPImageProcessor.from_pretrained(self._clip_folder)
             patch = CLIPVisionConfig.from_pretrained(self._clip_folder).patch_size

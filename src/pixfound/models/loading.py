@@ -33,19 +33,35 @@ _MAPS = ("auto", "balanced", "balanced_low_0", "sequential")  # accelerate's
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
-def load_config(folder: str, path: str) -> Any:
-    """The transformers config in `folder`; UserError where it is of no image-text-to-text model."""
+def load_config(folder: str, path: str, code: bool = False) -> Any:
+    """The transformers config in `folder`; UserError where it is of no image-text-to-text model.
+
+    code: whether Python files of the folder may be run. Never left to transformers, which would ask on the terminal.
+    """
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
 
     with weights.loading(path, "model.path"):
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=code)
+        if code:
+            _register(config, folder)
     if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
         raise UserError(
             f"model.path={path}: holds a {config.model_type} model, which transformers does not list as "
             "image-text-to-text (AutoModelForImageTextToText): give the path of a multi-modal LLM"
         )
     return config
+
+
+def _register(config: Any, folder: str) -> None:
+    """Make the model class that a folder brings along known to transformers as that of its config."""
+    from transformers import AutoModelForImageTextToText
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+    name = getattr(config, "auto_map", {}).get(AutoModelForImageTextToText.__name__)
+    if name is not None:
+        made = get_class_from_dynamic_module(name, folder)
+        AutoModelForImageTextToText.register(type(config), made, exist_ok=True)
 
 
 def check_capture(config: Any, path: str) -> None:
@@ -111,11 +127,13 @@ def load_model(
     implementation: str | None,
     required: bool = True,
     device_map: DeviceMap = None,
+    code: bool = False,
 ) -> Any:
     """The model in eval mode on `device`.
 
     implementation: the attention of its text decoder; None for the default. required: whether it is an error that the
-    decoder does not take it. device_map: transformers' own, in place of `device`.
+    decoder does not take it. device_map: transformers' own, in place of `device`. code: whether Python files of the
+    folder may be run.
     """
     import torch
     from transformers import AutoModelForImageTextToText
@@ -130,7 +148,9 @@ def load_model(
     if device_map is None:
         check_memory(folder, path, dtype, device)
     with weights.loading(path, "model.path"):
-        model = AutoModelForImageTextToText.from_pretrained(folder, dtype=chosen, device_map=device_map)
+        model = AutoModelForImageTextToText.from_pretrained(
+            folder, dtype=chosen, device_map=device_map, trust_remote_code=code
+        )
         if implementation is not None:
             model.set_attn_implementation({"text_config": implementation})
     taken = model.config.get_text_config()._attn_implementation == implementation

@@ -12,10 +12,11 @@ _OPTIONAL = ("video", "audio", "feature_extractor")  # parts that read what is n
 _PACKAGES = ("torchvision", "num2words", "sentencepiece", "tiktoken", "protobuf", "timm", "librosa")
 
 
-def load_processor(folder: str, path: str, config: Any = None) -> Any:
+def load_processor(folder: str, path: str, config: Any = None, code: bool = False) -> Any:
     """The processor of the model in `folder`, with a tokenizer that pads on the left.
 
     path: what the user typed, for errors. config: transformers', where the folder's own is of another class.
+    code: whether Python files of the folder may be run.
     Raises UserError where a package is missing, naming it.
     """
     from transformers import AutoConfig, AutoProcessor
@@ -23,13 +24,13 @@ def load_processor(folder: str, path: str, config: Any = None) -> Any:
     foreign = config is not None
     if not foreign:
         with weights.loading(path, "model.path"):
-            config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=code)
     try:
-        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=False)
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=code)
         if foreign and not hasattr(processor, "image_processor"):
             raise ValueError("the folder does not say which processor is its own")
     except (ImportError, ValueError, TypeError, OSError, AttributeError) as whole:
-        processor = _from_parts(folder, path, config, whole)
+        processor = _from_parts(folder, path, config, whole, code)
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
         raise UserError(
             f"model.path={path}: its processor is a {type(processor).__name__}, without a tokenizer or an image "
@@ -41,7 +42,7 @@ def load_processor(folder: str, path: str, config: Any = None) -> Any:
     return processor
 
 
-def _from_parts(folder: str, path: str, config: Any, whole: Exception) -> Any:
+def _from_parts(folder: str, path: str, config: Any, whole: Exception, code: bool) -> Any:
     """The model's own processor class without its reader of videos, which transformers makes of torchvision."""
     from transformers import AutoImageProcessor, AutoTokenizer
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
@@ -55,7 +56,7 @@ def _from_parts(folder: str, path: str, config: Any, whole: Exception) -> Any:
     loaders = {"image_processor": AutoImageProcessor, "tokenizer": AutoTokenizer}
     try:
         parts = [
-            _Absent() if _optional(name) else loaders[name].from_pretrained(folder, trust_remote_code=False)
+            _Absent() if _optional(name) else loaders[name].from_pretrained(folder, trust_remote_code=code)
             for name in names
         ]
         settings, _ = made.get_processor_dict(folder)
@@ -103,6 +104,8 @@ class _Absent:
 def _missing(path: str, error: Exception) -> UserError:
     """What to install, where a package is what is missing; else why the processor cannot be made."""
     text = " ".join(str(error).split())
+    if weights.wants_code(error):
+        return UserError(f"model.path={path}: {weights.OWN_CODE}")
     missing = isinstance(error, ImportError) or "missing optional dependencies" in text.lower()
     wanted = [name for name in _PACKAGES if missing and name in text.lower() and not _installed(name)]
     if wanted:

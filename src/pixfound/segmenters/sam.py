@@ -30,4 +30,4 @@ class Sam(PromptedSegmenter):
         from transformers import AutoImageProcessor
 
         with weights.loading(self.path, "segmenter.path"):
-            return AutoImageProcessor.from_pretrained(self._folder)
+            return AutoImageProcessor.from_pretrained(self._folder, trust_remote_code=False)

@@ -18,6 +18,10 @@ _WHOLE = 64 * 2**20  # bytes; larger weight files are identified by their header
 _HEAD = 4096
 _SMALL = ["*.json", "*.jinja", "*.txt", "*.model"]
 _NEEDED = ["*.safetensors", *_SMALL]  # not the same weights in other formats
+OWN_CODE = (
+    "holds Python code of its own, which is not run: read it, and if you trust it use model=hf with "
+    "model.trust_remote_code=true"
+)
 
 
 def locate(path: str, key: str) -> str:
@@ -43,10 +47,11 @@ def locate(path: str, key: str) -> str:
     return path
 
 
-def fetch(path: str, revision: str | None, key: str, tensors: bool = True) -> str:
+def fetch(path: str, revision: str | None, key: str, tensors: bool = True, code: bool = False) -> str:
     """The local folder of `path`; a hub id is downloaded into the hub's cache, or found there.
 
     tensors: whether the weights are wanted too, or only what describes them (config, tokenizer, processor).
+    code: whether Python files are wanted as well.
     """
     found = locate(path, key)
     if Path(found).is_dir():
@@ -54,7 +59,8 @@ def fetch(path: str, revision: str | None, key: str, tensors: bool = True) -> st
     from huggingface_hub import snapshot_download
 
     with loading(path, key):
-        return snapshot_download(found, revision=revision, allow_patterns=_NEEDED if tensors else _SMALL)
+        wanted = [*(_NEEDED if tensors else _SMALL), *(["*.py"] if code else [])]
+        return snapshot_download(found, revision=revision, allow_patterns=wanted)
 
 
 def identity(path: str, revision: str | None, key: str) -> Mapping[str, Any]:
@@ -78,6 +84,11 @@ def loading(path: str, key: str) -> Iterator[None]:
         raise UserError(f"{key}={path}: {_account(error, path, key)}") from error
 
 
+def wants_code(error: BaseException) -> bool:
+    """Whether transformers refused to load something because it would run code that comes with the weights."""
+    return isinstance(error, ValueError) and "trust_remote_code" in str(error)
+
+
 def _account(error: Exception, path: str, key: str) -> str:
     """Why weights could not be had, and what to do next."""
     from huggingface_hub import errors as hub
@@ -94,6 +105,8 @@ def _account(error: Exception, path: str, key: str) -> str:
             "is not in the hub's cache, and the hub cannot be reached: mend the network (HF_HUB_OFFLINE must not "
             f"be 1), or run `hf download {path}` where there is one and give that folder"
         )
+    if wants_code(error):
+        return OWN_CODE
     reason = " ".join(str(error).split())[:300]
     return (
         f"could not be loaded as a model ({type(error).__name__}: {reason}). "
