@@ -116,5 +116,7 @@ def run(config: dict[str, Any]) -> Result:
 
 
 def _complain(message: str) -> NoReturn:
-    print(f"pixfound: {message}", file=sys.stderr)
+    from pixfound.report.text import printable
+
+    print(f"pixfound: {printable(message)}", file=sys.stderr)
     sys.exit(2)

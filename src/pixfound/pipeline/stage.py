@@ -117,8 +117,9 @@ def _missing(batches: Sequence[list[Task[T]]]) -> list[list[Task[T]]]:
 
 
 def describe(error: BaseException) -> str:
-    """An error as one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:500]
+    """An error as one line, without characters that a terminal would act on: it may quote a server or a model."""
+    words = "".join(c if c.isprintable() or c.isspace() else " " for c in str(error)).split()
+    return f"{type(error).__name__}: {' '.join(words)}"[:500]
 
 
 def _outcomes(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from pixfound.pipeline.evaluate import Result
 from pixfound.report.table import HEADERS, legend, table
@@ -14,12 +15,12 @@ _WIDTH = 132  # what the table needs with its intervals; also taken where the ou
 
 def show(result: Result) -> None:
     """Print what was found, and where the files are."""
-    console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False)
+    console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False, markup=False)
     metrics = result.metrics
     names = result.names
     title = f"{names['model']} on {names['benchmark']}, {names['extraction']}: {metrics['examples']} examples"
     title += f", {metrics['pairs']} pairs, {metrics['absent']} absent objects"
-    grid = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     lines = table(metrics, intervals=console.width >= _WIDTH)
     for i, header in enumerate(HEADERS):
         longest = max(len(cells[i]) for cells in lines)
