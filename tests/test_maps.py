@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from torch.nn.functional import interpolate
 
-from pixfound.maps import image_map, peak, peaks, token_rows
+from pixfound import maps
+from pixfound.maps import image_map, image_peak, peak, peaks, token_rows
 from pixfound.types import Generation, Tile
 
 
@@ -159,3 +160,28 @@ def test_token_rows_by_hand(options, expected):
 
 def test_a_single_token_has_no_row_of_its_own():
     assert token_rows(said([[1, 2]], [0, 0]), row="self", subtract_mean=False).shape == (0, 2)
+
+
+OVERLAPPING = [tile((4, 4), (0.0, 0.0, 20.0, 16.0)), tile((3, 5), (12.0, 3.0, 28.0, 19.0), first=16)]
+
+
+@pytest.mark.parametrize("band", [1, 31, 100, 31 * 23])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_map_made_in_bands_is_the_map_and_its_peak_needs_no_map(band, seed, monkeypatch):
+    values = np.random.default_rng(seed).normal(size=31).astype(np.float32)
+    whole_map = image_map(values, OVERLAPPING, (23, 31))
+    monkeypatch.setattr(maps, "_BAND", band)
+    np.testing.assert_allclose(image_map(values, OVERLAPPING, (23, 31)), whole_map, rtol=2e-7)
+    assert image_peak(values, OVERLAPPING, (23, 31)) == peak(whole_map)
+
+
+@given(arrays.arrays(np.float32, 9, elements=st.sampled_from([-1.0, 0.0, 0.5])), st.integers(0, 6), st.integers(0, 6))
+@settings(max_examples=60, deadline=None)
+def test_the_peak_alone_is_the_maps_with_equals_and_pixels_outside(values, x0, y0):
+    tiles = [tile((3, 3), (x0, y0, x0 + 5, y0 + 5))]
+    assert image_peak(values, tiles, (11, 11)) == peak(image_map(values, tiles, (11, 11)))
+
+
+def test_without_tiles_nothing_stands_out():
+    assert peak(image_map(np.zeros(0, np.float32), [], (3, 4))) == (0.0, 0.0)
+    assert image_peak(np.zeros(0, np.float32), [], (3, 4)) == (0.0, 0.0)

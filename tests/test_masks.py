@@ -174,3 +174,11 @@ def test_contains_takes_x_then_y():
 )
 def test_contains_at_the_borders(point, inside):
     assert RLE.full((3, 4)).contains(point) is inside
+
+
+@given(arrays.arrays(np.bool_, st.tuples(st.integers(1, 6), st.integers(1, 6))))
+@settings(max_examples=60, deadline=None)
+def test_every_pixel_is_inside_where_the_mask_says_so(mask):
+    packed = RLE.encode(mask)
+    for (y, x), inside in np.ndenumerate(mask):
+        assert packed.contains((x + 0.5, y)) == inside

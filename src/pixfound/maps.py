@@ -5,7 +5,7 @@ Shapes: `T` answer tokens, `N` image tokens, `H` x `W` image pixels.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Literal
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pixfound.types import FloatArray, Generation, Tile
 
+_BAND = 4 * 2**20  # pixels that are computed at a time: 32 MB a number
 _CUBIC = -0.75  # the coefficient that torch's bicubic interpolation uses
 
 
@@ -45,24 +46,25 @@ def image_map(values: FloatArray, tiles: Sequence[Tile], size: tuple[int, int]) 
     Where tiles overlap their mean is taken; pixels outside of all tiles lie just below the lowest value, so that
     they are never the peak. A tile that reaches past the image is cropped.
     """
-    height, width = size
-    total = np.zeros(size, dtype=np.float64)
-    count = np.zeros(size, dtype=np.int64)
-    for tile in tiles:
-        rows, columns = tile.grid
-        index = tile.first + np.arange(rows)[:, None] * tile.stride + np.arange(columns)[None]
-        grid = values[index].astype(np.float64)
-        x0, y0, x1, y1 = tile.box
-        down, covered_y = _bicubic(rows, y0, y1, height)
-        across, covered_x = _bicubic(columns, x0, x1, width)
-        covered = covered_y[:, None] & covered_x[None]
-        total += np.where(covered, down @ grid @ across.T, 0.0)
-        count += covered
-    inside = count > 0
     result = np.zeros(size, dtype=np.float32)
-    result[inside] = total[inside] / count[inside]
-    result[~inside] = np.nextafter(result[inside].min(), np.float32(-np.inf)) if inside.any() else 0.0
+    inside = np.zeros(size, dtype=np.bool_)
+    for top, heat, covered in _bands(values, tiles, size):
+        result[top : top + len(heat)], inside[top : top + len(heat)] = heat, covered
+    low = np.nextafter(result.min(where=inside, initial=np.inf), np.float32(-np.inf)) if inside.any() else 0.0
+    np.copyto(result, low, where=~inside)
     return result
+
+
+def image_peak(values: FloatArray, tiles: Sequence[Tile], size: tuple[int, int]) -> tuple[float, float]:
+    """`peak` of the `image_map` of the same arguments, without a map of the whole image in memory."""
+    best, point = np.float32(-np.inf), (0.0, 0.0)
+    for top, heat, covered in _bands(values, tiles, size):
+        heat[~covered] = -np.inf
+        x, y = peak(heat)
+        value = heat[int(y), int(x)]
+        if value > best:  # of equals the first is kept
+            best, point = value, (x, y + top)
+    return point
 
 
 def peak(heat: FloatArray) -> tuple[float, float]:
@@ -85,6 +87,33 @@ def peaks(heat: FloatArray) -> list[tuple[float, float]]:
     ys, xs = np.nonzero(top)
     order = np.argsort(-heat[ys, xs], kind="stable")
     return [(float(x), float(y)) for x, y in zip(xs[order], ys[order], strict=True)]
+
+
+def _bands(
+    values: FloatArray, tiles: Sequence[Tile], size: tuple[int, int]
+) -> Iterator[tuple[int, FloatArray, npt.NDArray[np.bool_]]]:
+    """The map in bands of whole rows, which bound the memory: first row, values (R, W), pixels in a tile (R, W).
+
+    Values outside of all tiles are 0.
+    """
+    height, width = size
+    grids, weights = [], []
+    for tile in tiles:
+        rows, columns = tile.grid
+        index = tile.first + np.arange(rows)[:, None] * tile.stride + np.arange(columns)[None]
+        x0, y0, x1, y1 = tile.box
+        grids.append(values[index].astype(np.float64))
+        weights.append((*_bicubic(rows, y0, y1, height), *_bicubic(columns, x0, x1, width)))
+    step = max(1, _BAND // width)
+    for top in range(0, height, step):
+        band = slice(top, min(top + step, height))
+        total = np.zeros((band.stop - top, width), dtype=np.float64)
+        count = np.zeros(total.shape, dtype=np.int64)
+        for grid, (down, covered_y, across, covered_x) in zip(grids, weights, strict=True):
+            covered = covered_y[band, None] & covered_x[None]
+            total += np.where(covered, down[band] @ grid @ across.T, 0.0)
+            count += covered
+        yield top, (total / np.maximum(count, 1)).astype(np.float32), count > 0
 
 
 def _bicubic(

@@ -89,7 +89,9 @@ class RLE:
         x, y = math.floor(point[0]), math.floor(point[1])
         if not (0 <= x < self.size[1] and 0 <= y < self.size[0]):
             return False
-        return bool(self.decode()[y, x])
+        before, total = x * self.size[0] + y, self.size[0] * self.size[1]
+        pixel = _runs(self.size, (before, 1, total - before - 1))  # runs are compared, no picture is made
+        return bool(coco.area(coco.merge([self._coco(), pixel._coco()], intersect=True)))
 
     def _coco(self) -> dict[str, Any]:
         return {"size": list(self.size), "counts": self.counts.encode("ascii")}

@@ -308,7 +308,7 @@ def test_a_changed_byte_in_arrays_is_found_on_reading_and_computed_again_by_the_
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
     assert opened(tmp_path).done("a/open/v", "d"), "its size is right"
-    with pytest.raises(DamagedArrays, match="arrays of a/open/v are damaged.*run the same command again"):
+    with pytest.raises(DamagedArrays, match=r"arrays of a/open/v are damaged.*run the same command again"):
         store.arrays(record)
     assert not store.done("a/open/v", "d")
     assert not opened(tmp_path).done("a/open/v", "d")
@@ -349,5 +349,5 @@ def test_arrays_that_hold_code_are_refused(tmp_path):
 
 def test_a_report_that_finds_no_room_is_a_plain_error(tmp_path):
     (tmp_path / "taken").mkdir()
-    with pytest.raises(UserError, match="taken: cannot be written .*: make room on the disk"):
+    with pytest.raises(UserError, match=r"taken: cannot be written .*: make room on the disk"):
         write_atomic(tmp_path / "taken", "text")

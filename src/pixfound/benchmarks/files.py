@@ -22,7 +22,8 @@ class ImageFile:
     def load(self) -> Image.Image:
         """The picture as RGB; OSError where it is missing or corrupt."""
         with Image.open(self.path) as image:
-            return image.convert("RGB")
+            image.load()
+            return image if image.mode == "RGB" else image.convert("RGB")  # no second copy of a large one
 
     def digest(self) -> str:
         """SHA-256 of the file's bytes."""

@@ -11,7 +11,7 @@ from pixfound.errors import UserError
 from pixfound.extractors import segment_points
 from pixfound.interfaces import Model, PhraseFinder, Segmenter
 from pixfound.kept import Indices
-from pixfound.maps import image_map, peak, peaks, token_rows
+from pixfound.maps import image_map, image_peak, peaks, token_rows
 from pixfound.models.spans import tokens_of
 from pixfound.types import Candidate, FloatArray, Generation, Phrase
 
@@ -58,10 +58,10 @@ class AttentionPeak:
         phrases, points = [], []
         generation = self.reduced(generation)
         for phrase in self.phrases.phrases(generation.text):
-            heat = self.heat(generation, phrase)
-            if heat is not None:
+            values = self._values(generation, phrase)
+            if values is not None:
                 phrases.append(phrase)
-                points.append(peak(heat) if self.rank == 1 else peaks(heat)[: self.rank][-1])
+                points.append(self._point(values, generation))
         return segment_points(self.segmenter, image, points, phrases) if points else []
 
     def reduced(self, generation: Generation) -> Generation:
@@ -78,13 +78,27 @@ class AttentionPeak:
 
         generation: as `reduced` gives it.
         """
+        values = self._values(generation, phrase)
+        return None if values is None else image_map(values, generation.tiles, generation.image_size)
+
+    def _point(self, values: FloatArray, generation: Generation) -> tuple[float, float]:
+        """(x, y) of the peak of the wanted rank, of the last one where there are fewer. values: (N,)."""
+        if self.rank == 1:
+            return image_peak(values, generation.tiles, generation.image_size)
+        return peaks(image_map(values, generation.tiles, generation.image_size))[: self.rank][-1]
+
+    def _values(self, generation: Generation, phrase: Phrase) -> FloatArray | None:
+        """(N,) the phrase's attention over the image tokens; None where none of its tokens has a row."""
         if generation.attention is None:
             raise ValueError("the generation carries no attention")
         # The mean over a single row is that row: subtracting it would leave nothing.
         subtract = self.subtract_mean and len(generation.attention) > 1
         rows = token_rows(generation, self.row, self.step0, subtract)
         tokens = [t for t in tokens_of(phrase.span, generation.spans) if t < len(rows)]
-        return image_map(rows[tokens].mean(axis=0), generation.tiles, generation.image_size) if tokens else None
+        if not tokens:
+            return None
+        values: FloatArray = rows[tokens].mean(axis=0)
+        return values
 
 
 def _check_kept(layers: Indices, heads: Indices, keep: str) -> None:

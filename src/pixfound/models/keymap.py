@@ -228,7 +228,7 @@ def load_strict(model: Any, checkpoint: Checkpoint, keymap: KeyMap) -> None:
                 place = wanted[target.name] if target.row is None else wanted[target.name][target.row]
                 if place.shape != tensor.shape and place.shape != tensor.squeeze(0).shape:
                     raise UserError(
-                        f"{where}: {name} has shape {tuple(whole.shape)}, which does not fit this model's {target.name} "
-                        f"{tuple(place.shape)}: choose the model=... that it was published as"
+                        f"{where}: {name} has shape {tuple(whole.shape)}, which does not fit this model's "
+                        f"{target.name} {tuple(place.shape)}: choose the model=... that it was published as"
                     )
                 place.copy_(tensor.reshape(place.shape))

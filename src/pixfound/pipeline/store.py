@@ -115,7 +115,12 @@ class Store:
             ) from error
 
     def _append(self, record: Record, arrays: Mapping[str, npt.NDArray[Any]] | None) -> None:
-        body = {"key": record.key, "digest": record.digest, "value": record.value, "failure": record.failure}
+        body: dict[str, Any] = {
+            "key": record.key,
+            "digest": record.digest,
+            "value": record.value,
+            "failure": record.failure,
+        }
         if arrays:
             path = self._arrays(record)
             temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import textwrap
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from pixfound.masks import BoolMask
+from pixfound.masks import RLE, BoolMask
 from pixfound.pipeline.records import unpack_generation
 from pixfound.pipeline.stages import Item, candidates_of, load
+from pixfound.pipeline.store import DamagedArrays
 from pixfound.scoring.quadrants import quadrant
 from pixfound.scoring.scores import Score, chosen_mask
-from pixfound.types import Candidate, Kind
+from pixfound.types import Candidate, Generation, Kind
 
 if TYPE_CHECKING:
     from pixfound.pipeline.evaluate import Evidence
 
+log = logging.getLogger(__name__)
 CELL = 150  # pixels, the longer side of a picture on the sheet
+LARGEST = 2048  # pixels, the longer side at which a picture is drawn before it is shown
 TEXT = 330
 GAP = 8
 LINE = 14
@@ -69,14 +74,38 @@ def draw_strip(item: Item, row: str, evidence: Evidence, metrics: Mapping[str, A
         return None
     scores = {(s.kind, s.row): s for s in evidence.scores if s.example_id == item.example.id}
     mask_score = scores[kind, row]
-    candidates, taken, heat = _found(item, row, kind, evidence, mask_score)
-    panels = [image, _heat_panel(image, heat, taken), _candidate_panel(image, candidates, taken)]
+    image = shrunk(image)  # before anything is drawn: what is drawn with takes many bytes a pixel
+    candidates, taken, heat = _found(item, row, kind, evidence, mask_score, image.size)
+    panels = [
+        image,
+        _heat_panel(image, heat, taken, item.example.gt_mask.size),
+        _candidate_panel(image, candidates, taken),
+    ]
     if mask_score.choice in (None, "unscored"):
         panels.append(Image.new("RGB", image.size, (225, 225, 225)))
     else:
-        panels.append(overlay(image, chosen_mask(str(mask_score.choice), taken, item.example).decode(), (235, 40, 40)))
-    panels.append(overlay(image, item.example.gt_mask.decode(), (40, 200, 70)))
+        chosen = chosen_mask(str(mask_score.choice), taken, item.example)
+        panels.append(overlay(image, mask_at(chosen, image.size), (235, 40, 40)))
+    panels.append(overlay(image, mask_at(item.example.gt_mask, image.size), (40, 200, 70)))
     return _compose(panels, _words(item, kind, scores, mask_score), _frame(scores, mask_score, metrics))
+
+
+def shrunk(image: Image.Image) -> Image.Image:
+    """The image, or where its longer side is over LARGEST one of that size."""
+    scale = LARGEST / max(image.size)
+    if scale >= 1:
+        return image
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+
+
+def mask_at(mask: RLE, size: tuple[int, int]) -> BoolMask:
+    """A mask's pixels in a picture of `size` (width, height): the nearest ones where that is not its own."""
+    pixels = mask.decode()
+    if pixels.shape == (size[1], size[0]):
+        return pixels
+    rows, columns = (np.arange(side) * full // side for side, full in zip(reversed(size), mask.size, strict=True))
+    nearest: BoolMask = pixels[rows[:, None], columns[None]]
+    return nearest
 
 
 def overlay(image: Image.Image, mask: BoolMask, colour: tuple[int, int, int]) -> Image.Image:
@@ -90,9 +119,9 @@ def overlay(image: Image.Image, mask: BoolMask, colour: tuple[int, int, int]) ->
 
 
 def _found(
-    item: Item, row: str, kind: Kind, evidence: Evidence, score: Score
+    item: Item, row: str, kind: Kind, evidence: Evidence, score: Score, size: tuple[int, int]
 ) -> tuple[list[Candidate], Candidate | None, npt.NDArray[np.float32] | None]:
-    """The candidates, the chosen one, and the attention map of its phrase, as far as they exist."""
+    """The candidates, the chosen one, and the attention map of its phrase at `size` (width, height), if they exist."""
     extractor = evidence.parts.rows[row][0]
     record = evidence.stores.extract[extractor].get(item.key(kind), item.seen(kind))
     if record is None or record.value is None:
@@ -103,11 +132,29 @@ def _found(
     draw_heat = getattr(evidence.parts.extractors[extractor].built, "heat", None)
     if taken is None or taken.phrase is None or said is None or said.value is None or draw_heat is None:
         return candidates, taken, None
-    generation = unpack_generation(said.value, evidence.stores.generate.arrays(said))
-    return candidates, taken, draw_heat(generation, taken.phrase)
+    try:
+        generation = unpack_generation(said.value, evidence.stores.generate.arrays(said))
+    except DamagedArrays as error:  # the scores do not need them any more
+        log.warning("%s", error)
+        return candidates, taken, None
+    return candidates, taken, draw_heat(_seen_at(generation, size), taken.phrase)
 
 
-def _heat_panel(image: Image.Image, heat: npt.NDArray[np.float32] | None, taken: Candidate | None) -> Image.Image:
+def _seen_at(generation: Generation, size: tuple[int, int]) -> Generation:
+    """A generation about its image at another size (width, height)."""
+    height, width = generation.image_size
+    across, down = size[0] / width, size[1] / height
+    tiles = tuple(
+        replace(t, box=(t.box[0] * across, t.box[1] * down, t.box[2] * across, t.box[3] * down))
+        for t in generation.tiles
+    )
+    return replace(generation, tiles=tiles, image_size=(size[1], size[0]))
+
+
+def _heat_panel(
+    image: Image.Image, heat: npt.NDArray[np.float32] | None, taken: Candidate | None, full: tuple[int, int]
+) -> Image.Image:
+    """The attention over the image in grey, and the point of the candidate. full: (H, W) of the point's frame."""
     grey = np.repeat(np.asarray(image.convert("L"), dtype=np.float32)[..., None], 3, axis=2)
     if heat is not None:
         strength = np.clip(heat, 0, None)
@@ -119,7 +166,7 @@ def _heat_panel(image: Image.Image, heat: npt.NDArray[np.float32] | None, taken:
         grey = (1 - weight) * grey + weight * warm
     panel = Image.fromarray(grey.astype(np.uint8))
     if taken is not None and taken.point is not None:
-        x, y = taken.point
+        x, y = taken.point[0] * image.width / full[1], taken.point[1] * image.height / full[0]
         radius = max(image.size) / 28
         draw = ImageDraw.Draw(panel)
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline="cyan", width=max(1, int(radius / 2)))
@@ -134,7 +181,7 @@ def _candidate_panel(image: Image.Image, candidates: Sequence[Candidate], taken:
     panel = Image.new("RGB", image.size, (225, 225, 225))
     size = (max(1, image.width // side), max(1, image.height // side))
     for i, candidate in enumerate(shown):
-        small = overlay(image, candidate.mask.decode(), (240, 150, 20)).resize(size)
+        small = overlay(image, mask_at(candidate.mask, image.size), (240, 150, 20)).resize(size)
         if candidate == taken:
             border = max(2, size[0] // 30)
             ImageDraw.Draw(small).rectangle((0, 0, size[0] - 1, size[1] - 1), outline=(235, 40, 40), width=border)

@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image
 
 from pixfound import weights
@@ -21,6 +22,7 @@ from pixfound.errors import UserError, nearest
 from pixfound.interfaces import SegmenterMasks
 
 _KEPT = 4  # encoded images; the prompts of an image follow each other, so a few are enough
+_PIXELS = 64 * 2**20  # of logits, four bytes each, that come back to the image's size together
 _CHUNK = 64  # prompts in one call of the decoder, which bounds its memory
 
 
@@ -101,10 +103,21 @@ class PromptedSegmenter:
             with torch.inference_mode():
                 given = {name: values[:, start : start + _CHUNK]}
                 out = self._model(**embeddings, **given, multimask_output=multimask)
-                logits = self._restore(out.pred_masks[0].float().cpu(), size, image_size)
-            masks.append((logits > 0).numpy())
+                masks.append(self._inside(out.pred_masks[0].float().cpu(), size, image_size))
             scores.append(out.iou_scores[0].float().cpu().numpy())
-        return SegmenterMasks(np.concatenate(masks), np.concatenate(scores))
+        whole = masks[0] if len(masks) == 1 else np.concatenate(masks)
+        return SegmenterMasks(whole, np.concatenate(scores))
+
+    def _inside(self, logits: Any, size: tuple[int, int], image_size: tuple[int, int]) -> npt.NDArray[np.bool_]:
+        """(P, K, H, W) masks of `_restore`'s logits; one after the other where all at once would fill the memory."""
+        prompts, count = logits.shape[:2]
+        if prompts * count * image_size[0] * image_size[1] <= _PIXELS:
+            whole: npt.NDArray[np.bool_] = (self._restore(logits, size, image_size) > 0).numpy()
+            return whole
+        masks = np.empty((prompts, count, *image_size), dtype=np.bool_)
+        for i, k in np.ndindex(prompts, count):
+            masks[i, k] = (self._restore(logits[i : i + 1, k : k + 1], size, image_size) > 0).numpy()[0, 0]
+        return masks
 
     def _encode(self, image: Image.Image) -> tuple[dict[str, Any], tuple[int, int]]:
         """The image's embeddings as arguments of the model, and the size within its square."""

@@ -1,0 +1,98 @@
+"""The whole pipeline, with the embedded models, over a corrupt image, one of a single pixel and one of 108 million."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+LARGE = (12_000, 9_000)  # width, height
+LIMIT_KB = 3 * 2**20  # memory that a run over them may take
+ENDS_WITH_MEMORY = """
+import resource, sys
+from pixfound.__main__ import main
+try:
+    main()
+finally:
+    print("peak", resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)
+"""
+
+
+def box(x0: int, y0: int, x1: int, y1: int) -> list[float]:
+    return [x0, y0, x1, y0, x1, y1, x0, y1]
+
+
+@pytest.fixture(scope="module")
+def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three images in COCO's format; the corrupt one is half of a PNG file."""
+    folder = tmp_path_factory.mktemp("odd")
+    (folder / "images").mkdir()
+    Image.new("RGB", (1, 1), (200, 30, 30)).save(folder / "images/dot.png")
+    large = Image.new("RGB", LARGE, (240, 240, 240))
+    large.paste((200, 30, 30), (6_000, 3_000, 9_000, 6_000))
+    large.save(folder / "images/large.jpg", quality=60)
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(folder / "images/whole.png")
+    (folder / "images/half.png").write_bytes((folder / "images/whole.png").read_bytes()[:2000])
+    images = [("dot.png", 1, 1), ("large.jpg", *LARGE), ("half.png", 64, 64)]
+    boxes = [box(0, 0, 1, 1), box(6_000, 3_000, 9_000, 6_000), box(8, 8, 40, 40)]
+    coco = {
+        "images": [{"id": i, "file_name": n, "width": w, "height": h} for i, (n, w, h) in enumerate(images)],
+        "annotations": [{"id": i, "image_id": i, "segmentation": [b]} for i, b in enumerate(boxes)],
+    }
+    (folder / "coco.json").write_text(json.dumps(coco))
+    with (folder / "table.csv").open("w", newline="") as stream:
+        lines = [
+            [name.partition(".")[0], name, "What colour is the square?", "red|blue", "a", "the red square"]
+            for name, _, _ in images
+        ]
+        csv.writer(stream).writerows([["id", "image", "question", "options", "answer", "expression"], *lines])
+    return folder
+
+
+def run(folder: Path, outputs: Path) -> tuple[subprocess.CompletedProcess[str], int]:
+    """The command line on the benchmark, and its peak memory in KB."""
+    command = [sys.executable, "-c", ENDS_WITH_MEMORY, "benchmark=paired_coco", f"outputs_dir={outputs}"]
+    command += [f"benchmark.annotations={folder}/coco.json", f"benchmark.questions={folder}/table.csv"]
+    command += [f"benchmark.images={folder}/images", "scoring.resamples=100", "model.generation.max_new_tokens=12"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    (peak,) = (int(line.split()[1]) for line in done.stderr.splitlines() if line.startswith("peak "))
+    return done, peak
+
+
+def scores(outputs: Path) -> list[dict[str, Any]]:
+    (path,) = outputs.glob("runs/*/*/*/*/scores.jsonl")
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_odd_images_are_survived_named_and_tried_again(benchmark: Path, tmp_path: Path) -> None:
+    done, peak = run(benchmark, tmp_path)
+    assert done.returncode == 2, done.stderr
+    assert "scores are missing because of failures" in done.stderr
+    assert peak < LIMIT_KB, f"{peak / 2**20:.2f} GB"
+    found = scores(tmp_path)
+    lost = [s for s in found if s["example_id"] == "half"]
+    assert lost
+    assert all("failed: " in s["reason"] and s["iou"] is None and s["correct"] is None for s in lost)
+    kept = [s for s in found if s["example_id"] != "half"]
+    assert {s["example_id"] for s in kept} == {"dot", "large"}
+    assert all(s["iou"] is not None for s in kept if s["row"])
+    (report,) = tmp_path.glob("runs/*/*/*/*/report.md")
+    assert "half/open" in report.read_text()
+    with Image.open(report.with_name("pictures.png")) as sheet:
+        assert sheet.width < 2_000
+    (benchmark / "images/half.png").write_bytes((benchmark / "images/whole.png").read_bytes())
+    asked = [len(p.read_text().splitlines()) for p in tmp_path.glob("stages/generate/*/journal-*.jsonl")]
+    again, _ = run(benchmark, tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert [len(p.read_text().splitlines()) for p in tmp_path.glob("stages/generate/*/journal-*.jsonl")] == [
+        count + 3 for count in asked
+    ]
