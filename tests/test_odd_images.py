@@ -77,6 +77,7 @@ def test_odd_images_are_survived_named_and_tried_again(benchmark: Path, tmp_path
     done, peak = run(benchmark, tmp_path)
     assert done.returncode == 2, done.stderr
     assert "scores are missing because of failures" in done.stderr
+    print(f"peak {peak / 2**20:.2f} GB")
     assert peak < LIMIT_KB, f"{peak / 2**20:.2f} GB"
     found = scores(tmp_path)
     lost = [s for s in found if s["example_id"] == "half"]

@@ -108,6 +108,7 @@ class Generation:
     masks: masks that the model drew itself. candidates: masks that it proposed among which one is to be chosen.
     input_size: (H, W) of the picture that the model was given where it speaks of that one's pixels: a processor that
         keeps the image's shape resized it; None where there is no such size.
+    cut: whether the answer was ended by the limit of new tokens, and not by the model.
     unanswered, ungrounded: why there is no answer, or nothing that masks could come from: what a model is read from
         may lack them. "" where there are.
     """
@@ -121,6 +122,7 @@ class Generation:
     masks: tuple[RLE, ...] = ()
     candidates: tuple[Candidate, ...] = ()
     input_size: tuple[int, int] | None = None
+    cut: bool = False
     unanswered: str = ""
     ungrounded: str = ""
     kept: KeptAttention | None = None

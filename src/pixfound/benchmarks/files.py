@@ -57,11 +57,18 @@ def images_in(folder: Path, names: list[str], key: str, without: bool = False) -
     if not folder.is_dir():
         raise UserError(f"{key}={folder}: there is no such folder; give the one that holds the images")
     for name in names:
-        if Path(name).is_absolute() or ".." in Path(name).parts:
+        if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
             raise UserError(f"image name {name!r} leads out of {folder}: names must stay inside the images' folder")
-    if names and not any((folder / name).is_file() for name in names):
+    if names and not any(_is_file(folder / name) for name in names):
         raise UserError(
             f"{key}={folder}: has none of the {len(names)} images (the first is {names[0]}); "
             "give the folder that holds them"
         )
     return {name: ImageFile(folder / name) for name in names}
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long for the disk
+        return False

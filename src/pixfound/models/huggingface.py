@@ -6,6 +6,7 @@ Shapes: `B` batch, `P` padded prompt length, `T` generated tokens, `N` image tok
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -138,7 +139,15 @@ class HuggingFace:
         answers, rows = self._free_rows(inputs, keys)
         if self.capture == "forced":
             rows = self._forced_rows(inputs, keys, answers)
-        return [(self._generation(requests, inputs, i, ids, rows), ids) for i, ids in enumerate(answers)]
+        found = [(self._generation(requests, inputs, i, ids, rows), ids) for i, ids in enumerate(answers)]
+        return [(replace(generation, cut=self._cut(ids)), ids) for generation, ids in found]
+
+    def _cut(self, ids: Sequence[int]) -> bool:
+        """Whether an answer was ended by `max_new_tokens` and not by the model."""
+        config = self._model.generation_config
+        ends = self.generation.get("eos_token_id", config.eos_token_id)
+        stop = ends if isinstance(ends, list | tuple) else [ends]
+        return len(ids) >= self.generation["max_new_tokens"] and ids[-1] not in stop
 
     def fit(self, requests: Sequence[Request]) -> Fit:
         """How many prompts like these, all about one image, fit into memory together."""

@@ -27,7 +27,7 @@ from pixfound.pipeline.store import Store, digest_of, fingerprint, make_folder, 
 from pixfound.pipeline.world import World, join_world
 from pixfound.scoring.metrics import Scoring
 from pixfound.scoring.scores import Score, make_scores
-from pixfound.types import Example
+from pixfound.types import KINDS, Example
 
 log = logging.getLogger(__name__)
 
@@ -115,11 +115,22 @@ def _score(
     failures = [f"{s.key} {s.row or ''}: {s.reason}" for s in scores if "failed: " in s.reason]
     evidence = Evidence(items, parts, stores, scores)
     found = {key: part.built.compute(evidence) for key, part in parts.analyses.items()}
-    metrics = {**scoring.built.metrics(scores), "analyses": {key: value for key, value in found.items() if value}}
+    cut = {"cut": count} if (count := _cut(items, stores)) else {}
+    metrics = {
+        **scoring.built.metrics(scores),
+        **cut,
+        "analyses": {key: value for key, value in found.items() if value},
+    }
     lost = [f"{key}: {failure}" for key, value in found.items() for failure in value.get("failures", ())]
     result = replace(result, metrics=metrics, failures=[*failures, *lost])
     _write(result, evidence, settings)
     return result
+
+
+def _cut(items: Sequence[stages.Item], stores: stages.Stores) -> dict[str, int]:
+    """Number of answers that were ended by the limit of new tokens, by kind; kinds without one are left out."""
+    said = [(kind, stores.generate.get(item.key(kind), item.asked(kind))) for item in items for kind in KINDS]
+    return dict(Counter(str(kind) for kind, record in said if record and record.value and record.value.get("cut")))
 
 
 def _images(items: Sequence[stages.Item], benchmark: Benchmark) -> dict[str, ImageInfo]:

@@ -32,6 +32,9 @@ def show(result: Result) -> None:
     unscored = ", ".join(f"{count} {what}" for what, count in metrics["unscored"].items())
     if unscored:
         console.print(f"unscored (neither right nor wrong): {unscored}")
+    if metrics.get("cut"):
+        counts = ", ".join(f"{count} {kind}" for kind, count in metrics["cut"].items())
+        console.print(f"answers cut off by the limit of new tokens: {counts}")
     if result.was_complete:
         console.print("nothing to do: this run is complete")
     console.print(f"report: {result.folder / 'report.md'}", soft_wrap=True)

@@ -61,6 +61,9 @@ def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
     if metrics["unscored"]:
         sections += ["## Unscored", "Neither right nor wrong, and left out of every mean."]
         sections.append(grid(("what", "count"), [[k, str(v)] for k, v in metrics["unscored"].items()]))
+    if metrics.get("cut"):
+        sections += ["## Cut answers", "Ended by the limit of new tokens and not by the model; graded as they are."]
+        sections.append(grid(("prompt", "count"), [[k, str(v)] for k, v in metrics["cut"].items()]))
     if result.failures:
         shown = [f"- {escape(failure)}" for failure in result.failures[:50]]
         sections += ["## Failures", "\n".join(shown)]

@@ -1,0 +1,138 @@
+"""What happens to machines, files and models between and during runs: nothing is lost, and what was is named."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import logging
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pixfound.benchmarks.files import images_in
+from pixfound.errors import UserError
+from pixfound.models.huggingface import HuggingFace
+from pixfound.pipeline import evaluate
+from tests.support.run import LIMIT, count_lines, random_models, run, scores_of
+
+SOURCES = Path(__file__).parents[1] / "src" / "pixfound"
+
+
+def without_roots_rights() -> None:
+    """The root user's right to write where permissions forbid it is given away."""
+    ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE; fails quietly for others
+
+
+def test_an_outputs_folder_that_is_read_only_is_one_line(models: Path, tmp_path: Path) -> None:
+    outputs = tmp_path / "out"
+    outputs.mkdir()
+    outputs.chmod(0o555)
+    command = [sys.executable, "-m", "pixfound", *random_models(models), f"outputs_dir={outputs}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=without_roots_rights)  # noqa: PLW1509
+    outputs.chmod(0o755)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "(Permission denied): choose another folder with outputs_dir=DIR" in done.stderr
+    assert not list(outputs.iterdir())
+
+
+def test_a_changed_version_is_told_with_both(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(models, tmp_path, "limit=2")
+    before = evaluate.provenance()
+    monkeypatch.setattr(evaluate, "provenance", lambda: {**before, "transformers": "9.9.9"})
+    with caplog.at_level(logging.WARNING):
+        run(models, tmp_path, "limit=4")
+    assert (
+        f"resuming stage generate, which was begun with another setting: transformers: {before['transformers']} -> 9.9.9"
+        in caplog.text
+    )
+
+
+def test_a_clock_that_is_set_back_changes_nothing(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = scores_of(run(models, tmp_path / "a"))
+    run(models, tmp_path / "b", "limit=4")
+    ahead = time.time() + 10 * 365 * 86400
+    for path in (tmp_path / "b").rglob("*"):
+        os.utime(path, (ahead, ahead))  # as a clock that was ten years fast has left them
+    before = count_lines(tmp_path / "b")["generate"]
+    monkeypatch.setattr(time, "time", lambda: 0.0)
+    assert scores_of(run(models, tmp_path / "b")) == whole
+    assert count_lines(tmp_path / "b")["generate"] == before + 3 * (LIMIT - 4)
+
+
+def test_arrays_cut_short_between_runs_are_computed_again(
+    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run(models, tmp_path, "limit=2")
+    path = sorted(tmp_path.glob("stages/generate/*/arrays/*.npz"))[0]
+    path.write_bytes(path.read_bytes()[:100])
+    result = run(models, tmp_path, "limit=2", "extraction.extractors.attention.step0=penultimate")
+    assert not result.failures
+    assert "are not whole (" in caplog.text
+    assert count_lines(tmp_path)["generate"] in range(7, 13)
+    with np.load(path, allow_pickle=False) as arrays:
+        assert np.isfinite(arrays["attention"]).all()
+
+
+def test_attention_that_is_no_number_is_a_failure_and_never_a_mask(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = HuggingFace._free_rows
+
+    def broken(self: HuggingFace, inputs, images):  # type: ignore[no-untyped-def]
+        answers, found = rows(self, inputs, images)
+        found[0][0, 0] = np.nan
+        return answers, found
+
+    with monkeypatch.context() as patched:
+        patched.setattr(HuggingFace, "_free_rows", broken)
+        result = run(models, tmp_path, "limit=2", "max_failures=100")
+    assert result.failures
+    assert all(s["iou"] is None for s in scores_of(result) if "failed: " in s["reason"])
+    assert "FloatingPointError: the captured attention is not finite" in (result.folder / "report.md").read_text()
+    assert not run(models, tmp_path, "limit=2").failures
+
+
+def test_answers_that_never_stop_are_cut_and_counted(models: Path, tmp_path: Path) -> None:
+    over = ("limit=2", "model.generation.max_new_tokens=3", "+model.generation.min_new_tokens=3")
+    result = run(models, tmp_path, *over)
+    assert result.metrics["cut"] == {"open": 2, "choice": 2, "ground": 2}
+    assert "## Cut answers" in (result.folder / "report.md").read_text()
+    (journal,) = tmp_path.glob("stages/generate/*/journal-*.jsonl")
+    assert all(json.loads(line)["value"]["cut"] for line in journal.read_text().splitlines())
+
+
+def test_no_pickle_is_read_anywhere() -> None:
+    texts = {path: path.read_text() for path in SOURCES.rglob("*.py")}
+    assert len(texts) > 100
+    for path, text in texts.items():
+        for line in text.splitlines():
+            assert "pickle" not in line or "allow_pickle=False" in line, path
+            assert "torch.load(" not in line or "weights_only=True" in line, path
+            assert "np.load(" not in line or "allow_pickle=False" in line, path
+            assert "yaml.load(" not in line, path
+            assert "trust_remote_code=True" not in line, path
+
+
+@pytest.mark.parametrize("name", ["../x.png", "/etc/passwd", "a/../../x.png", "a\0b.png"])
+def test_a_name_from_data_that_leads_out_of_its_folder_is_refused(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="leads out of"):
+        images_in(tmp_path, [name], "benchmark.images")
+
+
+def test_a_name_that_is_too_long_is_a_missing_image(tmp_path: Path) -> None:
+    (tmp_path / "good.png").touch()
+    found = images_in(tmp_path, ["x" * 5000, "good.png"], "benchmark.images")
+    with pytest.raises(OSError, match="too long"):
+        found["x" * 5000].digest()
+    with pytest.raises(UserError, match="has none of the 1 images"):
+        images_in(tmp_path, ["x" * 5000], "benchmark.images")
