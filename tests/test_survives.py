@@ -33,7 +33,7 @@ def test_an_outputs_folder_that_is_read_only_is_one_line(models: Path, tmp_path:
     outputs.mkdir()
     outputs.chmod(0o555)
     command = [sys.executable, "-m", "pixfound", *random_models(models), f"outputs_dir={outputs}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=without_roots_rights)  # noqa: PLW1509
+    done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=without_roots_rights)
     outputs.chmod(0o755)
     assert done.returncode == 2
     assert len(done.stderr.splitlines()) == 1
@@ -49,10 +49,8 @@ def test_a_changed_version_is_told_with_both(
     monkeypatch.setattr(evaluate, "provenance", lambda: {**before, "transformers": "9.9.9"})
     with caplog.at_level(logging.WARNING):
         run(models, tmp_path, "limit=4")
-    assert (
-        f"resuming stage generate, which was begun with another setting: transformers: {before['transformers']} -> 9.9.9"
-        in caplog.text
-    )
+    told = f"transformers: {before['transformers']} -> 9.9.9"
+    assert f"resuming stage generate, which was begun with another setting: {told}" in caplog.text
 
 
 def test_a_clock_that_is_set_back_changes_nothing(
