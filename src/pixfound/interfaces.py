@@ -7,7 +7,7 @@ Constructors are cheap: weights are loaded at the first use, so that a finished 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -126,11 +126,34 @@ class Segmenter(Protocol):
         """Masks for each box alone; (x0, y0, x1, y1) in pixels of the image."""
 
 
+@runtime_checkable
+class SegmentsMany(Protocol):
+    """A segmenter that works on several images at once. Masks are made one request at a time: they are large."""
+
+    def masks_many(
+        self, requests: Sequence[tuple[Image.Image, Sequence[tuple[float, float]]]]
+    ) -> Iterator[SegmenterMasks]:
+        """What `masks` gives for each (image, points), in order."""
+
+    def box_masks_many(
+        self, requests: Sequence[tuple[Image.Image, Sequence[tuple[float, float, float, float]]]]
+    ) -> Iterator[SegmenterMasks]:
+        """What `box_masks` gives for each (image, boxes), in order."""
+
+
 class Extractor(Protocol):
     """Proposes masks for a referring expression. It never sees the ground truth."""
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """The candidates in a fixed order; none is a result too."""
+
+
+@runtime_checkable
+class ExtractsMany(Protocol):
+    """An extractor that looks at several images and answers at once, so that its segmenter can."""
+
+    def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
+        """What `candidates` gives for each (image, generation, expression), in order."""
 
 
 class Selector(Protocol):

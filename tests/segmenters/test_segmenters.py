@@ -101,6 +101,77 @@ def test_prompts_do_not_depend_on_each_other(family, image, monkeypatch):
     assert len({masks.tobytes() for masks in together.masks}) > 1  # the prompt matters
 
 
+def pictures():
+    """Images of several shapes, among them one twice and one that is not asked about."""
+    rng = np.random.default_rng(1)
+    sizes = [(45, 90), (90, 45), (64, 64), (7, 31), (45, 90), (200, 33)]
+    found = [Image.fromarray(rng.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in sizes]
+    return [*found, found[1].copy()]
+
+
+def prompts_for(image, count, boxes):
+    rng = np.random.default_rng(count)
+    corners = rng.random((count, 2, 2)) * (image.width, image.height)
+    if boxes:
+        return [(*pair.min(0).tolist(), *pair.max(0).tolist()) for pair in corners]
+    return [tuple(pair[0].tolist()) for pair in corners]
+
+
+@pytest.mark.parametrize("chunk", [64, 5])
+@pytest.mark.parametrize("name", ["masks", "box_masks"])
+def test_images_and_prompts_do_not_depend_on_what_goes_with_them(family, name, chunk, monkeypatch):
+    """Ragged shapes and numbers of prompts, together and one image at a time: the same logits."""
+    monkeypatch.setattr("pixfound.segmenters.prompted._CHUNK", chunk)
+    segmenter, _ = family
+    together, alone = (type(segmenter)(segmenter.path, device="cpu", architecture=segmenter.architecture) for _ in "ab")
+    logits = {}
+    for one in (together, alone):
+        kept, restore = logits.setdefault(one, []), one._restore
+        monkeypatch.setattr(one, "_restore", lambda *a, k=kept, r=restore: (k.append(r(*a)), k[-1])[1])
+    counts = [3, 1, 7, 2, 0, 12, 4]
+    requests = [(i, prompts_for(i, n, name == "box_masks")) for i, n in zip(pictures(), counts, strict=True)]
+    found = list(getattr(together, f"{name}_many")(requests))
+    expected = [getattr(alone, name)(*request) for request in requests]
+    assert len(logits[together]) == len(logits[alone]) == 6
+    for ours, theirs in zip(logits[together], logits[alone], strict=True):
+        np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-4 * max(1, float(theirs.abs().max())))
+    for (image, prompts), ours, theirs in zip(requests, found, expected, strict=True):
+        assert ours.masks.shape == theirs.masks.shape
+        assert ours.masks.shape[2:] == (image.height, image.width)
+        assert len(ours.masks) == len(prompts)
+        np.testing.assert_allclose(ours.scores, theirs.scores, atol=1e-4)
+        assert (ours.masks != theirs.masks).sum() <= 1e-4 * ours.masks.size
+
+
+def test_images_are_encoded_in_few_calls_and_each_once(family, monkeypatch):
+    segmenter, _ = family
+    fresh = type(segmenter)(segmenter.path, device="cpu", architecture=segmenter.architecture)
+    encode, sizes = fresh._model.get_image_embeddings, []
+    monkeypatch.setattr(fresh._model, "get_image_embeddings", lambda p: (sizes.append(len(p)), encode(p))[1])
+    asked = [(image, [(3.0, 3.0)]) for image in pictures()]
+    list(fresh.masks_many(asked))
+    assert sizes == [6]  # seven pictures, two of which are the same
+    list(fresh.box_masks_many([(image, [(1.0, 1.0, 9.0, 5.0)]) for image, _ in asked]))
+    assert sizes == [6]
+    monkeypatch.setattr("pixfound.segmenters.prompted._ENCODED", 4 * SIDE * SIDE)
+    again = type(segmenter)(segmenter.path, device="cpu", architecture=segmenter.architecture)
+    again.__dict__["_model"] = fresh._model
+    list(again.masks_many(asked))
+    assert sizes == [6, 4, 2]
+    assert list(again.masks_many([])) == []
+
+
+def test_large_masks_are_made_a_few_at_a_time(family, image, monkeypatch):
+    segmenter, _ = family
+    expected = segmenter.masks(image, POINTS)
+    monkeypatch.setattr("pixfound.segmenters.prompted._RESTORED", 1)
+    restore, sizes = segmenter._restore, []
+    monkeypatch.setattr(segmenter, "_restore", lambda *a: (sizes.append(len(a[0])), restore(*a))[1])
+    found = segmenter.masks(image, POINTS)
+    assert sizes == [1] * len(POINTS)
+    assert (found.masks == expected.masks).all()
+
+
 def test_an_image_is_encoded_once(family, image, monkeypatch):
     segmenter, _ = family
     segmenter.masks(image, POINTS)

@@ -2,35 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from PIL import Image
 
-from pixfound.interfaces import Segmenter
+from pixfound.interfaces import Segmenter, SegmenterMasks, SegmentsMany
 from pixfound.masks import RLE
 from pixfound.types import Candidate, Phrase
 
-_PIXELS = 64 * 2**20  # of all points' images together; the masks of a point are several bytes for each
+_PIXELS = 2**26  # of the masks of points that are made together, one of several for each point
+
+Points = Sequence[tuple[float, float]]
+Boxes = Sequence[tuple[float, float, float, float]]
+
+
+def masks_many(segmenter: Segmenter, requests: Sequence[tuple[Image.Image, Points]]) -> Iterable[SegmenterMasks]:
+    """The masks of each (image, points), all at once where the segmenter can do so."""
+    if isinstance(segmenter, SegmentsMany):
+        return segmenter.masks_many(requests)
+    return (segmenter.masks(*request) for request in requests)
+
+
+def box_masks_many(segmenter: Segmenter, requests: Sequence[tuple[Image.Image, Boxes]]) -> Iterable[SegmenterMasks]:
+    """The masks of each (image, boxes), all at once where the segmenter can do so."""
+    if isinstance(segmenter, SegmentsMany):
+        return segmenter.box_masks_many(requests)
+    return (segmenter.box_masks(*request) for request in requests)
 
 
 def segment_points(
-    segmenter: Segmenter,
-    image: Image.Image,
-    points: Sequence[tuple[float, float]],
-    phrases: Sequence[Phrase | None],
-) -> list[Candidate]:
-    """All masks of all points, a candidate each, in order.
+    segmenter: Segmenter, requests: Sequence[tuple[Image.Image, Points, Sequence[Phrase | None]]]
+) -> list[list[Candidate]]:
+    """All masks of all points of each (image, points, a phrase for each point): a candidate each, in order.
 
-    In one call of the segmenter, but for images so large that the masks of all points would fill the memory.
+    In one call of the segmenter, whose masks of an image's points lie in memory together; of an image so large that
+    they would fill it, a few at a time.
     """
-    together = max(1, _PIXELS // (image.width * image.height))
-    candidates = []
-    for start in range(0, len(points), together):
-        here, of = points[start : start + together], phrases[start : start + together]
-        found = segmenter.masks(image, here)
-        candidates += [
-            Candidate(RLE.encode(mask), phrase, point, score=round(float(score), 6))
-            for point, phrase, masks, scores in zip(here, of, found.masks, found.scores, strict=True)
-            for mask, score in zip(masks, scores, strict=True)
-        ]
-    return candidates
+    pieces = []
+    for i, (image, points, phrases) in enumerate(requests):
+        together = max(1, _PIXELS // (image.width * image.height))
+        for start in range(0, len(points), together):
+            pieces.append((i, image, points[start : start + together], phrases[start : start + together]))
+    found: list[list[Candidate]] = [[] for _ in requests]
+    if pieces:
+        masks = masks_many(segmenter, [(image, points) for _, image, points, _ in pieces])
+        for (i, _, points, phrases), these in zip(pieces, masks, strict=True):
+            found[i] += _candidates(these, points, phrases)
+    return found
+
+
+def _candidates(found: SegmenterMasks, points: Points, phrases: Sequence[Phrase | None]) -> list[Candidate]:
+    return [
+        Candidate(RLE.encode(mask), phrase, point, score=round(float(score), 6))
+        for point, phrase, masks, scores in zip(points, phrases, found.masks, found.scores, strict=True)
+        for mask, score in zip(masks, scores, strict=True)
+    ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -55,6 +56,14 @@ class AttentionPeak:
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """Candidates in the order of the phrases, and for each in the order of the segmenter's masks."""
+        return self.candidates_many([(image, generation, expression)])[0]
+
+    def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
+        """What `candidates` gives for each."""
+        return segment_points(self.segmenter, [(image, *self._peaks(generation)) for image, generation, _ in requests])
+
+    def _peaks(self, generation: Generation) -> tuple[list[tuple[float, float]], list[Phrase]]:
+        """The points of an answer, and their phrases."""
         phrases, points = [], []
         generation = self.reduced(generation)
         for phrase in self.phrases.phrases(generation.text):
@@ -62,7 +71,7 @@ class AttentionPeak:
             if values is not None:
                 phrases.append(phrase)
                 points.append(self._point(values, generation))
-        return segment_points(self.segmenter, image, points, phrases) if points else []
+        return points, phrases
 
     def reduced(self, generation: Generation) -> Generation:
         """The generation with the attention of the chosen layers and heads alone."""

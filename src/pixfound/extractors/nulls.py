@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 
 import numpy as np
 from PIL import Image
@@ -20,10 +21,18 @@ class RandomPoint:
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """The segmenter's masks of the point."""
+        return self.candidates_many([(image, generation, expression)])[0]
+
+    def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
+        """What `candidates` gives for each."""
+        return segment_points(
+            self.segmenter, [(image, [self._point(image, expression)], [None]) for image, _, expression in requests]
+        )
+
+    def _point(self, image: Image.Image, expression: str) -> tuple[float, float]:
         digest = hashlib.sha256(image.tobytes() + f"{self.seed}:{expression}".encode()).digest()
         rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
-        point = (float(rng.integers(image.width)), float(rng.integers(image.height)))
-        return segment_points(self.segmenter, image, [point], [None])
+        return (float(rng.integers(image.width)), float(rng.integers(image.height)))
 
 
 class Nothing:
@@ -44,5 +53,11 @@ class CentrePoint:
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """The segmenter's masks of the point."""
-        point = (float(image.width // 2), float(image.height // 2))
-        return segment_points(self.segmenter, image, [point], [None])
+        return self.candidates_many([(image, generation, expression)])[0]
+
+    def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
+        """What `candidates` gives for each."""
+        return segment_points(self.segmenter, [(image, [self._point(image)], [None]) for image, _, _ in requests])
+
+    def _point(self, image: Image.Image) -> tuple[float, float]:
+        return (float(image.width // 2), float(image.height // 2))

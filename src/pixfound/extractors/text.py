@@ -8,6 +8,7 @@ from typing import Literal
 from PIL import Image
 
 from pixfound.errors import UserError
+from pixfound.extractors import box_masks_many, masks_many
 from pixfound.interfaces import Segmenter, SegmenterMasks
 from pixfound.masks import RLE, union
 from pixfound.spoken.conventions import find_convention
@@ -33,14 +34,20 @@ class TextBox:
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """In the order of the boxes in the answer, and of the segmenter's masks."""
+        return self.candidates_many([(image, generation, expression)])[0]
+
+    def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
+        """What `candidates` gives for each."""
+        boxes = [self._boxes(generation) for _, generation, _ in requests]
+        asked = [(image, said) for (image, _, _), said in zip(requests, boxes, strict=True) if said]
+        found = iter(box_masks_many(self.segmenter, asked) if asked else ())
+        return [_candidates(next(found), [], said, self.combine, self.pick) if said else [] for said in boxes]
+
+    def _boxes(self, generation: Generation) -> Sequence[Box]:
+        """Those of an answer, in pixels of the image."""
         assert self.convention.boxes is not None
         said = self.convention.boxes(generation.text)
-        if not said:
-            return []
-        boxes = self.convention.frame(generation.image_size, generation.input_size).boxes(said)
-        if not boxes:
-            return []
-        return _candidates(self.segmenter.box_masks(image, boxes), [], boxes, self.combine, self.pick)
+        return self.convention.frame(generation.image_size, generation.input_size).boxes(said) if said else []
 
 
 class TextPoint:
@@ -53,12 +60,20 @@ class TextPoint:
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """In the order of the points in the answer, and of the segmenter's masks."""
+        return self.candidates_many([(image, generation, expression)])[0]
+
+    def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
+        """What `candidates` gives for each."""
+        points = [self._points(generation) for _, generation, _ in requests]
+        asked = [(image, said) for (image, _, _), said in zip(requests, points, strict=True) if said]
+        found = iter(masks_many(self.segmenter, asked) if asked else ())
+        return [_candidates(next(found), said, [], self.combine, self.pick) if said else [] for said in points]
+
+    def _points(self, generation: Generation) -> Sequence[Point]:
+        """Those of an answer, in pixels of the image."""
         assert self.convention.points is not None
         said = self.convention.points(generation.text)
-        if not said:
-            return []
-        points = self.convention.frame(generation.image_size, generation.input_size).points(said)
-        return _candidates(self.segmenter.masks(image, points), points, [], self.combine, self.pick)
+        return self.convention.frame(generation.image_size, generation.input_size).points(said) if said else []
 
 
 def check_combine(combine: str) -> None:

@@ -12,15 +12,17 @@ from functools import cached_property
 
 from PIL import Image
 
-from pixfound.interfaces import AsksJudge, ChoosesMany, GradesMany, Load, Selector
+from pixfound.errors import UserError
+from pixfound.interfaces import AsksJudge, ChoosesMany, Extractor, ExtractsMany, GradesMany, Load, Selector
 from pixfound.pipeline.parts import Parts
 from pixfound.pipeline.records import pack_generation, unpack_generation
 from pixfound.pipeline.stage import Task, Value
 from pixfound.pipeline.store import Record, Store, digest_of
-from pixfound.types import KINDS, Candidate, Choice, Example, Kind, Prompt
+from pixfound.types import KINDS, Candidate, Choice, Example, Generation, Kind, Prompt
 
 log = logging.getLogger(__name__)
 _WORDING = 300  # characters of the judge's instructions
+_PICTURED = 8  # examples whose masks are proposed together, or all about one image where those are more
 _TOGETHER = 16  # examples that go to a judge, or to a selector, together
 MASK_KINDS: tuple[Kind, ...] = ("open", "ground")  # the choice prompt is answered by a letter: no masks
 
@@ -146,29 +148,80 @@ def generate(parts: Parts, batch: Sequence[tuple[Item, Kind]]) -> list[Value]:
 
 
 def extract_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, Kind, str, Record]]]:
-    """All kinds and extractors of an example go together: its image is read and encoded once."""
-    for item in items:
+    """All kinds and extractors of an image go together: it is read and encoded once, and with those of others."""
+    for batch, item in by_image(items):
         for kind in MASK_KINDS:
             said = stores.generate.get(item.key(kind), item.asked(kind))
             if said is None or said.value is None or said.value.get("ungrounded"):
                 continue
             for name, store in stores.extract.items():
-                yield Task(store, item.key(kind), item.seen(kind), (item, kind, name, said), item.index, kind)
+                payload = (item, kind, name, said)
+                yield Task(store, item.key(kind), item.seen(kind), payload, batch, f"{kind} {name}")
 
 
-def extract(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str, Record]]) -> list[Value]:
-    """Propose candidates."""
-    example = batch[0][0].example
-    built = [parts.extractors[name].built for _, _, name, _ in batch]
-    image = picture(example, *built)
-    values = []
-    for (_, _, _, said), extractor in zip(batch, built, strict=True):
-        assert said.value is not None
-        arrays = stores.generate.arrays(said) if said.value["captured"] else {}
-        generation = unpack_generation(said.value, arrays)
-        found = extractor.candidates(image, generation, example.expression)
-        values.append(Value({"candidates": [candidate.to_json() for candidate in found]}))
-    return values
+def by_image(items: Sequence[Item]) -> Iterator[tuple[int, Item]]:
+    """Items with the number of their batch. Images come in the order of the items, and none is in two batches."""
+    images: dict[str, list[Item]] = {}
+    for item in items:
+        images.setdefault(item.image_digest, []).append(item)
+    batch, room = 0, _PICTURED
+    for about in images.values():
+        if len(about) > room and room < _PICTURED:
+            batch, room = batch + 1, _PICTURED
+        room -= len(about)
+        yield from ((batch, item) for item in about)
+
+
+def extract(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str, Record]]) -> list[Value | Exception]:
+    """Propose candidates; an extractor that can look at many at once is given all of the batch that is its."""
+    images, errors = _pictures(parts, batch)
+    by_extractor: dict[str, list[int]] = {}
+    values: dict[int, Value | Exception] = {}
+    for place, (item, _, name, _) in enumerate(batch):
+        if item.index in errors:
+            values[place] = errors[item.index]
+        else:
+            by_extractor.setdefault(name, []).append(place)
+    for name, places in by_extractor.items():
+        requests = []
+        for item, _, _, said in (batch[place] for place in places):
+            requests.append((images[item.index], _generation(said, stores.generate), item.example.expression))
+        found = _candidates_many(parts.extractors[name].built, requests)
+        for place, candidates in zip(places, found, strict=True):
+            values[place] = Value({"candidates": [candidate.to_json() for candidate in candidates]})
+    return [values[place] for place in range(len(batch))]
+
+
+def _pictures(
+    parts: Parts, batch: Sequence[tuple[Item, Kind, str, Record]]
+) -> tuple[dict[int, Image.Image], dict[int, Exception]]:
+    """The image of each example by its index, or why it cannot be had: that is no failure of the others."""
+    users: dict[int, tuple[Example, list[Extractor]]] = {}
+    for item, _, name, _ in batch:
+        users.setdefault(item.index, (item.example, []))[1].append(parts.extractors[name].built)
+    images: dict[int, Image.Image] = {}
+    errors: dict[int, Exception] = {}
+    for index, (example, built) in users.items():
+        try:
+            images[index] = picture(example, *built)
+        except (UserError, MemoryError):
+            raise
+        except Exception as error:
+            errors[index] = error
+    return images, errors
+
+
+def _generation(said: Record, store: Store) -> Generation:
+    assert said.value is not None
+    return unpack_generation(said.value, store.arrays(said) if said.value["captured"] else {})
+
+
+def _candidates_many(
+    extractor: Extractor, requests: Sequence[tuple[Image.Image, Generation, str]]
+) -> list[list[Candidate]]:
+    if isinstance(extractor, ExtractsMany):
+        return extractor.candidates_many(requests)
+    return [extractor.candidates(*request) for request in requests]
 
 
 def grade_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, Record]]]:

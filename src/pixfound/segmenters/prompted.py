@@ -1,4 +1,6 @@
-"""What the SAM families share: an image is encoded once, all its points or boxes go through the decoder together.
+"""What the SAM families share: an image is encoded once, and all its points or boxes are decoded together.
+
+So are several images and their prompts, where they are given together.
 
 Shapes: `P` prompts, `K` masks a prompt, `H` x `W` image pixels, `h` x `w` the decoder's own.
 """
@@ -7,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -21,9 +23,12 @@ from pixfound.devices import pick_device
 from pixfound.errors import UserError, nearest
 from pixfound.interfaces import SegmenterMasks
 
-_KEPT = 4  # encoded images; the prompts of an image follow each other, so a few are enough
-_PIXELS = 64 * 2**20  # of logits, four bytes each, that come back to the image's size together
+_KEPT = 4  # encoded images at least; those of the latest call are all kept, for the next extractor asks about them too
 _CHUNK = 64  # prompts in one call of the decoder, which bounds its memory
+_ENCODED = 2**22  # pixels in one call of the encoder: four images of 1024 x 1024
+_RESTORED = 2**26  # logits in image pixels at a time: 256 MB
+
+Embeddings = Mapping[str, Any]  # arguments of the model: name -> tensor or list of tensors, their first axis of size 1
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class PromptedSegmenter:
             )
         self.path, self.revision, self.dtype, self.device = path, revision, dtype, device
         self.architecture, self.multimask_boxes = architecture, multimask_boxes
-        self._encoded: OrderedDict[str, tuple[dict[str, Any], tuple[int, int]]] = OrderedDict()
+        self._encoded: OrderedDict[str, tuple[Embeddings, tuple[int, int]]] = OrderedDict()
 
     def identity(self) -> Mapping[str, Any]:
         """What identifies the weights."""
@@ -73,11 +78,24 @@ class PromptedSegmenter:
 
     def masks(self, image: Image.Image, points: Sequence[tuple[float, float]]) -> SegmenterMasks:
         """The masks of each point alone, with their predicted IoU, in the decoder's order."""
-        return self._decode(image, "input_points", [[point] for point in points], multimask=True)
+        return next(self.masks_many([(image, points)]))
 
     def box_masks(self, image: Image.Image, boxes: Sequence[tuple[float, float, float, float]]) -> SegmenterMasks:
         """The mask of each box alone, or with `multimask_boxes` its masks in the decoder's order."""
-        return self._decode(image, "input_boxes", boxes, multimask=self.multimask_boxes)
+        return next(self.box_masks_many([(image, boxes)]))
+
+    def masks_many(
+        self, requests: Sequence[tuple[Image.Image, Sequence[tuple[float, float]]]]
+    ) -> Iterator[SegmenterMasks]:
+        """What `masks` gives for each (image, points); images that are the same are encoded once."""
+        asked = [(image, [[point] for point in points]) for image, points in requests]
+        return self._segment(asked, "input_points", multimask=True)
+
+    def box_masks_many(
+        self, requests: Sequence[tuple[Image.Image, Sequence[tuple[float, float, float, float]]]]
+    ) -> Iterator[SegmenterMasks]:
+        """What `box_masks` gives for each (image, boxes); images that are the same are encoded once."""
+        return self._segment(requests, "input_boxes", multimask=self.multimask_boxes)
 
     def _prepare(self, image: Image.Image) -> Prepared:
         """An image as the model is given it."""
@@ -87,53 +105,106 @@ class PromptedSegmenter:
         """(P, K, H, W) logits in the image's pixels. logits: (P, K, h, w); size: see Prepared; image_size: (H, W)."""
         raise NotImplementedError
 
-    def _decode(self, image: Image.Image, name: str, prompts: Sequence[Any], multimask: bool) -> SegmenterMasks:
-        """Masks for prompts in image pixels. name: of the model's argument; the last axis is x, y, x, y ..."""
-        import torch
+    def _segment(
+        self, requests: Sequence[tuple[Image.Image, Sequence[Any]]], name: str, multimask: bool
+    ) -> Iterator[SegmenterMasks]:
+        """Masks for the prompts of each request, in image pixels; those of a request are made when it is their turn.
 
-        image_size = (image.height, image.width)
-        if not prompts:
-            return SegmenterMasks(np.zeros((0, 1, *image_size), bool), np.zeros((0, 1), np.float32))
-        embeddings, size = self._encode(image)
-        values = torch.tensor(prompts, dtype=torch.float64)
-        scale = torch.tensor([size[1] / image.width, size[0] / image.height], dtype=torch.float64)
-        values = (values * scale.repeat(values.shape[-1] // 2))[None].to(self._model.device, self._model.dtype)
-        masks, scores = [], []
-        for start in range(0, len(prompts), _CHUNK):
-            with torch.inference_mode():
-                given = {name: values[:, start : start + _CHUNK]}
-                out = self._model(**embeddings, **given, multimask_output=multimask)
-                masks.append(self._inside(out.pred_masks[0].float().cpu(), size, image_size))
-            scores.append(out.iou_scores[0].float().cpu().numpy())
-        whole = masks[0] if len(masks) == 1 else np.concatenate(masks)
-        return SegmenterMasks(whole, np.concatenate(scores))
+        name: of the model's argument; the last axis of a prompt is x, y, x, y ...
+        """
+        asked = [image for image, prompts in requests if prompts]
+        found = self._encode(asked)
+        sizes = {key: self._encoded[key][1] for key in found}
+        keys = iter(found)
+        together: dict[str, list[Any]] = {}  # the prompts of an image, of all its requests
+        slices: list[tuple[str, slice]] = []
+        for image, prompts in requests:
+            key = next(keys) if prompts else ""
+            scaled = self._scaled(image, prompts, key) if prompts else []
+            before = together.setdefault(key, []) if prompts else []
+            slices.append((key, slice(len(before), len(before) + len(scaled))))
+            before.extend(scaled)
+        decoded = self._decode(together, name, multimask)
+        for (image, prompts), (key, which) in zip(requests, slices, strict=True):
+            shape = (image.height, image.width)
+            if not prompts:
+                yield SegmenterMasks(np.zeros((0, 1, *shape), bool), np.zeros((0, 1), np.float32))
+                continue
+            logits, scores = (values[which] for values in decoded[key])
+            yield SegmenterMasks(self._inside(logits, sizes[key], shape), scores.numpy())
 
     def _inside(self, logits: Any, size: tuple[int, int], image_size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-        """(P, K, H, W) masks of `_restore`'s logits; one after the other where all at once would fill the memory."""
-        prompts, count = logits.shape[:2]
-        if prompts * count * image_size[0] * image_size[1] <= _PIXELS:
-            whole: npt.NDArray[np.bool_] = (self._restore(logits, size, image_size) > 0).numpy()
-            return whole
-        masks = np.empty((prompts, count, *image_size), dtype=np.bool_)
-        for i, k in np.ndindex(prompts, count):
-            masks[i, k] = (self._restore(logits[i : i + 1, k : k + 1], size, image_size) > 0).numpy()[0, 0]
-        return masks
+        """(P, K, H, W) masks of logits (P, K, h, w); of a huge image one after the other."""
+        flat = logits.flatten(0, 1)[:, None]
+        room = max(1, _RESTORED // (image_size[0] * image_size[1]))
+        masks = np.empty((len(flat), *image_size), dtype=np.bool_)
+        for start in range(0, len(flat), room):
+            part = slice(start, start + room)
+            masks[part] = (self._restore(flat[part], size, image_size) > 0).numpy()[:, 0]
+        return masks.reshape(*logits.shape[:2], *image_size)
 
-    def _encode(self, image: Image.Image) -> tuple[dict[str, Any], tuple[int, int]]:
-        """The image's embeddings as arguments of the model, and the size within its square."""
+    def _scaled(self, image: Image.Image, prompts: Sequence[Any], key: str) -> list[Any]:
+        """Prompts in the pixels of the model's picture."""
+        height, width = self._encoded[key][1]
+        values = np.asarray(prompts, np.float64)
+        scale = np.tile([width / image.width, height / image.height], values.shape[-1] // 2)
+        scaled: list[Any] = (values * scale).tolist()
+        return scaled
+
+    def _decode(self, together: Mapping[str, list[Any]], name: str, multimask: bool) -> dict[str, tuple[Any, Any]]:
+        """Logits (P, K, h, w) and scores (P, K) of all prompts of each encoded image.
+
+        A row of the decoder's batch holds prompts of one image, as many as an image has on average; the last row of an
+        image is filled up with its last prompt.
+        """
         import torch
 
-        key = hashlib.sha256(image.tobytes() + str(image.size).encode()).hexdigest()
-        if key not in self._encoded:
-            prepared = self._prepare(image)
+        total = sum(map(len, together.values()))
+        width = -(-total // max(len(together), -(-total // _CHUNK))) if total else 1
+        rows = [
+            (key, prompts[start : start + width])
+            for key, prompts in together.items()
+            for start in range(0, len(prompts), width)
+        ]
+        found: dict[str, list[tuple[Any, Any]]] = {key: [] for key in together}
+        size = max(1, _CHUNK // width)
+        for part in (rows[start : start + size] for start in range(0, len(rows), size)):
+            filled = [prompts + prompts[-1:] * (width - len(prompts)) for _, prompts in part]
+            values = torch.tensor(filled, dtype=torch.float64).to(self._model.device, self._model.dtype)
             with torch.inference_mode():
-                found = self._model.get_image_embeddings(prepared.pixels.to(self._model.device, self._model.dtype))
+                embeddings = _joined([self._encoded[key][0] for key, _ in part])
+                out = self._model(**embeddings, **{name: values}, multimask_output=multimask)
+            both = zip(out.pred_masks.float().cpu(), out.iou_scores.float().cpu(), strict=True)
+            for (key, prompts), (logits, scores) in zip(part, both, strict=True):
+                found[key].append((logits[: len(prompts)], scores[: len(prompts)]))
+        return {
+            key: (torch.cat([logits for logits, _ in parts]), torch.cat([scores for _, scores in parts]))
+            for key, parts in found.items()
+        }
+
+    def _encode(self, images: Sequence[Image.Image]) -> list[str]:
+        """The key in `_encoded` of each image, after those that are not there yet have been encoded together."""
+        import torch
+
+        digests = {id(image): _digest(image) for image in images}
+        keys = [digests[id(image)] for image in images]
+        new = {key: image for key, image in zip(keys, images, strict=True) if key not in self._encoded}
+        prepared = {key: self._prepare(image) for key, image in new.items()}
+        for key in keys:
+            if key in self._encoded:
+                self._encoded.move_to_end(key)
+        for part in _by_pixels(prepared):
+            pixels = torch.cat([prepared[key].pixels for key in part])
+            with torch.inference_mode():
+                found = self._model.get_image_embeddings(pixels.to(self._model.device, self._model.dtype))
             names = ("image_embeddings", "intermediate_embeddings")  # SAM-HQ's decoder takes both
             embeddings = dict(zip(names, found, strict=True)) if isinstance(found, tuple) else {names[0]: found}
-            self._encoded[key] = (embeddings, prepared.size)
-            while len(self._encoded) > _KEPT:
-                self._encoded.popitem(last=False)
-        return self._encoded[key]
+            for place, key in enumerate(part):
+                own = {name: _each(lambda t, i=place: t[i : i + 1], value) for name, value in embeddings.items()}
+                self._encoded[key] = (own, prepared[key].size)
+        while len(self._encoded) > max(_KEPT, len(set(keys))):
+            self._encoded.popitem(last=False)
+        return keys
 
     @cached_property
     def _folder(self) -> str:
@@ -150,3 +221,36 @@ class PromptedSegmenter:
             architecture = getattr(transformers, self.architecture)
             model = architecture.from_pretrained(self._folder, dtype=getattr(torch, self.dtype))
         return model.to(pick_device(self.device)).eval()
+
+
+def _digest(image: Image.Image) -> str:
+    return hashlib.sha256(image.tobytes() + f"{image.mode}{image.size}".encode()).hexdigest()
+
+
+def _by_pixels(prepared: Mapping[str, Prepared]) -> Iterator[list[str]]:
+    """The keys of pictures in groups for one call of the encoder."""
+    keys = list(prepared)
+    if not keys:
+        return
+    height, width = prepared[keys[0]].pixels.shape[-2:]  # of the model's square, the same for all
+    room = max(1, _ENCODED // (height * width))
+    yield from (keys[start : start + room] for start in range(0, len(keys), room))
+
+
+def _each(function: Any, value: Any) -> Any:
+    """The function of a tensor, or of each tensor of a list."""
+    return [function(tensor) for tensor in value] if isinstance(value, (list, tuple)) else function(value)
+
+
+def _joined(rows: Sequence[Embeddings]) -> dict[str, Any]:
+    """The embeddings of several images as one batch."""
+    import torch
+
+    def join(values: list[Any]) -> Any:
+        return (
+            [torch.cat(level) for level in zip(*values, strict=True)]
+            if isinstance(values[0], list)
+            else torch.cat(values)
+        )
+
+    return {name: join([row[name] for row in rows]) for name in rows[0]}
