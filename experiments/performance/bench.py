@@ -18,6 +18,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from experiments.performance.extraction import (
+    PROMPTS,
+    disagreement,
+    make_work,
+    one_by_one,
+    save_segmenter,
+    together,
+)
 from experiments.performance.recipe import answer_and_attend
 from experiments.performance.scoring import from_files, from_records, write_files
 from PIL import Image
@@ -29,10 +37,13 @@ from transformers import (
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
+    SamImageProcessor,
+    SamModel,
 )
 
 from pixfound.models.encoding import Encoder
 from pixfound.models.huggingface import HuggingFace
+from pixfound.segmenters.sam import Sam
 from pixfound.types import Prompt
 from pixfound.weights import locate
 
@@ -49,7 +60,11 @@ def main() -> None:
     options = _options()
     with TemporaryDirectory() as folder:
         save_model(Path(folder), options.layers, options.width)
-        rows = [*measure(Path(folder), options), measure_scoring(Path(folder), options.repeats)]
+        rows = [
+            *measure(Path(folder), options),
+            measure_extraction(Path(folder) / "segmenter", options),
+            measure_scoring(Path(folder), options.repeats),
+        ]
     target = Path(options.out)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(rows, indent=2) + "\n")
@@ -102,6 +117,23 @@ def measure(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
             options.repeats,
         ),
     ]
+
+
+def measure_extraction(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Masks of three answers about each image; both ways must give the same, but for pixels on a mask's very edge."""
+    save_segmenter(folder, options.side)
+    work = make_work(options.images)
+    ours = Sam(str(folder), device="cpu")
+    model, processor = SamModel.from_pretrained(folder).eval(), SamImageProcessor.from_pretrained(folder)
+    differ = disagreement(together(ours, work), one_by_one(model, processor, work))
+    assert differ < 1e-5, differ
+    return compare(
+        "extraction together vs point by point",
+        lambda: together(ours, work),
+        lambda: one_by_one(model, processor, work),
+        PROMPTS * len(work),
+        options.repeats,
+    )
 
 
 def measure_scoring(folder: Path, repeats: int) -> dict[str, Any]:
@@ -196,6 +228,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--width", type=int, default=512, help="decoder width")
     parser.add_argument("--tokens", type=int, default=64, help="new tokens at most")
     parser.add_argument("--images", type=int, default=4, help="images, each with three prompts")
+    parser.add_argument("--side", type=int, default=512, help="pixels of the segmenter's square")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--out", default="outputs/bench/bench.json")
     return parser.parse_args()

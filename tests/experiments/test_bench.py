@@ -11,12 +11,12 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_every_figure_is_a_ratio_against_a_named_baseline(tmp_path: Path) -> None:
-    small = ["--layers", "1", "--width", "64", "--tokens", "2", "--images", "1", "--repeats", "1"]
+    small = ["--layers", "1", "--width", "64", "--tokens", "2", "--images", "1", "--repeats", "1", "--side", "64"]
     line = [sys.executable, "-m", "experiments.performance.bench", *small, "--out", str(tmp_path / "bench.json")]
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "bench.json").read_text())
-    assert len(rows) >= 4
+    assert len(rows) >= 5
     for row in rows:
         assert " vs " in row["name"]
         assert row["ratio"] > 0
