@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -153,7 +156,7 @@ def test_images_are_encoded_in_few_calls_and_each_once(family, monkeypatch):
     assert sizes == [6]  # seven pictures, two of which are the same
     list(fresh.box_masks_many([(image, [(1.0, 1.0, 9.0, 5.0)]) for image, _ in asked]))
     assert sizes == [6]
-    monkeypatch.setattr("pixfound.segmenters.prompted._ENCODED", 4 * SIDE * SIDE)
+    monkeypatch.setattr("pixfound.segmenters.prompted._ENCODED", 16 * SIDE * SIDE)  # a quarter of it on a CPU
     again = type(segmenter)(segmenter.path, device="cpu", architecture=segmenter.architecture)
     again.__dict__["_model"] = fresh._model
     list(again.masks_many(asked))
@@ -188,6 +191,51 @@ def test_no_prompt_is_no_mask(family, image):
 def test_a_class_of_another_family_is_refused():
     with pytest.raises(UserError, match=r"architecture=Sam2Modell.*Sam2Model"):
         Sam2("a/b", architecture="Sam2Modell")
+
+
+# The second channel of `chequered` at 3 x 4 pixels, from the processors of transformers 5.23 with torchvision 0.28.
+PROCESSED = {
+    "sam2": [
+        [-0.5126, -0.8627, 0.923, 0.5728],
+        [-0.2675, -0.6176, 1.1681, 0.8179],
+        [-0.0224, -0.3726, 0.0826, 0.9405],
+    ],
+    "sam3": [
+        [-0.3176, -0.4745, 0.3255, 0.1686],
+        [-0.2078, -0.3647, 0.4353, 0.2784],
+        [-0.098, -0.2549, -0.051, 0.3333],
+    ],
+}
+
+
+def settings_of(folder, name, size):
+    mean, std = IMAGENET if name == "sam2" else HALF
+    settings = {"size": size, "image_mean": mean, "image_std": std, "rescale_factor": 1 / 255}
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text("{}")
+    (folder / "preprocessor_config.json").write_text(json.dumps(settings))
+    return Sam2(str(folder))
+
+
+@pytest.mark.parametrize("name", PROCESSED)
+def test_pictures_are_prepared_as_by_the_models_own_processor(name, tmp_path):
+    chequered = Image.fromarray((np.arange(105) * 37 % 256).astype(np.uint8).reshape(5, 7, 3))
+    prepared = settings_of(tmp_path / "m", name, {"height": 3, "width": 4})._prepare(chequered)
+    assert prepared.size == (3, 4)
+    np.testing.assert_allclose(prepared.pixels[0, 1].numpy(), PROCESSED[name], atol=1e-4)
+
+
+@pytest.mark.parametrize("name", PROCESSED)
+@pytest.mark.parametrize("shape", [(45, 90), (480, 640), (1500, 1100), (7, 2000)])
+def test_pictures_equal_those_of_the_models_own_processor(name, shape, tmp_path):
+    pytest.importorskip("torchvision", reason="the models' own processors need torchvision")
+    module = importlib.import_module(f"transformers.models.{name}.image_processing_{name}")
+    processor = getattr(module, f"{name.capitalize()}ImageProcessor")()
+    image = Image.fromarray(np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8))
+    size = {"height": processor.size["height"], "width": processor.size["width"]}
+    ours = settings_of(tmp_path / "m", name, size)._prepare(image).pixels
+    theirs = processor(image, return_tensors="pt")["pixel_values"]
+    np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-5)
 
 
 def test_settings_that_lack_a_size_are_named(tmp_path, image):

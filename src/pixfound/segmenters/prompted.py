@@ -25,7 +25,7 @@ from pixfound.interfaces import SegmenterMasks
 
 _KEPT = 4  # encoded images at least; those of the latest call are all kept, for the next extractor asks about them too
 _CHUNK = 64  # prompts in one call of the decoder, which bounds its memory
-_ENCODED = 2**22  # pixels in one call of the encoder: four images of 1024 x 1024
+_ENCODED = 2**22  # pixels in one call of the encoder: four images of 1024 x 1024; a quarter on a CPU, busy with one
 _RESTORED = 2**26  # logits in image pixels at a time: 256 MB
 
 Embeddings = Mapping[str, Any]  # arguments of the model: name -> tensor or list of tensors, their first axis of size 1
@@ -193,7 +193,8 @@ class PromptedSegmenter:
         for key in keys:
             if key in self._encoded:
                 self._encoded.move_to_end(key)
-        for part in _by_pixels(prepared):
+        most = _ENCODED if prepared and self._model.device.type != "cpu" else _ENCODED // 4
+        for part in _by_pixels(prepared, most):
             pixels = torch.cat([prepared[key].pixels for key in part])
             with torch.inference_mode():
                 found = self._model.get_image_embeddings(pixels.to(self._model.device, self._model.dtype))
@@ -227,13 +228,13 @@ def _digest(image: Image.Image) -> str:
     return hashlib.sha256(image.tobytes() + f"{image.mode}{image.size}".encode()).hexdigest()
 
 
-def _by_pixels(prepared: Mapping[str, Prepared]) -> Iterator[list[str]]:
-    """The keys of pictures in groups for one call of the encoder."""
+def _by_pixels(prepared: Mapping[str, Prepared], most: int) -> Iterator[list[str]]:
+    """The keys of pictures in groups of at most so many pixels, one picture at least."""
     keys = list(prepared)
     if not keys:
         return
     height, width = prepared[keys[0]].pixels.shape[-2:]  # of the model's square, the same for all
-    room = max(1, _ENCODED // (height * width))
+    room = max(1, most // (height * width))
     yield from (keys[start : start + room] for start in range(0, len(keys), room))
 
 
