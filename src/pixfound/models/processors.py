@@ -9,7 +9,7 @@ from pixfound import weights
 from pixfound.errors import UserError
 
 _OPTIONAL = ("video", "audio", "feature_extractor")  # parts that read what is never shown here
-_PACKAGES = ("torchvision", "num2words", "sentencepiece", "tiktoken", "protobuf", "timm", "librosa")
+_PACKAGES = ("torchvision", "num2words", "sentencepiece", "tiktoken", "protobuf", "timm", "librosa", "scipy")
 
 
 def load_processor(folder: str, path: str, config: Any = None, code: bool = False) -> Any:
@@ -48,11 +48,11 @@ def _from_parts(folder: str, path: str, config: Any, whole: Exception, code: boo
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
     if type(config) not in PROCESSOR_MAPPING:
-        raise _missing(path, whole) from whole
+        raise missing_package(whole, f"model.path={path}") from whole
     made = PROCESSOR_MAPPING[type(config)]
     names = made.get_attributes()
     if not any(_optional(name) for name in names):
-        raise _missing(path, whole) from whole
+        raise missing_package(whole, f"model.path={path}") from whole
     loaders = {"image_processor": AutoImageProcessor, "tokenizer": AutoTokenizer}
     try:
         parts = [
@@ -62,7 +62,7 @@ def _from_parts(folder: str, path: str, config: Any, whole: Exception, code: boo
         settings, _ = made.get_processor_dict(folder)
         return _tolerant(made).from_args_and_dict(parts, settings)
     except (ImportError, ValueError, TypeError, OSError, AttributeError, KeyError) as error:
-        raise _missing(path, error) from error
+        raise missing_package(error, f"model.path={path}") from error
 
 
 def put_together(made: Any, image_processor: Any, tokenizer: Any, **settings: Any) -> Any:
@@ -101,8 +101,11 @@ class _Absent:
             raise AttributeError(name)
 
 
-def _missing(path: str, error: Exception) -> UserError:
-    """What to install, where a package is what is missing; else why the processor cannot be made."""
+def missing_package(error: Exception, where: str) -> UserError:
+    """What to install, where a package is what is missing; else why the processor cannot be made.
+
+    where: what the user typed, as KEY=VALUE.
+    """
     text = " ".join(str(error).split())
     if weights.wants_code(error):
         return UserError(f"model.path={path}: {weights.OWN_CODE}")
@@ -111,10 +114,10 @@ def _missing(path: str, error: Exception) -> UserError:
     if wanted:
         build = ", in the build that fits your torch" if "torchvision" in wanted else ""
         return UserError(
-            f"model.path={path}: its processor needs {' and '.join(wanted)}: pip install {' '.join(wanted)}{build}; "
+            f"{where}: its processor needs {' and '.join(wanted)}: pip install {' '.join(wanted)}{build}; "
             "then run the same command"
         )
-    return UserError(f"model.path={path}: its processor cannot be made ({type(error).__name__}: {text[:300]})")
+    return UserError(f"{where}: its processor cannot be made ({type(error).__name__}: {text[:300]})")
 
 
 def _installed(name: str) -> bool:

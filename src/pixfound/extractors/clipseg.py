@@ -1,0 +1,49 @@
+"""CLIPSeg: a map of where the expression is, from CLIP's image and text encoders (arXiv 2112.10003)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image
+
+from pixfound.extractors.text_prompted import TextPrompted, check_share
+from pixfound.masks import RLE
+from pixfound.types import Candidate
+
+
+class ClipSeg(TextPrompted):
+    """The pixels whose probability is over `threshold`, in one mask; the map is resized (bilinear) before that.
+
+    The mask's score is the mean probability within. The other arguments are those of `TextPrompted`.
+    """
+
+    architecture = "CLIPSegForImageSegmentation"
+    model_types = ("clipseg",)
+
+    def __init__(
+        self,
+        path: str,
+        threshold: float = 0.5,
+        revision: str | None = None,
+        dtype: str = "float32",
+        device: str = "auto",
+        template: str = "{}",
+    ) -> None:
+        super().__init__(path, revision, dtype, device, template)
+        self.threshold = check_share("threshold", threshold)
+
+    def _look(self, image: Image.Image, text: str) -> Any:
+        length = self._weights.text_length()
+        inputs = self._weights.processor(
+            images=image, text=[text], truncation=True, max_length=length, return_tensors="pt"
+        )
+        return self._weights.outputs(inputs).logits
+
+    def _propose(self, image: Image.Image, outputs: Any) -> list[Candidate]:
+        from torch.nn.functional import interpolate
+
+        logits = outputs.float().cpu().reshape(1, 1, *outputs.shape[-2:])
+        size = (image.height, image.width)
+        probability = interpolate(logits, size=size, mode="bilinear", align_corners=False)[0, 0].sigmoid().numpy()
+        mask = probability > self.threshold
+        return [Candidate(RLE.encode(mask), score=round(float(probability[mask].mean()), 6))] if mask.any() else []

@@ -1,0 +1,80 @@
+"""GroundingDINO, MM-GroundingDINO, OWL-ViT and OWLv2: boxes of an expression -> the run's segmenter -> masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image
+
+from pixfound.errors import UserError
+from pixfound.extractors.text_prompted import Combine, TextPrompted, check_share
+from pixfound.interfaces import Segmenter
+from pixfound.masks import RLE
+from pixfound.models.processors import missing_package
+from pixfound.spoken.frames import Frame
+from pixfound.types import Candidate
+
+
+class TextDetector(TextPrompted):
+    """Boxes from a zero-shot detector of transformers, each given to the segmenter, whose most trusted mask is taken.
+
+    threshold: the least confidence of a box: 0.25 is GroundingDINO's own, 0.1 that of OWL-ViT and OWLv2. (The
+    `text_threshold` of GroundingDINO's demos tells which words a box stands for and drops no box.)
+    max_boxes: no more than the so many most confident ones. The other arguments are those of `TextPrompted`;
+    GroundingDINO is told a sentence: `template="{}."`.
+    """
+
+    architecture = "AutoModelForZeroShotObjectDetection"
+    model_types = ("grounding-dino", "mm-grounding-dino", "owlvit", "owlv2")
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        path: str,
+        threshold: float,
+        max_boxes: int = 100,
+        revision: str | None = None,
+        dtype: str = "float32",
+        device: str = "auto",
+        template: str = "{}",
+        combine: Combine = "union",
+    ) -> None:
+        super().__init__(path, revision, dtype, device, template, combine)
+        if isinstance(max_boxes, bool) or not isinstance(max_boxes, int) or max_boxes < 1:
+            raise UserError(f"max_boxes={max_boxes}: give a whole number of at least 1")
+        self.segmenter, self.threshold, self.max_boxes = segmenter, check_share("threshold", threshold), max_boxes
+
+    def boxes(self, image: Image.Image, outputs: Any) -> list[tuple[tuple[float, float, float, float], float]]:
+        """The boxes in pixels of the image, clamped to it, with their confidence; the most confident first."""
+        size = (image.height, image.width)
+        (found,) = self._weights.processor.post_process_grounded_object_detection(
+            outputs, threshold=self.threshold, target_sizes=[size]
+        )
+        pixels = Frame((1.0, 1.0), (0.0, 0.0), size)  # clamps
+        pairs = [
+            (inside, score)
+            for box, score in zip(found["boxes"].tolist(), found["scores"].tolist(), strict=True)
+            for inside in pixels.boxes([tuple(box)])  # none where the box lies in the padding of the model's picture
+        ]
+        return sorted(pairs, key=lambda pair: -pair[1])[: self.max_boxes]
+
+    def _look(self, image: Image.Image, text: str) -> Any:
+        length = self._weights.text_length()
+        try:
+            inputs = self._weights.processor(
+                images=image, text=[text], truncation=True, max_length=length, return_tensors="pt"
+            )
+        except ImportError as error:  # OWLv2 resizes with scipy where there is no torchvision
+            raise missing_package(error, f"path={self._weights.path}") from error
+        return self._weights.outputs(inputs)
+
+    def _propose(self, image: Image.Image, outputs: Any) -> list[Candidate]:
+        found = self.boxes(image, outputs)
+        if not found:
+            return []
+        drawn = self.segmenter.box_masks(image, [box for box, _ in found])
+        best = drawn.scores.argmax(axis=1)
+        return [
+            Candidate(RLE.encode(masks[k]), box=box, score=round(score, 6))
+            for masks, k, (box, score) in zip(drawn.masks, best, found, strict=True)
+        ]

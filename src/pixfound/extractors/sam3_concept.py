@@ -1,0 +1,75 @@
+"""SAM 3's concept prompts: a text -> a mask of every instance, and whether the concept is in the image at all."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from PIL import Image
+
+from pixfound.extractors.text_prompted import Combine, TextPrompted, check_share
+from pixfound.extractors.text_weights import KEY
+from pixfound.masks import RLE
+from pixfound.segmenters.squash import load_settings, squashed
+from pixfound.spoken.frames import of_image
+from pixfound.types import Candidate
+
+_TOKENS = 32  # of a concept; the length that SAM 3 was trained with, and always padded to
+
+
+class Sam3Concept(TextPrompted):
+    """The instances of a Sam3Model. No instance over `threshold` is its own way to say that there is none.
+
+    threshold: the least score of an instance, which is its own probability times that of the concept's presence.
+    mask_threshold: the probability over which a pixel is inside. The other arguments are those of `TextPrompted`.
+    Its image processor needs torchvision, and does no more than to resize, rescale and normalise: that is done here.
+    """
+
+    architecture = "Sam3Model"
+    model_types = ("sam3", "sam3_video")
+
+    def __init__(
+        self,
+        path: str,
+        threshold: float = 0.3,
+        mask_threshold: float = 0.5,
+        revision: str | None = None,
+        dtype: str = "float32",
+        device: str = "auto",
+        template: str = "{}",
+        combine: Combine = "union",
+    ) -> None:
+        super().__init__(path, revision, dtype, device, template, combine)
+        self.threshold = check_share("threshold", threshold)
+        self.mask_threshold = check_share("mask_threshold", mask_threshold)
+
+    def _look(self, image: Image.Image, text: str) -> Any:
+        tokens = self._weights.tokenizer(
+            text, padding="max_length", truncation=True, max_length=_TOKENS, return_tensors="pt"
+        )
+        names = ("input_ids", "attention_mask")
+        pixels, _ = squashed(image, self._settings)
+        return self._weights.outputs({**{k: tokens[k] for k in names}, "pixel_values": pixels})
+
+    def _propose(self, image: Image.Image, outputs: Any) -> list[Candidate]:
+        from torch.nn.functional import interpolate
+
+        size = (image.height, image.width)
+        scores = outputs.pred_logits[0].float().sigmoid()  # (Q,)
+        if outputs.presence_logits is not None:
+            scores = scores * outputs.presence_logits[0].float().sigmoid()
+        found = []
+        for index in scores.argsort(descending=True, stable=True).tolist():
+            score = float(scores[index])
+            if score <= self.threshold:
+                break
+            small = outputs.pred_masks[0, index].float().sigmoid()[None, None]  # one at a time: they may be many
+            mask = interpolate(small, size=size, mode="bilinear", align_corners=False)[0, 0] > self.mask_threshold
+            boxes = of_image(size, 1.0).boxes([tuple(outputs.pred_boxes[0, index].float().tolist())])
+            box = boxes[0] if boxes else None  # it may lie beside the image, as its mask then does not
+            found.append(Candidate(RLE.encode(mask.cpu().numpy()), box=box, score=round(score, 6)))
+        return found
+
+    @cached_property
+    def _settings(self) -> dict[str, Any]:
+        return load_settings(self._weights.description, self._weights.path, KEY)

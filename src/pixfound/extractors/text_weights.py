@@ -1,0 +1,121 @@
+"""Weights of models that are shown an image and a text; loaded at the first use, once for all that share them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+from weakref import WeakValueDictionary
+
+from pixfound import weights
+from pixfound.devices import pick_device
+from pixfound.errors import UserError
+from pixfound.models.processors import missing_package
+
+KEY = "extraction.extractors.NAME.path"  # an extractor does not know its own name
+DTYPES = ("float32", "bfloat16", "float16")
+T = TypeVar("T")
+
+
+class Last(Generic[T]):
+    """Keeps the last result: all that is asked about an image is asked in a row."""
+
+    def __init__(self) -> None:
+        self._kept: tuple[str, T] | None = None
+
+    def get(self, key: str, compute: Callable[[], T]) -> T:
+        """What `compute` gave for this key, if that was the last one; else what it gives now."""
+        if self._kept is None or self._kept[0] != key:
+            self._kept = None  # the old result makes room before there is a new one
+            self._kept = (key, compute())
+        return self._kept[1]
+
+
+class TextWeights:
+    """A transformers model with its processor. architecture: its class, or an auto class. Get one from `shared`.
+
+    seen: the model's outputs about the last image and text.
+    """
+
+    def __init__(self, architecture: str, path: str, revision: str | None, dtype: str, device: str) -> None:
+        if dtype not in DTYPES:
+            raise UserError(f"{KEY.replace('path', 'dtype')}={dtype}: give {', '.join(DTYPES)}")
+        self.architecture, self.path, self.revision = architecture, path, revision
+        self.dtype, self.device = dtype, device
+        self.seen: Last[Any] = Last()
+
+    def check(self, model_types: tuple[str, ...], found: str) -> None:
+        """UserError where the config in the folder `found` is of another kind of model than these."""
+        from transformers import PretrainedConfig
+
+        with weights.loading(self.path, KEY):
+            values, _ = PretrainedConfig.get_config_dict(found)
+        if values.get("model_type") not in model_types:
+            raise UserError(
+                f"{KEY}={self.path}: holds a model of the type {values.get('model_type')}; this extractor takes "
+                f"{' or '.join(model_types)}"
+            )
+
+    @cached_property
+    def description(self) -> str:
+        """The folder with config, tokenizer and processor; the tensors need not be there."""
+        return weights.fetch(self.path, self.revision, KEY, tensors=False)
+
+    @cached_property
+    def processor(self) -> Any:
+        """The model's own processor; UserError that names a package where one is missing."""
+        return self._processor("AutoProcessor")
+
+    @cached_property
+    def tokenizer(self) -> Any:
+        """The tokenizer alone: some processors need torchvision."""
+        return self._processor("AutoTokenizer")
+
+    @cached_property
+    def model(self) -> Any:
+        """The model in eval mode on its device."""
+        import torch
+        import transformers
+        from transformers.utils.logging import disable_progress_bar
+
+        disable_progress_bar()  # the stage has its own
+        folder = weights.fetch(self.path, self.revision, KEY)
+        with weights.loading(self.path, KEY):
+            made = getattr(transformers, self.architecture).from_pretrained(folder, dtype=getattr(torch, self.dtype))
+        return made.to(pick_device(self.device)).eval()
+
+    def outputs(self, inputs: Any) -> Any:
+        """The model's outputs for a processor's inputs, moved to its device and dtype."""
+        import torch
+
+        device, dtype = self.model.device, self.model.dtype
+        moved = {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in inputs.items()}
+        with torch.inference_mode():
+            return self.model(**moved)
+
+    def text_length(self) -> int:
+        """The most tokens of a text that the model can take: GroundingDINO compares with fewer than BERT could read."""
+        config = self.model.config
+        positions = int(config.text_config.max_position_embeddings)
+        compared = int(getattr(config, "max_text_len", positions))
+        return min(positions, compared, int(self.processor.tokenizer.model_max_length))
+
+    def _processor(self, kind: str) -> Any:
+        import transformers
+
+        try:
+            return getattr(transformers, kind).from_pretrained(self.description)
+        except (ImportError, ValueError, TypeError, OSError, AttributeError) as error:
+            raise missing_package(error, f"{KEY}={self.path}") from error
+
+
+_alive: WeakValueDictionary[tuple[str | None, ...], TextWeights] = WeakValueDictionary()
+
+
+def shared(architecture: str, path: str, revision: str | None, dtype: str, device: str) -> TextWeights:
+    """The weights of these arguments: the same object as long as anyone has it, so that they are loaded once."""
+    key = (architecture, path, revision, dtype, device)
+    found = _alive.get(key)
+    if found is None:
+        found = _alive[key] = TextWeights(architecture, path, revision, dtype, device)
+    return found
