@@ -5,11 +5,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 from PIL import Image
 
-from pixfound import weights
 from pixfound.segmenters.prompted import Prepared, PromptedSegmenter
+from pixfound.segmenters.squash import load_settings, squashed
 
 
 class Sam2(PromptedSegmenter):
@@ -22,17 +21,7 @@ class Sam2(PromptedSegmenter):
     architectures = ("Sam2Model", "Sam3TrackerModel")
 
     def _prepare(self, image: Image.Image) -> Prepared:
-        import torch
-        from torch.nn.functional import interpolate
-
-        settings = self._settings
-        size = (int(settings["size"]["height"]), int(settings["size"]["width"]))
-        pixels = torch.from_numpy(np.asarray(image.convert("RGB")).copy()).permute(2, 0, 1)[None]
-        resized = interpolate(
-            pixels, size=size, mode="bilinear", align_corners=False, antialias=True
-        )  # 8 bits, rounded
-        mean, std = (torch.tensor(settings[name])[:, None, None] for name in ("image_mean", "image_std"))
-        return Prepared((resized.float() * settings.get("rescale_factor", 1 / 255) - mean) / std, size)
+        return Prepared(*squashed(image, self._settings))
 
     def _restore(self, logits: Any, size: tuple[int, int], image_size: tuple[int, int]) -> Any:
         from torch.nn.functional import interpolate
@@ -41,12 +30,4 @@ class Sam2(PromptedSegmenter):
 
     @cached_property
     def _settings(self) -> dict[str, Any]:
-        """The checkpoint's own image processing: size, image_mean, image_std, rescale_factor."""
-        from transformers.image_processing_base import ImageProcessingMixin
-
-        with weights.loading(self.path, "segmenter.path"):
-            settings, _ = ImageProcessingMixin.get_image_processor_dict(self._folder)
-            missing = {"size", "image_mean", "image_std"} - settings.keys()
-            if missing:
-                raise ValueError(f"its preprocessor_config.json names no {' and no '.join(sorted(missing))}")
-            return dict(settings)
+        return load_settings(self._folder, self.path, "segmenter.path")
