@@ -8,6 +8,7 @@ weights and the published decoder. Encoding an image takes 87 times the operatio
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
+from experiments.performance.measuring import compare
 from PIL import Image
 from transformers import (
     SamConfig,
@@ -33,6 +35,23 @@ from pixfound.segmenters.sam import Sam
 PROMPTS = 3  # answers about an image
 Points = list[tuple[float, float]]
 Work = Sequence[tuple[Image.Image, Sequence[Points]]]  # images, each with the points of PROMPTS answers
+
+
+def measure_extraction(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
+    """Masks of three answers about each image; both ways must give the same, but for pixels on a mask's very edge."""
+    save_segmenter(folder, options.side)
+    work = make_work(options.images)
+    ours = Sam(str(folder), device="cpu")
+    model, processor = SamModel.from_pretrained(folder).eval(), SamImageProcessor.from_pretrained(folder)
+    differ = disagreement(together(ours, work), one_by_one(model, processor, work))
+    assert differ < 1e-5, differ
+    return compare(
+        "extraction together vs point by point",
+        lambda: together(ours, work),
+        lambda: one_by_one(model, processor, work),
+        PROMPTS * len(work),
+        options.repeats,
+    )
 
 
 def make_work(images: int) -> Work:

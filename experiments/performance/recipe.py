@@ -16,11 +16,11 @@ from PIL import Image
 
 
 def answer_and_attend(
-    model: Any, processor: Any, requests: Sequence[tuple[Image.Image, str]], new_tokens: int
+    model: Any, processor: Any, requests: Sequence[tuple[Image.Image, str]], least: int, most: int
 ) -> list[tuple[str, npt.NDArray[np.float32]]]:
     """For each (image, whole prompt) the text and (T, N) the mean attention of each step over the image tokens.
 
-    model: loaded with eager attention.
+    model: loaded with eager attention. least, most: new tokens.
     """
     found = []
     for image, prompt in requests:
@@ -28,7 +28,8 @@ def answer_and_attend(
         with torch.inference_mode():
             out = model.generate(
                 **inputs,
-                max_new_tokens=new_tokens,
+                min_new_tokens=least,
+                max_new_tokens=most,
                 do_sample=False,
                 output_attentions=True,
                 return_dict_in_generate=True,

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from experiments.performance.measuring import compare
 from PIL import Image
 from pycocotools import mask as coco
 
@@ -18,6 +20,20 @@ from pixfound.masks import RLE, iou
 
 SIDE = 224
 Polygon = list[float]
+
+
+def measure_scoring(folder: Path, repeats: int) -> dict[str, Any]:
+    """Scoring of 300 masks; both ways must give the same numbers."""
+    outlines = write_files(folder, 300)
+    assert from_records(folder, outlines) == from_files(folder, outlines)
+    return compare(
+        "scoring 300 masks from records vs from files",
+        lambda: from_records(folder, outlines),
+        lambda: from_files(folder, outlines),
+        len(outlines),
+        repeats,
+        "masks/s",
+    )
 
 
 def write_files(folder: Path, count: int) -> list[Polygon]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import copy
 import json
-import platform
-import statistics
 import subprocess
 import sys
 import time
@@ -20,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from experiments.performance.measuring import figure
 
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.models.huggingface import HuggingFace
@@ -49,19 +48,8 @@ def measure_sharing(repeats: int, batches: int = 48) -> dict[str, Any]:
     asked, dealt = (
         [slowest_over_mean(times) for times in zip(*(s[way] for s in seconds), strict=True)] for way in WAYS
     )
-    ratios = [a / b for a, b in zip(asked, dealt, strict=True)]
-    return {
-        "name": "slowest process, batches as asked vs dealt out",
-        "ours": statistics.median(asked),
-        "baseline": statistics.median(dealt),
-        "ratio": statistics.median(ratios),
-        "ratio_min": min(ratios),
-        "ratio_max": max(ratios),
-        "repeats": repeats,
-        "unit": "of the mean",
-        "higher_is_better": False,
-        "machine": f"{platform.machine()}, {PROCESSES} processes of 1 thread, torch {torch.__version__}",
-    }
+    pairs = list(zip(asked, dealt, strict=True))
+    return figure("slowest process, batches as asked vs dealt out", pairs, "of the mean", higher_is_better=False)
 
 
 def slowest_over_mean(seconds: Sequence[float]) -> float:
