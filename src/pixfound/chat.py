@@ -23,11 +23,14 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from pixfound.errors import UserError
+from pixfound.interfaces import Load
 from pixfound.judges.asking import JudgeError, Replies, data_url, default_folder
 
 DEFAULT_URL = "https://api.openai.com/v1"
 MAX_WAIT_S = 120.0  # a server that asks for a longer pause is not waited for
 _AGAIN = (408, 409, 429)  # and all from 500
+_CHARACTERS = 4  # to a token, as OpenAI counts English
+_IMAGE_TOKENS = 765  # of a picture up to 1,024 x 1,024 pixels, as OpenAI documents it for gpt-4o
 _OUR_CHOICES = ("temperature", "max_tokens", "max_completion_tokens")
 log = logging.getLogger(__name__)
 
@@ -54,6 +57,7 @@ class ChatClient:
     """
 
     group: ClassVar[str]  # the config group that its options stand in, for messages
+    reply_tokens: ClassVar[int]  # of a usual reply, for the estimate of the cost
 
     runtime_options = (
         *("api_key_env", "timeout_s", "max_retries", "backoff_s", "concurrency", "cache_dir"),
@@ -142,6 +146,23 @@ class ChatClient:
         known = paid is not None and made is not None
         cost = (counts["input_tokens"] * (paid or 0) + counts["output_tokens"] * (made or 0)) / 1e6 if known else None
         return {**counts, "cost": cost}
+
+    def plan(self, load: Load) -> str:
+        """What so many requests cost at most, by rule of thumb; raises UserError where that is over max_cost."""
+        tokens_in = round(load.characters / _CHARACTERS + load.images * _IMAGE_TOKENS)
+        tokens_out = load.requests * min(self.reply_tokens, self.max_tokens or self.reply_tokens)
+        paid, made = self._prices
+        cost = None if paid is None or made is None else (tokens_in * paid + tokens_out * made) / 1e6
+        line = f"at most {load.requests} requests to {self.model}, about {tokens_in} tokens in and {tokens_out} out"
+        line += (
+            f", cost unknown without {self.group}.price_per_million_*" if cost is None else f", cost about {cost:.2g}"
+        )
+        if cost is not None and self.max_cost is not None and cost > self.max_cost:
+            raise UserError(
+                f"{self.group}.max_cost={self.max_cost:g} would not do: {line}. What is done is kept: raise it, or "
+                "take fewer examples with limit=N"
+            )
+        return line
 
     def identity(self) -> Mapping[str, Any]:
         """What a reply depends on."""

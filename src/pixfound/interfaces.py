@@ -201,7 +201,7 @@ class Load:
 
 @runtime_checkable
 class Metered(Protocol):
-    """A judge that costs something."""
+    """A judge, or a model, that costs something."""
 
     def plan(self, load: Load) -> str:
         """A line about what so many requests cost at most; raises UserError where that is over its limit."""
@@ -224,6 +224,14 @@ class ChoosesMany(Protocol):
 
     def choose_many(self, requests: Sequence[tuple[Example, Sequence[Candidate]]]) -> Sequence[Choice | Exception]:
         """What `choose` gives for each, in order; an error stands for what failed."""
+
+
+@runtime_checkable
+class GeneratesMany(Protocol):
+    """A model whose requests fail one by one, each for a reason of its own."""
+
+    def generate_many(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> Sequence[Generation | Exception]:
+        """What `generate` gives for each, in order; an error stands for what failed."""
 
 
 @runtime_checkable

@@ -9,11 +9,15 @@ import pytest
 from PIL import Image
 
 from pixfound.errors import UserError
+from pixfound.interfaces import Load
+from pixfound.judges.asking import JudgeError
+from pixfound.models.huggingface import HuggingFace
 from pixfound.models.openai import OpenAIModel
 from pixfound.pipeline.evaluate import evaluate
 from pixfound.types import Prompt
 from tests.support.judge_server import Act, JudgeServer
 from tests.support.run import config_of, scores_of
+from tests.support.served import answers_of
 
 pytest.importorskip("openai")
 IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8))
@@ -33,7 +37,7 @@ def requests(*texts):
 
 
 def test_it_is_shown_the_very_pixels_and_the_prompt(tmp_path):
-    with JudgeServer(Act("A cat.")) as server:
+    with JudgeServer(Act(" A cat.")) as server:
         (said,) = model(server, tmp_path, system="Be brief.").generate(requests("What is it?"))
     assert (said.text, said.image_size, said.attention) == ("A cat.", (6, 9), None)
     system, user = server.bodies[0]["messages"]
@@ -74,6 +78,67 @@ def test_the_cost_has_a_limit(tmp_path):
     with JudgeServer(Act("Yes")) as server, pytest.raises(UserError, match=r"model\.max_cost=150 is reached"):
         model(server, tmp_path, max_cost=150, concurrency=1, **prices).generate(requests("a", "b", "c"))
     assert len(server.bodies) == 2
+
+
+def test_a_failing_request_leaves_the_others_alone(tmp_path):
+    def echo(body):
+        said = body["messages"][-1]["content"][0]["text"]
+        return None if said == "b" else said.upper()
+
+    with JudgeServer(Act(echo)) as server:
+        asked = model(server, tmp_path, max_retries=1)
+        first, failed, last = asked.generate_many(requests("a", "b", "c"))
+        assert (first.text, last.text) == ("A", "C") and isinstance(failed, JudgeError)
+        assert len(server.bodies) == 3, "each is sent once"
+        with pytest.raises(JudgeError):
+            asked.generate(requests("a", "b"))
+
+
+def test_the_cost_is_estimated_before(tmp_path):
+    asked = OpenAIModel("m", max_tokens=100, price_per_million_input=1.0, price_per_million_output=10.0, max_cost=0.02)
+    assert asked.plan(Load(4, 4000, 4)).endswith("about 4060 tokens in and 400 out, cost about 0.0081")
+    with pytest.raises(UserError, match=r"model\.max_cost=0\.02 would not do: at most 20 requests"):
+        asked.plan(Load(20, 4000, 20))
+
+
+def served(server, tmp_path, *overrides):
+    return evaluate(
+        config_of(
+            "model=openai", "model.model=m", f"model.base_url={server.url}", f"model.cache_dir={tmp_path / 'c'}",
+            "model.max_retries=0", f"outputs_dir={tmp_path}", "limit=6", "report.pictures=0", *overrides,
+        )
+    )  # fmt: skip
+
+
+def test_over_http_a_model_says_and_scores_what_it_does_directly(tmp_path, capsys):
+    """The embedded model, behind an endpoint and without one: each answer, A and A-dagger are the same."""
+    direct = evaluate(
+        config_of("model=tiny", "extraction=nulls", f"outputs_dir={tmp_path}", "limit=6", "report.pictures=0")
+    )
+    with JudgeServer(Act(answers_of(HuggingFace("embedded:tiny_llava", capture="none")))) as server:
+        remote = served(server, tmp_path, "extraction=nulls")
+    assert [line["response"] for line in scores_of(remote)] == [line["response"] for line in scores_of(direct)]
+    assert remote.metrics["vqa"] == direct.metrics["vqa"]
+    assert direct.metrics["vqa"]["A_dagger_item"]["value"] > 0
+    assert not remote.failures
+    assert f"model: at most {3 * remote.metrics['examples']} requests to m" in capsys.readouterr().err
+
+
+def test_one_refused_request_is_one_failure_of_the_run(tmp_path):
+    """The others of its batch are scored, none is sent twice, and the same command asks for the one again."""
+    seen = []
+
+    def moody(body):
+        seen.append(body["messages"][-1]["content"])
+        return None if len(seen) == 2 else "(a)"
+
+    with JudgeServer(Act(moody)) as server:
+        first = served(server, tmp_path, "extraction=nulls", "model.concurrency=1", "batch_size=12")
+        asked = len(seen)
+        assert len(first.failures) == 1 and "JudgeError" in first.failures[0]
+        assert len({str(content) for content in seen}) == asked
+        again = served(server, tmp_path, "extraction=nulls", "model.concurrency=1", "batch_size=12")
+    assert not again.failures and len(seen) == asked + 1
 
 
 def test_the_whole_pipeline(models, tmp_path):

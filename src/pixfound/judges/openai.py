@@ -8,7 +8,6 @@ from typing import Any
 
 from pixfound.chat import ChatClient
 from pixfound.errors import UserError
-from pixfound.interfaces import Load
 from pixfound.judges.asking import (
     ANSWER_FORMS,
     QUESTION,
@@ -22,10 +21,6 @@ from pixfound.judges.asking import (
 )
 from pixfound.types import Example
 
-_CHARACTERS = 4  # to a token, as OpenAI counts English
-_IMAGE_TOKENS = 765  # of a picture up to 1,024 x 1,024 pixels, as OpenAI documents it for gpt-4o
-_REPLY_TOKENS = 4  # yes, no or a number
-
 
 class OpenAIJudge(ChatClient):
     """Grades open answers, and answers questions about images. Safe to use from several threads.
@@ -34,6 +29,7 @@ class OpenAIJudge(ChatClient):
     """
 
     group = "judge"
+    reply_tokens = 4  # yes, no or a number
 
     def __init__(
         self,
@@ -81,21 +77,6 @@ class OpenAIJudge(ChatClient):
     def grade_many(self, pairs: Sequence[tuple[Example, str]]) -> list[tuple[bool | None, str] | JudgeError]:
         """`grade` for each (example, response), `concurrency` at a time, in order; see `side_by_side`."""
         return side_by_side(lambda pair: self.grade(*pair), pairs, self.concurrency)
-
-    def plan(self, load: Load) -> str:
-        """What so many requests cost at most, by rule of thumb; raises UserError where that is over max_cost."""
-        tokens_in = round(load.characters / _CHARACTERS + load.images * _IMAGE_TOKENS)
-        tokens_out = load.requests * _REPLY_TOKENS
-        paid, made = self._prices
-        cost = None if paid is None or made is None else (tokens_in * paid + tokens_out * made) / 1e6
-        line = f"at most {load.requests} requests to {self.model}, about {tokens_in} tokens in and {tokens_out} out"
-        line += ", cost unknown without judge.price_per_million_*" if cost is None else f", cost about {cost:.2g}"
-        if cost is not None and self.max_cost is not None and cost > self.max_cost:
-            raise UserError(
-                f"judge.max_cost={self.max_cost:g} would not do: {line}. What is done is kept: raise it, or take fewer "
-                "examples with limit=N"
-            )
-        return line
 
     def identity(self) -> Mapping[str, Any]:
         """What a reply depends on, and the wording."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from PIL import Image
@@ -11,6 +10,7 @@ from PIL import Image
 from pixfound.chat import ChatClient
 from pixfound.errors import UserError
 from pixfound.interfaces import TextVectors
+from pixfound.judges.asking import JudgeError, side_by_side
 from pixfound.types import Generation, Prompt
 
 
@@ -21,6 +21,7 @@ class OpenAIModel(ChatClient):
     """
 
     group = "model"
+    reply_tokens = 128  # a few sentences, or a list of boxes
     captures = False
 
     def __init__(
@@ -58,15 +59,22 @@ class OpenAIModel(ChatClient):
         self.system = system
 
     def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
-        """Ask `concurrency` at a time. Raises the first error after the others are done, a UserError at once."""
-        with ThreadPoolExecutor(self.concurrency) as pool:
-            futures = [pool.submit(self.ask, self.system, prompt.text, [image]) for image, prompt in requests]
-            try:
-                texts = [future.result() for future in futures]
-            except (UserError, KeyboardInterrupt):
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
-        return [Generation(text, (image.height, image.width)) for text, (image, _) in zip(texts, requests, strict=True)]
+        """`generate_many`, but the first error is raised, after the other requests are done."""
+        said = self.generate_many(requests)
+        for found in said:
+            if isinstance(found, JudgeError):
+                raise found
+        return [found for found in said if isinstance(found, Generation)]
+
+    def generate_many(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation | JudgeError]:
+        """Ask `concurrency` at a time; each request has its own outcome. A UserError ends all, and is raised."""
+
+        def one(request: tuple[Image.Image, Prompt]) -> Generation:
+            image, prompt = request
+            said = self.ask(self.system, prompt.text, [image]).strip()  # some servers keep the blank of the first token
+            return Generation(said, (image.height, image.width))
+
+        return side_by_side(one, requests, self.concurrency)
 
     def vectors(self) -> TextVectors:
         """A server shows no embeddings."""

@@ -188,8 +188,10 @@ def _run_stages(
         ("select", lambda: stages.select_tasks(items, stores), partial(stages.select, parts)),
     )
     for name, tasks, compute in steps:
+        if name == "generate" and isinstance(parts.model.built, Metered):
+            _announce("model", stages.generate_load(items, stores.generate), parts.model.built, world)
         if name == "grade" and isinstance(parts.judge.built, Metered):
-            _announce(stages.judge_load(items, parts, stores), parts.judge.built, world)
+            _announce("judge", stages.judge_load(items, parts, stores), parts.judge.built, world)
         folders = [store.folder for store in stores.of(name)]
         with next_writer(folders, f"stage {name}") if world.first else nullcontext():
             world.meet()
@@ -206,13 +208,13 @@ def _run_stages(
     return replace(settings, batch_size=size)
 
 
-def _announce(load: Load, judge: Metered, world: World) -> None:
-    """Say what the judge is going to cost before it is asked. Each process asks its share, and keeps its own limit."""
+def _announce(who: str, load: Load, part: Metered, world: World) -> None:
+    """Say what a judge or model will cost before it is asked. Each process asks its share, and keeps its own limit."""
     if load.requests:
         share = Load(*(-(-number // world.size) for number in (load.requests, load.characters, load.images)))
-        line = judge.plan(share)
+        line = part.plan(share)
         if world.first:
-            print(f"judge{f', each of {world.size} processes' if world.size > 1 else ''}: {line}", file=sys.stderr)
+            print(f"{who}{f', each of {world.size} processes' if world.size > 1 else ''}: {line}", file=sys.stderr)
 
 
 def _open_stores(parts: Parts, prints: Fingerprints, settings: Settings, world: World) -> stages.Stores:

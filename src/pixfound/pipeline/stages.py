@@ -13,7 +13,16 @@ from functools import cached_property
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.interfaces import AsksJudge, ChoosesMany, Extractor, ExtractsMany, GradesMany, Load, Selector
+from pixfound.interfaces import (
+    AsksJudge,
+    ChoosesMany,
+    Extractor,
+    ExtractsMany,
+    GeneratesMany,
+    GradesMany,
+    Load,
+    Selector,
+)
 from pixfound.pipeline.parts import Parts
 from pixfound.pipeline.records import pack_generation, unpack_generation
 from pixfound.pipeline.stage import Task, Value
@@ -139,12 +148,20 @@ def by_length(items: Sequence[Item]) -> list[Item]:
     return sorted(items, key=order)
 
 
-def generate(parts: Parts, batch: Sequence[tuple[Item, Kind]]) -> list[Value]:
+def generate(parts: Parts, batch: Sequence[tuple[Item, Kind]]) -> list[Value | Exception]:
     """Ask the model. All prompts about an image are given the same one, read once."""
     model = parts.model.built
     images = {item.index: picture(item.example, model) for item in {item.index: item for item, _ in batch}.values()}
     requests = [(images[item.index], item.prompts[kind]) for item, kind in batch]
-    return [pack_generation(generation) for generation in model.generate(requests)]
+    said = model.generate_many(requests) if isinstance(model, GeneratesMany) else model.generate(requests)
+    return [found if isinstance(found, Exception) else pack_generation(found) for found in said]
+
+
+def generate_load(items: Sequence[Item], store: Store) -> Load:
+    """What is still going to be asked of the model, at most: replies may be cached."""
+    open_tasks = [task for task in generate_tasks(items, store, 1) if not task.done]
+    characters = sum(len(item.prompts[kind].text) for item, kind in (task.payload for task in open_tasks))
+    return Load(len(open_tasks), characters, len(open_tasks))
 
 
 def extract_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, Kind, str, Record]]]:
