@@ -1,37 +1,83 @@
-"""The guide's first benchmark, typed in as it stands there, runs: one file and one YAML."""
+"""The guide's first benchmark and models, typed in as they stand there, run: one file and one YAML, or one YAML."""
 
 from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
 
-from tests.support.run import run, scores_of
+from pixfound.certify.certificate import certify
+from pixfound.pipeline.evaluate import evaluate
+from tests.support.run import config_of, run, scores_of
 
-GUIDE = Path(__file__).parents[1] / "CONTRIBUTING.md"
+GUIDE = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
 
 
-def test_the_guides_benchmark_runs(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = GUIDE.read_text()
-    (code,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    yaml_block = next(b for b in re.findall(r"```yaml\n(.*?)```", text, flags=re.DOTALL) if "two_squares" in b)
-    config = yaml.safe_load(yaml_block)
+def block(language: str, word: str) -> str:
+    """The one block of code in the guide with a word in it."""
+    (found,) = [b for b in re.findall(rf"```{language}\n(.*?)```", GUIDE, flags=re.DOTALL) if word in b]
+    return str(found)
+
+
+@pytest.fixture
+def newcomer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A package that can be imported, with the guide's modules."""
     package = tmp_path / "newcomer"
     package.mkdir()
     (package / "__init__.py").touch()
-    (package / "two_squares.py").write_text(code)
+    (package / "two_squares.py").write_text(block("python", "class TwoSquares"))
+    (package / "bright.py").write_text(block("python", "class Bright"))
     monkeypatch.syspath_prepend(str(tmp_path))
-    target = config["_target_"].replace("pixfound.benchmarks", "newcomer")
-    overrides = [
-        f"benchmark._target_={target}",
+    yield package
+    for name in [name for name in sys.modules if name.partition(".")[0] == "newcomer"]:
+        del sys.modules[name]
+
+
+def config(word: str) -> dict[str, Any]:
+    return dict(yaml.safe_load(re.sub(r"pixfound\.\w+\.(?=two_squares|bright)", "newcomer.", block("yaml", word))))
+
+
+def benchmark() -> list[str]:
+    found = config("two_squares")
+    return [
+        f"benchmark._target_={found['_target_']}",
         "~benchmark.pairs",
         "~benchmark.seed",
-        f"+benchmark.size={config['size']}",
+        f"+benchmark.size={found['size']}",
     ]
-    result = run(models, tmp_path / "out", *overrides)
-    assert result.metrics["examples"] == 2 * config["size"]
+
+
+def test_the_guides_benchmark_runs(models: Path, tmp_path: Path, newcomer: Path) -> None:
+    result = run(models, tmp_path / "out", *benchmark())
+    assert result.metrics["examples"] == 2 * config("two_squares")["size"]
     assert all(s["iou"] is not None for s in scores_of(result) if s["row"])
-    sys.modules.pop("newcomer.two_squares", None)
+
+
+def test_the_guides_model_of_one_file_runs(tmp_path: Path, newcomer: Path) -> None:
+    """It answers every question about the guide's squares rightly, and draws them exactly."""
+    folder = tmp_path / "conf" / "model"
+    folder.mkdir(parents=True)
+    (folder / "bright.yaml").write_text(yaml.safe_dump(config("bright")))
+    search = f"hydra.searchpath=[file://{tmp_path / 'conf'}]"
+    result = evaluate(config_of(search, "model=bright", "extraction=native", f"outputs_dir={tmp_path}", *benchmark()))
+    assert not result.failures
+    assert result.metrics["vqa"]["A_item"]["value"] == 1
+    assert {s["iou"] for s in scores_of(result) if s["row"] == "native"} == {1.0}
+
+
+def test_the_guides_model_of_one_yaml_runs_and_is_certified(models: Path, tmp_path: Path) -> None:
+    """With a folder in the place of OWNER/NAME."""
+    folder = tmp_path / "conf" / "model"
+    folder.mkdir(parents=True)
+    (folder / "mine.yaml").write_text(block("yaml", "OWNER/NAME").replace("OWNER/NAME", str(models / "llava")))
+    search = f"hydra.searchpath=[file://{tmp_path / 'conf'}]"
+    options = [search, "model=mine", "model.generation.max_new_tokens=8", f"outputs_dir={tmp_path}"]
+    result = evaluate(config_of(*options, f"segmenter.path={models / 'sam'}", "limit=2"))
+    assert not result.failures
+    assert any(s["row"] == "oracle" and s["shown"] for s in scores_of(result))
+    assert "attention" in {gate.name for gate in certify(config_of(*options)).gates}
