@@ -15,7 +15,7 @@ from pixfound.errors import UserError
 from pixfound.extractors.attention import AttentionPeak
 from pixfound.maps import image_map, peak, token_rows
 from pixfound.models.huggingface import HuggingFace
-from pixfound.pipeline.parts import build
+from pixfound.pipeline.parts import Part, build
 from pixfound.pipeline.provenance import provenance
 from pixfound.pipeline.store import fingerprint, make_folder, write_atomic
 from pixfound.report.text import grid
@@ -37,8 +37,7 @@ def certify(config: Mapping[str, Any]) -> Certificate:
     model = part.built
     if not isinstance(model, HuggingFace):
         raise UserError(f"model._target_={config['model']['_target_']}: only Hugging Face models have certificates")
-    named = Path(config["outputs_dir"]) / "certificates" / config["names"]["model"]
-    folder = named / fingerprint(model=part.identity(), dtype=model.dtype)
+    folder = folder_of(config, part)
     make_folder(folder)
     use_threads(config["launch"]["threads"])
     asking = build(config["prompts"], "prompts").built
@@ -50,6 +49,12 @@ def certify(config: Mapping[str, Any]) -> Certificate:
     write_atomic(folder / "certificate.md", _markdown(body))
     write_atomic(folder / "certificate.json", json.dumps(body, indent=2) + "\n")
     return Certificate(folder, findings.passed, findings.gates)
+
+
+def folder_of(config: Mapping[str, Any], part: Part[Any]) -> Path:
+    """Where the certificate of a resolved config's model is, or would be; part: that model."""
+    named: Path = Path(config["outputs_dir"]) / "certificates" / config["names"]["model"]
+    return named / fingerprint(model=part.identity(), dtype=part.built.dtype)
 
 
 def _heat(findings: Findings, phrases: Any) -> tuple[FloatArray, str]:

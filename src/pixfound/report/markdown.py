@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixfound.interfaces import Illustrated, Metered
 from pixfound.pipeline.store import write_atomic
+from pixfound.report.certificate import certificate_lines
 from pixfound.report.pictures import draw_sheet
 from pixfound.report.table import HEADERS, figure, legend, table
 from pixfound.report.text import escape, grid
@@ -43,6 +44,7 @@ def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
         grid(HEADERS, table(metrics)),
         legend(metrics),
         *_caveats(result),
+        *certificate_lines(result.config, evidence.parts.model),
         *_joint(metrics),
         "## Accuracy",
         f"Open answers are graded by the judge `{result.config['judge']['_target_']}`, letters as "
