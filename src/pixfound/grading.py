@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+READING = 1  # raise it when a reply is read in another way: what was graded before is then graded anew
 REASONING = r"\A.*</think>|<think>.*"  # templates may open it in the prompt, and limits of length cut it off
 _DROPPED = re.compile(rf"{REASONING}|<\|[^|<>]*\|>|</?(?:s|answer)>|<(?:bos|eos|pad|end_of_turn)>|\*\*|`", re.DOTALL)
 _CUE = re.compile(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pixfound.errors import UserError
 from pixfound.pipeline.parts import build
 
+LLAVA = "pixfound.models.huggingface.HuggingFace"
 JUDGE = {"_target_": "pixfound.judges.openai.OpenAIJudge", "model": "gpt-4o"}
 
 
@@ -27,3 +30,22 @@ def test_services_are_given_to_those_that_ask() -> None:
 def test_a_missing_argument_is_named() -> None:
     with pytest.raises(UserError, match=r"segmenter: Sam needs segmenter.path=\.\.\."):
         build({"_target_": "pixfound.segmenters.sam.Sam"}, "segmenter")
+
+
+@pytest.mark.parametrize(
+    ("config", "module"),
+    [
+        (JUDGE, "pixfound.judges.asking"),
+        ({"_target_": "pixfound.judges.mllm.MllmJudge", "model": {"_target_": LLAVA, "path": "embedded:tiny_llava"}},
+         "pixfound.judges.asking"),
+        ({"_target_": "pixfound.judges.rules.RulesJudge"}, "pixfound.judges.rules"),
+    ],
+    ids=["openai", "mllm", "rules"],
+)  # fmt: skip
+def test_answers_are_graded_anew_when_replies_are_read_in_another_way(
+    config: dict[str, Any], module: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = build(config, "judge").identity()
+    assert build(config, "judge").identity() == before
+    monkeypatch.setattr(f"{module}.READING", 10**6)
+    assert build(config, "judge").identity() != before

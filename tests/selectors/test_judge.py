@@ -415,6 +415,14 @@ def test_a_local_models_words_are_read(reply: str, verdict: bool | None) -> None
         MllmJudge({"_target_": f"{__name__}.Parrot", "reply": " "}).grade(EXAMPLE, "open")
 
 
+def test_a_local_models_words_can_be_taken_literally() -> None:
+    model = {"_target_": f"{__name__}.Parrot", "reply": "**Yes**"}
+    assert MllmJudge(model, verdicts="meant").grade(EXAMPLE, "open")[0] is True
+    assert MllmJudge(model, verdicts="literal").grade(EXAMPLE, "open")[0] is False
+    with pytest.raises(UserError, match=r"judge\.verdicts must be meant or literal"):
+        MllmJudge(model, verdicts="lax")  # type: ignore[arg-type]
+
+
 def test_what_is_no_model_is_refused() -> None:
     with pytest.raises(UserError, match=r"judge.model._target_=.*is no model"):
         MllmJudge({"_target_": "pixfound.judges.rules.RulesJudge"})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import io
 import json
 import os
@@ -25,6 +26,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 AnswerForm = Literal["letter", "letter_and_text"]
 Verdicts = Literal["meant", "literal"]
+READING = 1  # raise it when a reply is read in another way: what was graded before is then graded anew
 ANSWER_FORMS: tuple[AnswerForm, ...] = ("letter", "letter_and_text")
 VERDICTS: tuple[Verdicts, ...] = ("meant", "literal")
 SYSTEM = (
@@ -61,6 +63,18 @@ def grade_by_asking(
     if verdict is None:
         return None, f"the judge's reply could not be read: {shown}"
     return verdict, f"the judge's reply: {shown}"
+
+
+def asking_identity() -> Mapping[str, Any]:
+    """What a grade by asking depends on besides who is asked: the wording, and how a reply is read."""
+    return {"wording": hashlib.sha256(f"{SYSTEM}\0{QUESTION}".encode()).hexdigest()[:16], "reading": READING}
+
+
+def check_options(answer_form: str, verdicts: str) -> None:
+    """UserError where either is none of the valid values."""
+    for name, value, valid in (("answer_form", answer_form, ANSWER_FORMS), ("verdicts", verdicts, VERDICTS)):
+        if value not in valid:
+            raise UserError(f"judge.{name} must be {' or '.join(valid)}")
 
 
 def side_by_side(work: Callable[[T], R], items: Sequence[T], concurrency: int) -> list[R | JudgeError]:

@@ -8,7 +8,7 @@ from typing import Any
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.judges.asking import ANSWER_FORMS, AnswerForm, JudgeError, grade_by_asking
+from pixfound.judges.asking import AnswerForm, JudgeError, Verdicts, asking_identity, check_options, grade_by_asking
 from pixfound.judges.overlays import sheet
 from pixfound.types import Example, Prompt
 
@@ -20,25 +20,26 @@ class MllmJudge:
 
     model: the config of a model, as in conf/model, with its `_target_`. Models read one image with a prompt: several
     images are put on one sheet, each with its number; a question without an image is asked about a blank picture.
-    answer_form: what the judge is told to be right, "(a)" as in arXiv 2502.04192, or "(a) open".
+    answer_form, verdicts: see `pixfound.judges.asking.grade_by_asking`.
     """
 
-    def __init__(self, model: Mapping[str, Any], answer_form: AnswerForm = "letter") -> None:
+    def __init__(
+        self, model: Mapping[str, Any], answer_form: AnswerForm = "letter", verdicts: Verdicts = "meant"
+    ) -> None:
         from pixfound.pipeline.parts import build
 
-        if answer_form not in ANSWER_FORMS:
-            raise UserError(f"judge.answer_form must be {' or '.join(ANSWER_FORMS)}")
+        check_options(answer_form, verdicts)
         self._model = build(model, "judge.model")
         if not hasattr(self._model.built, "generate"):
             raise UserError(f"judge.model._target_={model['_target_']}: is no model; take one of conf/model")
-        self.answer_form = answer_form
+        self.answer_form, self.verdicts = answer_form, verdicts
         self.name = f"mllm:{model.get('path', model['_target_'])}"
 
     runtime_options = ("model",)  # `identity` has it, without its device and path
 
     def grade(self, example: Example, response: str) -> tuple[bool | None, str]:
         """Whether a response answers the example's question rightly, or None (unscored), and why."""
-        return grade_by_asking(self, example, response, self.answer_form)
+        return grade_by_asking(self, example, response, self.answer_form, self.verdicts)
 
     def ask(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> str:
         """The model's answer; raises JudgeError where it says nothing."""
@@ -50,8 +51,8 @@ class MllmJudge:
         return reply
 
     def identity(self) -> Mapping[str, Any]:
-        """That of the model."""
-        return {"model": self._model.identity()}
+        """That of the model, the wording, and how a reply is read."""
+        return {"model": self._model.identity(), **asking_identity()}
 
     def provenance(self) -> Mapping[str, Any]:
         """That of the model."""

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pixfound.chat import ChatClient
-from pixfound.errors import UserError
 from pixfound.judges.asking import (
-    ANSWER_FORMS,
-    QUESTION,
-    SYSTEM,
-    VERDICTS,
     AnswerForm,
     JudgeError,
     Verdicts,
+    asking_identity,
+    check_options,
     grade_by_asking,
     side_by_side,
 )
@@ -64,10 +60,7 @@ class OpenAIJudge(ChatClient):
             price_per_million_output=price_per_million_output,
             max_cost=max_cost,
         )
-        if answer_form not in ANSWER_FORMS:
-            raise UserError(f"judge.answer_form must be {' or '.join(ANSWER_FORMS)}")
-        if verdicts not in VERDICTS:
-            raise UserError(f"judge.verdicts must be {' or '.join(VERDICTS)}")
+        check_options(answer_form, verdicts)
         self.answer_form, self.verdicts = answer_form, verdicts
 
     def grade(self, example: Example, response: str) -> tuple[bool | None, str]:
@@ -79,6 +72,6 @@ class OpenAIJudge(ChatClient):
         return side_by_side(lambda pair: self.grade(*pair), pairs, self.concurrency)
 
     def identity(self) -> Mapping[str, Any]:
-        """What a reply depends on, and the wording."""
-        wording = hashlib.sha256(f"{SYSTEM}\0{QUESTION}".encode()).hexdigest()[:16]
-        return {**super().identity(), "answer_form": self.answer_form, "verdicts": self.verdicts, "wording": wording}
+        """What a reply depends on, the wording, and how it is read."""
+        options = {"answer_form": self.answer_form, "verdicts": self.verdicts}
+        return {**super().identity(), **options, **asking_identity()}

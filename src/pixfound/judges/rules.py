@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from pixfound.grading import pick_option
+from collections.abc import Mapping
+from typing import Any
+
+from pixfound.grading import READING, pick_option
 from pixfound.types import Example
 
 
@@ -10,6 +13,10 @@ class RulesJudge:
     """Right where the answer means the right option by `pixfound.grading.pick_option`."""
 
     name = "rules"
+
+    def identity(self) -> Mapping[str, Any]:
+        """The version of the rules."""
+        return {"reading": READING}
 
     def grade(self, example: Example, response: str) -> tuple[bool | None, str]:
         """Whether the response means the right option; None where it means none or several."""
