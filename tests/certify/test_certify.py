@@ -63,6 +63,7 @@ def test_the_sheet_shows_the_map_over_the_picture(embedded: Path) -> None:
     assert green > 4 * red, "most spots are found"
 
 
+@pytest.mark.verifies("certificate")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_family_passes(family: str, tmp_path: Path) -> None:
     """Random weights; the vision tower mixes nothing, for a random mixture of all places has no place."""

@@ -12,6 +12,7 @@ from tests.support.families import FAMILIES
 from tests.support.run import config_of, scores_of
 
 
+@pytest.mark.verifies("VQA", "attention")
 @pytest.mark.parametrize("family", FAMILIES)
 def test_the_whole_pipeline(family: str, family_folder: Callable[[str], Path], models: Path, tmp_path: Path) -> None:
     result = evaluate(

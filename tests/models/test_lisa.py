@@ -31,6 +31,7 @@ def tiny(line: str, folder: Path | None = None, **options: object) -> Lisa:
     return Lisa(path, str(DATA / line / "clip"), prompt_of(LINES[line]), **settings)  # type: ignore[arg-type]
 
 
+@pytest.mark.verifies("native masks")
 @pytest.mark.parametrize("line", LINES)
 def test_the_original_says_and_draws_the_same(line: str) -> None:
     model, expected = tiny(line), np.load(DATA / line / "expected.npz")
@@ -72,6 +73,7 @@ def test_a_batch_changes_nothing_and_attention_comes_along() -> None:
         assert all(mask.size == (request[0].height, request[0].width) for mask in found.masks)
 
 
+@pytest.mark.verifies("VQA", "attention", "native masks")
 @pytest.mark.parametrize("line", LINES)
 def test_goes_through_the_whole_pipeline(line: str, tmp_path: Path) -> None:
     folder = DATA / line

@@ -110,6 +110,7 @@ def served(server, tmp_path, *overrides):
     )  # fmt: skip
 
 
+@pytest.mark.verifies("VQA", model="openai")
 def test_over_http_a_model_says_and_scores_what_it_does_directly(tmp_path, capsys):
     """The embedded model, behind an endpoint and without one: each answer, A and A-dagger are the same."""
     direct = evaluate(
@@ -141,16 +142,23 @@ def test_one_refused_request_is_one_failure_of_the_run(tmp_path):
     assert not again.failures and len(seen) == asked + 1
 
 
-def test_the_whole_pipeline(models, tmp_path):
-    """A server that names a box for every expression: the segmenter is given it, and masks are scored."""
-    with JudgeServer(Act('[{"bbox_2d": [100, 100, 900, 900]}]')) as server:
+@pytest.mark.parametrize(
+    ("kind", "reply"),
+    [
+        pytest.param("box", '[{"bbox_2d": [100, 100, 900, 900]}]', marks=pytest.mark.verifies("boxes", model="openai")),
+        pytest.param("point", '[{"point_2d": [500, 500]}]', marks=pytest.mark.verifies("points", model="openai")),
+    ],
+)
+def test_the_whole_pipeline(models, tmp_path, kind, reply):
+    """A server that names a place for every expression: the segmenter is given it, and masks are scored."""
+    with JudgeServer(Act(reply)) as server:
         result = evaluate(
             config_of(
                 "model=openai", "model.model=m", f"model.base_url={server.url}", f"model.cache_dir={tmp_path / 'c'}",
-                "extraction=text_box", "extraction.extractors.text_box.convention=json_1000", "limit=4",
+                f"extraction=text_{kind}", f"extraction.extractors.text_{kind}.convention=json_1000", "limit=4",
                 f"segmenter.path={models / 'sam'}", f"outputs_dir={tmp_path}", "report.pictures=0",
             )
         )  # fmt: skip
-    lines = [line for line in scores_of(result) if line["row"] == "text_box"]
+    lines = [line for line in scores_of(result) if line["row"] == f"text_{kind}"]
     assert lines and all(line["shown"] for line in lines)
     assert 0 < len(server.bodies) <= 12

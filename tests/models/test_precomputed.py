@@ -54,6 +54,7 @@ def given(folder: Path) -> list[str]:
     ]
 
 
+@pytest.mark.verifies("VQA", "native masks", model="precomputed")
 def test_one_command_scores_a_folder(predicted: Path, tmp_path: Path) -> None:
     result = shapes(tmp_path / "out", *given(predicted))
     found = masks_of(result, "masks")

@@ -53,6 +53,7 @@ def drawn(model: Sa2VA, ids: list[int]) -> np.ndarray:
         return np.asarray(modules.logits(PICTURE, states))
 
 
+@pytest.mark.verifies("native masks")
 @pytest.mark.parametrize("line", LINES)
 def test_the_original_says_and_draws_the_same(line: str) -> None:
     model, expected = tiny(line), np.load(DATA / line / "expected.npz")
@@ -157,6 +158,7 @@ def test_a_batch_changes_nothing_and_attention_comes_along() -> None:
         assert all(mask.size == (request[0].height, request[0].width) for mask in found.masks)
 
 
+@pytest.mark.verifies("VQA", "attention", "native masks")
 @pytest.mark.parametrize("line", LINES)
 def test_goes_through_the_whole_pipeline(line: str, tmp_path: Path) -> None:
     metrics = run_whole(tmp_path, f"model={LINES[line]}", f"model.path={DATA / line / 'model'}", "model.pixels=null")

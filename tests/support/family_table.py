@@ -1,55 +1,53 @@
-"""The table of model families, made of what the tests find: `python -m tests.support.family_table`.
+"""The table of models, made of the tests that there are: `python -m tests.support.family_table`.
 
-VQA: the whole pipeline gives answers and scores. attention: its rows equal eager attention, step by step and in one
-pass, moved pixels change the token that the tiles name, and pictures of any size have tiles.
+A test says what it shows by `@pytest.mark.verifies(COLUMN, ..., model=NAME)`; without `model` that is its parameter
+`family` or `line`. A `yes` is one such test or more; that they pass is what the test suite says.
+
+VQA, attention, boxes, points, native masks: the whole pipeline gives answers, and masks from that, on tiny weights. For
+the pixel-level models also: what they draw is what their original code draws. certificate: every gate of
+`pixfound-certify` is passed, so attention equals eager attention, and moved pixels change the token that tiles name.
 """
 
 from __future__ import annotations
 
-import sys
-from collections import defaultdict
+import contextlib
+import io
+from collections import Counter
 
 import pytest
 
-from tests.support.families import FAMILIES
-
-COLUMNS = {
-    "VQA": ("test_families_run", "test_prompts_of_families"),
-    "attention": ("test_families.py", "test_odd_sizes"),
-    "certificate": ("test_certify",),
-}
+COLUMNS = ("VQA", "attention", "boxes", "points", "native masks", "certificate")
+PLACES = ["tests/models", "tests/certify"]
 
 
-class Outcomes:
-    """A pytest plugin that counts what passed and what did not, for each family and column."""
+class Collected:
+    """A pytest plugin that counts the marked tests of each model and column, in the order in which they stand."""
 
     def __init__(self) -> None:
-        self.passed: dict[tuple[str, str], int] = defaultdict(int)
-        self.failed: dict[tuple[str, str], int] = defaultdict(int)
+        self.counts: dict[str, Counter[str]] = {}
 
-    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        if report.when != "call" and report.passed:
-            return
-        parameters = report.nodeid.partition("[")[2].rstrip("]")
-        families = [f for f in FAMILIES if f in (parameters, *parameters.split("-"))]
-        for column, files in COLUMNS.items():
-            if families and any(file in report.nodeid for file in files):
-                (self.passed if report.passed else self.failed)[families[0], column] += 1
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        for item in session.items:
+            parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+            for mark in item.iter_markers("verifies"):
+                if unknown := set(mark.args) - set(COLUMNS):
+                    raise pytest.UsageError(f"{item.nodeid}: no such columns: {unknown}")
+                model = mark.kwargs.get("model") or parameters.get("family") or parameters.get("line")
+                self.counts.setdefault(str(model), Counter()).update(mark.args)
 
 
-def main() -> None:
-    """Run the tests of families and print the table as Markdown."""
-    outcomes = Outcomes()
-    code = pytest.main(["tests/models", "tests/certify", "-o", "addopts=", "-p", "no:terminal"], plugins=[outcomes])
-    print(f"| family | {' | '.join(COLUMNS)} |\n|{'---|' * (len(COLUMNS) + 1)}")
-    for family in FAMILIES:
-        cells = []
-        for column in COLUMNS:
-            passed, failed = outcomes.passed[family, column], outcomes.failed[family, column]
-            cells.append(f"{failed} of {passed + failed} fail" if failed else f"yes ({passed})" if passed else "-")
-        print(f"| {family} | {' | '.join(cells)} |")
-    sys.exit(code)
+def table() -> str:
+    """The table as Markdown; the tests are collected, none is run."""
+    collected = Collected()
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = pytest.main([*PLACES, "--collect-only", "-q", "-p", "no:cacheprovider"], plugins=[collected])
+    if code != 0:
+        raise RuntimeError(f"the tests cannot be collected: pytest ends with {code}")
+    lines = [f"| model | {' | '.join(COLUMNS)} |", "|---" * (len(COLUMNS) + 1) + "|"]
+    for model, counts in sorted(collected.counts.items()):
+        lines.append(f"| {model} | {' | '.join('yes' if counts[column] else '-' for column in COLUMNS)} |")
+    return "\n".join(lines)
 
 
 if __name__ == "__main__":
-    main()
+    print(table())
