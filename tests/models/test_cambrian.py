@@ -192,6 +192,7 @@ def test_what_is_kept_of_a_square_holds_the_image(height: int, width: int, side:
     assert min(rows, columns) * cell > min(height, width) - cell  # less than half a cell is lost at either edge
 
 
+@pytest.mark.verifies("VQA", "attention", model="cambrian")
 @pytest.mark.parametrize("extraction", ["attend_segment", "text_box"])
 def test_goes_through_the_whole_pipeline(extraction: str, tmp_path: Path) -> None:
     where = [f"model.path={HERE / 'model'}", *(f"model.towers.{name}.path={HERE / name}" for name in TOWERS)]
@@ -199,6 +200,7 @@ def test_goes_through_the_whole_pipeline(extraction: str, tmp_path: Path) -> Non
     assert metrics["failures"] == 0
 
 
+@pytest.mark.verifies("certificate", model="cambrian")
 def test_its_certificate_shuts_no_gate(tmp_path: Path) -> None:
     where = [f"model.path={HERE / 'model'}", *(f"model.towers.{name}.path={HERE / name}" for name in TOWERS)]
     tiny = ["model.dtype=float32", "model.device=cpu", "model.generation.max_new_tokens=8"]
