@@ -85,7 +85,7 @@ class Cambrian(HuggingFace):
             if not self.towers.get(name, {}).get("path"):
                 raise UserError(f"model.towers.{name}.path: is missing; give a hub id or a folder of its weights")
 
-    runtime_options = ("towers",)  # paths; `identity` says what they hold
+    runtime_options = (*HuggingFace.runtime_options, "towers")  # paths; `identity` says what they hold
 
     def identity(self) -> Mapping[str, Any]:
         """What identifies the weights, the towers' too."""

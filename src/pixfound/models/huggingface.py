@@ -100,7 +100,7 @@ class HuggingFace:
                 "use model.capture=forced, which reads the attention of the answer that it ends with"
             )
 
-    runtime_options = ("device_map", "trust_remote_code")  # `identity` has the latter where it is so
+    runtime_options: tuple[str, ...] = ("device_map", "trust_remote_code")  # `identity` has the latter where it is so
 
     def identity(self) -> Mapping[str, Any]:
         """What identifies the weights."""

@@ -108,7 +108,7 @@ def missing_package(error: Exception, where: str) -> UserError:
     """
     text = " ".join(str(error).split())
     if weights.wants_code(error):
-        return UserError(f"model.path={path}: {weights.OWN_CODE}")
+        return UserError(f"{where}: {weights.OWN_CODE}")
     missing = isinstance(error, ImportError) or "missing optional dependencies" in text.lower()
     wanted = [name for name in _PACKAGES if missing and name in text.lower() and not _installed(name)]
     if wanted:
