@@ -200,8 +200,8 @@ def save_model(folder: Path, layers: int, width: int) -> None:
         image_token_id=tokenizer.convert_tokens_to_ids("<image>"),
     )
     model = LlavaForConditionalGeneration(config)
-    # Random weights say random words: with one in 48 an end token, answers end at all lengths.
-    model.generation_config.eos_token_id = list(range(tokenizer.eos_token_id, len(tokenizer), 48))
+    # Random weights say random words: with one in 14 an end token, answers end at all lengths.
+    model.generation_config.eos_token_id = list(range(tokenizer.eos_token_id, len(tokenizer), 14))
     model.generation_config.pad_token_id = tokenizer.pad_token_id
     model.save_pretrained(folder)
 

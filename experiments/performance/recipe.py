@@ -16,7 +16,12 @@ from PIL import Image
 
 
 def answer_and_attend(
-    model: Any, processor: Any, requests: Sequence[tuple[Image.Image, str]], least: int, most: int
+    model: Any,
+    processor: Any,
+    requests: Sequence[tuple[Image.Image, str]],
+    least: int,
+    most: int,
+    device: torch.device | str = "cpu",
 ) -> list[tuple[str, npt.NDArray[np.float32]]]:
     """For each (image, whole prompt) the text and (T, N) the mean attention of each step over the image tokens.
 
@@ -24,7 +29,8 @@ def answer_and_attend(
     """
     found = []
     for image, prompt in requests:
-        inputs = processor(text=prompt, images=image, return_tensors="pt")
+        inputs = processor(text=[prompt], images=[[image]], return_tensors="pt").to(device)
+        inputs = {name: v.to(model.dtype) if v.is_floating_point() else v for name, v in inputs.items()}
         with torch.inference_mode():
             out = model.generate(
                 **inputs,
@@ -37,5 +43,5 @@ def answer_and_attend(
         where = (inputs["input_ids"][0] == model.config.image_token_id).nonzero()[:, 0]
         rows = [torch.stack([layer[0, :, -1, where] for layer in step]).mean((0, 1)) for step in out.attentions]
         text = processor.tokenizer.decode(out.sequences[0, inputs["input_ids"].shape[1] :], skip_special_tokens=True)
-        found.append((text.lstrip(), torch.stack(rows).numpy()))
+        found.append((text.lstrip(), torch.stack(rows).float().cpu().numpy()))
     return found

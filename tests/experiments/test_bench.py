@@ -21,3 +21,15 @@ def test_every_figure_is_a_ratio_against_a_named_baseline(tmp_path: Path) -> Non
         assert " vs " in row["name"]
         assert row["ratio"] > 0
         assert {"ours", "baseline", "unit", "higher_is_better", "machine", "ratio_min", "ratio_max"} <= set(row)
+
+
+def test_the_figures_of_a_gpu_can_be_made_at_a_small_size_anywhere() -> None:
+    small = ["--small", "--device", "cpu", "--batches", "1", "3", "--tokens", "3", "--alone", "1", "--repeats", "1"]
+    line = [sys.executable, "-m", "experiments.performance.gpu", *small]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    lines = [text.split("|")[1:-1] for text in done.stdout.splitlines() if "(small)" in text]
+    assert [text[0].strip() for text in lines] == ["LLaVA-1.5-7B (small)"] * 2 + ["Qwen2.5-VL-7B (small)"] * 2 + [
+        "SAM (small)"
+    ]
+    assert all(float(text[2]) > 0 for text in lines)
