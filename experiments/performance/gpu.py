@@ -57,8 +57,8 @@ def main() -> None:
     with TemporaryDirectory() as folder:
         for name, make in {"LLaVA-1.5-7B": llava, "Qwen2.5-VL-7B": qwen}.items():
             config, processor = make(Path(folder) / name, options.small)
-            name = f"{name} (small)" if options.small else name
-            for line in measure(name, config, processor, options):
+            called = f"{name} (small)" if options.small else name
+            for line in measure(called, config, processor, options):
                 print(line, flush=True)
     print("\n| segmenter | batch | images/s | peak GB |\n|---|---|---|---|")
     for line in measure_sam(options):

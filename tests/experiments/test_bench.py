@@ -11,7 +11,8 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_every_figure_is_a_ratio_against_a_named_baseline(tmp_path: Path) -> None:
-    small = ["--layers", "1", "--width", "64", "--tokens", "2", "--images", "1", "--repeats", "1", "--side", "64"]
+    small = ["--layers", "1", "--width", "64", "--least", "1", "--tokens", "2", "--images", "1", "--repeats", "1"]
+    small += ["--side", "128", "--batches", "4", "--pairs", "2", "--examples", "4"]
     line = [sys.executable, "-m", "experiments.performance.bench", *small, "--out", str(tmp_path / "bench.json")]
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
