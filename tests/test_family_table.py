@@ -8,26 +8,39 @@ from pathlib import Path
 
 import pytest
 
-NEED_TORCHVISION = {"cohere2_vision", "mistral3"}
+from tests.support.family_table import cell, packages
+
+ROOT = Path(__file__).parents[1]
 
 
 def test_the_readmes_table_is_the_commands() -> None:
     pytest.importorskip("openai")  # without it, its tests are not collected
-    lines = (Path(__file__).parents[1] / "README.md").read_text().splitlines()
+    lines = (ROOT / "README.md").read_text().splitlines()
     printed = run_table()
     start = lines.index(printed[0])
     end = next(i for i in range(start, len(lines)) if not lines[i].startswith("|"))
-    shown = lines[start:end]
-    assert [line for line in shown if line.split("|")[1].strip() not in NEED_TORCHVISION - models(printed)] == printed
-
-
-def models(printed: list[str]) -> set[str]:
-    return {line.split("|")[1].strip() for line in printed[2:]}
+    assert lines[start:end] == printed
 
 
 def run_table() -> list[str]:
     """In a process of its own: pytest collects once in each."""
     command = [sys.executable, "-m", "tests.support.family_table"]
-    root = Path(__file__).parents[1]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=120)
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True, timeout=120)
     return done.stdout.splitlines()
+
+
+def test_a_cell_says_what_the_least_demanding_test_needs() -> None:
+    free, one, two = frozenset[str](), frozenset({"torchvision"}), frozenset({"a", "torchvision"})
+    assert cell([]) == "-"
+    assert cell([two, one]) == "yes, where torchvision is"
+    assert cell([two]) == "yes, where a and torchvision is"
+    assert cell([one, free]) == "yes"
+
+
+@pytest.mark.parametrize("missing", [True, False])
+def test_a_need_is_read_from_the_reason_whether_the_package_is_there_or_not(missing: bool) -> None:
+    marks = [
+        pytest.mark.skipif(missing, reason="needs torchvision").mark,
+        pytest.mark.skipif(missing, reason="no released annotations").mark,
+    ]
+    assert list(packages(marks)) == ["torchvision"]

@@ -11,6 +11,7 @@ from tests.support.prompted import EXPRESSION, HEIGHT, SAID, TEXT, WIDTH, biline
 from tests.support.random_text_prompted import MEAN, SIDE, STD
 
 
+@pytest.mark.verifies("native masks", model="clipseg")
 def test_the_map_comes_back_to_the_image(folders, image):
     """The processor squashes by PIL; the map comes back to the image's own shape."""
     folder = folders["clipseg"]

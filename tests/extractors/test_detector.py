@@ -33,6 +33,7 @@ def arithmetic(logits, boxes, size, padded):
     return corners.clip(0, [*size, *size]), sigmoid(logits).max(axis=1)
 
 
+@pytest.mark.verifies("boxes", by="name")
 @pytest.mark.parametrize("name", DETECTORS)
 def test_boxes_are_those_of_the_model_in_pixels_of_the_image(folders, image, name):
     segmenter = BoxSegmenter()

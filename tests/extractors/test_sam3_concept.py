@@ -31,6 +31,7 @@ def sam3_plain(folder, image):
     return scores, sigmoid(out.pred_masks[0]), out.pred_boxes[0].double().numpy()
 
 
+@pytest.mark.verifies("native masks", model="sam3_concept")
 def test_sam3_concepts(folders, image):
     scores, masks, boxes = sam3_plain(folders["sam3_concept"], image)
     threshold = float(np.sort(scores)[-5] - 1e-5)  # five instances

@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-import json
+import re
 from dataclasses import replace
-from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -11,12 +10,14 @@ from transformers import AutoTokenizer
 
 from pixfound.errors import UserError
 from pixfound.extractors.text_mask import TextMask
+from pixfound.masks import RLE, iou
 from pixfound.pipeline.evaluate import evaluate
 from pixfound.pipeline.parts import build, build_parts, fingerprints
 from pixfound.types import Generation
 from tests.support.examples import drawn
 from tests.support.families import FAMILIES
 from tests.support.mask_codes import painting_weights, random_weights, save, spell
+from tests.support.places import BOX, box_of, made_to_say, masks_for, rectangle
 from tests.support.run import config_of, random_models, scores_of
 
 IMAGE = Image.new("RGB", (8, 8))
@@ -150,29 +151,22 @@ def truth(example, convention):
     return "".join(f"<loc_{int(x / width * 999)}><loc_{int(y / height * 999)}>" for x, y in left + right)
 
 
-def test_a_tiny_paligemma_that_writes_codes(models, tmp_path):
-    """Random weights, biased from token to token towards one object: its tokens reach the decoder as they are."""
-    words = ["<loc0100>", "<loc0200>", "<loc0900>", "<loc0800>", *(f"<seg{7 * i:03d}>" for i in range(16))]
+@pytest.mark.verifies("native masks", model="paligemma")
+def test_what_a_paligemma_spells_is_drawn_there(tmp_path, painter):
+    """A tiny random one that is made to write an object's box and codes: its tokens reach the decoder as they are."""
+    thing = rectangle(*BOX)
+    thing[: BOX[1] + (BOX[3] - BOX[1]) // 4, : (BOX[0] + BOX[2]) // 2] = False  # without two of its 4 x 4 cells
+    words = re.findall("<[^>]+>", spell(thing))
     family = FAMILIES["paligemma"]
-    roomy = replace(family, config=lambda ids, vocab: family.config(ids, vocab + len(words)))
+    roomy = replace(family, config=lambda ids, vocab: family.config(ids, vocab + len(set(words))))
     folder = roomy.save(tmp_path / "model")
     tokenizer = AutoTokenizer.from_pretrained(folder)
-    tokenizer.add_tokens(words)  # as in the published tokenizer: not special
+    tokenizer.add_tokens(sorted(set(words)))  # as in the published tokenizer: not special
     tokenizer.save_pretrained(folder)
     ids = [*tokenizer.convert_tokens_to_ids(words), tokenizer.eos_token_id]
-    settings = json.loads((folder / "generation_config.json").read_text())
-    settings["sequence_bias"] = [[ids[:1], 1e4], *([[a, b], 1e5] for a, b in pairwise(ids))]
-    (folder / "generation_config.json").write_text(json.dumps(settings))
-    decoder = save(random_weights(), tmp_path / "vae-oid.npz")
-    config = config_of(
-        *random_models(models), f"model.path={folder}", "model.capture=none", "model.generation.max_new_tokens=24",
-        "prompts.ground=paligemma_mask", "extraction=text_mask", f"outputs_dir={tmp_path}", "limit=2",
-        "extraction.extractors.text_mask.convention=loc_1024", f"extraction.extractors.text_mask.decoder={decoder}",
-    )  # fmt: skip
-    result = evaluate(config)
-    assert not result.failures
-    journals = [file.read_text() for file in tmp_path.glob("stages/generate/*/journal-*.jsonl")]
-    lines = [json.loads(line) for journal in journals for line in journal.splitlines()]
-    assert lines and {line["value"]["text"] for line in lines} == {"".join(words)}
-    rows = [line for line in scores_of(result) if line["row"] == "text_mask" and line["kind"] == "ground"]
-    assert len(rows) == 2 and all(0 <= line["iou"] <= 1 for line in rows)
+    model = config_of("model=hf", f"model.path={folder}", "model.dtype=float32", "model.capture=none")["model"]
+    decoder = f"extraction.extractors.text_mask.decoder={painter}"
+    speaking = {**model, "generation": made_to_say(ids)}
+    (mask,) = masks_for(tmp_path, speaking, "text_mask", "loc_1024", "prompts.ground=paligemma_mask", decoder)
+    assert box_of(mask) == pytest.approx(BOX, abs=2)
+    assert iou(mask, RLE.encode(thing)) > 0.95

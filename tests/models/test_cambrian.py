@@ -65,6 +65,7 @@ def logits_of(model: Cambrian, image: Image.Image, ids: list[int]) -> FloatArray
     return np.asarray(found[inputs["input_ids"].shape[1] - 1 : -1])
 
 
+@pytest.mark.verifies("attention", model="cambrian")
 @pytest.mark.parametrize("name", PICTURES)
 def test_the_original_says_and_looks_the_same(model: Cambrian, name: str) -> None:
     found, ids = model.answer([(PICTURES[name], ASKED)])[0]
@@ -192,7 +193,7 @@ def test_what_is_kept_of_a_square_holds_the_image(height: int, width: int, side:
     assert min(rows, columns) * cell > min(height, width) - cell  # less than half a cell is lost at either edge
 
 
-@pytest.mark.verifies("VQA", "attention", model="cambrian")
+@pytest.mark.verifies("VQA", model="cambrian")
 @pytest.mark.parametrize("extraction", ["attend_segment", "text_box"])
 def test_goes_through_the_whole_pipeline(extraction: str, tmp_path: Path) -> None:
     where = [f"model.path={HERE / 'model'}", *(f"model.towers.{name}.path={HERE / name}" for name in TOWERS)]

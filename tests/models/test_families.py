@@ -15,7 +15,7 @@ from transformers import AutoModelForImageTextToText
 
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import FloatArray, Generation, Prompt, Tile
-from tests.support.families import FAMILIES, token_local
+from tests.support.families import EVERY_FAMILY, FAMILIES, token_local
 
 Folder = Callable[[str], Path]
 TEXTS = ("hi", "What is this thing here?", "Identify the red object in the scene, please.")
@@ -23,7 +23,7 @@ SIZES = ((64, 64), (60, 110), (130, 50))  # (H, W)
 STEPS = 8
 SETTINGS = {"max_new_tokens": STEPS, "min_new_tokens": STEPS}
 
-every_family = pytest.mark.parametrize("family", FAMILIES)
+every_family = pytest.mark.parametrize("family", EVERY_FAMILY)
 
 
 def noise(size: tuple[int, int], seed: int = 0) -> Image.Image:
@@ -73,6 +73,7 @@ def test_a_kept_layer_and_head_are_those_captured_alone(
             assert np.abs(one.kept.mean(layer, head)[1:] - other.attention).max() < 1e-6
 
 
+@pytest.mark.verifies("attention")
 @every_family
 def test_attention_equals_eager(family: str, family_folder: Folder, requests: list[tuple[Image.Image, Prompt]]) -> None:
     """A ragged, left-padded batch against one example at a time with `output_attentions=True`."""

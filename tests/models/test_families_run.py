@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from pixfound.pipeline.evaluate import evaluate
-from tests.support.families import FAMILIES
+from tests.support.families import EVERY_FAMILY
 from tests.support.run import config_of, scores_of
 
 
-@pytest.mark.verifies("VQA", "attention")
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.verifies("VQA")
+@pytest.mark.parametrize("family", EVERY_FAMILY)
 def test_the_whole_pipeline(family: str, family_folder: Callable[[str], Path], models: Path, tmp_path: Path) -> None:
     result = evaluate(
         config_of(

@@ -18,7 +18,7 @@ from pixfound.models.lisa import KEYS, Lisa
 from pixfound.models.lisa_modules import LisaModules
 from pixfound.models.seg_tokens import hidden_states
 from pixfound.types import Prompt
-from tests.support.pixel import DATA, PICTURE, prompt_of, run_whole
+from tests.support.pixel import DATA, PICTURE, furthest_from_eager, prompt_of, run_whole
 
 LINES = {"lisa": "lisa_7b", "glamm": "glamm"}
 REQUEST = (PICTURE, Prompt("x", "ground", "v", "Can you segment it?"))
@@ -73,7 +73,7 @@ def test_a_batch_changes_nothing_and_attention_comes_along() -> None:
         assert all(mask.size == (request[0].height, request[0].width) for mask in found.masks)
 
 
-@pytest.mark.verifies("VQA", "attention", "native masks")
+@pytest.mark.verifies("VQA", "native masks")
 @pytest.mark.parametrize("line", LINES)
 def test_goes_through_the_whole_pipeline(line: str, tmp_path: Path) -> None:
     folder = DATA / line
@@ -83,6 +83,13 @@ def test_goes_through_the_whole_pipeline(line: str, tmp_path: Path) -> None:
     attend = ("extraction=attend_segment", "model.capture=step")
     more = run_whole(tmp_path, f"model={LINES[line]}", f"model.path={folder / 'model'}", clip, *attend)
     assert more["failures"] == 0
+
+
+@pytest.mark.verifies("attention")
+@pytest.mark.parametrize("line", LINES)
+def test_attention_equals_eager(line: str) -> None:
+    for options in ({}, {"layers": [0], "heads": [1]}):
+        assert furthest_from_eager(tiny(line, capture="step", **options), REQUEST, **options) < 1e-5
 
 
 def test_no_seg_means_no_mask(tmp_path: Path) -> None:

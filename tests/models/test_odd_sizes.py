@@ -16,7 +16,7 @@ from PIL import Image
 from pixfound.maps import image_map
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import Prompt
-from tests.support.families import FAMILIES
+from tests.support.families import EVERY_FAMILY
 
 Folder = Callable[[str], Path]
 ODD = [(1, 1), (1, 3), (3, 1), (2, 2), (1, 10), (10, 1), (3, 30), (30, 3), (40, 400), (400, 40), (1500, 2000)]  # (H, W)
@@ -63,12 +63,12 @@ def check(encoder: Any, size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("layout", ["native", "pad"])
 @pytest.mark.parametrize("size", ODD, ids=str)
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY_FAMILY)
 def test_extreme_sizes(family: str, size: tuple[int, int], layout: str, family_folder: Folder) -> None:
     check(encoder_of(family_folder(family), layout), size)
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY_FAMILY)
 @given(size=sizes)
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_any_size(family: str, size: tuple[int, int], family_folder: Folder) -> None:

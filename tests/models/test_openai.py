@@ -16,6 +16,7 @@ from pixfound.models.openai import OpenAIModel
 from pixfound.pipeline.evaluate import evaluate
 from pixfound.types import Prompt
 from tests.support.judge_server import Act, JudgeServer
+from tests.support.places import BOX, MIDDLE, SIZE, box_of, masks_for
 from tests.support.run import config_of, scores_of
 from tests.support.served import answers_of
 
@@ -26,6 +27,11 @@ IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 9, 3), dty
 @pytest.fixture(autouse=True)
 def key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+
+
+def thousandths(values):
+    """x and y in turn, in thousandths of the image's sides."""
+    return [round(v * 1000 / SIZE[1 - i % 2]) for i, v in enumerate(values)]
 
 
 def model(server, folder, **options):
@@ -145,20 +151,20 @@ def test_one_refused_request_is_one_failure_of_the_run(tmp_path):
 @pytest.mark.parametrize(
     ("kind", "reply"),
     [
-        pytest.param("box", '[{"bbox_2d": [100, 100, 900, 900]}]', marks=pytest.mark.verifies("boxes", model="openai")),
-        pytest.param("point", '[{"point_2d": [500, 500]}]', marks=pytest.mark.verifies("points", model="openai")),
+        pytest.param(
+            "box", f'[{{"bbox_2d": {thousandths(BOX)}}}]', marks=pytest.mark.verifies("boxes", model="openai")
+        ),
+        pytest.param(
+            "point", f'[{{"point_2d": {thousandths(MIDDLE)}}}]', marks=pytest.mark.verifies("points", model="openai")
+        ),
     ],
 )
-def test_the_whole_pipeline(models, tmp_path, kind, reply):
-    """A server that names a place for every expression: the segmenter is given it, and masks are scored."""
+def test_a_place_that_a_server_names_is_drawn_there(tmp_path, kind, reply):
     with JudgeServer(Act(reply)) as server:
-        result = evaluate(
-            config_of(
-                "model=openai", "model.model=m", f"model.base_url={server.url}", f"model.cache_dir={tmp_path / 'c'}",
-                f"extraction=text_{kind}", f"extraction.extractors.text_{kind}.convention=json_1000", "limit=4",
-                f"segmenter.path={models / 'sam'}", f"outputs_dir={tmp_path}", "report.pictures=0",
-            )
-        )  # fmt: skip
-    lines = [line for line in scores_of(result) if line["row"] == f"text_{kind}"]
-    assert lines and all(line["shown"] for line in lines)
-    assert 0 < len(server.bodies) <= 12
+        speaking = {
+            "_target_": "pixfound.models.openai.OpenAIModel", "model": "m", "base_url": server.url,
+            "cache_dir": str(tmp_path / "c"), "max_retries": 0,
+        }  # fmt: skip
+        (mask,) = masks_for(tmp_path, speaking, f"text_{kind}", "json_1000")
+    assert box_of(mask) == pytest.approx(BOX, abs=2)
+    assert 0 < len(server.bodies) <= 3

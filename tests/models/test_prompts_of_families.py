@@ -16,7 +16,7 @@ from PIL import Image
 from pixfound.errors import UserError
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import Prompt
-from tests.support.families import FAMILIES
+from tests.support.families import EVERY_FAMILY
 
 Folder = Callable[[str], Path]
 QUESTION = "What is this?"
@@ -66,7 +66,7 @@ def run(tokens: str, model: HuggingFace) -> str:
     return f"{token}*{tokens.count(token)}"
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EVERY_FAMILY)
 def test_the_prompt_of_a_family(family: str, family_folder: Folder) -> None:
     assert shown(HuggingFace(str(family_folder(family)))) == PROMPTS[family]
 

@@ -24,7 +24,7 @@ from pixfound.models.sa2va_lines import QWEN_KEYS
 from pixfound.models.sa2va_modules import Sa2VAModules
 from pixfound.models.seg_tokens import hidden_states
 from pixfound.types import Prompt
-from tests.support.pixel import DATA, PICTURE, ROOT, run_whole
+from tests.support.pixel import DATA, PICTURE, ROOT, furthest_from_eager, run_whole
 
 LINES = {
     "sa2va_qwen2_5": "sa2va_qwen2_5_vl_7b",
@@ -158,7 +158,7 @@ def test_a_batch_changes_nothing_and_attention_comes_along() -> None:
         assert all(mask.size == (request[0].height, request[0].width) for mask in found.masks)
 
 
-@pytest.mark.verifies("VQA", "attention", "native masks")
+@pytest.mark.verifies("VQA", "native masks")
 @pytest.mark.parametrize("line", LINES)
 def test_goes_through_the_whole_pipeline(line: str, tmp_path: Path) -> None:
     metrics = run_whole(tmp_path, f"model={LINES[line]}", f"model.path={DATA / line / 'model'}", "model.pixels=null")
@@ -167,6 +167,13 @@ def test_goes_through_the_whole_pipeline(line: str, tmp_path: Path) -> None:
     attend = ("extraction=attend_segment", "model.capture=step")
     more = run_whole(tmp_path, f"model={LINES[line]}", path, "model.pixels=null", *attend)
     assert more["failures"] == 0
+
+
+@pytest.mark.verifies("attention")
+@pytest.mark.parametrize("line", LINES)
+def test_attention_equals_eager(line: str) -> None:
+    for options in ({}, {"layers": [0], "heads": [1]}):
+        assert furthest_from_eager(tiny(line, capture="step", **options), REQUEST, **options) < 1e-5
 
 
 def test_older_names_are_read_too(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """A tiny random model of each family, with its own processor and the chat template that it is published with.
 
 Folders have the files of a published checkpoint: weights, tokenizer, `preprocessor_config.json`, chat template.
-`FAMILIES` names them all.
+`FAMILIES` names them all, `EVERY_FAMILY` is them as parameters of a test.
 """
 
 from __future__ import annotations
@@ -9,14 +9,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import transformers as hf
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
 from transformers.models.smolvlm import processing_smolvlm
-from transformers.utils import is_torchvision_available
 
 if processing_smolvlm.num2words is None:  # it spells numbers in prompts about videos, and is asked for even so
     processing_smolvlm.num2words = str
@@ -37,12 +38,13 @@ class Family:
     """How one family's folder is made.
 
     special: tokens beside <pad>, the start and the end. named: which of them the processor knows by which name.
-    config: of the token ids, the model's config. images: the image processor. settings: of the processor.
-    start, end: the tokens around a text; starts: whether the tokenizer writes the start itself.
+    config: of the token ids, the model's config. images: makes the image processor. settings: of the processor.
+    start, end: the tokens around a text; starts: whether the tokenizer writes the start itself. needs: a package
+    without which its image processor cannot be made.
     """
 
     config: Callable[[Callable[[str], int], int], Any]
-    images: Any
+    images: Callable[[], Any]
     template: str | None
     special: tuple[str, ...]
     named: Mapping[str, str] = field(default_factory=dict)
@@ -50,6 +52,7 @@ class Family:
     start: str | None = "<s>"
     end: str = "</s>"
     starts: bool = True
+    needs: str | None = None
 
     def save(self, folder: Path, seed: int = 0, local: bool = False) -> Path:
         """Write the model and all that belongs to it. local: see `token_local`."""
@@ -70,7 +73,7 @@ class Family:
         model.generation_config.suppress_tokens = sorted(marks)  # a random model would write nothing else
         model.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
-        self.images.save_pretrained(folder)
+        self.images().save_pretrained(folder)
         (folder / "processor_config.json").write_text(json.dumps(dict(self.settings)))
         if self.template is not None:
             (folder / "chat_template.jinja").write_text(self.template)
@@ -363,7 +366,7 @@ MISTRAL3_CHAT = (
 QWEN_SPECIAL = ("<|im_start|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 QWEN: dict[str, Any] = {
     "special": QWEN_SPECIAL, "start": None, "end": "<|im_end|>",
-    "images": hf.Qwen2VLImageProcessor(
+    "images": lambda: hf.Qwen2VLImageProcessor(
         patch_size=8, merge_size=2, temporal_patch_size=2,
         size={"shortest_edge": 16 * 16 * 4, "longest_edge": 16 * 16 * 24}
     ),
@@ -375,18 +378,22 @@ IDEFICS_SPECIAL = (
 
 FAMILIES: dict[str, Family] = {
     "llava": Family(
-        llava, hf.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=SQUARE), LLAVA_CHAT, ("<image>",),
+        llava, lambda: hf.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=SQUARE), LLAVA_CHAT, ("<image>",),
         settings={"patch_size": 8, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
     ),
     "llava_next": Family(
         llava_next,
-        hf.LlavaNextImageProcessor(size={"shortest_edge": 32}, crop_size=SQUARE, image_grid_pinpoints=PINPOINTS),
+        lambda: hf.LlavaNextImageProcessor(
+            size={"shortest_edge": 32}, crop_size=SQUARE, image_grid_pinpoints=PINPOINTS
+        ),
         MISTRAL_CHAT, ("<image>",),
         settings={"patch_size": 8, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
     ),
     "llava_onevision": Family(
         llava_onevision,
-        hf.LlavaOnevisionImageProcessor(size={"height": 34, "width": 34}, image_grid_pinpoints=ONEVISION_PINPOINTS),
+        lambda: hf.LlavaOnevisionImageProcessor(
+            size={"height": 34, "width": 34}, image_grid_pinpoints=ONEVISION_PINPOINTS
+        ),
         ONEVISION_CHAT, ("<image>", "<video>", "<|im_start|>"),
         settings={"num_image_tokens": 16, "vision_feature_select_strategy": "full",
                   "vision_aspect_ratio": "anyres_max_9"},
@@ -396,35 +403,35 @@ FAMILIES: dict[str, Family] = {
     "qwen2_5_vl": Family(qwen2_5_vl, template=QWEN2_CHAT, **QWEN),
     "qwen3_vl": Family(qwen3_vl, template=QWEN3_CHAT, **QWEN),
     "internvl": Family(
-        internvl, hf.GotOcr2ImageProcessor(size=SQUARE, crop_to_patches=False, min_patches=1, max_patches=12),
+        internvl, lambda: hf.GotOcr2ImageProcessor(size=SQUARE, crop_to_patches=False, min_patches=1, max_patches=12),
         INTERNVL_CHAT, ("<img>", "</img>", "<IMG_CONTEXT>", "<video>", "<|im_start|>"),
         named={"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>",
                "video_token": "<video>"},
         settings={"image_seq_length": 16}, start=None, end="<|im_end|>",
     ),
     "idefics3": Family(
-        idefics3, hf.Idefics3ImageProcessor(size={"longest_edge": 128}, max_image_size={"longest_edge": 32}),
+        idefics3, lambda: hf.Idefics3ImageProcessor(size={"longest_edge": 128}, max_image_size={"longest_edge": 32}),
         IDEFICS_CHAT.replace("START", "<|begin_of_text|>"), IDEFICS_SPECIAL,
         settings={"image_seq_len": 16}, start="<|begin_of_text|>", end="<end_of_utterance>",
     ),
     "smolvlm": Family(
-        smolvlm, hf.SmolVLMImageProcessor(size={"longest_edge": 128}, max_image_size={"longest_edge": 32}),
+        smolvlm, lambda: hf.SmolVLMImageProcessor(size={"longest_edge": 128}, max_image_size={"longest_edge": 32}),
         IDEFICS_CHAT.replace("START", "<|im_start|>"), IDEFICS_SPECIAL,
         settings={"image_seq_len": 16}, start="<|im_start|>", end="<end_of_utterance>",
     ),
     "gemma3": Family(
-        gemma3, hf.Gemma3ImageProcessor(size=SQUARE), GEMMA_CHAT,
+        gemma3, lambda: hf.Gemma3ImageProcessor(size=SQUARE), GEMMA_CHAT,
         ("<start_of_turn>", "<start_of_image>", "<end_of_image>", "<image_soft_token>"),
         named={"boi_token": "<start_of_image>", "eoi_token": "<end_of_image>", "image_token": "<image_soft_token>"},
         settings={"image_seq_length": 16}, start="<bos>", end="<end_of_turn>",
     ),
     "paligemma": Family(
-        paligemma, hf.SiglipImageProcessor(size=SQUARE, image_seq_length=16), None, ("<image>",),
+        paligemma, lambda: hf.SiglipImageProcessor(size=SQUARE, image_seq_length=16), None, ("<image>",),
         named={"image_token": "<image>"}, start="<bos>", end="<eos>", starts=False,
     ),
     "glm4v": Family(
         glm4v,
-        hf.Glm4vImageProcessor(
+        lambda: hf.Glm4vImageProcessor(
             patch_size=8, merge_size=2, temporal_patch_size=2,
             size={"shortest_edge": 16 * 16 * 2 * 4, "longest_edge": 16 * 16 * 2 * 24},
         ),
@@ -434,36 +441,43 @@ FAMILIES: dict[str, Family] = {
         start=None, end="<|user|>",
     ),
     "aya_vision": Family(
-        aya_vision, hf.GotOcr2ImageProcessor(size=SQUARE, crop_to_patches=True, min_patches=1, max_patches=12),
+        aya_vision, lambda: hf.GotOcr2ImageProcessor(size=SQUARE, crop_to_patches=True, min_patches=1, max_patches=12),
         COHERE_CHAT.replace("IMAGE", "<image>"), (*COHERE_SPECIAL, "<image>"),
         settings={"img_size": 32, "patch_size": 4, "downsample_factor": 2}, start="<BOS_TOKEN>",
         end="<|END_OF_TURN_TOKEN|>",
     ),
     "ovis2": Family(
-        ovis2, hf.Ovis2ImageProcessor(size=SQUARE, crop_to_patches=True, min_patches=1, max_patches=9),
+        ovis2, lambda: hf.Ovis2ImageProcessor(size=SQUARE, crop_to_patches=True, min_patches=1, max_patches=9),
         ONEVISION_CHAT.replace("+ ' '", "+ '\n'"), ("<image>", "<IMG_ATOM>", *OVIS_MARKS, "<|im_start|>"),
         settings={"image_seq_length": 16}, start=None, end="<|im_end|>",
     ),
     "deepseek_vl": Family(
-        deepseek_vl, hf.DeepseekVLImageProcessor(size=SQUARE, min_size=4), DEEPSEEK_CHAT, ("<image_placeholder>",),
+        deepseek_vl, lambda: hf.DeepseekVLImageProcessor(size=SQUARE, min_size=4), DEEPSEEK_CHAT,
+        ("<image_placeholder>",),
         named={"image_token": "<image_placeholder>"}, settings={"num_image_tokens": 16},
     ),
+    "cohere2_vision": Family(
+        cohere2_vision,
+        lambda: hf.Cohere2VisionImageProcessor(
+            size=SQUARE, crop_to_patches=True, min_patches=1, max_patches=12, patch_size=4, downsample_factor=2
+        ),
+        COHERE_CHAT.replace("IMAGE", "<|IMG_PATCH|>"), COHERE_SPECIAL,
+        named={"boi_token": "<|START_OF_IMG|>", "eoi_token": "<|END_OF_IMG|>", "image_token": "<|IMG_PATCH|>",
+               "img_line_break_token": "<|IMG_LINE_BREAK|>"},
+        start="<BOS_TOKEN>", end="<|END_OF_TURN_TOKEN|>", needs="torchvision",
+    ),
+    "mistral3": Family(
+        mistral3, lambda: hf.PixtralImageProcessor(size={"longest_edge": 128}, patch_size={"height": 8, "width": 8}),
+        MISTRAL3_CHAT, ("[INST]", "[/INST]", "[IMG]", "[IMG_BREAK]", "[IMG_END]"),
+        settings={"patch_size": 8, "spatial_merge_size": 2}, start="<s>", end="</s>", needs="torchvision",
+    ),
 }  # fmt: skip
-if is_torchvision_available():  # their image processors are made of it
-    FAMILIES |= {
-        "cohere2_vision": Family(
-            cohere2_vision,
-            hf.Cohere2VisionImageProcessor(
-                size=SQUARE, crop_to_patches=True, min_patches=1, max_patches=12, patch_size=4, downsample_factor=2
-            ),
-            COHERE_CHAT.replace("IMAGE", "<|IMG_PATCH|>"), COHERE_SPECIAL,
-            named={"boi_token": "<|START_OF_IMG|>", "eoi_token": "<|END_OF_IMG|>", "image_token": "<|IMG_PATCH|>",
-                   "img_line_break_token": "<|IMG_LINE_BREAK|>"},
-            start="<BOS_TOKEN>", end="<|END_OF_TURN_TOKEN|>",
-        ),
-        "mistral3": Family(
-            mistral3, hf.PixtralImageProcessor(size={"longest_edge": 128}, patch_size={"height": 8, "width": 8}),
-            MISTRAL3_CHAT, ("[INST]", "[/INST]", "[IMG]", "[IMG_BREAK]", "[IMG_END]"),
-            settings={"patch_size": 8, "spatial_merge_size": 2}, start="<s>", end="</s>",
-        ),
-    }  # fmt: skip
+
+
+def parameter(name: str, needs: str | None) -> Any:
+    """A model as a test's parameter, skipped without the package that it needs."""
+    marks = () if needs is None else pytest.mark.skipif(find_spec(needs) is None, reason=f"needs {needs}")
+    return pytest.param(name, marks=marks)
+
+
+EVERY_FAMILY = [parameter(name, family.needs) for name, family in FAMILIES.items()]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
 import yaml
 from PIL import Image
 
+from pixfound.models.lisa import Lisa
+from pixfound.models.sa2va import Sa2VA
 from pixfound.pipeline.evaluate import evaluate
+from pixfound.types import Prompt
 from tests.support.run import config_of
 
 ROOT = Path(__file__).parents[2]
@@ -28,3 +34,35 @@ def run_whole(outputs: Path, *overrides: str) -> dict[str, Any]:
     common = ["benchmark=pixshapes", "extraction=native", "limit=4", f"outputs_dir={outputs}"]
     result = evaluate(config_of(*tiny, *common, *overrides))
     return dict(json.loads((result.folder / "metrics.json").read_text()))
+
+
+def furthest_from_eager(
+    model: Lisa | Sa2VA,
+    request: tuple[Image.Image, Prompt],
+    layers: Sequence[int] | None = None,
+    heads: Sequence[int] | None = None,
+) -> float:
+    """The largest difference between the rows that were captured and those of eager attention, of one answer.
+
+    Eager is transformers' own `generate` of the composed model with `output_attentions=True`, which must write the
+    same answer. layers, heads: what the model's rows are the mean of.
+    """
+    _ = model._model
+    ((found, ids),) = model._speaker.answer([request])
+    assert found.attention is not None and found.penultimate is not None
+    inputs, language = model._speaker.encode([request]), model._speaker.loaded()
+    columns = (inputs["input_ids"][0] == language.config.image_token_id).nonzero()[:, 0]
+    language.set_attn_implementation("eager")
+    with torch.inference_mode():
+        out = language.generate(
+            **inputs, max_new_tokens=len(ids), do_sample=False, output_attentions=True, return_dict_in_generate=True
+        )
+    assert out.sequences[0, inputs["input_ids"].shape[1] :].tolist() == ids
+    rows = []
+    for step, maps in enumerate(out.attentions):
+        chosen = torch.stack([maps[i][0] for i in (range(len(maps)) if layers is None else layers)])  # (L, H, Q, K)
+        mean = (chosen if heads is None else chosen[:, list(heads)]).mean((0, 1))[:, columns]
+        rows += [mean[-2], mean[-1]] if step == 0 else [mean[-1]]
+    ours = np.concatenate([found.penultimate[None], found.attention])
+    assert len(ours) == len(rows) > 2 and ours.max() > 1e-3
+    return float(np.abs(ours - torch.stack(rows).numpy()).max())

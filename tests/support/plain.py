@@ -22,7 +22,7 @@ IMAGES = hf.CLIPImageProcessor(size=SQUARE, do_center_crop=False)
 
 def save_florence2(folder: Path, seed: int = 0) -> Path:
     """A Florence-2 that writes bins and separators."""
-    tokenizer = byte_tokenizer(Family(lambda *_: None, None, None, FLORENCE_TOKENS, {"image_token": "<image>"}))
+    tokenizer = byte_tokenizer(Family(lambda *_: None, lambda: None, None, FLORENCE_TOKENS, {"image_token": "<image>"}))
     text = hf.BartConfig(
         vocab_size=len(tokenizer), d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2,
         decoder_attention_heads=2, encoder_ffn_dim=48, decoder_ffn_dim=48, max_position_embeddings=256, init_std=0.5,
@@ -46,7 +46,7 @@ def save_florence2(folder: Path, seed: int = 0) -> Path:
 
 def save_kosmos2(folder: Path, seed: int = 0) -> Path:
     """A Kosmos-2 that writes cells."""
-    tokenizer = byte_tokenizer(Family(lambda *_: None, None, None, ("<unk>",)))
+    tokenizer = byte_tokenizer(Family(lambda *_: None, lambda: None, None, ("<unk>",)))
     tokenizer.unk_token = "<unk>"
     processor = hf.Kosmos2Processor(IMAGES, tokenizer)
     config = hf.Kosmos2Config(
