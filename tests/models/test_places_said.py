@@ -16,6 +16,7 @@ from transformers import AutoTokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 from pixfound.models.huggingface import HuggingFace
+from tests.support.families import MOLMO2, skipped
 from tests.support.pixel import DATA
 from tests.support.places import BOX, MIDDLE, SIZE, box_of, made_to_say, masks_for
 from tests.support.plain import save_florence2, save_kosmos2
@@ -56,6 +57,9 @@ SAID = {  # (family, column) -> convention, what it says
     ("internvl", "boxes"): ("list_1000", f"the thing[{_1000}]"),  # its marks are no part of the text
     ("kosmos2", "boxes"): ("patch_index", f"<object>{patch(*BOX[:2])}{patch(*BOX[2:])}</object>"),
     ("llava", "boxes"): ("list_padded", padded(BOX)),
+    ("molmo2", "points"): (
+        "coords", '<points coords="1 1 {:03d} {:03d}">the thing</points>'.format(*units(MIDDLE, 1000, 1000)),
+    ),
     ("paligemma", "boxes"): (
         "loc_1024", "".join(f"<loc{_1024[i]:04d}>" for i in (1, 0, 3, 2)) + " the thing",
     ),
@@ -66,6 +70,7 @@ SAID = {  # (family, column) -> convention, what it says
     ("qwen3_vl", "points"): ("json_1000", f'[{{"point_2d": {units(MIDDLE, 1000, 1000)}, "label": "it"}}]'),
 }  # fmt: skip
 EXTRACTION = {"boxes": "text_box", "points": "text_point", "native masks": "text_mask"}
+NEEDS = {"molmo2": MOLMO2.needs}
 PLAIN: dict[str, Callable[[Path], Path]] = {"florence2": save_florence2, "kosmos2": save_kosmos2}
 
 
@@ -77,6 +82,8 @@ def model_of(family: str, tmp_path: Path, family_folder: Callable[[str], Path]) 
         more.append(f"model.towers.convnext.path={DATA / 'cambrian' / 'convnext'}")
     elif family in PLAIN:
         folder, more = PLAIN[family](tmp_path / family), ["model=plain"]
+    elif family == "molmo2":
+        folder, more = MOLMO2.save(tmp_path / family), ["model=hf", "model.capture=none"]
     else:
         layout = "pad" if family == "llava" else "native"
         folder, more = family_folder(family), ["model=hf", "model.capture=none", f"model.image_layout={layout}"]
@@ -84,10 +91,12 @@ def model_of(family: str, tmp_path: Path, family_folder: Callable[[str], Path]) 
     return folder, config_of(*given)["model"]
 
 
-@pytest.mark.parametrize(
-    ("family", "column"),
-    [pytest.param(*key, marks=pytest.mark.verifies(key[1], model=key[0]), id="-".join(key)) for key in SAID],
-)
+def case(family: str, column: str) -> Any:
+    marks = [pytest.mark.verifies(column, model=family), *skipped(NEEDS.get(family))]
+    return pytest.param(family, column, marks=marks, id=f"{family}-{column}")
+
+
+@pytest.mark.parametrize(("family", "column"), [case(*key) for key in SAID])
 def test_what_is_said_of_a_place_is_drawn_there(
     family: str, column: str, tmp_path: Path, family_folder: Callable[[str], Path]
 ) -> None:
