@@ -1,7 +1,7 @@
 """Whole commands as a user types them, start of the process included: what is kept, what is shared, what grows.
 
 A full run asks the embedded models about PixShapes. The runs over records alone read answers and masks of another
-program for a benchmark of one small picture with as many annotated objects as there are examples.
+program about small black pictures, an annotated object in each.
 """
 
 from __future__ import annotations
@@ -79,20 +79,23 @@ def recorded(folder: Path, count: int) -> list[str]:
     """The overrides of a run over `count` examples with two masks each, whose answers and masks lie in files."""
     folder.mkdir()
     rng = np.random.default_rng(0)
-    Image.new("RGB", (SIDE, SIDE)).save(folder / "picture.png")
+    pictures = [f"{i}.png" for i in range(count)]
+    Image.new("RGB", (SIDE, SIDE)).save(folder / pictures[0])
+    for name in pictures[1:]:
+        (folder / name).hardlink_to(folder / pictures[0])
     outlines = [_outline(*rng.integers(10, 90, 2).tolist()) for _ in range(count)]
     annotations = [
-        {"id": i, "image_id": 1, "category_id": 1, "iscrowd": 0, "segmentation": [o]} for i, o in enumerate(outlines)
+        {"id": i, "image_id": i, "category_id": 1, "iscrowd": 0, "segmentation": [o]} for i, o in enumerate(outlines)
     ]
-    picture = {"id": 1, "file_name": "picture.png", "height": SIDE, "width": SIDE}
-    named = {"images": [picture], "annotations": annotations, "categories": [{"id": 1, "name": "thing"}]}
+    images = [{"id": i, "file_name": name, "height": SIDE, "width": SIDE} for i, name in enumerate(pictures)]
+    named = {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "thing"}]}
     (folder / "annotations.json").write_text(json.dumps(named))
     with (folder / "questions.csv").open("w", newline="") as stream:
         table = csv.writer(stream)
         table.writerow(COLUMNS)
         for i in range(count):
             question = f"Is number {i} here?"
-            table.writerow((i, "picture.png", question, "(a) yes (b) no", "ab"[i % 2], "the thing", i // 2, i))
+            table.writerow((i, pictures[i], question, "(a) yes (b) no", "ab"[i % 2], "the thing", i // 2, i))
     for kind in KINDS:
         answers = [json.dumps({"question_id": str(i), "response": "(a) yes"}) for i in range(count)]
         (folder / f"{kind}.jsonl").write_text("\n".join(answers))
