@@ -58,8 +58,8 @@ def measure(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
         figure("two processes vs one", two, "examples/s"),
         figure("another selector vs the full run", selector, "s", higher_is_better=False),
         figure("another metric vs the full run", metric, "s", higher_is_better=False),
-        figure("scoring ten times the examples again, time", growth, "s", higher_is_better=False),
-        figure("scoring ten times the examples again, memory", memory, "MB", higher_is_better=False),
+        figure(f"scoring {10 * options.examples} examples again vs {options.examples}, time", growth, "s", higher_is_better=False),
+        figure(f"scoring {10 * options.examples} examples again vs {options.examples}, memory", memory, "MB", higher_is_better=False),
     ]
 
 
