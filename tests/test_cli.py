@@ -12,7 +12,8 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 
 from pixfound.cli import main
-from tests.support.run import random_models
+from pixfound.pipeline.evaluate import evaluate
+from tests.support.run import config_of, random_models
 
 MISTAKES = [
     ("benchmrk=pixshapes", "benchmrk: there is no such option; did you mean benchmark"),
@@ -131,6 +132,34 @@ def test_help_lists_the_groups_without_heavy_imports() -> None:
     assert done.returncode == 0, done.stderr
     for word in ("pixfound", "benchmark: ", "pixshapes", "extraction: ", "attend_segment", "experiment: ", "demo"):
         assert word in done.stdout
+
+
+WITHOUT_TORCH = """
+import sys
+
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        assert name not in ("torch", "transformers", "accelerate", "wandb", "spacy"), f"{name} is imported"
+
+sys.meta_path.insert(0, Refuse())
+from pixfound.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["hf", "tiny"])
+def test_a_run_with_nothing_to_compute_imports_no_torch(own: bool, models: Path, tmp_path: Path) -> None:
+    """Neither one that is finished nor one that is only scored in another way."""
+    overrides = [*random_models(models), f"outputs_dir={tmp_path}", "limit=2"]
+    if not own:
+        overrides = [o for o in overrides if not o.startswith("model")] + ["model=tiny"]
+    evaluate(config_of(*overrides))
+    for further, said in ([], "this run is complete"), (["scoring.iou_threshold=0.3"], "report: "):
+        command = [sys.executable, "-c", WITHOUT_TORCH, *overrides, *further]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert said in done.stdout
+    assert len(list(tmp_path.glob("runs/*/*/*/*/metrics.json"))) == 2
 
 
 def test_a_sweep_runs_every_cell_from_any_folder(models: Path, tmp_path: Path) -> None:

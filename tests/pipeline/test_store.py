@@ -156,12 +156,36 @@ def test_journals_of_all_ranks_are_merged(tmp_path):
     assert sorted(path.name for path in tmp_path.glob("*.jsonl")) == ["journal-0000.jsonl", "journal-0001.jsonl"]
 
 
-@pytest.mark.parametrize("newer", [0, 1])
-def test_of_two_results_of_two_ranks_the_newer_journal_wins(tmp_path, newer):
-    for rank in (0, 1):
+@pytest.mark.parametrize("clock", ["forth", "back"])
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+def test_of_two_results_the_one_whose_writer_had_read_the_other_wins_whatever_the_clock_says(tmp_path, order, clock):
+    for turn, rank in enumerate(order):
         opened(tmp_path, rank).append(Record("a", "d", {"rank": rank}))
-        os.utime(tmp_path / f"journal-{rank:04d}.jsonl", (1000 + (rank == newer), 1000 + (rank == newer)))
-    assert opened(tmp_path).get("a", "d").value == {"rank": newer}
+        time = 1000 + (turn if clock == "forth" else -turn)
+        os.utime(tmp_path / f"journal-{rank:04d}.jsonl", (time, time))
+    assert opened(tmp_path).get("a", "d").value == {"rank": order[-1]}
+
+
+def test_lines_of_before_there_were_turns_are_older_than_those_with_one(tmp_path):
+    old = {"key": "a", "digest": "d", "value": {"n": 1}, "failure": None}
+    (tmp_path / "journal-0003.jsonl").write_text(json.dumps(old) + "\n")
+    store = opened(tmp_path)
+    assert store.get("a", "d").value == {"n": 1}
+    store.append(Record("a", "d", {"n": 2}))
+    assert opened(tmp_path).get("a", "d").value == {"n": 2}
+
+
+def test_half_of_a_surrogate_pair_is_read_back_and_stands_in_the_file_as_its_number(tmp_path):
+    record = Record("a\ud800/open/v", "d", {"text": "\udfff no \ud83d character \\ud800 🙂"}, None)
+    store = opened(tmp_path)
+    store.append(record, {"x": np.arange(3)})
+    again = opened(tmp_path).get(record.key, "d")
+    assert again == record
+    assert opened(tmp_path).arrays(again)["x"].tolist() == [0, 1, 2]
+    (line,) = journal_lines(tmp_path)
+    assert b"\\udfff no \\ud83d character" in line
+    write_atomic(tmp_path / "x.json", json.dumps(record.value, ensure_ascii=False))
+    assert json.loads((tmp_path / "x.json").read_text(encoding="utf-8")) == record.value
 
 
 def write_many(folder, name, count):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
+from pixfound.errors import UserError
 from pixfound.scoring.bootstrap import Resampler
 from pixfound.scoring.metrics import Scoring
 from pixfound.scoring.scores import Score
@@ -193,11 +195,24 @@ def test_a_seed_is_one_variation_and_a_grown_library_is_none(tmp_path: Path) -> 
     assert [(c.subject, c.variation) for c in read_cells(find_runs([tmp_path]))] == [("m", "seed=0"), ("m", "seed=1")]
 
 
-def test_of_two_equal_runs_the_later_counts(tmp_path: Path) -> None:
-    write(tmp_path, "crop_0", "11", [0.5] * 2)
-    again = write(tmp_path, "crop_0", "00", [0.5] * 2)
+@pytest.mark.parametrize("newer", [0, 1])
+def test_of_two_runs_of_a_cell_the_one_of_more_examples_counts_whatever_the_clock_said(
+    newer: int, tmp_path: Path
+) -> None:
+    """limit=1 and then all, or the other way round; equal ones are the same."""
+    runs = [write(tmp_path, "crop_0", right, [0.5] * len(right)) for right in ("1", "11", "11")]
     write(tmp_path, "crop_1", "11", [0.5] * 2)
-    assert read_cells(find_runs([tmp_path]))[0].folder == again.resolve()
+    for i, run in enumerate(runs[:2]):
+        os.utime(run / "metrics.json", (1000 + (i == newer), 1000 + (i == newer)))
+    assert read_cells(find_runs([tmp_path]))[0].folder == runs[1].resolve()
+
+
+def test_two_runs_of_a_cell_that_were_scored_otherwise_are_named(tmp_path: Path) -> None:
+    for right in ("11", "10"):
+        write(tmp_path, "crop_0", right, [0.5] * 2)
+    write(tmp_path, "crop_1", "11", [0.5] * 2)
+    with pytest.raises(UserError, match=r"crop_0-0 and .*crop_0-1 are runs of the same cell, m crop_0, .* only one"):
+        read_cells(find_runs([tmp_path]))
 
 
 def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -94,7 +94,7 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
     with only_writer(folder, "this run") if world.first else nullcontext():
         world.meet()
         use_threads(config["launch"]["threads"])
-        stores = _open_stores(parts, prints, settings, world)
+        stores = _make_stores(parts, prints, settings, world)
         settings = _run_stages(items, parts, stores, settings, world)
         result = Result(folder, settings.names, name, config, {}, was_complete=False)
         result = _score(items, parts, stores, scoring, result, settings) if world.first else result
@@ -198,7 +198,10 @@ def _run_stages(
             for store in stores.all() if world.size > 1 else stores.of(name):
                 store.read()  # what other processes, and other runs, have written meanwhile
             world.meet()  # all have read the same, so all know the same work
-            run_stage(name, tasks(), compute, world, budget)
+            work = list(tasks())
+            if not all(task.done for task in work):
+                _begin(name, parts, stores, world)
+            run_stage(name, work, compute, world, budget)
             world.meet()
     if world.first and world.size > 1:
         for store in stores.all():
@@ -217,22 +220,33 @@ def _announce(who: str, load: Load, part: Metered, world: World) -> None:
             print(f"{who}{f', each of {world.size} processes' if world.size > 1 else ''}: {line}", file=sys.stderr)
 
 
-def _open_stores(parts: Parts, prints: Fingerprints, settings: Settings, world: World) -> stages.Stores:
-    root = settings.outputs_dir / "stages"
-
-    def opened(stage: str, name: str, part: Part[Any]) -> Store:
-        store = Store(root / stage / name, world.rank)
-        described = {"identity": part.identity(), "provenance": {**provenance(), **part.provenance()}}
-        for change in store.open(described):
-            if world.first:
-                log.warning("resuming stage %s, which was begun with another setting: %s", stage, change)
+def _make_stores(parts: Parts, prints: Fingerprints, settings: Settings, world: World) -> stages.Stores:
+    def made(stage: str, name: str) -> Store:
+        store = Store(settings.outputs_dir / "stages" / stage / name, world.rank)
+        make_folder(store.folder)
         return store
 
-    extract = {name: opened("extract", prints.extract[name], part) for name, part in parts.extractors.items()}
-    select = {pair: opened("select", name, parts.selectors[pair[1]]) for pair, name in prints.select.items()}
     return stages.Stores(
-        opened("generate", prints.generate, parts.model), opened("grade", prints.grade, parts.judge), extract, select
+        made("generate", prints.generate),
+        made("grade", prints.grade),
+        {name: made("extract", prints.extract[name]) for name in parts.extractors},
+        {pair: made("select", name) for pair, name in prints.select.items()},
     )
+
+
+def _begin(stage: str, parts: Parts, stores: stages.Stores, world: World) -> None:
+    """Describe the stores of a stage that has work to do; finding the device of a part imports torch."""
+    described: dict[str, list[tuple[Store, Part[Any]]]] = {
+        "generate": [(stores.generate, parts.model)],
+        "grade": [(stores.grade, parts.judge)],
+        "extract": [(store, parts.extractors[name]) for name, store in stores.extract.items()],
+        "select": [(store, parts.selectors[name]) for (_, name), store in stores.select.items()],
+    }
+    for store, part in described[stage]:
+        about = {"identity": part.identity(), "provenance": {**provenance(), **part.provenance()}}
+        for change in store.begin(about):
+            if world.first:
+                log.warning("resuming stage %s, which was begun with another setting: %s", stage, change)
 
 
 def _run_fingerprint(

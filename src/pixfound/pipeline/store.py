@@ -4,6 +4,9 @@ Every process appends to the journal of its rank, a line in one write; arrays ar
 names them. A line is found by its key and by a digest of what it was computed from, so that a changed input is
 recomputed while everything else stays. A torn last line is ignored, and so is a line whose arrays are not of the size
 that it names, or are found damaged when they are read. Nothing is ever rewritten in place.
+
+Which of two lines is the later one is told by their turns and never by a clock: a line's turn is one more than the
+last that its process had read. Half of a surrogate pair in a text is written as JSON's own escape of it.
 """
 
 from __future__ import annotations
@@ -48,10 +51,17 @@ class Store:
         self.folder, self._rank = folder, rank
         self._descriptor: int | None = None
         self._records: dict[tuple[str, str], Record] = {}
-        self._read_at: dict[str, tuple[int, int]] | None = None  # size and time of each journal when it was read
+        self._read_at: dict[str, int] | None = None  # size of each journal when it was read
+        self._turn = 0  # of the lines that this process writes
 
     def open(self, description: Mapping[str, Any]) -> list[str]:
-        """Create the folder, or read what is there. Returns what differs from how it was begun.
+        """`begin`, and read what is there."""
+        changes = self.begin(description)
+        self.read()
+        return changes
+
+    def begin(self, description: Mapping[str, Any]) -> list[str]:
+        """Make the folder ready to be written to. Returns what differs from how it was begun.
 
         description: {"identity": ..., "provenance": ...}; only the provenance may differ.
         """
@@ -59,7 +69,6 @@ class Store:
         about = self.folder / "stage.json"
         if not about.is_file():
             write_atomic(about, json.dumps(description, indent=2, sort_keys=True, default=str))
-        self.read()
         try:
             before = json.loads(about.read_text()).get("provenance", {})
         except json.JSONDecodeError:
@@ -72,22 +81,20 @@ class Store:
 
         Does nothing where no journal has changed since the last time: they only ever grow.
         """
-        journals = {path: path.stat() for path in self.folder.glob("journal-*.jsonl")}
-        state = {path.name: (about.st_size, about.st_mtime_ns) for path, about in journals.items()}
+        journals = sorted(self.folder.glob("journal-*.jsonl"))
+        state = {path.name: path.stat().st_size for path in journals}
         if state == self._read_at:
             return
         self._read_at, self._records = state, {}
         lost: dict[tuple[str, str], int] = {}
-        for journal in sorted(journals, key=lambda path: (journals[path].st_mtime_ns, path.name)):
-            for line in journal.read_bytes().split(b"\n"):
-                parsed = _parse(line)
-                if parsed is None:
-                    continue
-                record, size = parsed
-                if size is not None and self._array_bytes(record) != size:
-                    lost[record.key, record.digest] = size
-                else:
-                    self._keep(record)
+        lines = [line for path in journals for raw in path.read_bytes().split(b"\n") if (line := _parse(raw))]
+        for line in sorted(lines, key=lambda line: line.turn):  # stable: of one turn in the order of ranks and lines
+            record, size = line.record, line.array_bytes
+            if size is not None and self._array_bytes(record) != size:
+                lost[record.key, record.digest] = size
+            else:
+                self._keep(record)
+        self._turn = 1 + max((line.turn for line in lines), default=-1)
         for (key, digest), size in lost.items():
             if not self.done(key, digest):
                 log.warning("%s: the arrays of %s are not whole (%d bytes): computed again", self.folder, key, size)
@@ -120,6 +127,7 @@ class Store:
             "digest": record.digest,
             "value": record.value,
             "failure": record.failure,
+            "turn": self._turn,
         }
         if arrays:
             path = self._arrays(record)
@@ -129,7 +137,7 @@ class Store:
             body["array_bytes"] = temporary.stat().st_size
             os.replace(temporary, path)
         line = json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
-        _write_all(self._journal(), line.encode())
+        _write_all(self._journal(), _encode(line))
         self._keep(record)
 
     def arrays(self, record: Record) -> dict[str, npt.NDArray[Any]]:
@@ -165,7 +173,7 @@ class Store:
             return None
 
     def _arrays(self, record: Record) -> Path:
-        name = hashlib.sha256(f"{record.key}\0{record.digest}".encode()).hexdigest()[:32]
+        name = hashlib.sha256(_encode(f"{record.key}\0{record.digest}")).hexdigest()[:32]
         return self.folder / "arrays" / f"{name}.npz"
 
     def _journal(self) -> int:
@@ -190,10 +198,13 @@ def digest_of(*values: Any) -> str:
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write a file under a temporary name and then rename it: nobody ever sees half of it."""
+    r"""Write a file under a temporary name and then rename it: nobody ever sees half of it.
+
+    Half of a surrogate pair, which UTF-8 cannot hold, is written as \udXXX: inside a JSON string that is it again.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text)
+        temporary.write_bytes(_encode(text))
         os.replace(temporary, path)
     except OSError as error:
         raise UserError(
@@ -221,10 +232,24 @@ def _write_all(descriptor: int, data: bytes) -> None:
         data = data[os.write(descriptor, data) :]
 
 
-def _parse(line: bytes) -> tuple[Record, int | None] | None:
-    """A line's record, and the size of its arrays' file where it has one."""
+def _encode(text: str) -> bytes:
+    return text.encode("utf-8", "backslashreplace")
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line of a journal. array_bytes: the size of its arrays' file where it has one."""
+
+    record: Record
+    array_bytes: int | None
+    turn: int
+
+
+def _parse(line: bytes) -> _Line | None:
+    """A line as it was written, whole; else None."""
     try:
         data = json.loads(line)
-        return Record(data["key"], data["digest"], data["value"], data["failure"]), data.get("array_bytes")
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError):
+        record = Record(data["key"], data["digest"], data["value"], data["failure"])
+        return _Line(record, data.get("array_bytes"), int(data.get("turn", 0)))
+    except (ValueError, KeyError, TypeError):
         return None

@@ -53,7 +53,11 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def read_cells(folders: Sequence[Path]) -> list[Cell]:
-    """The cells, named by what differs among their configs. Of two runs that do not differ, the later one is kept."""
+    """The cells, named by what differs among their configs.
+
+    Of two runs that do not differ in what is studied or varied, the one of more examples is kept. UserError where as
+    many examples were scored otherwise.
+    """
     configs = {folder: read_config(folder) for folder in folders}
     keys = sorted({key for config in configs.values() for key in config})
     differ = [k for k in keys if len({json.dumps(config.get(k)) for config in configs.values()}) > 1]
@@ -63,7 +67,7 @@ def read_cells(folders: Sequence[Path]) -> list[Cell]:
     varied = [k for k in differ if k.startswith(_VARIED) and not k.startswith(_DATA)]
     subjects = _subjects(configs, subject)
     cells: dict[tuple[str, str], Cell] = {}
-    for folder in sorted(folders, key=lambda f: (f / "metrics.json").stat().st_mtime_ns):
+    for folder in sorted(folders):
         config = configs[folder]
         variation, family = _variation(config, varied)
         scores = list(_scores(folder / "scores.jsonl"))
@@ -76,7 +80,8 @@ def read_cells(folders: Sequence[Path]) -> list[Cell]:
             scores=scores,
             metrics=json.loads((folder / "metrics.json").read_text())["metrics"],
         )
-        cells[cell.subject, cell.variation] = cell
+        known = cells.setdefault((cell.subject, cell.variation), cell)
+        cells[cell.subject, cell.variation] = _fuller(known, cell)
     made = list(cells.values())
     _check(made)
     return sorted(made, key=lambda c: (c.subject, c.variation != NONE, _ordered(c.variation)))
@@ -114,6 +119,16 @@ def _input(config: Mapping[str, Any], varied: Sequence[str], scores: Sequence[Sc
     picture = str(config.get("benchmark.variation") or NONE)
     seen = picture if parse_variation(picture, "benchmark.variation").kind in VISUAL else NONE
     return variant, seen, *made
+
+
+def _fuller(one: Cell, other: Cell) -> Cell:
+    """The one of more examples of two runs of the same cell."""
+    if len(one.scores) == len(other.scores) and one.scores != other.scores:
+        raise UserError(
+            f"{one.folder} and {other.folder} are runs of the same cell, {one.subject} {one.variation}, with different "
+            "scores, so what they were run on has changed in between: give only one of them"
+        )
+    return other if len(other.scores) > len(one.scores) else one
 
 
 def _check(cells: Sequence[Cell]) -> None:
