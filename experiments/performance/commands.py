@@ -53,13 +53,14 @@ def measure(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
         (few, few_mb), (many, many_mb) = (run(*line, f"scoring.resamples={500 + repeat}") for line in (small, large))
         growth.append((many, few))
         memory.append((many_mb, few_mb))
+    again = f"scoring {10 * options.examples} examples again vs {options.examples}"
     return [
         figure("--help vs import of torch and transformers", helped, "s", higher_is_better=False),
         figure("two processes vs one", two, "examples/s"),
         figure("another selector vs the full run", selector, "s", higher_is_better=False),
         figure("another metric vs the full run", metric, "s", higher_is_better=False),
-        figure(f"scoring {10 * options.examples} examples again vs {options.examples}, time", growth, "s", higher_is_better=False),
-        figure(f"scoring {10 * options.examples} examples again vs {options.examples}, memory", memory, "MB", higher_is_better=False),
+        figure(f"{again}, time", growth, "s", higher_is_better=False),
+        figure(f"{again}, memory", memory, "MB", higher_is_better=False),
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,7 @@ class RLE:
         """The (H, W) bool array."""
         return np.asarray(coco.decode(self._coco()), dtype=np.bool_)
 
-    @cached_property
+    @property
     def area(self) -> int:
         """Number of pixels inside, and the surplus."""
         return int(coco.area(self._coco())) + self.surplus

@@ -53,7 +53,9 @@ def generated(outputs: Path) -> dict[str, tuple[str, np.ndarray]]:
     (folder,) = outputs.glob("stages/generate/*")
     store = Store(folder)
     store.read()
-    return {r.key: (r.value["text"], store.arrays(r)["attention"]) for r in store._records.values()}
+    lines = [json.loads(line) for path in folder.glob("journal-*.jsonl") for line in path.read_text().splitlines()]
+    records = [store.get(line["key"], line["digest"]) for line in lines]
+    return {r.key: (r.value["text"], store.arrays(r)["attention"]) for r in records}
 
 
 def test_texts_are_equal_and_attention_within_the_last_bits_even_where_nothing_was_learned(

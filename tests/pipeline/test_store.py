@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import subprocess
 import sys
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -303,14 +304,39 @@ except UserError as error:
     assert len([n for n in range(99) if opened(tmp_path).done(f"k{n}", "d")]) == len(kept)
 
 
+def test_memory_holds_where_lines_stand_and_not_what_they_say(tmp_path):
+    store, long = opened(tmp_path), "x" * 100_000
+    for number in range(200):
+        store.append(Record(f"k{number}", "d", {"text": f"{number} {long}"}))
+    tracemalloc.start()
+    again = opened(tmp_path)
+    assert all(again.get(f"k{number}", "d").value["text"].startswith(f"{number} x") for number in (199, 0, 7, 150))
+    assert all(store.get(f"k{number}", "d") == again.get(f"k{number}", "d") for number in range(200))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200 * len(long) / 3
+    assert store.done("k7", "d") and again.get("k7", "other") is None
+
+
+def test_a_journal_that_another_program_changes_meanwhile_is_a_plain_error(tmp_path):
+    store = opened(tmp_path)
+    for number in range(3):
+        store.append(Record(f"k{number}", "d", {}))
+    journal = tmp_path / "journal-0000.jsonl"
+    journal.write_bytes(journal.read_bytes()[5:])
+    with pytest.raises(UserError, match=r"journal-0000\.jsonl: was changed by another program: run the same command"):
+        store.get("k1", "d")
+
+
 @pytest.mark.parametrize("left", [0, 1, 300, -1])
 def test_arrays_cut_short_are_found_before_they_are_used_and_named(tmp_path, left, caplog):
     store = opened(tmp_path)
     good, cut = Record("good", "d", {}), Record("cut/open/v", "d", {})
-    for record in (good, cut):
-        store.append(record, {"x": np.arange(100.0)})
+    store.append(good, {"x": np.arange(100.0)})
+    before = set(tmp_path.glob("arrays/*"))
+    store.append(cut, {"x": np.arange(100.0)})
     store.close()
-    path = store._arrays(cut)
+    (path,) = set(tmp_path.glob("arrays/*")) - before
     path.write_bytes(path.read_bytes()[:left])
     again = opened(tmp_path)
     assert again.done("good", "d")
@@ -327,7 +353,7 @@ def test_arrays_cut_short_are_found_before_they_are_used_and_named(tmp_path, lef
 def test_a_changed_byte_in_arrays_is_found_on_reading_and_computed_again_by_the_next_run(tmp_path):
     store, record = opened(tmp_path), Record("a/open/v", "d", {})
     store.append(record, {"x": np.arange(100.0)})
-    path = store._arrays(record)
+    (path,) = tmp_path.glob("arrays/*")
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes(data)
@@ -345,7 +371,7 @@ def test_arrays_of_a_store_of_before_are_read(tmp_path):
     store.close()
     journal = tmp_path / "journal-0000.jsonl"
     line = json.loads(journal.read_text())
-    assert line.pop("array_bytes") == store._arrays(record).stat().st_size
+    assert line.pop("array_bytes") == next(tmp_path.glob("arrays/*")).stat().st_size
     journal.write_text(json.dumps(line) + "\n")
     assert opened(tmp_path).done("a", "d")
     assert opened(tmp_path).arrays(record)["x"].tolist() == [1, 1]
@@ -365,7 +391,7 @@ def test_arrays_that_hold_code_are_refused(tmp_path):
     store, record = opened(tmp_path), Record("a", "d", {})
     store.append(record, {"x": np.ones(2)})
     evil = np.array([Marker(tmp_path / "ran")], dtype=object)
-    np.savez(store._arrays(record), x=evil)
+    np.savez(next(tmp_path.glob("arrays/*")), x=evil)
     with pytest.raises(DamagedArrays):
         store.arrays(record)
     assert not (tmp_path / "ran").exists()

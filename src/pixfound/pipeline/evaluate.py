@@ -7,7 +7,7 @@ import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -94,11 +94,11 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
     with only_writer(folder, "this run") if world.first else nullcontext():
         world.meet()
         use_threads(config["launch"]["threads"])
-        stores = _make_stores(parts, prints, settings, world)
-        settings = _run_stages(items, parts, stores, settings, world)
-        result = Result(folder, settings.names, name, config, {}, was_complete=False)
-        result = _score(items, parts, stores, scoring, result, settings) if world.first else result
-        world.meet()
+        with _stores(parts, prints, settings, world) as stores:
+            settings = _run_stages(items, parts, stores, settings, world)
+            result = Result(folder, settings.names, name, config, {}, was_complete=False)
+            result = _score(items, parts, stores, scoring, result, settings) if world.first else result
+            world.meet()
     return result
 
 
@@ -129,7 +129,7 @@ def _score(
 
 def _cut(items: Sequence[stages.Item], stores: stages.Stores) -> dict[str, int]:
     """Number of answers that were ended by the limit of new tokens, by kind; kinds without one are left out."""
-    said = [(kind, stores.generate.get(item.key(kind), item.asked(kind))) for item in items for kind in KINDS]
+    said = ((kind, stores.generate.get(item.key(kind), item.asked(kind))) for item in items for kind in KINDS)
     return dict(Counter(str(kind) for kind, record in said if record and record.value and record.value.get("cut")))
 
 
@@ -184,8 +184,8 @@ def _run_stages(
             partial(stages.generate, parts),
         ),
         ("extract", lambda: stages.extract_tasks(items, stores), partial(stages.extract, parts, stores)),
-        ("grade", lambda: stages.grade_tasks(items, stores), partial(stages.grade, parts)),
-        ("select", lambda: stages.select_tasks(items, stores), partial(stages.select, parts)),
+        ("grade", lambda: stages.grade_tasks(items, stores), partial(stages.grade, parts, stores)),
+        ("select", lambda: stages.select_tasks(items, stores), partial(stages.select, parts, stores)),
     )
     for name, tasks, compute in steps:
         if name == "generate" and isinstance(parts.model.built, Metered):
@@ -206,8 +206,6 @@ def _run_stages(
     if world.first and world.size > 1:
         for store in stores.all():
             store.read()
-    for store in stores.all():
-        store.close()
     return replace(settings, batch_size=size)
 
 
@@ -220,18 +218,24 @@ def _announce(who: str, load: Load, part: Metered, world: World) -> None:
             print(f"{who}{f', each of {world.size} processes' if world.size > 1 else ''}: {line}", file=sys.stderr)
 
 
-def _make_stores(parts: Parts, prints: Fingerprints, settings: Settings, world: World) -> stages.Stores:
+@contextmanager
+def _stores(parts: Parts, prints: Fingerprints, settings: Settings, world: World) -> Iterator[stages.Stores]:
     def made(stage: str, name: str) -> Store:
         store = Store(settings.outputs_dir / "stages" / stage / name, world.rank)
         make_folder(store.folder)
         return store
 
-    return stages.Stores(
+    stores = stages.Stores(
         made("generate", prints.generate),
         made("grade", prints.grade),
         {name: made("extract", prints.extract[name]) for name in parts.extractors},
         {pair: made("select", name) for pair, name in prints.select.items()},
     )
+    try:
+        yield stores
+    finally:
+        for store in stores.all():
+            store.close()
 
 
 def _begin(stage: str, parts: Parts, stores: stages.Stores, world: World) -> None:
@@ -301,8 +305,8 @@ def _write(result: Result, evidence: Evidence, settings: Settings) -> None:
         folder / "provenance.json",
         json.dumps({**provenance(), "batch_size": settings.batch_size, **usage}, indent=2) + "\n",
     )
-    lines = (json.dumps(score.to_json(), ensure_ascii=False) for score in evidence.scores)
-    write_atomic(folder / "scores.jsonl", "".join(line + "\n" for line in lines))
+    lines = (json.dumps(score.to_json(), ensure_ascii=False) + "\n" for score in evidence.scores)
+    write_atomic(folder / "scores.jsonl", lines)
     write_report(result, evidence, settings.pictures)
     body: dict[str, Any] = {
         "fingerprint": result.fingerprint,

@@ -19,7 +19,7 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Task(Generic[T]):
     """One thing to compute. key and digest: of its record, in `store`. Tasks of one `batch` go together.
 

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from PIL import Image
 
@@ -77,7 +78,7 @@ class Item:
         return found
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Digests:
     """Those of one kind of prompt; every stage asks for them, so they are made once."""
 
@@ -164,7 +165,7 @@ def generate_load(items: Sequence[Item], store: Store) -> Load:
     return Load(len(open_tasks), characters, len(open_tasks))
 
 
-def extract_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, Kind, str, Record]]]:
+def extract_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, Kind, str]]]:
     """All kinds and extractors of an image go together: it is read and encoded once, and with those of others."""
     for batch, item in by_image(items):
         for kind in MASK_KINDS:
@@ -172,8 +173,7 @@ def extract_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[
             if said is None or said.value is None or said.value.get("ungrounded"):
                 continue
             for name, store in stores.extract.items():
-                payload = (item, kind, name, said)
-                yield Task(store, item.key(kind), item.seen(kind), payload, batch, f"{kind} {name}")
+                yield Task(store, item.key(kind), item.seen(kind), (item, kind, name), batch, f"{kind} {name}")
 
 
 def by_image(items: Sequence[Item]) -> Iterator[tuple[int, Item]]:
@@ -189,20 +189,21 @@ def by_image(items: Sequence[Item]) -> Iterator[tuple[int, Item]]:
         yield from ((batch, item) for item in about)
 
 
-def extract(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str, Record]]) -> list[Value | Exception]:
+def extract(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str]]) -> list[Value | Exception]:
     """Propose candidates; an extractor that can look at many at once is given all of the batch that is its."""
     images, errors = _pictures(parts, batch)
     by_extractor: dict[str, list[int]] = {}
     values: dict[int, Value | Exception] = {}
-    for place, (item, _, name, _) in enumerate(batch):
+    for place, (item, _, name) in enumerate(batch):
         if item.index in errors:
             values[place] = errors[item.index]
         else:
             by_extractor.setdefault(name, []).append(place)
     for name, places in by_extractor.items():
         requests = []
-        for item, _, _, said in (batch[place] for place in places):
-            requests.append((images[item.index], _generation(said, stores.generate), item.example.expression))
+        for item, kind, _ in (batch[place] for place in places):
+            said = _generation(_found(stores.generate, item.key(kind), item.asked(kind)), stores.generate)
+            requests.append((images[item.index], said, item.example.expression))
         found = _candidates_many(parts.extractors[name].built, requests)
         for place, candidates in zip(places, found, strict=True):
             values[place] = Value({"candidates": [candidate.to_json() for candidate in candidates]})
@@ -210,11 +211,11 @@ def extract(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str,
 
 
 def _pictures(
-    parts: Parts, batch: Sequence[tuple[Item, Kind, str, Record]]
+    parts: Parts, batch: Sequence[tuple[Item, Kind, str]]
 ) -> tuple[dict[int, Image.Image], dict[int, Exception]]:
     """The image of each example by its index, or why it cannot be had: that is no failure of the others."""
     users: dict[int, tuple[Example, list[Extractor]]] = {}
-    for item, _, name, _ in batch:
+    for item, _, name in batch:
         users.setdefault(item.index, (item.example, []))[1].append(parts.extractors[name].built)
     images: dict[int, Image.Image] = {}
     errors: dict[int, Exception] = {}
@@ -229,8 +230,8 @@ def _pictures(
 
 
 def _generation(said: Record, store: Store) -> Generation:
-    assert said.value is not None
-    return unpack_generation(said.value, store.arrays(said) if said.value["captured"] else {})
+    value = _value(said)
+    return unpack_generation(value, store.arrays(said) if value["captured"] else {})
 
 
 def _candidates_many(
@@ -241,17 +242,17 @@ def _candidates_many(
     return [extractor.candidates(*request) for request in requests]
 
 
-def grade_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, Record]]]:
+def grade_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[Item]]:
     """The open answers, for the judge."""
     for item in items:
         said = stores.generate.get(item.key("open"), item.asked("open"))
         if said is not None and said.value is not None and not said.value.get("unanswered"):
-            yield Task(stores.grade, item.key("open"), item.graded("open"), (item, said), item.index // _TOGETHER)
+            yield Task(stores.grade, item.key("open"), item.graded("open"), item, item.index // _TOGETHER)
 
 
-def grade(parts: Parts, batch: Sequence[tuple[Item, Record]]) -> list[Value | Exception]:
+def grade(parts: Parts, stores: Stores, batch: Sequence[Item]) -> list[Value | Exception]:
     """Ask the judge; one that can take many at once is given the batch."""
-    pairs = [(item.example, str(said.value["text"])) for item, said in batch if said.value is not None]
+    pairs = [(item.example, _answer(item, stores)) for item in batch]
     judge = parts.judge.built
     many = judge.grade_many(pairs) if isinstance(judge, GradesMany) else [judge.grade(*pair) for pair in pairs]
     return [
@@ -260,26 +261,34 @@ def grade(parts: Parts, batch: Sequence[tuple[Item, Record]]) -> list[Value | Ex
     ]
 
 
-def select_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, str, Record]]]:
+def _answer(item: Item, stores: Stores) -> str:
+    return str(_value(_found(stores.generate, item.key("open"), item.asked("open")))["text"])
+
+
+def select_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, Kind, str, str]]]:
     """Every (extractor, selector) of the table's rows."""
     for item in items:
         for kind in MASK_KINDS:
             for (extractor, selector), store in stores.select.items():
-                found = stores.extract[extractor].get(item.key(kind), item.seen(kind))
-                if found is not None and not found.failure:
+                if stores.extract[extractor].done(item.key(kind), item.seen(kind)):
                     batch = (item.index // _TOGETHER, selector)
-                    yield Task(store, item.key(kind), item.whole(kind), (item, selector, found), batch, kind)
+                    payload = (item, kind, extractor, selector)
+                    yield Task(store, item.key(kind), item.whole(kind), payload, batch, kind)
 
 
-def select(parts: Parts, batch: Sequence[tuple[Item, str, Record]]) -> list[Value | Exception]:
+def select(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str, str]]) -> list[Value | Exception]:
     """Choose among candidates; a selector that can decide about many at once is given the batch."""
-    selector: Selector = parts.selectors[batch[0][1]].built
-    requests = [(item.example, candidates_of(found)) for item, _, found in batch]
+    selector: Selector = parts.selectors[batch[0][3]].built
+    requests = [(item.example, _candidates(item, kind, extractor, stores)) for item, kind, extractor, _ in batch]
     if isinstance(selector, ChoosesMany):
         choices = selector.choose_many(requests)
     else:
         choices = [selector.choose(*request) for request in requests]
     return [choice if isinstance(choice, Exception) else _chosen(choice) for choice in choices]
+
+
+def _candidates(item: Item, kind: Kind, extractor: str, stores: Stores) -> list[Candidate]:
+    return candidates_of(_found(stores.extract[extractor], item.key(kind), item.seen(kind)))
 
 
 def _chosen(choice: Choice) -> Value:
@@ -292,21 +301,31 @@ def judge_load(items: Sequence[Item], parts: Parts, stores: Stores) -> Load:
     load = Load()
     for task in grade_tasks(items, stores):
         if not task.done:
-            item, said = task.payload
-            texts = (item.example.question, *item.example.options, str(said.value["text"] if said.value else ""))
+            texts = (task.payload.example.question, *task.payload.example.options, _answer(task.payload, stores))
             load += Load(1, _WORDING + sum(map(len, texts)))
     asking = {name: part.built for name, part in parts.selectors.items() if isinstance(part.built, AsksJudge)}
     for choice in select_tasks(items, stores) if asking else ():
-        item, selector, found = choice.payload
+        item, kind, extractor, selector = choice.payload
         if selector in asking and not choice.done:
-            load += asking[selector].load(item.example, candidates_of(found))
+            load += asking[selector].load(item.example, _candidates(item, kind, extractor, stores))
     return load
 
 
 def candidates_of(record: Record) -> list[Candidate]:
     """The candidates of an extract record."""
+    return [Candidate.from_json(data) for data in _value(record)["candidates"]]
+
+
+def _found(store: Store, key: str, digest: str) -> Record:
+    """A record that a task was made of, read only now: many tasks wait at once."""
+    record = store.get(key, digest)
+    assert record is not None
+    return record
+
+
+def _value(record: Record) -> Mapping[str, Any]:
     assert record.value is not None
-    return [Candidate.from_json(data) for data in record.value["candidates"]]
+    return record.value
 
 
 def picture(example: Example, *users: object) -> Image.Image:

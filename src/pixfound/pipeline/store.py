@@ -7,6 +7,8 @@ that it names, or are found damaged when they are read. Nothing is ever rewritte
 
 Which of two lines is the later one is told by their turns and never by a clock: a line's turn is one more than the
 last that its process had read. Half of a surrogate pair in a text is written as JSON's own escape of it.
+
+Memory holds where each line stands, and not what it says: a record is read when it is asked for.
 """
 
 from __future__ import annotations
@@ -16,10 +18,11 @@ import json
 import logging
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +30,8 @@ import numpy.typing as npt
 from pixfound.errors import UserError
 
 log = logging.getLogger(__name__)
+_OPEN = 8  # journals of a store that are open at once: there may be as many as processes
+_NEAR = 16  # records that are kept as they were last read: the same ones are asked for again at once
 FORMAT = 2  # raise it when a stage's results change their meaning: older stores are then left alone
 
 
@@ -50,7 +55,9 @@ class Store:
     def __init__(self, folder: Path, rank: int = 0) -> None:
         self.folder, self._rank = folder, rank
         self._descriptor: int | None = None
-        self._records: dict[tuple[str, str], Record] = {}
+        self._places: dict[bytes, _Place] = {}  # of the line of each key and digest
+        self._load = lru_cache(maxsize=_NEAR)(self._read_line)
+        self._readers: dict[int, BinaryIO] = {}  # journals that lines are read from, by rank
         self._read_at: dict[str, int] | None = None  # size of each journal when it was read
         self._turn = 0  # of the lines that this process writes
 
@@ -85,28 +92,29 @@ class Store:
         state = {path.name: path.stat().st_size for path in journals}
         if state == self._read_at:
             return
-        self._read_at, self._records = state, {}
-        lost: dict[tuple[str, str], int] = {}
-        lines = [line for path in journals for raw in path.read_bytes().split(b"\n") if (line := _parse(raw))]
+        self._read_at, self._places = state, {}
+        lost: dict[bytes, _Line] = {}
+        lines = [line for path in journals for line in _lines(path)]
         for line in sorted(lines, key=lambda line: line.turn):  # stable: of one turn in the order of ranks and lines
-            record, size = line.record, line.array_bytes
-            if size is not None and self._array_bytes(record) != size:
-                lost[record.key, record.digest] = size
+            if line.array_bytes is not None and self._array_bytes(line.name) != line.array_bytes:
+                lost[line.name] = line
             else:
-                self._keep(record)
+                self._keep(line.name, line.place)
         self._turn = 1 + max((line.turn for line in lines), default=-1)
-        for (key, digest), size in lost.items():
-            if not self.done(key, digest):
-                log.warning("%s: the arrays of %s are not whole (%d bytes): computed again", self.folder, key, size)
+        for name, line in lost.items():
+            if name not in self._places or self._places[name].failed:
+                what = f"the arrays of {self._load(line.place).key} are not whole ({line.array_bytes} bytes)"
+                log.warning("%s: %s: computed again", self.folder, what)
 
     def get(self, key: str, digest: str) -> Record | None:
         """The record of these inputs, if there is one; a failed one too."""
-        return self._records.get((key, digest))
+        place = self._places.get(_name(key, digest))
+        return None if place is None else self._load(place)
 
     def done(self, key: str, digest: str) -> bool:
         """Whether there is a result; a failure is none, and is tried again."""
-        record = self.get(key, digest)
-        return record is not None and record.failure is None
+        place = self._places.get(_name(key, digest))
+        return place is not None and not place.failed
 
     def append(self, record: Record, arrays: Mapping[str, npt.NDArray[Any]] | None = None) -> None:
         """Write a record, its arrays first. One line is one write: no other process can break into it.
@@ -122,6 +130,7 @@ class Store:
             ) from error
 
     def _append(self, record: Record, arrays: Mapping[str, npt.NDArray[Any]] | None) -> None:
+        name = _name(record.key, record.digest)
         body: dict[str, Any] = {
             "key": record.key,
             "digest": record.digest,
@@ -130,55 +139,77 @@ class Store:
             "turn": self._turn,
         }
         if arrays:
-            path = self._arrays(record)
+            path = self._arrays(name)
             temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
             with temporary.open("wb") as stream:
                 np.savez(stream, **arrays)  # type: ignore[arg-type]
             body["array_bytes"] = temporary.stat().st_size
             os.replace(temporary, path)
-        line = json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n"
-        _write_all(self._journal(), _encode(line))
-        self._keep(record)
+        line = _encode(json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n")
+        descriptor = self._journal()
+        _write_all(descriptor, line)
+        end = os.lseek(descriptor, 0, os.SEEK_CUR)
+        self._keep(name, _Place(self._rank, end - len(line), len(line), record.failure is not None))
 
     def arrays(self, record: Record) -> dict[str, npt.NDArray[Any]]:
         """The arrays written with a record; DamagedArrays where they are not what was written."""
-        path = self._arrays(record)
+        name = _name(record.key, record.digest)
+        path = self._arrays(name)
         try:
             with np.load(path, allow_pickle=False) as data:
                 return {name: data[name] for name in data.files}  # zip's checksums are compared here
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             if path.exists():
                 os.replace(path, path.with_suffix(".damaged"))
-            self._records.pop((record.key, record.digest), None)
+            self._places.pop(name, None)
             raise DamagedArrays(
                 f"the stored arrays of {record.key} are damaged ({self.folder}): run the same command again, and they "
                 "are computed anew"
             ) from error
 
     def close(self) -> None:
-        """Close the journal."""
+        """Close the journals; they are opened again when they are needed."""
+        self._close_readers()
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _keep(self, record: Record) -> None:
-        known = self._records.get((record.key, record.digest))
-        if record.failure is None or known is None or known.failure is not None:
-            self._records[record.key, record.digest] = record
+    def _keep(self, name: bytes, place: _Place) -> None:
+        known = self._places.get(name)
+        if not place.failed or known is None or known.failed:
+            self._places[name] = place
 
-    def _array_bytes(self, record: Record) -> int | None:
+    def _read_line(self, place: _Place) -> Record:
+        if place.rank not in self._readers:
+            if len(self._readers) == _OPEN:
+                self._close_readers()
+            self._readers[place.rank] = self._journal_path(place.rank).open("rb")
+        stream = self._readers[place.rank]
+        data = _parse(os.pread(stream.fileno(), place.length, place.offset))
+        if data is None:
+            raise UserError(f"{stream.name}: was changed by another program: run the same command again")
+        return Record(data["key"], data["digest"], data["value"], data["failure"])
+
+    def _close_readers(self) -> None:
+        for stream in self._readers.values():
+            stream.close()
+        self._readers = {}
+
+    def _array_bytes(self, name: bytes) -> int | None:
         try:
-            return self._arrays(record).stat().st_size
+            return self._arrays(name).stat().st_size
         except OSError:
             return None
 
-    def _arrays(self, record: Record) -> Path:
-        name = hashlib.sha256(_encode(f"{record.key}\0{record.digest}")).hexdigest()[:32]
-        return self.folder / "arrays" / f"{name}.npz"
+    def _arrays(self, name: bytes) -> Path:
+        return self.folder / "arrays" / f"{name.hex()}.npz"
+
+    def _journal_path(self, rank: int) -> Path:
+        return self.folder / f"journal-{rank:04d}.jsonl"
 
     def _journal(self) -> int:
         if self._descriptor is None:
-            path = self.folder / f"journal-{self._rank:04d}.jsonl"
+            path = self._journal_path(self._rank)
             torn = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             if torn:  # a killed run left half a line: end it, so that the next line stands alone
@@ -197,14 +228,15 @@ def digest_of(*values: Any) -> str:
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:24]
 
 
-def write_atomic(path: Path, text: str) -> None:
-    r"""Write a file under a temporary name and then rename it: nobody ever sees half of it.
+def write_atomic(path: Path, text: str | Iterable[str]) -> None:
+    r"""Write a file, all at once or part by part, under a temporary name and then rename it: nobody sees half of it.
 
     Half of a surrogate pair, which UTF-8 cannot hold, is written as \udXXX: inside a JSON string that is it again.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_bytes(_encode(text))
+        with temporary.open("wb") as stream:
+            stream.writelines(map(_encode, [text] if isinstance(text, str) else text))
         os.replace(temporary, path)
     except OSError as error:
         raise UserError(
@@ -236,20 +268,45 @@ def _encode(text: str) -> bytes:
     return text.encode("utf-8", "backslashreplace")
 
 
-@dataclass(frozen=True)
-class _Line:
-    """A line of a journal. array_bytes: the size of its arrays' file where it has one."""
+def _name(key: str, digest: str) -> bytes:
+    """What stands for a key and digest in memory, and names the file of their arrays."""
+    return hashlib.sha256(_encode(f"{key}\0{digest}")).digest()[:16]
 
-    record: Record
-    array_bytes: int | None
+
+class _Place(NamedTuple):
+    """Where a line stands: the rank of its journal, and its bytes there."""
+
+    rank: int
+    offset: int
+    length: int
+    failed: bool
+
+
+class _Line(NamedTuple):
+    """What is known of a line while journals are read. array_bytes: the size of its arrays' file where it has one."""
+
+    name: bytes
     turn: int
+    array_bytes: int | None
+    place: _Place
 
 
-def _parse(line: bytes) -> _Line | None:
+def _lines(journal: Path) -> Iterator[_Line]:
+    """The lines of a journal that are whole."""
+    rank, offset = int(journal.stem.removeprefix("journal-")), 0
+    with journal.open("rb") as stream:
+        for raw in stream:
+            if data := _parse(raw):
+                place = _Place(rank, offset, len(raw), data["failure"] is not None)
+                yield _Line(_name(data["key"], data["digest"]), data["turn"], data.get("array_bytes"), place)
+            offset += len(raw)
+
+
+def _parse(line: bytes) -> dict[str, Any] | None:
     """A line as it was written, whole; else None."""
     try:
-        data = json.loads(line)
-        record = Record(data["key"], data["digest"], data["value"], data["failure"])
-        return _Line(record, data.get("array_bytes"), int(data.get("turn", 0)))
-    except (ValueError, KeyError, TypeError):
+        data: dict[str, Any] = json.loads(line.decode())
+        data["turn"] = int(data.get("turn", 0))  # lines of before there were turns are the oldest
+        return data if {"key", "digest", "value", "failure"} <= data.keys() else None
+    except (ValueError, TypeError, AttributeError):
         return None

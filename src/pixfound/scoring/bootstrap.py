@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
+_ROWS = 100  # resamples that are drawn, or multiplied, at once, which bounds it too
 _TOGETHER = 128  # figures whose resamples are computed in one product, which bounds its memory
 
 
@@ -56,8 +57,9 @@ class Resampler:
         self._index = {name: i for i, name in enumerate(clusters)}
         size = len(self._index)
         rng = np.random.default_rng(seed)
-        drawn = rng.multinomial(size, np.full(size, 1 / size), size=resamples) if size else np.zeros((resamples, 0))
-        self._weights = drawn.astype(np.float64)  # (R, C)
+        self._weights = np.zeros((resamples, size), dtype=np.min_scalar_type(size))  # (R, C) how often each was drawn
+        for rows in _blocks(self._weights) if size else ():
+            rows[:] = rng.multinomial(size, np.full(size, 1 / size), size=len(rows))
         self._waiting: list[Array] = []  # (C, 2) totals and counts of each figure
         self._drawn: list[Array] = []
 
@@ -76,7 +78,8 @@ class Resampler:
 
     def _draws(self, number: int) -> Array:
         if number >= len(self._drawn):
-            both = self._weights @ np.concatenate(self._waiting, axis=1)  # (R, 2 x figures)
+            waiting = np.concatenate(self._waiting, axis=1)  # (C, 2 x figures)
+            both = np.concatenate([rows.astype(np.float64) @ waiting for rows in _blocks(self._weights)])
             self._drawn += list(_ratios(both[:, 0::2], both[:, 1::2]).T)
             self._waiting = []
         return self._drawn[number]
@@ -87,7 +90,11 @@ class Resampler:
         numbers = np.array([value for _, value in ordered])
         columns = [self._index[cluster] for cluster, _ in ordered]
         value = float(np.median(numbers)) if values else float("nan")
-        return Estimate(value, len(values), lambda: _medians(numbers, self._weights[:, columns]))
+
+        def resample() -> Array:
+            return np.concatenate([_medians(numbers, rows[:, columns]) for rows in _blocks(self._weights)])
+
+        return Estimate(value, len(values), resample)
 
 
 def harmonic(a: Estimate, b: Estimate) -> Estimate:
@@ -119,6 +126,11 @@ def figure(estimate: Estimate, level: float) -> dict[str, Any]:
     return {"value": _known(estimate.value), "low": _known(low), "high": _known(high), "count": estimate.count}
 
 
+def _blocks(weights: npt.NDArray[np.unsignedinteger]) -> list[npt.NDArray[np.unsignedinteger]]:
+    """Views of some rows each."""
+    return [weights[first : first + _ROWS] for first in range(0, len(weights), _ROWS)]
+
+
 def _known(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
@@ -127,11 +139,11 @@ def _harmonic(a: Array, b: Array) -> Array:
     return _ratios(2 * a * b, a + b, of_nothing=0.0)
 
 
-def _medians(numbers: Array, times: Array) -> Array:
+def _medians(numbers: Array, times: npt.NDArray[np.unsignedinteger]) -> Array:
     """(R,) the median of each resample. numbers: (I,) in ascending order. times: (R, I) how often each was drawn."""
     if not len(numbers):
         return np.full(len(times), np.nan)
-    reached = np.cumsum(times, axis=1)
+    reached = np.cumsum(times, axis=1, dtype=np.int64)
     totals = reached[:, -1:]
     middle = [(reached <= place).sum(axis=1) for place in ((totals - 1) // 2, totals // 2)]
     low, high = (numbers[np.minimum(index, len(numbers) - 1)] for index in middle)

@@ -15,7 +15,7 @@ from pixfound.scoring.conventions import Conventions
 from pixfound.types import KINDS, Candidate, Example, Kind
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # there are many: one for each example, prompt and row
 class Score:
     """A line of scores.jsonl (schema: pixfound/schemas/scores.schema.json).
 
@@ -50,7 +50,7 @@ class Score:
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {**vars(self), "tags": dict(self.tags)}
+        return {**{name: getattr(self, name) for name in self.__slots__}, "tags": dict(self.tags)}
 
 
 def cluster_of(score: Score) -> str:
@@ -162,7 +162,7 @@ def _score(item: Item, kind: Kind, row: str | None, **values: Any) -> Score:
         pair_id=example.pair_id,
         kind=kind,
         row=row,
-        tags=dict(example.tags),
+        tags=example.tags,
         absent=example.absent,
         named=example.named,
         **values,
