@@ -14,7 +14,8 @@ from transformers import LlavaForConditionalGeneration, SamModel
 
 from pixfound.benchmarks.scenes import random_scene
 from pixfound.masks import RLE, iou
-from pixfound.pipeline.evaluate import Result, evaluate
+from pixfound.pipeline.evaluate import evaluate
+from pixfound.pipeline.results import Result
 from pixfound.segmenters.sam import Sam
 from pixfound.weights import locate
 from tests.support.run import config_of, scores_of

@@ -18,7 +18,7 @@ from pixfound.errors import UserError, nearest
 from pixfound.grid import close_grid, grid_is_open, in_cell
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.evaluate import Result
+    from pixfound.pipeline.results import Result
 
 CONFIG = "pkg://pixfound.conf"
 

@@ -20,7 +20,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.evaluate import Result
+    from pixfound.pipeline.results import Result
 
 FOLDER = "PIXFOUND_GRID"  # environment variable: where the cells of the grid under way leave their notes
 _STARTED = "did not end: it was killed, or its machine failed; what it has done is kept"
@@ -91,7 +91,7 @@ def _leave(number: int, note: dict[str, Any]) -> None:
     where = os.environ.get(FOLDER)
     if where is None or os.environ.get("RANK", "0") != "0" or os.environ.get("SLURM_PROCID", "0") != "0":
         return
-    from pixfound.pipeline.store import write_atomic
+    from pixfound.pipeline.output import write_atomic
 
     try:
         write_atomic(Path(where) / f"cell-{number:04d}.json", json.dumps(note))

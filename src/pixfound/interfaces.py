@@ -18,7 +18,7 @@ from PIL import Image
 from pixfound.types import Candidate, Choice, Example, Generation, Phrase, Prompt
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.evaluate import Evidence, Result
+    from pixfound.pipeline.results import Evidence, Result
 
 Benchmark = Sequence[Example]
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from pixfound.errors import UserError
 from pixfound.models.loading import check_alone
-from pixfound.pipeline.evaluate import Result, evaluate
+from pixfound.pipeline.evaluate import evaluate
+from pixfound.pipeline.results import Result
 
 
 def launch(config: dict[str, Any], num_processes: int, num_nodes: int = 1) -> Result:

@@ -16,7 +16,8 @@ from pixfound.errors import UserError
 from pixfound.judges.openai import OpenAIJudge
 from pixfound.judges.rules import RulesJudge
 from pixfound.phrases.textblob import TextBlobPhrases
-from pixfound.pipeline.evaluate import Result, evaluate
+from pixfound.pipeline.evaluate import evaluate
+from pixfound.pipeline.results import Result
 from pixfound.selectors.oracle import Oracle
 from tests.support.judge_server import Act, JudgeServer
 from tests.support.run import config_of, scores_of

@@ -12,7 +12,8 @@ from pixfound.benchmarks.pixmmvp import PixMMVP
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
 from pixfound.masks import RLE, iou
-from pixfound.pipeline.evaluate import Result, evaluate
+from pixfound.pipeline.evaluate import evaluate
+from pixfound.pipeline.results import Result
 from pixfound.types import Example
 from tests.support.predictions import shifted, write_answers, write_lines, write_mask
 from tests.support.run import config_of, scores_of

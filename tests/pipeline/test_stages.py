@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,9 +15,11 @@ from hypothesis import strategies as st
 
 from pixfound.extractors.nulls import CentrePoint, Nothing
 from pixfound.pipeline import stages
-from pixfound.pipeline.records import pack_generation
+from pixfound.pipeline.images import read_images
+from pixfound.pipeline.items import MASK_KINDS, UNREADABLE, Item, by_image
+from pixfound.pipeline.records import candidates_of, pack_generation
 from pixfound.pipeline.stage import Budget, Value, run_stage
-from pixfound.pipeline.stages import Item, by_image, extract_tasks, generate_tasks
+from pixfound.pipeline.stages import extract_tasks, generate_tasks
 from pixfound.pipeline.store import Record, Store
 from pixfound.pipeline.world import World
 from pixfound.segmenters.sam import Sam
@@ -75,6 +79,24 @@ def test_no_image_is_in_two_batches_and_none_is_larger_than_it_must_be(images: l
         assert len(about) <= 8 or len(set(about)) == 1
 
 
+@pytest.mark.parametrize("image", ["one", UNREADABLE])
+def test_a_batch_is_bounded_also_where_very_many_are_about_one_image_or_none_can_be_read(image: str) -> None:
+    numbers = [number for number, _ in by_image([item(i, 1, image) for i in range(200)])]
+    assert sorted(Counter(numbers).values()) == ([8, 64, 64, 64] if image == "one" else [8] * 25)
+
+
+def test_items_about_one_image_are_given_the_same_and_each_is_compared_with_its_mask(pictured: list[Item]) -> None:
+    other = replace(pictured[0], index=99, example=item(99, 3, "x").example)
+    images, errors = read_images([(about, object()) for about in (*pictured, other)])
+    assert [images[i] is images[i + 1] for i in range(9)] == [i % 2 == 0 for i in range(9)]
+    assert list(errors) == [99] and "the image is 20 x 40 pixels (height x width), its mask 3 x 4" in str(errors[99])
+    blank = SimpleNamespace(needs_image=False)
+    images, errors = read_images([(about, blank) for about in (*pictured, other)])
+    assert not errors and images[99].size == (4, 3) and len({id(image) for image in images.values()}) == 6
+    images, _ = read_images([(pictured[0], blank), (pictured[0], object())])
+    assert images[0].mode == "RGB"
+
+
 class Corrupt:
     """An image that cannot be read."""
 
@@ -103,7 +125,7 @@ def extracted(folder: Path, items: list[Item], extractors: dict[str, Any]) -> tu
         f"{name} {about.key(kind)}": store.get(about.key(kind), about.seen(kind))
         for name, store in found.items()
         for about in items
-        for kind in stages.MASK_KINDS
+        for kind in MASK_KINDS
     }
     return records, budget.failures
 
@@ -141,8 +163,8 @@ def test_an_image_is_encoded_once_for_all_prompts_extractors_and_examples_and_wi
         alone = CentrePoint(Sam(segmenter.path, device="cpu"))
         expected = alone.candidates(about.example.image.load(), Generation("it", about.example.gt_mask.size), "")
         for name in ("centre", "again"):
-            for kind in stages.MASK_KINDS:
-                masks = [c.mask for c in stages.candidates_of(records[f"{name} {about.key(kind)}"])]
+            for kind in MASK_KINDS:
+                masks = [c.mask for c in candidates_of(records[f"{name} {about.key(kind)}"])]
                 assert masks == [c.mask for c in expected]
         assert records[f"none {about.key('open')}"].value == {"candidates": []}
 
@@ -152,7 +174,7 @@ def test_an_image_that_cannot_be_read_fails_its_own_example_only(
 ) -> None:
     broken = make_example(drawn("...."), id="broken", image=Corrupt())
     prompts = {kind: Prompt("broken", kind, "v", "word") for kind in KINDS}
-    items = [*pictured[:3], Item(10, broken, prompts, "unreadable"), *pictured[3:4]]
+    items = [*pictured[:3], Item(10, broken, prompts, UNREADABLE), *pictured[3:4]]
     batches: list[int] = []
     extract = stages.extract
 

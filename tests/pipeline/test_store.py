@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from pixfound.errors import UserError
-from pixfound.pipeline.store import DamagedArrays, Record, Store, digest_of, fingerprint, make_folder, write_atomic
+from pixfound.pipeline.output import make_folder, write_atomic
+from pixfound.pipeline.store import DamagedArrays, Record, Store, digest_of, fingerprint
 
 ABOUT = {"identity": {"model": "m"}, "provenance": {"torch": "2.8"}}
 
@@ -124,7 +125,7 @@ def test_arrays_are_written_before_the_line_that_names_them(tmp_path, monkeypatc
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("pixfound.pipeline.store._write_all", killed)
+    monkeypatch.setattr("pixfound.pipeline.store.write_all", killed)
     with pytest.raises(KeyboardInterrupt):
         store.append(Record("a", "d", {}), {"x": np.ones(2)})
     assert len(list((tmp_path / "arrays").glob("*.npz"))) == 1

@@ -12,7 +12,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 from pixfound.cli import resolve
-from pixfound.pipeline.evaluate import Result, evaluate
+from pixfound.pipeline.evaluate import evaluate
+from pixfound.pipeline.results import Result
 
 LIMIT = 8
 

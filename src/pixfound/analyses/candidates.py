@@ -13,14 +13,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pixfound.masks import ious
-from pixfound.pipeline.stages import MASK_KINDS, candidates_of
+from pixfound.pipeline.items import MASK_KINDS
+from pixfound.pipeline.records import candidates_of
 from pixfound.report.table import figure as shown
 from pixfound.report.text import grid
 from pixfound.scoring.bootstrap import Estimate, Resampler, figure, minus
 from pixfound.types import Kind
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.evaluate import Evidence
+    from pixfound.pipeline.results import Evidence
 
 Pool = Mapping[str, tuple[str, list[float]]]  # example id -> its cluster and its candidates' IoUs
 _NAMES: Mapping[Kind, str] = {"open": "M", "ground": "M_dagger"}

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixfound.masks import ious
-from pixfound.pipeline.stages import MASK_KINDS, Item, candidates_of
+from pixfound.pipeline.items import MASK_KINDS, Item
+from pixfound.pipeline.records import candidates_of
 from pixfound.report.text import grid
 from pixfound.types import Kind
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.evaluate import Evidence
+    from pixfound.pipeline.results import Evidence
 
 _THIRDS = ("first third", "middle third", "last third")
 

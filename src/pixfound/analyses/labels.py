@@ -17,7 +17,7 @@ from pixfound.scoring.scores import Score, cluster_of
 from pixfound.types import Example
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.evaluate import Evidence
+    from pixfound.pipeline.results import Evidence
 
 _KINDS = (("A", "open"), ("A_dagger", "choice"))
 _NAMES = {"A_item": "A item", "A_pair": "A pair", "A_dagger_item": "A† item", "A_dagger_pair": "A† pair"}

@@ -29,13 +29,13 @@ from pixfound.analyses.nulls import NULLS, Null
 from pixfound.analyses.places import PLACES, UNITS, Place, Unit
 from pixfound.errors import UserError
 from pixfound.interfaces import Asker, Judge, PhraseFinder
-from pixfound.pipeline.records import unpack_generation
-from pixfound.pipeline.stages import MASK_KINDS, Item, candidates_of
+from pixfound.pipeline.items import MASK_KINDS, Item
+from pixfound.pipeline.records import candidates_of, unpack_generation
 from pixfound.scoring.bootstrap import Resampler, figure
 from pixfound.types import Kind
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.evaluate import Evidence
+    from pixfound.pipeline.results import Evidence
 
 Classifier = Literal["rules", "judge", "none"]
 CLASSIFIERS: tuple[Classifier, ...] = ("rules", "judge", "none")

@@ -15,9 +15,10 @@ from pixfound.errors import UserError
 from pixfound.extractors.attention import AttentionPeak
 from pixfound.maps import image_map, peak, token_rows
 from pixfound.models.huggingface import HuggingFace
+from pixfound.pipeline.output import make_folder, write_atomic
 from pixfound.pipeline.parts import Part, build
 from pixfound.pipeline.provenance import provenance
-from pixfound.pipeline.store import fingerprint, make_folder, write_atomic
+from pixfound.pipeline.store import fingerprint
 from pixfound.report.text import grid
 from pixfound.types import FloatArray
 

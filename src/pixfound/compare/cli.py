@@ -49,7 +49,7 @@ def _compare(options: argparse.Namespace) -> None:
 
 
 def _write(path: Path, text: str) -> None:
-    from pixfound.pipeline.store import write_atomic
+    from pixfound.pipeline.output import write_atomic
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

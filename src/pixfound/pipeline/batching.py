@@ -9,9 +9,11 @@ from typing import Literal
 
 from pixfound.errors import UserError
 from pixfound.interfaces import Fit, Fitting
+from pixfound.pipeline.images import read_images
+from pixfound.pipeline.items import Item, by_length
 from pixfound.pipeline.parts import Parts
 from pixfound.pipeline.stage import describe
-from pixfound.pipeline.stages import Item, by_length, generate_tasks, picture
+from pixfound.pipeline.stages import generate_tasks
 from pixfound.pipeline.store import Store
 from pixfound.pipeline.world import World
 from pixfound.types import KINDS
@@ -41,12 +43,11 @@ def _try_out(items: Sequence[Item], parts: Parts) -> Fit:
     if not isinstance(model, Fitting):
         return Fit(_DEFAULT, None, None, "")
     for item in reversed(by_length(items)):
-        try:
-            image = picture(item.example, model)
-        except (OSError, ValueError):
+        images, _ = read_images([(item, model)])
+        if not images:
             continue  # a failure of that example, which the stage records
         try:
-            return model.fit([(image, item.prompts[kind]) for kind in KINDS])
+            return model.fit([(images[item.index], item.prompts[kind]) for kind in KINDS])
         except UserError:
             raise
         except Exception as error:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,44 +17,20 @@ from pixfound.errors import UserError
 from pixfound.interfaces import Benchmark, ImageInfo, Indexed, Load, Metered
 from pixfound.pipeline import stages
 from pixfound.pipeline.batching import choose_batch_size
+from pixfound.pipeline.items import Item, make_items
 from pixfound.pipeline.lock import next_writer, only_writer
+from pixfound.pipeline.output import make_folder
 from pixfound.pipeline.parts import Fingerprints, Part, Parts, build, build_parts, fingerprints
 from pixfound.pipeline.provenance import provenance
+from pixfound.pipeline.results import Result, finish, finished
 from pixfound.pipeline.settings import Settings
 from pixfound.pipeline.stage import Budget, Task, Value, run_stage
-from pixfound.pipeline.store import Store, digest_of, fingerprint, make_folder, write_atomic
+from pixfound.pipeline.store import Store, digest_of, fingerprint
 from pixfound.pipeline.world import World, join_world
 from pixfound.scoring.metrics import Scoring
-from pixfound.scoring.scores import Score, make_scores
-from pixfound.types import KINDS, Example
+from pixfound.types import Example
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Result:
-    """A finished run. folder: where its files are. was_complete: there was nothing left to do.
-
-    metrics: those of metrics.json; empty on every process but the first, as failures are.
-    """
-
-    folder: Path
-    names: Mapping[str, str]
-    fingerprint: str
-    config: Mapping[str, Any]
-    metrics: Mapping[str, Any]
-    was_complete: bool
-    failures: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """All that a report draws from."""
-
-    items: Sequence[stages.Item]
-    parts: Parts
-    stores: stages.Stores
-    scores: Sequence[Score]
 
 
 def evaluate(config: Mapping[str, Any]) -> Result:
@@ -74,7 +49,7 @@ def evaluate(config: Mapping[str, Any]) -> Result:
 def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Result:
     parts = build_parts(config)
     scoring: Part[Scoring] = build(config["scoring"], "scoring")
-    items = stages.make_items(take(parts.benchmark.built, settings.limit), parts)
+    items = make_items(take(parts.benchmark.built, settings.limit), parts)
     built_parts = (parts.model.built, *(part.built for part in parts.selectors.values()))
     indexed = [built for built in built_parts if isinstance(built, Indexed)]
     if indexed:
@@ -87,7 +62,7 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
         settings.outputs_dir / "runs" / Path(*(settings.names[k] for k in ("benchmark", "model", "extraction"))) / name
     )
     make_folder(folder)
-    done = _finished(folder, config["tracker"])
+    done = finished(folder, config["tracker"])
     if done is not None:
         metrics = done["metrics"] if world.first else {}
         return Result(folder, settings.names, name, config, metrics, was_complete=True)
@@ -97,43 +72,12 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
         with _stores(parts, prints, settings, world) as stores:
             settings = _run_stages(items, parts, stores, settings, world)
             result = Result(folder, settings.names, name, config, {}, was_complete=False)
-            result = _score(items, parts, stores, scoring, result, settings) if world.first else result
+            result = finish(items, parts, stores, scoring, result, settings) if world.first else result
             world.meet()
     return result
 
 
-def _score(
-    items: Sequence[stages.Item],
-    parts: Parts,
-    stores: stages.Stores,
-    scoring: Part[Scoring],
-    result: Result,
-    settings: Settings,
-) -> Result:
-    """Scores, metrics and analyses of a run whose stages are done, written to its folder."""
-    scores = make_scores(items, parts, stores, scoring.built)
-    failures = [f"{s.key} {s.row or ''}: {s.reason}" for s in scores if "failed: " in s.reason]
-    evidence = Evidence(items, parts, stores, scores)
-    found = {key: part.built.compute(evidence) for key, part in parts.analyses.items()}
-    cut = {"cut": count} if (count := _cut(items, stores)) else {}
-    metrics = {
-        **scoring.built.metrics(scores),
-        **cut,
-        "analyses": {key: value for key, value in found.items() if value},
-    }
-    lost = [f"{key}: {failure}" for key, value in found.items() for failure in value.get("failures", ())]
-    result = replace(result, metrics=metrics, failures=[*failures, *lost])
-    _write(result, evidence, settings)
-    return result
-
-
-def _cut(items: Sequence[stages.Item], stores: stages.Stores) -> dict[str, int]:
-    """Number of answers that were ended by the limit of new tokens, by kind; kinds without one are left out."""
-    said = ((kind, stores.generate.get(item.key(kind), item.asked(kind))) for item in items for kind in KINDS)
-    return dict(Counter(str(kind) for kind, record in said if record and record.value and record.value.get("cut")))
-
-
-def _images(items: Sequence[stages.Item], benchmark: Benchmark) -> dict[str, ImageInfo]:
+def _images(items: Sequence[Item], benchmark: Benchmark) -> dict[str, ImageInfo]:
     """What is told of the run's examples, and of those that `limit` or the benchmark's own options leave out."""
     found = {item.example.id: _info(item.example) for item in items}
     dropped: Mapping[str, str] = getattr(benchmark, "left_out", {})
@@ -163,7 +107,7 @@ def take(benchmark: Benchmark, limit: int | None) -> Sequence[Example]:
 
 
 def _run_stages(
-    items: Sequence[stages.Item], parts: Parts, stores: stages.Stores, settings: Settings, world: World
+    items: Sequence[Item], parts: Parts, stores: stages.Stores, settings: Settings, world: World
 ) -> Settings:
     """All stages in order; the processes meet after each, for the next reads what all have written.
 
@@ -254,7 +198,7 @@ def _begin(stage: str, parts: Parts, stores: stages.Stores, world: World) -> Non
 
 
 def _run_fingerprint(
-    items: Sequence[stages.Item], parts: Parts, prints: Fingerprints, scoring: Part[Scoring], settings: Settings
+    items: Sequence[Item], parts: Parts, prints: Fingerprints, scoring: Part[Scoring], settings: Settings
 ) -> str:
     """Everything that can change what the run's folder holds."""
     examples = [
@@ -280,43 +224,3 @@ def _run_fingerprint(
         analyses={key: part.identity() for key, part in parts.analyses.items()},
         pictures=settings.pictures,
     )
-
-
-def _finished(folder: Path, tracker: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The metrics file of a run that is finished, without failures and published; None where work is left."""
-    path = folder / "metrics.json"
-    if not path.is_file():
-        return None
-    data: dict[str, Any] = json.loads(path.read_text())
-    return data if data["failures"] == 0 and (not tracker or tracker["_target_"] in data["published"]) else None
-
-
-def _write(result: Result, evidence: Evidence, settings: Settings) -> None:
-    """The run's files; metrics.json comes after the others, for it says that the run is finished."""
-    from omegaconf import OmegaConf
-
-    from pixfound.report.markdown import write_report
-
-    folder = result.folder
-    write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(result.config))))
-    judge = evidence.parts.judge.built
-    usage = {"judge_usage": dict(judge.usage())} if isinstance(judge, Metered) else {}
-    write_atomic(
-        folder / "provenance.json",
-        json.dumps({**provenance(), "batch_size": settings.batch_size, **usage}, indent=2) + "\n",
-    )
-    lines = (json.dumps(score.to_json(), ensure_ascii=False) + "\n" for score in evidence.scores)
-    write_atomic(folder / "scores.jsonl", lines)
-    write_report(result, evidence, settings.pictures)
-    body: dict[str, Any] = {
-        "fingerprint": result.fingerprint,
-        "names": dict(result.names),
-        "failures": len(result.failures),
-        "published": [],
-        "metrics": result.metrics,
-    }
-    write_atomic(folder / "metrics.json", json.dumps(body, indent=2) + "\n")
-    tracker = result.config["tracker"]
-    if tracker:  # last: a tracker that fails loses nothing, and is served by the next run
-        build(tracker, "tracker").built.log(result, evidence)
-        write_atomic(folder / "metrics.json", json.dumps({**body, "published": [tracker["_target_"]]}, indent=2) + "\n")

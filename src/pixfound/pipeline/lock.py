@@ -14,7 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from pixfound.errors import UserError
-from pixfound.pipeline.store import write_atomic
+from pixfound.pipeline.output import write_atomic
 
 
 @contextmanager

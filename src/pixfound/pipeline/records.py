@@ -1,4 +1,4 @@
-"""How generations are stored: their JSON form and their arrays."""
+"""How generations and candidates are stored: their JSON form and their arrays."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pixfound.kept import KeptAttention
 from pixfound.masks import RLE
 from pixfound.pipeline.stage import Value
+from pixfound.pipeline.store import Record
 from pixfound.types import Candidate, Generation, Tile
 
 
@@ -54,3 +55,14 @@ def unpack_generation(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[
         if (of := data.get("kept")) and "kept" in arrays
         else None,
     )
+
+
+def candidates_of(record: Record) -> list[Candidate]:
+    """The candidates of a record of the stage extract."""
+    return [Candidate.from_json(data) for data in value_of(record)["candidates"]]
+
+
+def value_of(record: Record) -> Mapping[str, Any]:
+    """The value of a record that is known to have one."""
+    assert record.value is not None
+    return record.value

@@ -8,12 +8,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
 from PIL import Image
 
-from pixfound.errors import UserError
 from pixfound.interfaces import (
     AsksJudge,
     ChoosesMany,
@@ -24,68 +21,17 @@ from pixfound.interfaces import (
     Load,
     Selector,
 )
+from pixfound.pipeline.images import read_images
+from pixfound.pipeline.items import MASK_KINDS, Item, by_image, by_length
 from pixfound.pipeline.parts import Parts
-from pixfound.pipeline.records import pack_generation, unpack_generation
+from pixfound.pipeline.records import candidates_of, pack_generation, unpack_generation, value_of
 from pixfound.pipeline.stage import Task, Value
-from pixfound.pipeline.store import Record, Store, digest_of
-from pixfound.types import KINDS, Candidate, Choice, Example, Generation, Kind, Prompt
+from pixfound.pipeline.store import Record, Store
+from pixfound.types import KINDS, Candidate, Choice, Generation, Kind
 
 log = logging.getLogger(__name__)
 _WORDING = 300  # characters of the judge's instructions
-_PICTURED = 8  # examples whose masks are proposed together, or all about one image where those are more
 _TOGETHER = 16  # examples that go to a judge, or to a selector, together
-MASK_KINDS: tuple[Kind, ...] = ("open", "ground")  # the choice prompt is answered by a letter: no masks
-
-
-@dataclass(frozen=True)
-class Item:
-    """An example with its prompts and the digest of its image ("unreadable" where that cannot be read)."""
-
-    index: int
-    example: Example
-    prompts: Mapping[Kind, Prompt]
-    image_digest: str
-
-    def key(self, kind: Kind) -> str:
-        """The key of all records about this example and kind."""
-        return f"{self.example.id}/{kind}/{self.prompts[kind].variant}"
-
-    def asked(self, kind: Kind) -> str:
-        """Digest of what the model is shown."""
-        return self._digests[kind].asked
-
-    def seen(self, kind: Kind) -> str:
-        """Digest of what an extractor is given."""
-        return self._digests[kind].seen
-
-    def whole(self, kind: Kind) -> str:
-        """Digest of what a selector is given, the truth for the oracle too."""
-        return self._digests[kind].whole
-
-    def graded(self, kind: Kind) -> str:
-        """Digest of what a judge is given."""
-        return self._digests[kind].graded
-
-    @cached_property
-    def _digests(self) -> Mapping[Kind, _Digests]:
-        example, found = self.example, {}
-        for kind, prompt in self.prompts.items():
-            asked = digest_of(self.image_digest, prompt.text)
-            seen = digest_of(asked, example.expression)
-            whole = digest_of(seen, example.id, example.gt_mask.to_json())
-            graded = digest_of(asked, example.question, list(example.options), example.answer)
-            found[kind] = _Digests(asked, seen, whole, graded)
-        return found
-
-
-@dataclass(frozen=True, slots=True)
-class _Digests:
-    """Those of one kind of prompt; every stage asks for them, so they are made once."""
-
-    asked: str
-    seen: str
-    whole: str
-    graded: str
 
 
 @dataclass(frozen=True)
@@ -107,23 +53,6 @@ class Stores:
         return [self.generate, self.grade, *self.extract.values(), *self.select.values()]
 
 
-def make_items(examples: Sequence[Example], parts: Parts) -> list[Item]:
-    """The examples with their prompts and digests."""
-    prompts = parts.prompts.built
-    return [
-        Item(i, example, {kind: prompts.prompt(example, kind) for kind in KINDS}, image_digest(example))
-        for i, example in enumerate(examples)
-    ]
-
-
-def image_digest(example: Example) -> str:
-    """The digest of an example's image; a fixed word where it cannot be read, so that mending it is noticed."""
-    try:
-        return example.image.digest()
-    except OSError:
-        return "unreadable"
-
-
 def generate_tasks(items: Sequence[Item], store: Store, batch_size: int) -> Iterator[Task[tuple[Item, Kind]]]:
     """All prompts of an example go together, and examples about one image, which a model can then encode once."""
     examples = max(1, batch_size // len(KINDS))
@@ -132,30 +61,20 @@ def generate_tasks(items: Sequence[Item], store: Store, batch_size: int) -> Iter
             yield Task(store, item.key(kind), item.asked(kind), (item, kind), place // examples, kind)
 
 
-def by_length(items: Sequence[Item]) -> list[Item]:
-    """Items that make like numbers of tokens side by side, so that a batch holds little padding.
-
-    That is by pixels, then by the length of the prompts; what is about one image stays together.
-    """
-    longest: dict[str, int] = {}
-    for item in items:
-        length = sum(len(prompt.text) for prompt in item.prompts.values())
-        longest[item.image_digest] = max(length, longest.get(item.image_digest, 0))
-
-    def order(item: Item) -> tuple[int, int, str, int]:
-        height, width = item.example.gt_mask.size
-        return height * width, longest[item.image_digest], item.image_digest, item.index
-
-    return sorted(items, key=order)
-
-
 def generate(parts: Parts, batch: Sequence[tuple[Item, Kind]]) -> list[Value | Exception]:
     """Ask the model. All prompts about an image are given the same one, read once."""
     model = parts.model.built
-    images = {item.index: picture(item.example, model) for item in {item.index: item for item, _ in batch}.values()}
-    requests = [(images[item.index], item.prompts[kind]) for item, kind in batch]
-    said = model.generate_many(requests) if isinstance(model, GeneratesMany) else model.generate(requests)
-    return [found if isinstance(found, Exception) else pack_generation(found) for found in said]
+    images, errors = read_images((item, model) for item, _ in batch)
+    requests = [(images[item.index], item.prompts[kind]) for item, kind in batch if item.index in images]
+    said = iter(
+        ()
+        if not requests
+        else model.generate_many(requests)
+        if isinstance(model, GeneratesMany)
+        else model.generate(requests)
+    )
+    found = [errors[item.index] if item.index in errors else next(said) for item, _ in batch]
+    return [one if isinstance(one, Exception) else pack_generation(one) for one in found]
 
 
 def generate_load(items: Sequence[Item], store: Store) -> Load:
@@ -176,22 +95,9 @@ def extract_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[
                 yield Task(store, item.key(kind), item.seen(kind), (item, kind, name), batch, f"{kind} {name}")
 
 
-def by_image(items: Sequence[Item]) -> Iterator[tuple[int, Item]]:
-    """Items with the number of their batch. Images come in the order of the items, and none is in two batches."""
-    images: dict[str, list[Item]] = {}
-    for item in items:
-        images.setdefault(item.image_digest, []).append(item)
-    batch, room = 0, _PICTURED
-    for about in images.values():
-        if len(about) > room and room < _PICTURED:
-            batch, room = batch + 1, _PICTURED
-        room -= len(about)
-        yield from ((batch, item) for item in about)
-
-
 def extract(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str]]) -> list[Value | Exception]:
     """Propose candidates; an extractor that can look at many at once is given all of the batch that is its."""
-    images, errors = _pictures(parts, batch)
+    images, errors = read_images((item, parts.extractors[name].built) for item, _, name in batch)
     by_extractor: dict[str, list[int]] = {}
     values: dict[int, Value | Exception] = {}
     for place, (item, _, name) in enumerate(batch):
@@ -210,27 +116,8 @@ def extract(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str]
     return [values[place] for place in range(len(batch))]
 
 
-def _pictures(
-    parts: Parts, batch: Sequence[tuple[Item, Kind, str]]
-) -> tuple[dict[int, Image.Image], dict[int, Exception]]:
-    """The image of each example by its index, or why it cannot be had: that is no failure of the others."""
-    users: dict[int, tuple[Example, list[Extractor]]] = {}
-    for item, _, name in batch:
-        users.setdefault(item.index, (item.example, []))[1].append(parts.extractors[name].built)
-    images: dict[int, Image.Image] = {}
-    errors: dict[int, Exception] = {}
-    for index, (example, built) in users.items():
-        try:
-            images[index] = picture(example, *built)
-        except (UserError, MemoryError):
-            raise
-        except Exception as error:
-            errors[index] = error
-    return images, errors
-
-
 def _generation(said: Record, store: Store) -> Generation:
-    value = _value(said)
+    value = value_of(said)
     return unpack_generation(value, store.arrays(said) if value["captured"] else {})
 
 
@@ -262,7 +149,7 @@ def grade(parts: Parts, stores: Stores, batch: Sequence[Item]) -> list[Value | E
 
 
 def _answer(item: Item, stores: Stores) -> str:
-    return str(_value(_found(stores.generate, item.key("open"), item.asked("open")))["text"])
+    return str(value_of(_found(stores.generate, item.key("open"), item.asked("open")))["text"])
 
 
 def select_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, Kind, str, str]]]:
@@ -311,37 +198,8 @@ def judge_load(items: Sequence[Item], parts: Parts, stores: Stores) -> Load:
     return load
 
 
-def candidates_of(record: Record) -> list[Candidate]:
-    """The candidates of an extract record."""
-    return [Candidate.from_json(data) for data in _value(record)["candidates"]]
-
-
 def _found(store: Store, key: str, digest: str) -> Record:
     """A record that a task was made of, read only now: many tasks wait at once."""
     record = store.get(key, digest)
     assert record is not None
     return record
-
-
-def _value(record: Record) -> Mapping[str, Any]:
-    assert record.value is not None
-    return record.value
-
-
-def picture(example: Example, *users: object) -> Image.Image:
-    """An example's image; a blank one of its size where none of the users looks at it."""
-    if any(getattr(user, "needs_image", True) for user in users):
-        return load(example)
-    height, width = example.gt_mask.size
-    return Image.new("L", (width, height))
-
-
-def load(example: Example) -> Image.Image:
-    """An example's image; a picture whose size is not that of its mask is an error, not a resized mask."""
-    image = example.image.load()
-    if (image.height, image.width) != tuple(example.gt_mask.size):
-        raise ValueError(
-            f"example {example.id}: the image is {image.height} x {image.width} pixels (height x width), "
-            f"its mask {example.gt_mask.size[0]} x {example.gt_mask.size[1]}"
-        )
-    return image

@@ -18,16 +18,18 @@ import json
 import logging
 import os
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from pixfound.errors import UserError
+from pixfound.pipeline.journal import Line, Place, lines_of, name_of, parse
+from pixfound.pipeline.output import encode, make_folder, write_all, write_atomic
 
 log = logging.getLogger(__name__)
 _OPEN = 8  # journals of a store that are open at once: there may be as many as processes
@@ -55,7 +57,7 @@ class Store:
     def __init__(self, folder: Path, rank: int = 0) -> None:
         self.folder, self._rank = folder, rank
         self._descriptor: int | None = None
-        self._places: dict[bytes, _Place] = {}  # of the line of each key and digest
+        self._places: dict[bytes, Place] = {}  # of the line of each key and digest
         self._load = lru_cache(maxsize=_NEAR)(self._read_line)
         self._readers: dict[int, BinaryIO] = {}  # journals that lines are read from, by rank
         self._read_at: dict[str, int] | None = None  # size of each journal when it was read
@@ -88,13 +90,13 @@ class Store:
 
         Does nothing where no journal has changed since the last time: they only ever grow.
         """
-        journals = sorted(self.folder.glob("journal-*.jsonl"))
+        journals = sorted(self.folder.glob("journal-[0-9][0-9][0-9][0-9].jsonl"))
         state = {path.name: path.stat().st_size for path in journals}
         if state == self._read_at:
             return
         self._read_at, self._places = state, {}
-        lost: dict[bytes, _Line] = {}
-        lines = [line for path in journals for line in _lines(path)]
+        lost: dict[bytes, Line] = {}
+        lines = [line for path in journals for line in lines_of(path)]
         for line in sorted(lines, key=lambda line: line.turn):  # stable: of one turn in the order of ranks and lines
             if line.array_bytes is not None and self._array_bytes(line.name) != line.array_bytes:
                 lost[line.name] = line
@@ -108,12 +110,12 @@ class Store:
 
     def get(self, key: str, digest: str) -> Record | None:
         """The record of these inputs, if there is one; a failed one too."""
-        place = self._places.get(_name(key, digest))
+        place = self._places.get(name_of(key, digest))
         return None if place is None else self._load(place)
 
     def done(self, key: str, digest: str) -> bool:
         """Whether there is a result; a failure is none, and is tried again."""
-        place = self._places.get(_name(key, digest))
+        place = self._places.get(name_of(key, digest))
         return place is not None and not place.failed
 
     def append(self, record: Record, arrays: Mapping[str, npt.NDArray[Any]] | None = None) -> None:
@@ -130,7 +132,7 @@ class Store:
             ) from error
 
     def _append(self, record: Record, arrays: Mapping[str, npt.NDArray[Any]] | None) -> None:
-        name = _name(record.key, record.digest)
+        name = name_of(record.key, record.digest)
         body: dict[str, Any] = {
             "key": record.key,
             "digest": record.digest,
@@ -145,15 +147,15 @@ class Store:
                 np.savez(stream, **arrays)  # type: ignore[arg-type]
             body["array_bytes"] = temporary.stat().st_size
             os.replace(temporary, path)
-        line = _encode(json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n")
+        line = encode(json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n")
         descriptor = self._journal()
-        _write_all(descriptor, line)
+        write_all(descriptor, line)
         end = os.lseek(descriptor, 0, os.SEEK_CUR)
-        self._keep(name, _Place(self._rank, end - len(line), len(line), record.failure is not None))
+        self._keep(name, Place(self._rank, end - len(line), len(line), record.failure is not None))
 
     def arrays(self, record: Record) -> dict[str, npt.NDArray[Any]]:
         """The arrays written with a record; DamagedArrays where they are not what was written."""
-        name = _name(record.key, record.digest)
+        name = name_of(record.key, record.digest)
         path = self._arrays(name)
         try:
             with np.load(path, allow_pickle=False) as data:
@@ -174,18 +176,18 @@ class Store:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def _keep(self, name: bytes, place: _Place) -> None:
+    def _keep(self, name: bytes, place: Place) -> None:
         known = self._places.get(name)
         if not place.failed or known is None or known.failed:
             self._places[name] = place
 
-    def _read_line(self, place: _Place) -> Record:
+    def _read_line(self, place: Place) -> Record:
         if place.rank not in self._readers:
             if len(self._readers) == _OPEN:
                 self._close_readers()
             self._readers[place.rank] = self._journal_path(place.rank).open("rb")
         stream = self._readers[place.rank]
-        data = _parse(os.pread(stream.fileno(), place.length, place.offset))
+        data = parse(os.pread(stream.fileno(), place.length, place.offset))
         if data is None:
             raise UserError(f"{stream.name}: was changed by another program: run the same command again")
         return Record(data["key"], data["digest"], data["value"], data["failure"])
@@ -213,7 +215,7 @@ class Store:
             torn = path.is_file() and path.stat().st_size > 0 and not path.read_bytes().endswith(b"\n")
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
             if torn:  # a killed run left half a line: end it, so that the next line stands alone
-                _write_all(self._descriptor, b"\n")
+                write_all(self._descriptor, b"\n")
         return self._descriptor
 
 
@@ -226,87 +228,3 @@ def fingerprint(**values: Any) -> str:
 def digest_of(*values: Any) -> str:
     """A short hash of JSON values: what a record was computed from."""
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:24]
-
-
-def write_atomic(path: Path, text: str | Iterable[str]) -> None:
-    r"""Write a file, all at once or part by part, under a temporary name and then rename it: nobody sees half of it.
-
-    Half of a surrogate pair, which UTF-8 cannot hold, is written as \udXXX: inside a JSON string that is it again.
-    """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as stream:
-            stream.writelines(map(_encode, [text] if isinstance(text, str) else text))
-        os.replace(temporary, path)
-    except OSError as error:
-        raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}): make room on the disk, or mend its permissions, "
-            "and run the same command again; what is done is kept"
-        ) from error
-
-
-def make_folder(folder: Path) -> None:
-    """Create a folder that must be writable, or say plainly that it is not."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".probe.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise UserError(
-            f"outputs cannot be written to {folder} ({error.strerror}): choose another folder with outputs_dir=DIR"
-        ) from error
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    """Write all of the data; a full disk may take a part of it, and then raises at the next part."""
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
-def _encode(text: str) -> bytes:
-    return text.encode("utf-8", "backslashreplace")
-
-
-def _name(key: str, digest: str) -> bytes:
-    """What stands for a key and digest in memory, and names the file of their arrays."""
-    return hashlib.sha256(_encode(f"{key}\0{digest}")).digest()[:16]
-
-
-class _Place(NamedTuple):
-    """Where a line stands: the rank of its journal, and its bytes there."""
-
-    rank: int
-    offset: int
-    length: int
-    failed: bool
-
-
-class _Line(NamedTuple):
-    """What is known of a line while journals are read. array_bytes: the size of its arrays' file where it has one."""
-
-    name: bytes
-    turn: int
-    array_bytes: int | None
-    place: _Place
-
-
-def _lines(journal: Path) -> Iterator[_Line]:
-    """The lines of a journal that are whole."""
-    rank, offset = int(journal.stem.removeprefix("journal-")), 0
-    with journal.open("rb") as stream:
-        for raw in stream:
-            if data := _parse(raw):
-                place = _Place(rank, offset, len(raw), data["failure"] is not None)
-                yield _Line(_name(data["key"], data["digest"]), data["turn"], data.get("array_bytes"), place)
-            offset += len(raw)
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    """A line as it was written, whole; else None."""
-    try:
-        data: dict[str, Any] = json.loads(line.decode())
-        data["turn"] = int(data.get("turn", 0))  # lines of before there were turns are the oldest
-        return data if {"key", "digest", "value", "failure"} <= data.keys() else None
-    except (ValueError, TypeError, AttributeError):
-        return None

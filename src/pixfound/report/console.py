@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from pixfound.pipeline.evaluate import Result
+from pixfound.pipeline.results import Result
 from pixfound.report.table import HEADERS, legend, table
 
 _WIDTH = 132  # what the table needs with its intervals; also taken where the output goes to a file

@@ -11,7 +11,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from pixfound.pipeline.store import write_atomic
+from pixfound.pipeline.output import write_atomic
 from pixfound.report.table import HEADERS, table
 from pixfound.report.text import escape
 from pixfound.report.text import grid as markdown

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pixfound.interfaces import Illustrated, Metered
-from pixfound.pipeline.store import write_atomic
+from pixfound.pipeline.output import write_atomic
 from pixfound.report.certificate import certificate_lines
 from pixfound.report.pictures import draw_sheet
 from pixfound.report.table import HEADERS, figure, legend, table
@@ -15,7 +15,7 @@ from pixfound.scoring.quadrants import QUADRANTS
 from pixfound.weights import EMBEDDED
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.evaluate import Evidence, Result
+    from pixfound.pipeline.results import Evidence, Result
 
 
 _ACCURACIES = ("A_item", "A_pair", "A_dagger_item", "A_dagger_pair")

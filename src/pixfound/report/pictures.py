@@ -13,15 +13,16 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from pixfound.masks import RLE, BoolMask
-from pixfound.pipeline.records import unpack_generation
-from pixfound.pipeline.stages import Item, candidates_of, load
+from pixfound.pipeline.images import load
+from pixfound.pipeline.items import Item
+from pixfound.pipeline.records import candidates_of, unpack_generation
 from pixfound.pipeline.store import DamagedArrays
 from pixfound.scoring.quadrants import quadrant
 from pixfound.scoring.scores import Score, chosen_mask
 from pixfound.types import Candidate, Generation, Kind
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.evaluate import Evidence
+    from pixfound.pipeline.results import Evidence
 
 log = logging.getLogger(__name__)
 CELL = 150  # pixels, the longer side of a picture on the sheet

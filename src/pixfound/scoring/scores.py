@@ -8,8 +8,9 @@ from typing import Any
 
 from pixfound.letters import grade_letter
 from pixfound.masks import RLE, iou
+from pixfound.pipeline.items import MASK_KINDS, Item
 from pixfound.pipeline.parts import Parts
-from pixfound.pipeline.stages import MASK_KINDS, Item, Stores
+from pixfound.pipeline.stages import Stores
 from pixfound.pipeline.store import Record
 from pixfound.scoring.conventions import Conventions
 from pixfound.types import KINDS, Candidate, Example, Kind

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pixfound.errors import UserError, nearest
-from pixfound.pipeline.store import make_folder, write_atomic
+from pixfound.pipeline.output import make_folder, write_atomic
 from pixfound.sensitivity.cells import read_cells
 from pixfound.sensitivity.study import study
 from pixfound.sensitivity.tables import Table, legend, tables

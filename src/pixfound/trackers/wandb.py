@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pixfound.errors import UserError
-from pixfound.pipeline.stages import candidates_of, load
+from pixfound.pipeline.images import load
+from pixfound.pipeline.records import candidates_of
 from pixfound.scoring.scores import chosen_mask
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.evaluate import Evidence, Result
+    from pixfound.pipeline.results import Evidence, Result
 
 
 class Wandb:

@@ -1,0 +1,70 @@
+"""The images of examples, read once for all that look at them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+
+from PIL import Image
+
+from pixfound.errors import UserError
+from pixfound.pipeline.items import UNREADABLE, Item
+from pixfound.types import Example
+
+
+def read_images(users: Iterable[tuple[Item, object]]) -> tuple[dict[int, Image.Image], dict[int, Exception]]:
+    """The image of each item by its index, or why it cannot be had: that is no failure of the others.
+
+    users: items, each with a part that may look at its image. Items about one image are given the same object.
+    """
+    looking: dict[int, tuple[Item, list[object]]] = {}
+    for item, user in users:
+        looking.setdefault(item.index, (item, []))[1].append(user)
+    images: dict[int, Image.Image] = {}
+    errors: dict[int, Exception] = {}
+    read: dict[object, Image.Image] = {}
+
+    def once(key: object, make: Callable[[], Image.Image]) -> Image.Image:
+        if key not in read:
+            read[key] = make()
+        return read[key]
+
+    for index, (item, parts) in looking.items():
+        example = item.example
+        try:
+            if not is_looked_at(*parts):
+                images[index] = once(example.gt_mask.size, partial(_blank, example.gt_mask.size))
+            elif item.image_digest == UNREADABLE:
+                images[index] = load(example)
+            else:
+                images[index] = checked(once(item.image_digest, example.image.load), example)
+        except (UserError, MemoryError):
+            raise
+        except Exception as error:
+            errors[index] = error
+    return images, errors
+
+
+def is_looked_at(*users: object) -> bool:
+    """Whether one of the parts needs the pixels of images."""
+    return any(getattr(user, "needs_image", True) for user in users)
+
+
+def load(example: Example) -> Image.Image:
+    """An example's image, RGB, of the size of its mask."""
+    return checked(example.image.load(), example)
+
+
+def checked(image: Image.Image, example: Example) -> Image.Image:
+    """The image; one whose size is not that of the example's mask is a ValueError, not a resized mask."""
+    if (image.height, image.width) != tuple(example.gt_mask.size):
+        raise ValueError(
+            f"example {example.id}: the image is {image.height} x {image.width} pixels (height x width), "
+            f"its mask {example.gt_mask.size[0]} x {example.gt_mask.size[1]}"
+        )
+    return image
+
+
+def _blank(size: tuple[int, int]) -> Image.Image:
+    """What stands for an image that nobody looks at. size: (H, W)."""
+    return Image.new("L", (size[1], size[0]))
