@@ -132,21 +132,25 @@ def test_layers_and_heads_are_chosen(
 
 
 SHARED = [0, 1, 0, 0, 2, 1]  # which picture each prompt is about
-PREFIX_SEES_ALL = ("paligemma",)  # the image is read in the light of the question: nothing can be shared
+UNSHARED = (
+    "paligemma",  # the image is read in the light of the question
+    "gemma3",  # its window is shorter than the prompt
+    "molmo2",  # its pictures are told as places in a list
+)
 
 
 @every_family
-@pytest.mark.parametrize("capture", ["step", "forced"])
-def test_a_shared_prefix_changes_nothing(capture: Any, family: str, family_folder: Folder) -> None:
+@pytest.mark.parametrize(("capture", "sizes"), [("step", SIZES), ("forced", SIZES), ("step", [SIZES[1]] * 3)])
+def test_a_shared_prefix_changes_nothing(capture: Any, sizes: Any, family: str, family_folder: Folder) -> None:
     model = adapter(family_folder(family), capture=capture)
-    images = [noise(size, i) for i, size in enumerate(SIZES)]
+    images = [noise(size, i) for i, size in enumerate(sizes)]
     requests = [(images[which], Prompt(str(i), "open", "v", TEXTS[i % 3] + "?" * i)) for i, which in enumerate(SHARED)]
     encoded: list[int] = []
     hook = model._model.get_input_embeddings().register_forward_hook(lambda _, ids, __: encoded.append(len(ids[0])))
     together = model.generate(requests)
     hook.remove()
     shares = encoded[0] == len(images)
-    assert shares == (family not in PREFIX_SEES_ALL and family != "gemma3")  # its window is shorter than the prompt
+    assert shares == (family not in UNSHARED)
     same(together, [model.generate([request])[0] for request in requests])
 
 

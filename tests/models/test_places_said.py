@@ -16,7 +16,7 @@ from transformers import AutoTokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 from pixfound.models.huggingface import HuggingFace
-from tests.support.families import MOLMO2, skipped
+from tests.support.families import FAMILIES, skipped
 from tests.support.pixel import DATA
 from tests.support.places import BOX, MIDDLE, SIZE, box_of, made_to_say, masks_for
 from tests.support.plain import save_florence2, save_kosmos2
@@ -70,7 +70,7 @@ SAID = {  # (family, column) -> convention, what it says
     ("qwen3_vl", "points"): ("json_1000", f'[{{"point_2d": {units(MIDDLE, 1000, 1000)}, "label": "it"}}]'),
 }  # fmt: skip
 EXTRACTION = {"boxes": "text_box", "points": "text_point", "native masks": "text_mask"}
-NEEDS = {"molmo2": MOLMO2.needs}
+NEEDS = {"molmo2": FAMILIES["molmo2"].needs}
 PLAIN: dict[str, Callable[[Path], Path]] = {"florence2": save_florence2, "kosmos2": save_kosmos2}
 
 
@@ -82,8 +82,6 @@ def model_of(family: str, tmp_path: Path, family_folder: Callable[[str], Path]) 
         more.append(f"model.towers.convnext.path={DATA / 'cambrian' / 'convnext'}")
     elif family in PLAIN:
         folder, more = PLAIN[family](tmp_path / family), ["model=plain"]
-    elif family == "molmo2":
-        folder, more = MOLMO2.save(tmp_path / family), ["model=hf", "model.capture=none"]
     else:
         layout = "pad" if family == "llava" else "native"
         folder, more = family_folder(family), ["model=hf", "model.capture=none", f"model.image_layout={layout}"]

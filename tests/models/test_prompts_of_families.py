@@ -50,6 +50,8 @@ PROMPTS = {
     "ovis2": f"<|im_start|>user\n<IMG_START><IMG_ATOM>*16<IMG_GRID>{OVIS}<IMG_END>\nWhat is this?<|im_end|>"
     "<|im_start|>assistant\n",
     "deepseek_vl": "<s>User: <image_placeholder>*16What is this?\n\nAssistant:",
+    "molmo2": f"<|im_end|><|im_start|>user <low_res_im_start>{'<im_patch>*4<im_col>' * 4}<im_end>"
+    f"<im_start>{'<im_patch>*7<im_col>' * 7}<im_end>\nWhat is this?<|im_end|><|im_start|>assistant\n",
     "mistral3": f"<s>[INST]{'[IMG]*4[IMG_BREAK]' * 3}[IMG]*4[IMG_END]What is this?[/INST]",
 }
 

@@ -486,19 +486,18 @@ FAMILIES: dict[str, Family] = {
         MISTRAL3_CHAT, ("[INST]", "[/INST]", "[IMG]", "[IMG_BREAK]", "[IMG_END]"),
         settings={"patch_size": 8, "spatial_merge_size": 2}, start="<s>", end="</s>", needs="torchvision",
     ),
-}  # fmt: skip
-
-# Molmo2 is asked for its answers alone: where its image tokens lie is not known, so it is none of `FAMILIES`.
-MOLMO2 = Family(
-    molmo2,
-    lambda: hf.Molmo2ImageProcessor(
-        size=SQUARE, max_crops=4, overlap_margins=[1, 1], patch_size=4, pooling_size=[2, 2]
+    "molmo2": Family(
+        molmo2,
+        lambda: hf.Molmo2ImageProcessor(
+            size=SQUARE, max_crops=4, overlap_margins=[1, 1], patch_size=4, pooling_size=[2, 2]
+        ),
+        ONEVISION_CHAT.replace("<image>", "<|image|>"),
+        ("<|image|>", "<|video|>", "<im_patch>", "<im_col>", "<im_start>", "<low_res_im_start>", "<im_end>", "<im_low>",
+         "<frame_start>", "<frame_end>", "<|im_start|>"),
+        named={"image_token": "<|image|>", "video_token": "<|video|>"}, start=None, end="<|im_end|>",
+        needs="torchvision",
     ),
-    ONEVISION_CHAT.replace("<image>", "<|image|>"),
-    ("<|image|>", "<|video|>", "<im_patch>", "<im_col>", "<im_start>", "<low_res_im_start>", "<im_end>", "<im_low>",
-     "<frame_start>", "<frame_end>", "<|im_start|>"),
-    named={"image_token": "<|image|>", "video_token": "<|video|>"}, start=None, end="<|im_end|>", needs="torchvision",
-)  # fmt: skip
+}  # fmt: skip
 
 
 def skipped(needs: str | None) -> list[pytest.MarkDecorator]:

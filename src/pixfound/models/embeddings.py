@@ -14,11 +14,20 @@ import numpy.typing as npt
 from pixfound.errors import UserError
 from pixfound.models.keymap import Checkpoint
 
-_NAMES = ("embed_tokens.weight", "wte.weight", "tok_embeddings.weight", "word_embeddings.weight", "shared.weight")
+_NAMES = (
+    "embed_tokens.weight",
+    "wte.weight",
+    "wte.embedding",  # without the marks, which stand in a table of their own
+    "tok_embeddings.weight",
+    "word_embeddings.weight",
+    "shared.weight",
+)
 
 
 class InputEmbeddings:
     """The mean of the input embeddings of a text's tokens, less the mean of the whole vocabulary.
+
+    Marks that were added beside the vocabulary are no part of a text's meaning, and are left out.
 
     folder: holds safetensors, or PyTorch's .bin, and a tokenizer. Without the subtraction all texts are alike:
     embeddings of language models share one large common direction.
@@ -32,7 +41,8 @@ class InputEmbeddings:
 
     def _vector(self, text: str) -> npt.NDArray[np.float32]:
         """(D,) the vector of a text; zeros for no text. Words are taken as they stand inside a sentence."""
-        ids: Sequence[int] = self._tokenizer(f" {text}", add_special_tokens=False)["input_ids"]
+        found: Sequence[int] = self._tokenizer(f" {text}", add_special_tokens=False)["input_ids"]
+        ids = [i for i in found if i < len(self._table)]
         if not ids:
             return np.zeros(self._table.shape[1], dtype=np.float32)
         return np.asarray(self._table[ids].mean(axis=0), dtype=np.float32)

@@ -145,6 +145,34 @@ def any_resolution(encoded: Encoded) -> tuple[Tile, ...] | None:
     return (base, fine) if rows * columns else (base,)  # of a very long image nothing may be left
 
 
+def pooled_patches(encoded: Encoded) -> tuple[Tile, ...] | None:
+    """The whole image squashed to a square, then a finer grid over all of it, of patches pooled in rectangles (Molmo2).
+
+    The processor says which patches each token is pooled from, and with -1 where there are none: rectangles at the
+    edges may reach past the image.
+    """
+    grids = encoded.inputs.get("image_grids")
+    if grids is None:
+        return None
+    every = [[int(v) for v in grid] for grid in grids]
+    first = sum(r * c + fine_r * fine_c for r, c, fine_r, fine_c in every[: encoded.index])
+    rows, columns, fine_rows, fine_columns = every[encoded.index]
+    _check_count(encoded, rows * columns + fine_rows * fine_columns)
+    height, width = (int(v) for v in encoded.image_processor.pooling_size)
+    present = (encoded.inputs["image_token_pooling"] >= 0).reshape(-1, height, width).tolist()
+    tiles, start = [], 0
+    for grid in ((rows, columns), (fine_rows, fine_columns)):
+        corner, last = present[first + start], present[first + start + grid[0] * grid[1] - 1]
+        top, left = sum(not any(row) for row in corner), sum(not any(column) for column in zip(*corner, strict=True))
+        foot, right = sum(not any(row) for row in last), sum(not any(column) for column in zip(*last, strict=True))
+        cell_y = encoded.size[0] / (grid[0] * height - top - foot)
+        cell_x = encoded.size[1] / (grid[1] * width - left - right)
+        x1, y1 = encoded.size[1] + right * cell_x, encoded.size[0] + foot * cell_y
+        tiles.append(Tile(start, grid, grid[1], (-left * cell_x, -top * cell_y, x1, y1)))
+        start += grid[0] * grid[1]
+    return tuple(tiles)
+
+
 def several_views(encoded: Encoded) -> tuple[Tile, ...] | None:
     """Parts of the image and, before or after them, the whole of it; each a grid of its own (Idefics3, InternVL)."""
     pixels = encoded.inputs.get("pixel_values")
@@ -176,6 +204,7 @@ def one_view(encoded: Encoded) -> tuple[Tile, ...]:
 LAYOUTS: tuple[Callable[[Encoded], tuple[Tile, ...] | None], ...] = (
     unpadded_square,
     following_grid,
+    pooled_patches,
     any_resolution,
     resized_grid,
     several_views,

@@ -124,9 +124,12 @@ def _pictures(value: Tensor, tokens: Sequence[int], firsts: Sequence[int]) -> Te
     """The rows of the examples `firsts`; None where it is not known whose a row is.
 
     A row is an example, or all are in one flat list, patches or tiles, each of which makes equally many image tokens.
+    A flat list of whole numbers may be of places in another one (Molmo2), which would not be the same in a part of it.
     """
     if len(value) == len(tokens):
         return value[firsts]
+    if not value.is_floating_point():
+        return None
     whole = sum(tokens)
     counts = [count * len(value) // whole for count in tokens]
     if any(count * len(value) % whole for count in tokens):
