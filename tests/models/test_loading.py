@@ -38,7 +38,12 @@ def config_folder(config: hf.PreTrainedConfig, folder: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("config", [hf.Florence2Config, hf.BlipConfig, hf.MllamaConfig], ids=lambda c: c.__name__)
+QUERIES = [hf.Idefics2Config, hf.AriaConfig, hf.Blip2Config]
+
+
+@pytest.mark.parametrize(
+    "config", [hf.Florence2Config, hf.BlipConfig, hf.MllamaConfig, *QUERIES], ids=lambda c: c.__name__
+)
 def test_a_model_that_cannot_be_captured_says_so_without_weights(config: type, tmp_path: Path) -> None:
     folder = config_folder(config(), tmp_path)
     with pytest.raises(UserError, match=r"cannot be captured.*(model\.capture=none|model=plain) extraction=nulls"):
@@ -47,7 +52,7 @@ def test_a_model_that_cannot_be_captured_says_so_without_weights(config: type, t
         HuggingFace(str(folder)).generate([REQUEST])
 
 
-@pytest.mark.parametrize("config", [hf.Florence2Config, hf.MllamaConfig])
+@pytest.mark.parametrize("config", [hf.Florence2Config, hf.MllamaConfig, *QUERIES])
 def test_it_says_so_when_it_is_configured(config: Any, tmp_path: Path) -> None:
     """Before anything is run, and with what it can be used for, which then is configured."""
     folder = config_folder(config(architectures=["Aside"]), tmp_path / "model")
@@ -70,6 +75,13 @@ def test_a_model_for_another_adapter_is_sent_there(config: Any, why: str, tmp_pa
 @pytest.mark.parametrize("config", [hf.LlavaConfig, hf.Qwen3VLConfig, hf.Gemma3Config, hf.Mistral3Config])
 def test_a_model_that_can_be_captured_passes(config: type, tmp_path: Path) -> None:
     check_capture(load_config(str(config_folder(config(), tmp_path)), "P"), "P")
+
+
+@pytest.mark.parametrize("config", QUERIES)
+def test_tokens_that_are_queries_of_a_resampler_have_no_place(config: type, tmp_path: Path) -> None:
+    """64 of them would make a fine grid of 8 x 8, and every map would be wrong."""
+    with pytest.raises(UserError, match="image tokens are queries that each read all of the image, so none has a pl"):
+        check_capture(load_config(str(config_folder(config(), tmp_path)), "P"), "P")
 
 
 def test_a_model_of_another_kind(tmp_path: Path) -> None:

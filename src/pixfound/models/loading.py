@@ -26,8 +26,13 @@ _BYTES = {
     "U8": 1,
     "BOOL": 1,
 }
-_ASIDE = ("is_encoder_decoder", "cross_attention_layers", "cross_layer_interval")  # keys of configs
-_WHY_ASIDE = "its answers read the image through an encoder or by cross-attention, not as tokens beside the prompt"
+_ASIDE = "its answers read the image through an encoder or by cross-attention, not as tokens beside the prompt"
+_QUERIES = "its image tokens are queries that each read all of the image, so none has a place in it"
+_IN_THE_WAY = {  # keys of configs, true where they are in the way of attention over places
+    **dict.fromkeys(("is_encoder_decoder", "cross_attention_layers", "cross_layer_interval"), _ASIDE),
+    **dict.fromkeys(("perceiver_config", "qformer_config", "projector_patch_to_query_dict"), _QUERIES),
+    **dict.fromkeys(("resampler_num_latents", "latent_query_num"), _QUERIES),
+}
 DeviceMap = str | Mapping[str, int | str] | None
 _MAPS = ("auto", "balanced", "balanced_low_0", "sequential")  # accelerate's
 _FLOATS = ("F64", "F32", "F16", "BF16")
@@ -83,8 +88,9 @@ def _why_not_captured(config: Any) -> tuple[str, str | None]:
     whole = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
     text = config.get_text_config(decoder=True)
     decoder = MODEL_MAPPING[type(text)] if type(text) in MODEL_MAPPING and text is not config else whole
-    if any(getattr(part, name, None) for part in (config, text) for name in _ASIDE):
-        return whole.__name__, _WHY_ASIDE
+    for name, why in _IN_THE_WAY.items():
+        if getattr(config, name, None) or getattr(text, name, None):
+            return whole.__name__, why
     if not decoder._can_set_attn_implementation():
         return whole.__name__, f"its text decoder, {decoder.__name__}, does not use transformers' AttentionInterface"
     return whole.__name__, None
@@ -96,10 +102,11 @@ def check_capture_early(found: str, path: str) -> None:
     if not file.is_file():
         return
     values = json.loads(file.read_text())
-    parts = (values, values.get("text_config") or {})
-    if any(part.get(name) for part in parts for name in _ASIDE):
-        name = str((values.get("architectures") or ["this model"])[0])
-        raise _not_captured(path, name, _WHY_ASIDE, bool(values.get("is_encoder_decoder")))
+    text = values.get("text_config") or {}
+    for key, why in _IN_THE_WAY.items():
+        if values.get(key) or text.get(key):
+            name = str((values.get("architectures") or ["this model"])[0])
+            raise _not_captured(path, name, why, bool(values.get("is_encoder_decoder")))
 
 
 def check_served(config: Any, path: str) -> None:
