@@ -159,7 +159,7 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
     """Batched matrix product of (., ., ., .) in fp32, whatever the inputs are."""
     if left.dtype == torch.float32:
         return left @ right
-    if left.is_cuda:  # reads half precision, adds in single
+    if left.is_cuda and not torch.version.hip:  # reads half precision, adds in single
         flat = torch.bmm(left.flatten(0, 1), right.flatten(0, 1), out_dtype=torch.float32)
         return flat.view(*left.shape[:2], *flat.shape[1:])
     return left.float() @ right.float()
