@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import pytest
 from PIL import Image
 
-from pixfound.judges.asking import Replies, grade_by_asking, read_verdict
+from pixfound.chat.replies import Replies
+from pixfound.judges.asking import grade_by_asking, read_verdict
 from tests.support.examples import drawn, make_example
 
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixfound.chat import seconds
+from pixfound.chat.responses import seconds
 from pixfound.errors import UserError
 from pixfound.interfaces import Load
 from pixfound.judges.asking import JudgeError

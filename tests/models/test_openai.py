@@ -77,6 +77,9 @@ def test_messages_name_the_options_of_the_model(tmp_path):
         OpenAIModel("m", concurrency=0)
     with pytest.raises(UserError, match="no word vectors"):
         OpenAIModel("m").vectors()
+    (tmp_path / "file").touch()
+    with JudgeServer(Act("Yes")) as server, pytest.raises(UserError, match=r"set model\.cache_dir=DIR"):
+        model(server, tmp_path / "file" / "in it").generate(requests("a"))
 
 
 def test_the_cost_has_a_limit(tmp_path):

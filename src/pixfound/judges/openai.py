@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from pixfound.chat import ChatClient
+from pixfound.chat.client import ChatClient
 from pixfound.judges.asking import (
     AnswerForm,
     JudgeError,
@@ -18,50 +19,26 @@ from pixfound.judges.asking import (
 from pixfound.types import Example
 
 
+@dataclass(eq=False)
 class OpenAIJudge(ChatClient):
     """Grades open answers, and answers questions about images. Safe to use from several threads.
 
-    options: those of `pixfound.chat.ChatClient`. answer_form: see `pixfound.judges.asking`.
+    answer_form, verdicts: see `pixfound.judges.asking.grade_by_asking`. The other options are those of
+    `pixfound.chat.options.ChatOptions`.
     """
+
+    model: str = "gpt-4o"
+    temperature: float | None = 0.2
+    max_tokens: int | None = 256
+    verdicts: Verdicts = "meant"
+    answer_form: AnswerForm = "letter"
 
     group = "judge"
     reply_tokens = 4  # yes, no or a number
 
-    def __init__(
-        self,
-        model: str = "gpt-4o",
-        base_url: str | None = None,
-        api_key_env: str = "OPENAI_API_KEY",
-        temperature: float | None = 0.2,
-        max_tokens: int | None = 256,
-        timeout_s: float = 60.0,
-        max_retries: int = 5,
-        backoff_s: float = 1.0,
-        concurrency: int = 4,
-        cache_dir: str | None = None,
-        price_per_million_input: float | None = None,
-        price_per_million_output: float | None = None,
-        max_cost: float | None = None,
-        verdicts: Verdicts = "meant",
-        answer_form: AnswerForm = "letter",
-    ) -> None:
-        super().__init__(
-            model=model,
-            base_url=base_url,
-            api_key_env=api_key_env,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            timeout_s=timeout_s,
-            max_retries=max_retries,
-            backoff_s=backoff_s,
-            concurrency=concurrency,
-            cache_dir=cache_dir,
-            price_per_million_input=price_per_million_input,
-            price_per_million_output=price_per_million_output,
-            max_cost=max_cost,
-        )
-        check_options(answer_form, verdicts)
-        self.answer_form, self.verdicts = answer_form, verdicts
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_options(self.answer_form, self.verdicts)
 
     def grade(self, example: Example, response: str) -> tuple[bool | None, str]:
         """Whether a response answers the example's question rightly, or None (unscored), and why."""

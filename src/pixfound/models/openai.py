@@ -3,60 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
 
-from pixfound.chat import ChatClient
+from pixfound.chat.client import ChatClient
 from pixfound.errors import UserError
 from pixfound.interfaces import TextVectors
 from pixfound.judges.asking import JudgeError, side_by_side
 from pixfound.types import Generation, Prompt
 
 
+@dataclass(eq=False)
 class OpenAIModel(ChatClient):
     """Answers in text alone: it gives no attention, and where it names boxes or points, extraction=text_box reads them.
 
-    system: a system message, or None. The other arguments are those of `pixfound.chat.ChatClient`.
+    system: a system message, or None. The other options are those of `pixfound.chat.options.ChatOptions`.
     """
+
+    system: str | None = None
 
     group = "model"
     reply_tokens = 128  # a few sentences, or a list of boxes
     captures = False
-
-    def __init__(
-        self,
-        model: str,
-        base_url: str | None = None,
-        api_key_env: str = "OPENAI_API_KEY",
-        temperature: float | None = 0.0,
-        max_tokens: int | None = 512,
-        timeout_s: float = 60.0,
-        max_retries: int = 5,
-        backoff_s: float = 1.0,
-        concurrency: int = 4,
-        cache_dir: str | None = None,
-        price_per_million_input: float | None = None,
-        price_per_million_output: float | None = None,
-        max_cost: float | None = None,
-        system: str | None = None,
-    ) -> None:
-        super().__init__(
-            model=model,
-            base_url=base_url,
-            api_key_env=api_key_env,
-            temperature=temperature,
-            max_tokens=max_tokens,
-            timeout_s=timeout_s,
-            max_retries=max_retries,
-            backoff_s=backoff_s,
-            concurrency=concurrency,
-            cache_dir=cache_dir,
-            price_per_million_input=price_per_million_input,
-            price_per_million_output=price_per_million_output,
-            max_cost=max_cost,
-        )
-        self.system = system
 
     def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
         """`generate_many`, but the first error is raised, after the other requests are done."""

@@ -1,0 +1,1 @@
+"""Clients of OpenAI-compatible chat endpoints, of which a judge and a model are made."""

@@ -1,0 +1,96 @@
+"""The options of a client of a chat endpoint, checked when they are made."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from pixfound.errors import UserError
+
+DEFAULT_URL = "https://api.openai.com/v1"
+
+
+@dataclass(eq=False)
+class ChatOptions:
+    """Where a chat model is, how it is asked, and what it may cost.
+
+    base_url: null is OpenAI's own endpoint, whatever the environment says. api_key_env: the NAME of the
+    environment variable with the key, which is read when a request is sent and never kept in a file or message.
+    temperature, max_tokens: null leaves them out. timeout_s: seconds without a byte before a request is given up.
+    max_retries: tries after the first. backoff_s: seconds before the first retry; doubles, with jitter.
+    concurrency: requests at a time; one that waits for its retry counts. cache_dir: null is ~/.cache/pixfound/judge.
+    price_per_million_*: per million tokens, in any currency. max_cost: in that currency, for each process; requests
+    under way when it is reached are still finished.
+    """
+
+    model: str
+    base_url: str | None = None
+    api_key_env: str = "OPENAI_API_KEY"
+    temperature: float | None = 0.0
+    max_tokens: int | None = 512
+    timeout_s: float = 60.0
+    max_retries: int = 5
+    backoff_s: float = 1.0
+    concurrency: int = 4
+    cache_dir: str | None = None
+    price_per_million_input: float | None = None
+    price_per_million_output: float | None = None
+    max_cost: float | None = None
+
+    group: ClassVar[str]  # the config group that the options stand in, for messages
+    runtime_options: ClassVar[tuple[str, ...]] = (
+        *("api_key_env", "timeout_s", "max_retries", "backoff_s", "concurrency", "cache_dir"),
+        *("price_per_million_input", "price_per_million_output", "max_cost"),
+    )
+
+    def __post_init__(self) -> None:
+        prices = (self.price_per_million_input, self.price_per_million_output)
+        checks = {
+            "model must be a model's name": bool(self.model),
+            "base_url must begin with http:// or https://, and hold no password": bool(
+                re.match(r"https?://[^@]+$", self.url)
+            ),
+            "api_key_env must be the name of an environment variable, not the key": bool(
+                re.fullmatch(r"[A-Za-z_]\w*", self.api_key_env)
+            ),
+            "temperature must be null or from 0 to 2": self.temperature is None or 0 <= self.temperature <= 2,
+            "max_tokens must be null or 1 or more": self.max_tokens is None or self.max_tokens >= 1,
+            "timeout_s must be more than 0": self.timeout_s > 0,
+            "max_retries must be 0 or more": self.max_retries >= 0,
+            "backoff_s must be 0 or more": self.backoff_s >= 0,
+            "concurrency must be 1 or more": self.concurrency >= 1,
+            "price_per_million_input and _output must be null or 0 or more": all(p is None or p >= 0 for p in prices),
+            "max_cost must be null or more than 0": self.max_cost is None or self.max_cost > 0,
+            "max_cost needs price_per_million_input and price_per_million_output": self.max_cost is None
+            or None not in prices,
+        }
+        for rule, kept in checks.items():
+            if not kept:
+                raise UserError(f"{self.group}.{rule}")
+
+    @property
+    def url(self) -> str:
+        """The endpoint's address, without a slash at its end."""
+        return (self.base_url or DEFAULT_URL).rstrip("/")
+
+    def identity(self) -> Mapping[str, Any]:
+        """What a reply depends on."""
+        asked = {name: getattr(self, name) for name in ("model", "temperature", "max_tokens")}
+        return {**asked, "base_url": self.url}
+
+    def cost(self, tokens_in: int, tokens_out: int) -> float | None:
+        """The price of so many tokens; None where a price is unknown."""
+        paid, made = self.price_per_million_input, self.price_per_million_output
+        return None if paid is None or made is None else (tokens_in * paid + tokens_out * made) / 1e6
+
+    def key(self) -> str:
+        """The key as the environment has it now; empty where it has none."""
+        return os.environ.get(self.api_key_env, "").strip()
+
+    def clean(self, text: str) -> str:
+        """A text in one line, without the key."""
+        key = self.key()
+        return " ".join((text.replace(key, "***") if key else text).split())
