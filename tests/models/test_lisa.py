@@ -27,8 +27,8 @@ REQUEST = (PICTURE, Prompt("x", "ground", "v", "Can you segment it?"))
 def tiny(line: str, folder: Path | None = None, **options: object) -> Lisa:
     """The tiny checkpoint with the published line's prompt."""
     settings = {"dtype": "float32", "device": "cpu", "generation": {"max_new_tokens": 16}, **options}
-    path = str(folder or DATA / line / "model")
-    return Lisa(path, str(DATA / line / "clip"), prompt_of(LINES[line]), **settings)  # type: ignore[arg-type]
+    settings |= {"path": str(folder or DATA / line / "model"), "vision_tower": str(DATA / line / "clip")}
+    return Lisa(prompt=prompt_of(LINES[line]), **settings)  # type: ignore[arg-type]
 
 
 @pytest.mark.verifies("native masks")
@@ -120,7 +120,7 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, models: Path) -> None:
     with pytest.raises(UserError, match="valid values are all and first"):
         tiny("lisa", seg="last")
     with pytest.raises(UserError, match="must hold <image> once"):
-        Lisa("a/b", "c/d", "USER: {}")
+        Lisa(path="a/b", vision_tower="c/d", prompt="USER: {}")
 
 
 def altered(folder: Path, change: object) -> Path:

@@ -125,10 +125,12 @@ def test_too_little_memory_for_a_model_that_draws(line: str, monkeypatch: pytest
     folder, clip = DATA / line / "model", DATA / line / "clip"
     model: Lisa | Sa2VA
     if clip.is_dir():
-        model = Lisa(str(folder), str(clip), "<image>{}", dtype="float32", device="cpu")
+        model = Lisa(path=str(folder), vision_tower=str(clip), prompt="<image>{}", dtype="float32", device="cpu")
     else:
         architecture: Any = "internvl" if "internvl" in line else "qwen2_5_vl"
-        model = Sa2VA(str(folder), architecture, "at", True, dtype="float32", device="cpu")
+        model = Sa2VA(
+            path=str(folder), architecture=architecture, place="at", bf16_mean=True, dtype="float32", device="cpu"
+        )
     needed = sum(weight_bytes(str(one), "float32") for one in (folder, clip))
     stored = sum(f.stat().st_size for one in (folder, clip) for f in one.glob("*.[bs]*") if "json" not in f.suffix)
     assert 0.7 * stored < needed < 2.1 * stored  # some are kept in half precision

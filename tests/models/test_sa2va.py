@@ -41,7 +41,7 @@ def tiny(line: str, folder: Path | None = None, **options: object) -> Sa2VA:
     published = yaml.safe_load((ROOT / "conf" / "model" / f"{LINES[line]}.yaml").read_text())
     settings = {name: published[name] for name in CONVENTIONS}
     settings |= {"dtype": "float32", "device": "cpu", "generation": {"max_new_tokens": 16}, **options}
-    return Sa2VA(str(folder or DATA / line / "model"), **settings)
+    return Sa2VA(path=str(folder or DATA / line / "model"), **settings)
 
 
 def drawn(model: Sa2VA, ids: list[int]) -> np.ndarray:
@@ -213,7 +213,7 @@ def test_what_is_dropped_has_a_reason_and_the_rest_must_fit(tmp_path: Path) -> N
     with pytest.raises(UserError, match=r"nothing for the parameters text_hidden_fcs"):
         _ = tiny("sa2va_qwen2_5", altered(tmp_path / "b", part))._model
     with pytest.raises(UserError, match="valid values are qwen2_5_vl, qwen3_vl, internvl"):
-        Sa2VA("a/b", "llava", "at", True)  # type: ignore[arg-type]
+        Sa2VA(path="a/b", architecture="llava", place="at", bf16_mean=True)  # type: ignore[arg-type]
 
 
 def altered(folder: Path, state: dict[str, torch.Tensor]) -> Path:

@@ -16,7 +16,7 @@ from pixfound import weights
 from pixfound.devices import pick_device
 from pixfound.errors import UserError, nearest
 from pixfound.models import keymap
-from pixfound.models.encoding import Encoder
+from pixfound.models.encoding import Encoder, check_prompt
 from pixfound.models.huggingface import Capture, HuggingFace
 from pixfound.models.loading import check_memory
 
@@ -75,8 +75,7 @@ class Cambrian(HuggingFace):
             if int((generation or {}).get(name) or 1) > 1:
                 raise UserError(f"model.generation.{name}: must be 1, as each answer reads the image of one request")
         super().__init__(path, revision, dtype, device, None, capture, layers, heads, generation)
-        if prompt.count("<image>") != 1 or prompt.count("{}") != 1 or prompt.find("{}") < prompt.find("<image>"):
-            raise UserError("model.prompt: must hold <image> once, and {} once after it, for what is asked")
+        check_prompt(prompt)
         self.towers, self.prompt = {name: dict(tower) for name, tower in towers.items()}, prompt
         for name in self.towers:
             if name not in TOWERS:

@@ -105,3 +105,9 @@ class Encoder:
 def content(image: Image.Image) -> Hashable:
     """Equal for equal pictures only: bytes alone do not tell a wide one from a tall one."""
     return image.size, image.mode, image.tobytes()
+
+
+def check_prompt(prompt: str) -> None:
+    """UserError for a whole prompt in which the places of the image and of what is asked are not to be told."""
+    if prompt.count("<image>") != 1 or prompt.count("{}") != 1 or prompt.find("{}") < prompt.find("<image>"):
+        raise UserError("model.prompt: must hold <image> once, and {} once after it, for what is asked")

@@ -1,0 +1,86 @@
+"""What LISA, GLaMM, Sa2VA and RGA3 have in common: their last options, and an MLLM that speaks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+from pixfound.interfaces import Fit, TextVectors
+from pixfound.kept import Keep
+from pixfound.models import keymap
+from pixfound.models.embeddings import InputEmbeddings
+from pixfound.models.encoding import Request
+from pixfound.models.huggingface import Capture, HuggingFace
+from pixfound.models.seg_tokens import Seg, check_seg
+
+
+@dataclass(eq=False, kw_only=True)
+class SegModel:
+    """An MLLM that draws where it says [SEG]. A family puts the published checkpoint together, and says what it draws.
+
+    path, revision, dtype, device, capture, layers, heads, generation, keep: as in `HuggingFace`.
+    seg: `all` draws for every [SEG], `first` for the first alone, as the scripts of arXiv 2502.04192 do.
+    """
+
+    path: str
+    revision: str | None = None
+    dtype: str = "bfloat16"
+    device: str = "auto"
+    seg: Seg = "all"
+    capture: Capture = "none"
+    layers: Sequence[int] | None = None
+    heads: Sequence[int] | None = None
+    generation: Mapping[str, Any] | None = None
+    keep: Keep = "mean"
+
+    def __post_init__(self) -> None:
+        check_seg(self.seg)
+        self._speaker = HuggingFace(
+            self.path,
+            self.revision,
+            self.dtype,
+            self.device,
+            capture=self.capture,
+            layers=self.layers,
+            heads=self.heads,
+            generation=self.generation,
+            keep=self.keep,
+        )
+
+    def identity(self) -> Mapping[str, Any]:
+        """What identifies the weights."""
+        return self._speaker.identity()
+
+    def provenance(self) -> Mapping[str, Any]:
+        """The device and dtype asked for."""
+        return self._speaker.provenance()
+
+    @property
+    def captures(self) -> bool:
+        """Whether its generations carry attention."""
+        return self._speaker.captures
+
+    def vectors(self) -> TextVectors:
+        """The input embeddings, without loading the model."""
+        return InputEmbeddings(self._folder, self._processor.tokenizer)
+
+    def fit(self, requests: Sequence[Request]) -> Fit:
+        """How many prompts like these fit into memory together; masks are drawn one answer after the other."""
+        _ = self._model
+        return self._speaker.fit(requests)
+
+    @cached_property
+    def _folder(self) -> str:
+        return keymap.fetch(self.path, self.revision, "model.path")
+
+    @property
+    def _processor(self) -> Any:
+        """The MLLM's, with [SEG] among its tokens."""
+        raise NotImplementedError
+
+    @property
+    def _model(self) -> Any:
+        """The modules, loaded; the speaker speaks with them from then on."""
+        raise NotImplementedError
