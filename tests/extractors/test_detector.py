@@ -42,18 +42,18 @@ def test_boxes_are_those_of_the_model_in_pixels_of_the_image(folders, image, nam
     keep = (scores > 0.25) & (corners[:, 2] > corners[:, 0]) & (corners[:, 3] > corners[:, 1])
     order = [i for i in np.argsort(-scores, kind="stable") if keep[i]]
     assert 1 < len(order) <= 20
-    extractor = TextDetector(segmenter, str(folders[name]), 0.25, template=template, combine="candidates")
+    extractor = TextDetector(str(folders[name]), segmenter, 0.25, template=template, combine="candidates")
     found = extractor.candidates(image, SAID, EXPRESSION)
     np.testing.assert_allclose([c.box for c in found], corners[order], atol=1e-2)
     np.testing.assert_allclose([c.score for c in found], scores[order], atol=1e-4)
     (asked,) = segmenter.asked
     assert asked == [c.box for c in found]
     assert [c.mask for c in found] == [RLE.encode(m[0]) for m in segmenter.box_masks(image, asked).masks]  # of 0.8
-    united = TextDetector(segmenter, str(folders[name]), 0.25, template=template)
+    united = TextDetector(str(folders[name]), segmenter, 0.25, template=template)
     (one,) = united.candidates(image, SAID, EXPRESSION)
     assert one.mask == union([c.mask for c in found], (HEIGHT, WIDTH))
     assert one.score == found[0].score and one.box is None
-    few = TextDetector(segmenter, str(folders[name]), 0.25, 1, template=template)
+    few = TextDetector(str(folders[name]), segmenter, 0.25, 1, template=template)
     (best,) = few.candidates(image, SAID, EXPRESSION)
     assert best.mask == found[0].mask and best.box == found[0].box
 
@@ -67,7 +67,7 @@ def test_boxes_are_those_of_the_model_in_pixels_of_the_image(folders, image, nam
 )
 def test_boxes_of_any_image_lie_in_it(folders, name, size, boxes, data):
     logits = [[data.draw(st.floats(-4, 4))] for _ in boxes]
-    extractor = TextDetector(BoxSegmenter(), str(folders[name]), 0.3, max_boxes=4)
+    extractor = TextDetector(str(folders[name]), BoxSegmenter(), 0.3, max_boxes=4)
     outputs = type("Outputs", (), {})()
     outputs.logits, outputs.pred_boxes = torch.tensor([logits]), torch.tensor([boxes], dtype=torch.float32)
     outputs.input_ids = torch.zeros((1, 1), dtype=torch.long)
@@ -96,7 +96,7 @@ def with_patch(size, at=None):
 @pytest.mark.parametrize("name", ["owlv2", "owlvit"])
 def test_the_box_of_a_place_lies_at_that_place(folders, name, size):
     """A token that sees its own cell alone, and a box that is the token's own: what changes is where the patch is."""
-    extractor = TextDetector(BoxSegmenter(), str(folders[name]), 0.0, max_boxes=1)
+    extractor = TextDetector(str(folders[name]), BoxSegmenter(), 0.0, max_boxes=1)
     model = extractor._weights.model
     with torch.no_grad():
         for key, parameter in model.named_parameters():
@@ -114,11 +114,11 @@ def test_the_box_of_a_place_lies_at_that_place(folders, name, size):
 def test_arguments_of_detectors_are_checked(folders, arguments):
     ((name, value),) = arguments.items()
     with pytest.raises(UserError, match=f"{name}={value}"):
-        TextDetector(BoxSegmenter(), str(folders["owlv2"]), 0.1, **arguments)
+        TextDetector(str(folders["owlv2"]), BoxSegmenter(), 0.1, **arguments)
 
 
 def test_what_to_install_is_said(folders, image, monkeypatch):
-    extractor = TextDetector(BoxSegmenter(), str(folders["owlv2"]), 0.1)
+    extractor = TextDetector(str(folders["owlv2"]), BoxSegmenter(), 0.1)
 
     def lacking(*args, **kwargs):
         raise ImportError("Owlv2ImageProcessorPil requires the scipy library")

@@ -52,8 +52,8 @@ def test_a_template_puts_the_expression_into_words(folders, image, monkeypatch):
 def test_the_model_is_asked_once_for_all_rows_and_prompts_of_an_image(folders, image, monkeypatch):
     asked, whole = [], TextWeights.outputs
     monkeypatch.setattr(TextWeights, "outputs", lambda self, inputs: asked.append(1) or whole(self, inputs))
-    united = TextDetector(BoxSegmenter(), str(folders["owlvit"]), 0.25)
-    each = TextDetector(BoxSegmenter(), str(folders["owlvit"]), 0.5, combine="candidates")
+    united = TextDetector(str(folders["owlvit"]), BoxSegmenter(), 0.25)
+    each = TextDetector(str(folders["owlvit"]), BoxSegmenter(), 0.5, combine="candidates")
     for said in ("open", "ground"):
         for extractor in (united, each):
             extractor.candidates(image, Generation(said, (HEIGHT, WIDTH)), EXPRESSION)
@@ -90,7 +90,7 @@ def test_arguments_are_checked(folders, arguments, message):
 
 def test_another_kind_of_model_is_noticed_before_its_weights_are_read(folders, tmp_path):
     with pytest.raises(UserError, match="holds a model of the type clipseg; this extractor takes grounding-dino or"):
-        TextDetector(BoxSegmenter(), str(folders["clipseg"]), 0.1).identity()
+        TextDetector(str(folders["clipseg"]), BoxSegmenter(), 0.1).identity()
     with pytest.raises(UserError, match="no such folder"):
         ClipSeg(str(tmp_path / "nothing")).identity()
 

@@ -47,7 +47,7 @@ class BoxSegmenter:
 def extractors(folders, **given):
     """One of each family."""
     given = {"threshold": 0.1, **given}
-    made = {name: TextDetector(BoxSegmenter(), str(folders[name]), **given) for name in DETECTORS}
+    made = {name: TextDetector(str(folders[name]), BoxSegmenter(), **given) for name in DETECTORS}
     made["clipseg"] = ClipSeg(str(folders["clipseg"]), **given)
     made["sam3_concept"] = Sam3Concept(str(folders["sam3_concept"]), **given)
     return made

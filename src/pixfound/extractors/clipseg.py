@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
@@ -11,26 +12,21 @@ from pixfound.masks import RLE
 from pixfound.types import Candidate
 
 
+@dataclass(eq=False)
 class ClipSeg(TextPrompted):
     """The pixels whose probability is over `threshold`, in one mask; the map is resized (bilinear) before that.
 
     The mask's score is the mean probability within. The other arguments are those of `TextPrompted`.
     """
 
+    threshold: float = 0.5
+
     architecture = "CLIPSegForImageSegmentation"
     model_types = ("clipseg",)
 
-    def __init__(
-        self,
-        path: str,
-        threshold: float = 0.5,
-        revision: str | None = None,
-        dtype: str = "float32",
-        device: str = "auto",
-        template: str = "{}",
-    ) -> None:
-        super().__init__(path, revision, dtype, device, template)
-        self.threshold = check_share("threshold", threshold)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_share("threshold", self.threshold)
 
     def _look(self, image: Image.Image, text: str) -> Any:
         length = self._weights.text_length()

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.extractors.text_prompted import Combine, TextPrompted, check_share
+from pixfound.extractors.text_prompted import Instances, check_share
 from pixfound.interfaces import Segmenter
 from pixfound.masks import RLE
 from pixfound.models.processors import missing_package
@@ -15,34 +16,28 @@ from pixfound.spoken.frames import Frame
 from pixfound.types import Candidate
 
 
-class TextDetector(TextPrompted):
+@dataclass(eq=False)
+class TextDetector(Instances):
     """Boxes from a zero-shot detector of transformers, each given to the segmenter, whose most trusted mask is taken.
 
     threshold: the least confidence of a box: 0.25 is GroundingDINO's own, 0.1 that of OWL-ViT and OWLv2. (The
     `text_threshold` of GroundingDINO's demos tells which words a box stands for and drops no box.)
-    max_boxes: no more than the so many most confident ones. The other arguments are those of `TextPrompted`;
+    max_boxes: no more than the so many most confident ones. The other arguments are those of `Instances`;
     GroundingDINO is told a sentence: `template="{}."`.
     """
+
+    segmenter: Segmenter
+    threshold: float
+    max_boxes: int = 100
 
     architecture = "AutoModelForZeroShotObjectDetection"
     model_types = ("grounding-dino", "mm-grounding-dino", "owlvit", "owlv2")
 
-    def __init__(
-        self,
-        segmenter: Segmenter,
-        path: str,
-        threshold: float,
-        max_boxes: int = 100,
-        revision: str | None = None,
-        dtype: str = "float32",
-        device: str = "auto",
-        template: str = "{}",
-        combine: Combine = "union",
-    ) -> None:
-        super().__init__(path, revision, dtype, device, template, combine)
-        if isinstance(max_boxes, bool) or not isinstance(max_boxes, int) or max_boxes < 1:
-            raise UserError(f"max_boxes={max_boxes}: give a whole number of at least 1")
-        self.segmenter, self.threshold, self.max_boxes = segmenter, check_share("threshold", threshold), max_boxes
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_share("threshold", self.threshold)
+        if isinstance(self.max_boxes, bool) or not isinstance(self.max_boxes, int) or self.max_boxes < 1:
+            raise UserError(f"max_boxes={self.max_boxes}: give a whole number of at least 1")
 
     def boxes(self, image: Image.Image, outputs: Any) -> list[tuple[tuple[float, float, float, float], float]]:
         """The boxes in pixels of the image, clamped to it, with their confidence; the most confident first."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from PIL import Image
 
-from pixfound.extractors.text_prompted import Combine, TextPrompted, check_share
+from pixfound.extractors.text_prompted import Instances, check_share
 from pixfound.extractors.text_weights import KEY
 from pixfound.masks import RLE
 from pixfound.segmenters.squash import load_settings, squashed
@@ -17,31 +18,25 @@ from pixfound.types import Candidate
 _TOKENS = 32  # of a concept; the length that SAM 3 was trained with, and always padded to
 
 
-class Sam3Concept(TextPrompted):
+@dataclass(eq=False)
+class Sam3Concept(Instances):
     """The instances of a Sam3Model. No instance over `threshold` is its own way to say that there is none.
 
     threshold: the least score of an instance, which is its own probability times that of the concept's presence.
-    mask_threshold: the probability over which a pixel is inside. The other arguments are those of `TextPrompted`.
+    mask_threshold: the probability over which a pixel is inside. The other arguments are those of `Instances`.
     Its image processor needs torchvision, and does no more than to resize, rescale and normalise: that is done here.
     """
+
+    threshold: float = 0.3
+    mask_threshold: float = 0.5
 
     architecture = "Sam3Model"
     model_types = ("sam3", "sam3_video")
 
-    def __init__(
-        self,
-        path: str,
-        threshold: float = 0.3,
-        mask_threshold: float = 0.5,
-        revision: str | None = None,
-        dtype: str = "float32",
-        device: str = "auto",
-        template: str = "{}",
-        combine: Combine = "union",
-    ) -> None:
-        super().__init__(path, revision, dtype, device, template, combine)
-        self.threshold = check_share("threshold", threshold)
-        self.mask_threshold = check_share("mask_threshold", mask_threshold)
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_share("threshold", self.threshold)
+        check_share("mask_threshold", self.mask_threshold)
 
     def _look(self, image: Image.Image, text: str) -> Any:
         tokens = self._weights.tokenizer(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -22,45 +23,41 @@ from pixfound.types import Candidate, Generation
 Combine = Literal["union", "candidates"]
 
 
+@dataclass(eq=False)
 class TextPrompted:
     """What they share. A family says how its model looks at an image and a text, and which masks that means.
 
-    path: hub id or local folder. template: what the model is told, `{}` is the expression. combine: `union` makes one
-    candidate of all that was found, `candidates` makes one of each; a candidate's score is the model's confidence.
+    path: hub id or local folder. revision: of the hub id. dtype: float32, bfloat16 or float16. device: auto, cpu, cuda
+    or cuda:N. template: what the model is told, `{}` is the expression. A candidate's score is the model's confidence.
     The text is in lower case, as these models were trained; what is too long for the model is cut off.
     """
+
+    path: str
+    _: KW_ONLY
+    revision: str | None = None
+    dtype: str = "float32"
+    device: str = "auto"
+    template: str = "{}"
 
     architecture: ClassVar[str]
     model_types: ClassVar[tuple[str, ...]]
 
-    def __init__(
-        self,
-        path: str,
-        revision: str | None = None,
-        dtype: str = "float32",
-        device: str = "auto",
-        template: str = "{}",
-        combine: Combine = "union",
-    ) -> None:
-        if combine not in ("union", "candidates"):
-            raise UserError(f"combine={combine}: valid values are union and candidates")
-        if template.count("{}") != 1:
-            raise UserError(f"template={template}: must hold {{}} once, where the expression goes")
-        self.template, self.combine = template, combine
-        self._weights = shared(self.architecture, path, revision, dtype, device)
+    def __post_init__(self) -> None:
+        if self.template.count("{}") != 1:
+            raise UserError(f"template={self.template}: must hold {{}} once, where the expression goes")
+        self._weights = shared(self.architecture, self.path, self.revision, self.dtype, self.device)
         self._found: Last[list[Candidate]] = Last()
 
     def identity(self) -> Mapping[str, Any]:
         """What identifies the weights; a folder with another kind of model is noticed here, before any is read."""
-        found = weights.locate(self._weights.path, KEY)
+        found = weights.locate(self.path, KEY)
         if Path(found).is_dir():
             self._weights.check(self.model_types, found)
-        return weights.identity(self._weights.path, self._weights.revision, KEY)
+        return weights.identity(self.path, self.revision, KEY)
 
     def provenance(self) -> Mapping[str, Any]:
         """The device and dtype asked for."""
-        w = self._weights
-        return {"device": pick_device(w.device), "dtype": w.dtype, "path": w.path, "revision": w.revision}
+        return {"device": pick_device(self.device), "dtype": self.dtype, "path": self.path, "revision": self.revision}
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """The most confident first; none where nothing was found, or where there is nothing to look for."""
@@ -69,11 +66,7 @@ class TextPrompted:
             return []
         text = self.template.replace("{}", text)
         key = hashlib.sha256(image.tobytes() + f"{image.size}{image.mode}{text}".encode()).hexdigest()
-        found = self._found.get(key, lambda: self._propose(image, self._outputs(image, text, key)))
-        if self.combine == "candidates" or not found:
-            return list(found)
-        mask = union([c.mask for c in found], (image.height, image.width))
-        return [Candidate(mask, box=found[0].box if len(found) == 1 else None, score=found[0].score)]
+        return list(self._found.get(key, lambda: self._propose(image, self._outputs(image, text, key))))
 
     def _outputs(self, image: Image.Image, text: str, key: str) -> Any:
         """What the model says; extractors that share the weights ask it once."""
@@ -90,8 +83,31 @@ class TextPrompted:
         raise NotImplementedError
 
 
-def check_share(name: str, value: float) -> float:
-    """A threshold of a probability; UserError where it is none."""
+@dataclass(eq=False)
+class Instances(TextPrompted):
+    """A `TextPrompted` that may find several things.
+
+    combine: `union` makes one candidate of all that was found, with the score of the most confident, `candidates` makes
+    one of each.
+    """
+
+    combine: Combine = field(default="union", kw_only=True)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.combine not in ("union", "candidates"):
+            raise UserError(f"combine={self.combine}: valid values are union and candidates")
+
+    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+        """The most confident first, or all in one; none where nothing was found, or there is nothing to look for."""
+        found = super().candidates(image, generation, expression)
+        if self.combine == "candidates" or not found:
+            return found
+        mask = union([c.mask for c in found], (image.height, image.width))
+        return [Candidate(mask, box=found[0].box if len(found) == 1 else None, score=found[0].score)]
+
+
+def check_share(name: str, value: float) -> None:
+    """UserError for a threshold of a probability that is none."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise UserError(f"{name}={value}: give a number of at least 0 and below 1")
-    return float(value)
