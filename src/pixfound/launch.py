@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 from pixfound.errors import UserError
-from pixfound.models.loading import check_alone
+from pixfound.models.device_map import check_alone
 from pixfound.pipeline.evaluate import evaluate
 from pixfound.pipeline.results import Result
 

@@ -14,8 +14,8 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from pixfound.errors import UserError
 from pixfound.launch import launch
 from pixfound.models.capture import Recorder, capturing_attention
+from pixfound.models.device_map import input_device
 from pixfound.models.huggingface import HuggingFace
-from pixfound.models.loading import input_device
 from pixfound.types import Prompt
 from tests.support.run import config_of, random_models
 

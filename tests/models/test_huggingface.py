@@ -11,6 +11,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from pixfound.errors import UserError
+from pixfound.models.forced import answer_ids
 from pixfound.models.huggingface import Capture, HuggingFace
 from pixfound.types import Generation, Prompt
 
@@ -100,7 +101,7 @@ def test_attending_to_the_models_own_text_gives_its_own_rows(models: Path) -> No
     request = (image, Prompt("x", "open", "v", "Say it."))
     said = model.attend([request], ["the cat"])[0]
     inputs = model.encode([request])
-    ids = model._answer_ids(inputs["input_ids"][0], "the cat")
+    ids = answer_ids(model.tokenizer, inputs["input_ids"][0], "the cat")
     assert model.tokenizer.decode(ids, skip_special_tokens=True) == " the cat"
     assert said.attention is not None
     assert said.attention.shape == (len(ids), 16)

@@ -18,7 +18,7 @@ from pixfound.errors import UserError, nearest
 from pixfound.models import keymap
 from pixfound.models.encoding import Encoder, check_prompt
 from pixfound.models.huggingface import Capture, HuggingFace
-from pixfound.models.loading import check_memory
+from pixfound.models.weight_memory import check_memory
 
 if TYPE_CHECKING:
     from pixfound.models.cambrian_modules import Design

@@ -19,19 +19,11 @@ from pixfound.devices import pick_device
 from pixfound.errors import UserError
 from pixfound.interfaces import Fit, TextVectors
 from pixfound.kept import Keep, check_keep, kept_rows
+from pixfound.models.capturable import can_capture, check_capture, check_capture_early
+from pixfound.models.device_map import DeviceMap, check_device_map, input_device
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Encoder, ImageLayout, Request, content
-from pixfound.models.loading import (
-    DeviceMap,
-    can_capture,
-    check_capture,
-    check_capture_early,
-    check_device_map,
-    check_served,
-    input_device,
-    load_config,
-    load_model,
-)
+from pixfound.models.loading import check_served, load_config, load_model
 from pixfound.models.processors import load_processor
 from pixfound.models.resized import input_size
 from pixfound.models.spans import token_spans
@@ -138,7 +130,7 @@ class HuggingFace:
         keys = [content(image) for image, _ in requests]
         answers, rows = self._free_rows(inputs, keys)
         if self.capture == "forced":
-            rows = self._forced_rows(inputs, keys, answers)
+            rows = self._forced(inputs, keys, answers)
         found = [(self._generation(requests, inputs, i, ids, rows), ids) for i, ids in enumerate(answers)]
         return [(replace(generation, cut=self._cut(ids)), ids) for generation, ids in found]
 
@@ -157,9 +149,11 @@ class HuggingFace:
 
     def attend(self, requests: Sequence[Request], texts: Sequence[str]) -> list[Generation]:
         """The generations that would have given `texts`, with their attention, in one teacher-forced pass."""
+        from pixfound.models.forced import answer_ids
+
         inputs = self.encode(requests)
-        answers = [self._answer_ids(inputs["input_ids"][i], text) for i, text in enumerate(texts)]
-        rows = self._forced_rows(inputs, [content(image) for image, _ in requests], answers)
+        answers = [answer_ids(self.tokenizer, inputs["input_ids"][i], text) for i, text in enumerate(texts)]
+        rows = self._forced(inputs, [content(image) for image, _ in requests], answers)
         return [self._generation(requests, inputs, i, ids, rows) for i, ids in enumerate(answers)]
 
     def tiles(self, image: Image.Image) -> tuple[Tile, ...]:
@@ -270,43 +264,14 @@ class HuggingFace:
 
         return Recorder(columns, None, self.layers, self.heads, cached, self.keep)
 
-    def _answer_ids(self, prompt_ids: Any, text: str) -> list[int]:
-        """The tokens with which the model would have written `text` after this prompt, and the end token."""
-        tokenizer = self.tokenizer
-        before = tokenizer.decode(prompt_ids[-1:])
-        glue = "" if before[-1:].isspace() or int(prompt_ids[-1]) in tokenizer.all_special_ids else " "
-        ids = list(tokenizer(glue + text, add_special_tokens=False)["input_ids"])
-        return [*ids, tokenizer.eos_token_id]
-
-    def _forced_rows(
+    def _forced(
         self, inputs: Mapping[str, Any], images: Sequence[Hashable], answers: Sequence[Sequence[int]]
     ) -> list[FloatArray]:
-        """What `_free_rows` gives for these answers: one pass over the prompts, and one over all of their tokens.
+        """What `_free_rows` gives for these answers."""
+        from pixfound.models.forced import forced_rows
 
-        Both are steps of `generate`, so positions and masks are prepared as they are when it generates.
-        """
-        import torch
-
-        from pixfound.models.prefix import continue_from
-
-        longest = max(len(ids) for ids in answers)
-        prompts = self._prompts(inputs, images, longest)
-        ids, mask = prompts.inputs["input_ids"], prompts.inputs["attention_mask"]
-        recorder = self._recorder(prompts.columns, prompts.cached)
-        with recorder.active():
-            read = continue_from(self._model, prompts.inputs)
-            if longest > 1:
-                # Shorter answers are filled up by their prompt's last token; no token looks at what comes after it.
-                told = ids[:, -1:].repeat(1, longest - 1)
-                for i, answer in enumerate(answers):
-                    told[i, : len(answer) - 1] = torch.tensor(list(answer[:-1]), dtype=told.dtype)
-                recorder.rows = torch.arange(1 - longest, 0, device=ids.device).expand(len(ids), -1)
-                further = {
-                    "input_ids": torch.cat([ids, told], dim=1),
-                    "attention_mask": torch.cat([mask, torch.ones_like(told)], dim=1),
-                }
-                continue_from(self._model, {**further, "past_key_values": read.past_key_values})
-        return _rows_by_step(recorder.passes(), answers)
+        prompts = self._prompts(inputs, images, max(len(ids) for ids in answers))
+        return forced_rows(self._model, prompts, self._recorder(prompts.columns, prompts.cached), answers)
 
     def _generation(
         self,
@@ -334,13 +299,3 @@ class HuggingFace:
         return Generation(
             text, size, spans, tiles, attention=mean[1:], penultimate=mean[0], input_size=seen, kept=apart
         )
-
-
-def _rows_by_step(passes: Sequence[Any], answers: Sequence[Sequence[int]]) -> list[FloatArray]:
-    """Per example (1 + T, N): the penultimate row, then a row for each token. passes: (B, R, N) each."""
-    import torch
-
-    if not passes:
-        return []
-    rows = torch.cat(list(passes), dim=1).cpu().numpy()
-    return [rows[i, : 1 + len(ids)] for i, ids in enumerate(answers)]

@@ -17,9 +17,9 @@ from pixfound.devices import pick_device
 from pixfound.errors import UserError
 from pixfound.models import keymap
 from pixfound.models.encoding import Request, check_prompt
-from pixfound.models.loading import check_memory_on_the_way
 from pixfound.models.seg_model import SegModel
 from pixfound.models.seg_tokens import generate, seg_id
+from pixfound.models.weight_memory import check_memory_on_the_way
 from pixfound.types import Generation
 
 KEYS = keymap.KeyMap(

@@ -1,41 +1,14 @@
-"""Loading a model's weights, and what is checked before they are: its class, its capture, the memory."""
+"""Loading a model of transformers, and what is checked of its config before its weights are."""
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import struct
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pixfound import weights
 from pixfound.errors import UserError
-
-_BYTES = {
-    "F64": 8,
-    "I64": 8,
-    "F32": 4,
-    "I32": 4,
-    "F16": 2,
-    "BF16": 2,
-    "I16": 2,
-    "F8_E4M3": 1,
-    "I8": 1,
-    "U8": 1,
-    "BOOL": 1,
-}
-_ASIDE = "its answers read the image through an encoder or by cross-attention, not as tokens beside the prompt"
-_QUERIES = "its image tokens are queries that each read all of the image, so none has a place in it"
-_IN_THE_WAY = {  # keys of configs, true where they are in the way of attention over places
-    **dict.fromkeys(("is_encoder_decoder", "cross_attention_layers", "cross_layer_interval"), _ASIDE),
-    **dict.fromkeys(("perceiver_config", "qformer_config", "projector_patch_to_query_dict"), _QUERIES),
-    **dict.fromkeys(("resampler_num_latents", "latent_query_num"), _QUERIES),
-}
-DeviceMap = str | Mapping[str, int | str] | None
-_MAPS = ("auto", "balanced", "balanced_low_0", "sequential")  # accelerate's
-_FLOATS = ("F64", "F32", "F16", "BF16")
+from pixfound.models.device_map import DeviceMap
+from pixfound.models.weight_memory import check_memory
 
 
 def load_config(folder: str, path: str, code: bool = False) -> Any:
@@ -69,46 +42,6 @@ def _register(config: Any, folder: str) -> None:
         AutoModelForImageTextToText.register(type(config), made, exist_ok=True)
 
 
-def check_capture(config: Any, path: str) -> None:
-    """UserError where the attention of a model of this config cannot be captured; known without its weights."""
-    name, why = _why_not_captured(config)
-    if why is not None:
-        raise _not_captured(path, name, why, bool(config.is_encoder_decoder))
-
-
-def can_capture(config: Any) -> bool:
-    """Whether `check_capture` has nothing to say."""
-    return _why_not_captured(config)[1] is None
-
-
-def _why_not_captured(config: Any) -> tuple[str, str | None]:
-    """The model class of a config, and what is in the way of capturing its attention."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, MODEL_MAPPING
-
-    whole = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
-    text = config.get_text_config(decoder=True)
-    decoder = MODEL_MAPPING[type(text)] if type(text) in MODEL_MAPPING and text is not config else whole
-    for name, why in _IN_THE_WAY.items():
-        if getattr(config, name, None) or getattr(text, name, None):
-            return whole.__name__, why
-    if not decoder._can_set_attn_implementation():
-        return whole.__name__, f"its text decoder, {decoder.__name__}, does not use transformers' AttentionInterface"
-    return whole.__name__, None
-
-
-def check_capture_early(found: str, path: str) -> None:
-    """What a folder's config.json says of `check_capture` at once; nothing is known of a hub id. found: either."""
-    file = Path(found) / "config.json"
-    if not file.is_file():
-        return
-    values = json.loads(file.read_text())
-    text = values.get("text_config") or {}
-    for key, why in _IN_THE_WAY.items():
-        if values.get(key) or text.get(key):
-            name = str((values.get("architectures") or ["this model"])[0])
-            raise _not_captured(path, name, why, bool(values.get("is_encoder_decoder")))
-
-
 def check_served(config: Any, path: str) -> None:
     """UserError for a model that only `pixfound.models.plain` can ask: known without its weights."""
     why = "names no image_token_id" if getattr(config, "image_token_id", None) is None else ""
@@ -117,13 +50,6 @@ def check_served(config: Any, path: str) -> None:
             f"model.path={path}: this {config.model_type} model {why or 'is an encoder-decoder'}; use model=plain "
             "with extraction=text_box, text_mask or nulls"
         )
-
-
-def _not_captured(path: str, name: str, why: str, plain: bool = False) -> UserError:
-    return UserError(
-        f"model.path={path}: the attention of {name} cannot be captured: {why}. Its answers can be "
-        f"graded all the same: {'model=plain' if plain else 'model.capture=none'} extraction=nulls"
-    )
 
 
 def load_model(
@@ -167,95 +93,3 @@ def load_model(
             "attention cannot be captured; use model.capture=none extraction=nulls"
         )
     return model.eval() if device_map is not None else model.to(device).eval()
-
-
-def check_device_map(device_map: DeviceMap, device: str) -> None:
-    """UserError where a model is to be spread over devices that it cannot have alone, or over which is unclear."""
-    if device_map is None:
-        return
-    if not isinstance(device_map, Mapping) and device_map not in _MAPS:
-        raise UserError(f"model.device_map={device_map}: give null, {', '.join(_MAPS)}, or a map of modules to devices")
-    if device != "auto":
-        raise UserError(
-            f"model.device_map and model.device={device} both say where the model goes; leave one of them out"
-        )
-    check_alone(device_map, int(os.environ.get("WORLD_SIZE", "1")))
-
-
-def check_alone(device_map: DeviceMap, processes: int) -> None:
-    """UserError where one of several processes would take the devices of the others."""
-    if device_map is not None and processes > 1:
-        raise UserError(
-            f"model.device_map spreads one model over all GPUs, and {processes} processes would each do so: use "
-            "launch.num_processes=1, or model.device_map=null for a model that fits into one GPU"
-        )
-
-
-def input_device(model: Any) -> Any:
-    """Where a model, spread over devices or not, takes its inputs: where its embeddings are looked up."""
-    import torch
-
-    table = model.get_input_embeddings()
-    place = getattr(getattr(table, "_hf_hook", None), "execution_device", None)
-    return table.weight.device if place is None else torch.device(place)
-
-
-def check_memory(folder: str, path: str, dtype: str, device: str, beside: Sequence[str] = ()) -> None:
-    """UserError where the weights alone are larger than what is free on `device`. beside: folders of further ones."""
-    with weights.loading(path, "model.path"):
-        needed = sum(weight_bytes(one, dtype) for one in (folder, *beside))
-    free = free_bytes(device)
-    if free is not None and needed > free:
-        raise UserError(
-            f"model.path={path}: its weights take {needed / 2**30:.1f} GiB as {dtype}, and {device} has "
-            f"{free / 2**30:.1f} GiB free: use model.dtype=bfloat16, another model.device, or a smaller model"
-        )
-
-
-def check_memory_on_the_way(folder: str, path: str, dtype: str, device: str, beside: Sequence[str] = ()) -> None:
-    """`check_memory` for a model that is put together on the CPU and then moved to `device`."""
-    for place in dict.fromkeys(("cpu", device)):
-        check_memory(folder, path, dtype, place, beside)
-
-
-def weight_bytes(folder: str, dtype: str) -> int:
-    """How many bytes the weights in `folder` take in memory as `dtype`; of the files only the headers are read.
-
-    Of PyTorch's .bin files where there are no safetensors.
-    """
-    import torch
-
-    size = None if dtype == "auto" else getattr(torch, dtype).itemsize
-    sizes = [*_stored_sizes(folder)]
-    return sum(count * (size if size is not None and floats else stored) for count, stored, floats in sizes)
-
-
-def _stored_sizes(folder: str) -> Iterator[tuple[int, int, bool]]:
-    """(number of values, bytes of each as stored, whether they are floats) for every tensor."""
-    import torch
-
-    files = sorted(Path(folder).glob("*.safetensors"))
-    for file in files:
-        with file.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            header = json.loads(stream.read(length))
-        header.pop("__metadata__", None)
-        for tensor in header.values():
-            yield math.prod(tensor["shape"]), _BYTES.get(tensor["dtype"], 1), tensor["dtype"] in _FLOATS
-    for file in () if files else sorted(Path(folder).glob("pytorch_model*.bin")):
-        for value in torch.load(file, map_location="meta", weights_only=True, mmap=True).values():
-            yield value.numel(), value.element_size(), value.is_floating_point()
-
-
-def free_bytes(device: str) -> int | None:
-    """The memory that is free on a device; None where that cannot be told."""
-    import torch
-
-    kind = torch.device(device).type
-    if kind == "cuda":
-        return int(torch.cuda.mem_get_info(device)[0])
-    if kind != "cpu":
-        return None
-    import psutil  # comes with accelerate
-
-    return int(psutil.virtual_memory().available)

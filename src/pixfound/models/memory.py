@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from pixfound.interfaces import Fit
+from pixfound.models.device_map import input_device
 from pixfound.models.encoding import Request
-from pixfound.models.loading import free_bytes, input_device
+from pixfound.models.weight_memory import free_bytes
 
 if TYPE_CHECKING:
     from pixfound.models.huggingface import HuggingFace

@@ -16,11 +16,11 @@ from pixfound.devices import pick_device
 from pixfound.errors import UserError
 from pixfound.models import keymap
 from pixfound.models.encoding import Request
-from pixfound.models.loading import check_memory_on_the_way
 from pixfound.models.resized_first import ResizedFirst
 from pixfound.models.sa2va_lines import LINES
 from pixfound.models.seg_model import SegModel
 from pixfound.models.seg_tokens import Place, generate, seg_id
+from pixfound.models.weight_memory import check_memory_on_the_way
 from pixfound.types import Generation
 
 Architecture = Literal["qwen2_5_vl", "qwen3_vl", "internvl"]

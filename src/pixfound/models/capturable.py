@@ -1,0 +1,64 @@
+"""Whether the attention of a model can be captured, known from its config alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pixfound.errors import UserError
+
+_ASIDE = "its answers read the image through an encoder or by cross-attention, not as tokens beside the prompt"
+_QUERIES = "its image tokens are queries that each read all of the image, so none has a place in it"
+_IN_THE_WAY = {  # keys of configs, true where they are in the way of attention over places
+    **dict.fromkeys(("is_encoder_decoder", "cross_attention_layers", "cross_layer_interval"), _ASIDE),
+    **dict.fromkeys(("perceiver_config", "qformer_config", "projector_patch_to_query_dict"), _QUERIES),
+    **dict.fromkeys(("resampler_num_latents", "latent_query_num"), _QUERIES),
+}
+
+
+def check_capture(config: Any, path: str) -> None:
+    """UserError where the attention of a model of this config cannot be captured; known without its weights."""
+    name, why = _why_not_captured(config)
+    if why is not None:
+        raise _not_captured(path, name, why, bool(config.is_encoder_decoder))
+
+
+def can_capture(config: Any) -> bool:
+    """Whether `check_capture` has nothing to say."""
+    return _why_not_captured(config)[1] is None
+
+
+def _why_not_captured(config: Any) -> tuple[str, str | None]:
+    """The model class of a config, and what is in the way of capturing its attention."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, MODEL_MAPPING
+
+    whole = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
+    text = config.get_text_config(decoder=True)
+    decoder = MODEL_MAPPING[type(text)] if type(text) in MODEL_MAPPING and text is not config else whole
+    for name, why in _IN_THE_WAY.items():
+        if getattr(config, name, None) or getattr(text, name, None):
+            return whole.__name__, why
+    if not decoder._can_set_attn_implementation():
+        return whole.__name__, f"its text decoder, {decoder.__name__}, does not use transformers' AttentionInterface"
+    return whole.__name__, None
+
+
+def check_capture_early(found: str, path: str) -> None:
+    """What a folder's config.json says of `check_capture` at once; nothing is known of a hub id. found: either."""
+    file = Path(found) / "config.json"
+    if not file.is_file():
+        return
+    values = json.loads(file.read_text())
+    text = values.get("text_config") or {}
+    for key, why in _IN_THE_WAY.items():
+        if values.get(key) or text.get(key):
+            name = str((values.get("architectures") or ["this model"])[0])
+            raise _not_captured(path, name, why, bool(values.get("is_encoder_decoder")))
+
+
+def _not_captured(path: str, name: str, why: str, plain: bool = False) -> UserError:
+    return UserError(
+        f"model.path={path}: the attention of {name} cannot be captured: {why}. Its answers can be "
+        f"graded all the same: {'model=plain' if plain else 'model.capture=none'} extraction=nulls"
+    )
