@@ -30,7 +30,8 @@ from transformers import (
 )
 
 from pixfound.models.encoding import Encoder
-from pixfound.models.huggingface import Capture, HuggingFace
+from pixfound.models.huggingface import HuggingFace
+from pixfound.models.transformers_model import Capture
 from pixfound.types import Prompt
 from pixfound.weights import locate
 

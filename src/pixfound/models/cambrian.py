@@ -17,7 +17,8 @@ from pixfound.devices import pick_device
 from pixfound.errors import UserError, nearest
 from pixfound.models import keymap
 from pixfound.models.encoding import Encoder, check_prompt
-from pixfound.models.huggingface import Capture, HuggingFace
+from pixfound.models.huggingface import HuggingFace
+from pixfound.models.transformers_model import Capture
 from pixfound.models.weight_memory import check_memory
 
 if TYPE_CHECKING:
@@ -74,7 +75,9 @@ class Cambrian(HuggingFace):
         for name in ("num_beams", "num_return_sequences"):
             if int((generation or {}).get(name) or 1) > 1:
                 raise UserError(f"model.generation.{name}: must be 1, as each answer reads the image of one request")
-        super().__init__(path, revision, dtype, device, None, capture, layers, heads, generation)
+        super().__init__(
+            path, revision, dtype, device, capture=capture, layers=layers, heads=heads, generation=generation or {}
+        )
         check_prompt(prompt)
         self.towers, self.prompt = {name: dict(tower) for name, tower in towers.items()}, prompt
         for name in self.towers:

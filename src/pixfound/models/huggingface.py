@@ -6,119 +6,52 @@ Shapes: `B` batch, `P` padded prompt length, `T` generated tokens, `N` image tok
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import replace
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
-from pixfound import weights
-from pixfound.devices import pick_device
 from pixfound.errors import UserError
-from pixfound.interfaces import Fit, TextVectors
+from pixfound.interfaces import Fit
 from pixfound.kept import Keep, check_keep, kept_rows
-from pixfound.models.capturable import can_capture, check_capture, check_capture_early
-from pixfound.models.device_map import DeviceMap, check_device_map, input_device
-from pixfound.models.embeddings import InputEmbeddings
-from pixfound.models.encoding import Encoder, ImageLayout, Request, content
-from pixfound.models.loading import check_served, load_config, load_model
-from pixfound.models.processors import load_processor
+from pixfound.models.encoding import Request, content
 from pixfound.models.resized import input_size
 from pixfound.models.spans import token_spans
-from pixfound.types import FloatArray, Generation, Prompt, Tile
+from pixfound.models.transformers_model import TransformersModel
+from pixfound.types import FloatArray, Generation
 
 if TYPE_CHECKING:
     from pixfound.models.capture import Recorder
     from pixfound.models.prefix import Prompts
 
-Capture = Literal["step", "forced", "none"]
 
-
-class HuggingFace:
-    """A model loaded with AutoModelForImageTextToText.
+@dataclass(eq=False)
+class HuggingFace(TransformersModel):
+    """Answers with a `TransformersModel`, and gives the attention over the image of its answers.
 
     Prompts of a batch that are about one image share its encoding and its prefix, where the model allows it.
 
-    path: hub id, local folder or `embedded:NAME`. revision: of the hub id. dtype: a torch dtype's name or auto.
-    device: auto, cpu, cuda or cuda:N. device_map: `auto` spreads a model too large for one GPU over all of them, and a
-        map of modules to devices does as it says; for a single process. system: a system message, or None.
-    capture: `step` records an attention row at every decoding step; `forced` generates freely and reads all rows
-        in one teacher-forced pass afterwards; both give the same rows. `none` records nothing.
     layers, heads: the indices that attention is averaged over; None for all, as in arXiv 2502.04192.
     keep: what is stored of the attention beside that mean: nothing more (`mean`), each of the layers (`layers`), or
         each head of each of them (`heads`). An extractor may then take any of them without another generation.
     generation: arguments of transformers' GenerationConfig; greedy unless they say otherwise.
-    image_layout: `native` shows the image as the model's processor does; `pad` makes it a square first, with bars of
-        the processor's mean colour, as LLaVA-1.5's own code and arXiv 2502.04192 do.
-    trust_remote_code: whether Python files that come with the weights are run; never unless it is typed.
+    The other arguments are those of `TransformersModel`.
     """
 
-    def __init__(
-        self,
-        path: str,
-        revision: str | None = None,
-        dtype: str = "auto",
-        device: str = "auto",
-        system: str | None = None,
-        capture: Capture = "step",
-        layers: Sequence[int] | None = None,
-        heads: Sequence[int] | None = None,
-        generation: Mapping[str, Any] | None = None,
-        image_layout: ImageLayout = "native",
-        keep: Keep = "mean",
-        device_map: DeviceMap = None,
-        trust_remote_code: bool = False,
-    ) -> None:
-        if image_layout not in ("native", "pad"):
-            raise UserError(f"model.image_layout={image_layout}: valid values are native and pad")
-        if capture not in ("step", "forced", "none"):
-            raise UserError(f"model.capture={capture}: valid values are step, forced and none")
-        check_keep(keep, capture)
-        check_device_map(device_map, device)
-        self.device_map = device_map
-        self.keep: Keep = keep
-        self.path, self.revision, self.dtype, self.device = path, revision, dtype, device
-        self.system, self.capture, self.layers, self.heads = system, capture, layers, heads
-        self.image_layout: ImageLayout = image_layout
-        if not isinstance(trust_remote_code, bool):
-            raise UserError(f"model.trust_remote_code={trust_remote_code}: valid values are true and false")
-        self.trust_remote_code = trust_remote_code
-        self.generation = {"max_new_tokens": 128, "do_sample": False, **(generation or {})}
-        if capture == "step" and self.generation.get("num_beams", 1) > 1:
+    layers: Sequence[int] | None = None
+    heads: Sequence[int] | None = None
+    keep: Keep = "mean"
+    generation: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_keep(self.keep, self.capture)
+        self.generation = {"max_new_tokens": 128, "do_sample": False, **(self.generation or {})}
+        if self.capture == "step" and self.generation.get("num_beams", 1) > 1:
             raise UserError(
                 "model.generation.num_beams: a beam search has several rows of attention at each step; "
                 "use model.capture=forced, which reads the attention of the answer that it ends with"
             )
-
-    runtime_options: tuple[str, ...] = ("device_map", "trust_remote_code")  # `identity` has the latter where it is so
-
-    def identity(self) -> Mapping[str, Any]:
-        """What identifies the weights."""
-        found = weights.identity(self.path, self.revision, "model.path")
-        return {**found, "trust_remote_code": True} if self.trust_remote_code else found
-
-    def provenance(self) -> Mapping[str, Any]:
-        """The device and dtype asked for, and whether the weights' own code is run."""
-        return {
-            "device": pick_device(self.device) if self.device_map is None else self.device_map,
-            "dtype": self.dtype,
-            "path": self.path,
-            "revision": self.revision,
-            **({"trust_remote_code": True} if self.trust_remote_code else {}),
-        }
-
-    @property
-    def captures(self) -> bool:
-        """Whether its generations carry attention; UserError where they should and the model cannot give it."""
-        if self.capture != "none":
-            check_capture_early(weights.locate(self.path, "model.path"), self.path)
-        return self.capture != "none"
-
-    def vectors(self) -> TextVectors:
-        """The input embeddings, without loading the model."""
-        return InputEmbeddings(self._folder, self.tokenizer)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """Answer a batch of (image, prompt). The text is the same with any batch and any capture."""
@@ -155,88 +88,6 @@ class HuggingFace:
         answers = [answer_ids(self.tokenizer, inputs["input_ids"][i], text) for i, text in enumerate(texts)]
         rows = self._forced(inputs, [content(image) for image, _ in requests], answers)
         return [self._generation(requests, inputs, i, ids, rows) for i, ids in enumerate(answers)]
-
-    def tiles(self, image: Image.Image) -> tuple[Tile, ...]:
-        """Where the model's tokens lie in an image, without asking it anything."""
-        inputs = self._encoder.encode([(image, Prompt("", "open", "", "?"))])
-        count = int((inputs["input_ids"] == self._config.image_token_id).sum())
-        return self._encoder.tiles(inputs, 0, count, image)
-
-    def commit(self) -> str | None:
-        """The hub's commit that the weights are of, to pin as `revision`; None for a local folder."""
-        folder = Path(self._folder)
-        return folder.name if folder.parent.name == "snapshots" else None
-
-    def speak_with(self, model: Any, processor: Any) -> None:
-        """Answer with a transformers model and a processor that were put together elsewhere, not with `path`'s own."""
-        from pixfound.models.capture import NAME
-
-        if can_capture(model.config):
-            model.set_attn_implementation({"text_config": NAME})
-        processor.tokenizer.padding_side = "left"
-        model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
-        self._config, self._model = model.config, model
-        self._encoder = Encoder(processor, model.config, self.path, self.system, self.image_layout)
-
-    def loaded(self) -> Any:
-        """The transformers model, on its device."""
-        return self._model
-
-    @cached_property
-    def _folder(self) -> str:
-        return weights.fetch(self.path, self.revision, "model.path", code=self.trust_remote_code)
-
-    @cached_property
-    def _description(self) -> str:
-        """The folder with all but the weights: what is wrong with a model is said before they are fetched."""
-        return weights.fetch(self.path, self.revision, "model.path", tensors=False, code=self.trust_remote_code)
-
-    @cached_property
-    def _config(self) -> Any:
-        config = load_config(self._description, self.path, self.trust_remote_code)
-        if self.captures:
-            check_capture(config, self.path)
-        check_served(config, self.path)
-        return config
-
-    @cached_property
-    def _encoder(self) -> Encoder:
-        config = self._config
-        processor = load_processor(self._description, self.path, code=self.trust_remote_code)
-        return Encoder(processor, config, self.path, self.system, self.image_layout)
-
-    @property
-    def tokenizer(self) -> Any:
-        """The model's tokenizer, without loading the model."""
-        return self._encoder.tokenizer
-
-    @cached_property
-    def _model(self) -> Any:
-        _ = self._encoder  # what can be wrong with it is said before the weights are fetched
-        from pixfound.models.capture import NAME
-
-        # Without capture too: prompts about one image share its prefix there, and rows that have ended leave.
-        attention = NAME if can_capture(self._config) else None
-        device = pick_device(self.device)
-        model = load_model(
-            self._folder,
-            self.path,
-            self.dtype,
-            device,
-            attention,
-            required=self.captures,
-            device_map=self.device_map,
-            code=self.trust_remote_code,
-        )
-        model.generation_config.pad_token_id = self.tokenizer.pad_token_id
-        return model
-
-    def encode(self, requests: Sequence[Request]) -> dict[str, Any]:
-        """Model inputs, left-padded, on the model's device and in its dtype."""
-        model = self._model
-        device = input_device(model)
-        inputs = {name: value.to(device) for name, value in self._encoder.encode(requests).items()}
-        return {name: v.to(model.dtype) if v.is_floating_point() else v for name, v in inputs.items()}
 
     def _prompts(self, inputs: Mapping[str, Any], images: Sequence[Hashable], room: int) -> Prompts:
         """The inputs ready to go on from, with what prompts share prefilled. images: (B) the content of each."""

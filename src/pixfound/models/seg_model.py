@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -12,8 +12,9 @@ from pixfound.kept import Keep
 from pixfound.models import keymap
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Request
-from pixfound.models.huggingface import Capture, HuggingFace
+from pixfound.models.huggingface import HuggingFace
 from pixfound.models.seg_tokens import Seg, check_seg
+from pixfound.models.transformers_model import Capture
 
 
 @dataclass(eq=False, kw_only=True)
@@ -32,7 +33,7 @@ class SegModel:
     capture: Capture = "none"
     layers: Sequence[int] | None = None
     heads: Sequence[int] | None = None
-    generation: Mapping[str, Any] | None = None
+    generation: Mapping[str, Any] = field(default_factory=dict)
     keep: Keep = "mean"
 
     def __post_init__(self) -> None:
