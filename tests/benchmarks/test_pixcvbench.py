@@ -22,7 +22,9 @@ import pytest
 from PIL import Image
 
 from pixfound.benchmarks.annotations import Outlines
-from pixfound.benchmarks.pixcvbench import IMAGES, PixCVBench, highlighted, refer
+from pixfound.benchmarks.pixcvbench import PixCVBench
+from pixfound.benchmarks.pixcvbench_expressions import highlighted, refer
+from pixfound.benchmarks.pixcvbench_files import IMAGES
 from pixfound.errors import UserError
 from pixfound.masks import RLE
 

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pixfound.benchmarks.pixcvbench import IMAGES, PixCVBench
+from pixfound.benchmarks.pixcvbench import PixCVBench
+from pixfound.benchmarks.pixcvbench_files import IMAGES
 from pixfound.data.known import PIXCVBENCH
 from pixfound.data.prepare import prepare
 from pixfound.errors import UserError

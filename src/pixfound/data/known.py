@@ -60,7 +60,7 @@ def _load_pixmmvp(root: Path) -> int:
 
 
 def _pixcvbench_images(root: Path) -> tuple[File, ...]:
-    from pixfound.benchmarks.pixcvbench import IMAGES, image_names
+    from pixfound.benchmarks.pixcvbench_files import IMAGES, image_names
 
     return tuple(
         File(
@@ -92,7 +92,7 @@ def _make_pixcvbench(root: Path, lacking: tuple[File, ...]) -> None:
 
 def _pictures(path: Path) -> Iterator[tuple[str, bytes]]:
     """Place and content of each picture in CV-Bench's table; none where it has no such column."""
-    from pixfound.benchmarks.pixcvbench import IMAGES
+    from pixfound.benchmarks.pixcvbench_files import IMAGES
 
     parquet = _pyarrow()
     try:
