@@ -141,8 +141,8 @@ class Phrase:
 class Candidate:
     """A mask that an extractor proposes.
 
-    score: the segmenter's own predicted IoU, or None. similarity: of its phrase to the expression, where whoever made
-    it said so. name: of the file that it was read from.
+    score: the segmenter's own predicted IoU, or a text-prompted model's confidence, or None. similarity: of its phrase
+    to the expression, where whoever made it said so. name: of the file that it was read from.
     """
 
     mask: RLE
