@@ -1,0 +1,80 @@
+"""The pictures of one example: masks, attention and candidates over its image."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageDraw, ImageFilter
+
+from pixfound.masks import RLE, BoolMask
+from pixfound.types import Candidate
+
+LARGEST = 2048  # pixels, the longer side at which a picture is drawn before it is shown
+
+
+def shrunk(image: Image.Image) -> Image.Image:
+    """The image, or where its longer side is over LARGEST one of that size."""
+    scale = LARGEST / max(image.size)
+    if scale >= 1:
+        return image
+    return image.resize((max(1, round(image.width * scale)), max(1, round(image.height * scale))))
+
+
+def mask_at(mask: RLE, size: tuple[int, int]) -> BoolMask:
+    """A mask's pixels in a picture of `size` (width, height): the nearest ones where that is not its own."""
+    pixels = mask.decode()
+    if pixels.shape == (size[1], size[0]):
+        return pixels
+    rows, columns = (np.arange(side) * full // side for side, full in zip(reversed(size), mask.size, strict=True))
+    nearest: BoolMask = pixels[rows[:, None], columns[None]]
+    return nearest
+
+
+def overlay(image: Image.Image, mask: BoolMask, colour: tuple[int, int, int]) -> Image.Image:
+    """The image with a mask half-transparent over it, with a white rim. mask: (H, W)."""
+    pixels = np.asarray(image, dtype=np.float32).copy()
+    pixels[mask] = 0.45 * pixels[mask] + 0.55 * np.array(colour, dtype=np.float32)
+    width = max(image.size) // 128
+    inner = Image.fromarray(mask.astype(np.uint8) * 255).filter(ImageFilter.MinFilter(2 * width + 1 if width else 3))
+    pixels[mask & (np.asarray(inner) == 0)] = 255
+    return Image.fromarray(pixels.astype(np.uint8))
+
+
+def heat_panel(
+    image: Image.Image, heat: npt.NDArray[np.float32] | None, taken: Candidate | None, full: tuple[int, int]
+) -> Image.Image:
+    """The attention over the image in grey, and the point of the candidate. full: (H, W) of the point's frame."""
+    grey = np.repeat(np.asarray(image.convert("L"), dtype=np.float32)[..., None], 3, axis=2)
+    if heat is not None:
+        strength = np.clip(heat, 0, None)
+        strength = strength / max(float(strength.max()), 1e-12)
+        warm = np.stack(
+            [255 * np.minimum(1, 2 * strength), 255 * np.clip(2 * strength - 1, 0, 1), 0 * strength], axis=2
+        )
+        weight = (0.75 * np.sqrt(strength))[..., None]
+        grey = (1 - weight) * grey + weight * warm
+    panel = Image.fromarray(grey.astype(np.uint8))
+    if taken is not None and taken.point is not None:
+        x, y = taken.point[0] * image.width / full[1], taken.point[1] * image.height / full[0]
+        radius = max(image.size) / 28
+        draw = ImageDraw.Draw(panel)
+        draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline="cyan", width=max(1, int(radius / 2)))
+    return panel
+
+
+def candidate_panel(image: Image.Image, candidates: Sequence[Candidate], taken: Candidate | None) -> Image.Image:
+    """Up to nine candidates in small, those of the chosen phrase first; the chosen one framed."""
+    ours = [c for c in candidates if taken is not None and c.phrase == taken.phrase]
+    shown = (ours + [c for c in candidates if c not in ours])[:9]
+    side = 1 if len(shown) <= 1 else 2 if len(shown) <= 4 else 3
+    panel = Image.new("RGB", image.size, (225, 225, 225))
+    size = (max(1, image.width // side), max(1, image.height // side))
+    for i, candidate in enumerate(shown):
+        small = overlay(image, mask_at(candidate.mask, image.size), (240, 150, 20)).resize(size)
+        if candidate == taken:
+            border = max(2, size[0] // 30)
+            ImageDraw.Draw(small).rectangle((0, 0, size[0] - 1, size[1] - 1), outline=(235, 40, 40), width=border)
+        panel.paste(small, ((i % side) * size[0], (i // side) * size[1]))
+    return panel
