@@ -156,7 +156,7 @@ def test_images_are_encoded_in_few_calls_and_each_once(family, monkeypatch):
     assert sizes == [6]  # seven pictures, two of which are the same
     list(fresh.box_masks_many([(image, [(1.0, 1.0, 9.0, 5.0)]) for image, _ in asked]))
     assert sizes == [6]
-    monkeypatch.setattr("pixfound.segmenters.prompted._ENCODED", 16 * SIDE * SIDE)  # a quarter of it on a CPU
+    monkeypatch.setattr("pixfound.segmenters.encoded._ENCODED", 16 * SIDE * SIDE)  # a quarter of it on a CPU
     again = type(segmenter)(segmenter.path, device="cpu", architecture=segmenter.architecture)
     again.__dict__["_model"] = fresh._model
     list(again.masks_many(asked))

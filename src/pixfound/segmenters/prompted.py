@@ -7,10 +7,7 @@ Shapes: `P` prompts, `K` masks a prompt, `H` x `W` image pixels, `h` x `w` the d
 
 from __future__ import annotations
 
-import hashlib
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
@@ -22,29 +19,19 @@ from pixfound import weights
 from pixfound.devices import pick_device
 from pixfound.errors import UserError, nearest
 from pixfound.interfaces import SegmenterMasks
+from pixfound.segmenters.encoded import EncodedImages, Prepared
 
-_KEPT = 4  # encoded images at least; those of the latest call are all kept, for the next extractor asks about them too
 _CHUNK = 64  # prompts in one call of the decoder, which bounds its memory
-_ENCODED = 2**22  # pixels in one call of the encoder: four images of 1024 x 1024; a quarter on a CPU, busy with one
 _RESTORED = 2**26  # logits in image pixels at a time: 256 MB
-
-Embeddings = Mapping[str, Any]  # arguments of the model: name -> tensor or list of tensors, their first axis of size 1
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """An image as the model is given it. pixels: (1, 3, S, S). size: (height, width) of the image within them."""
-
-    pixels: Any
-    size: tuple[int, int]
 
 
 class PromptedSegmenter:
     """A transformers model of the SAM kind. A family says how an image is prepared and how masks come back to it.
 
-    path: hub id, local folder or `embedded:NAME`. architecture: the transformers class; the first of the family's
-    unless named. multimask_boxes: the decoder's several masks for a box too, and not the single one for prompts that
-    are clear; a point is ambiguous and always gets several.
+    path: hub id, local folder or `embedded:NAME`. revision: of the hub id. dtype: a torch dtype's name. device: auto,
+    cpu, cuda or cuda:N. architecture: the transformers class; the first of the family's unless named. multimask_boxes:
+    the decoder's several masks for a box too, and not the single one for prompts that are clear; a point is ambiguous
+    and always gets several.
     """
 
     architectures: ClassVar[tuple[str, ...]]
@@ -66,7 +53,7 @@ class PromptedSegmenter:
             )
         self.path, self.revision, self.dtype, self.device = path, revision, dtype, device
         self.architecture, self.multimask_boxes = architecture, multimask_boxes
-        self._encoded: OrderedDict[str, tuple[Embeddings, tuple[int, int]]] = OrderedDict()
+        self._encoded = EncodedImages()
 
     def identity(self) -> Mapping[str, Any]:
         """What identifies the weights."""
@@ -113,8 +100,8 @@ class PromptedSegmenter:
         name: of the model's argument; the last axis of a prompt is x, y, x, y ...
         """
         asked = [image for image, prompts in requests if prompts]
-        found = self._encode(asked)
-        sizes = {key: self._encoded[key][1] for key in found}
+        found = self._encoded.encode(asked, self._prepare, lambda: self._model)
+        sizes = {key: self._encoded.size(key) for key in found}
         keys = iter(found)
         together: dict[str, list[Any]] = {}  # the prompts of an image, of all its requests
         slices: list[tuple[str, slice]] = []
@@ -145,7 +132,7 @@ class PromptedSegmenter:
 
     def _scaled(self, image: Image.Image, prompts: Sequence[Any], key: str) -> list[Any]:
         """Prompts in the pixels of the model's picture."""
-        height, width = self._encoded[key][1]
+        height, width = self._encoded.size(key)
         values = np.asarray(prompts, np.float64)
         scale = np.tile([width / image.width, height / image.height], values.shape[-1] // 2)
         scaled: list[Any] = (values * scale).tolist()
@@ -172,7 +159,7 @@ class PromptedSegmenter:
             filled = [prompts + prompts[-1:] * (width - len(prompts)) for _, prompts in part]
             values = torch.tensor(filled, dtype=torch.float64).to(self._model.device, self._model.dtype)
             with torch.inference_mode():
-                embeddings = _joined([self._encoded[key][0] for key, _ in part])
+                embeddings = self._encoded.joined([key for key, _ in part])
                 out = self._model(**embeddings, **{name: values}, multimask_output=multimask)
             both = zip(out.pred_masks.float().cpu(), out.iou_scores.float().cpu(), strict=True)
             for (key, prompts), (logits, scores) in zip(part, both, strict=True):
@@ -181,31 +168,6 @@ class PromptedSegmenter:
             key: (torch.cat([logits for logits, _ in parts]), torch.cat([scores for _, scores in parts]))
             for key, parts in found.items()
         }
-
-    def _encode(self, images: Sequence[Image.Image]) -> list[str]:
-        """The key in `_encoded` of each image, after those that are not there yet have been encoded together."""
-        import torch
-
-        digests = {id(image): _digest(image) for image in images}
-        keys = [digests[id(image)] for image in images]
-        new = {key: image for key, image in zip(keys, images, strict=True) if key not in self._encoded}
-        prepared = {key: self._prepare(image) for key, image in new.items()}
-        for key in keys:
-            if key in self._encoded:
-                self._encoded.move_to_end(key)
-        most = _ENCODED if prepared and self._model.device.type != "cpu" else _ENCODED // 4
-        for part in _by_pixels(prepared, most):
-            pixels = torch.cat([prepared[key].pixels for key in part])
-            with torch.inference_mode():
-                found = self._model.get_image_embeddings(pixels.to(self._model.device, self._model.dtype))
-            names = ("image_embeddings", "intermediate_embeddings")  # SAM-HQ's decoder takes both
-            embeddings = dict(zip(names, found, strict=True)) if isinstance(found, tuple) else {names[0]: found}
-            for place, key in enumerate(part):
-                own = {name: _each(lambda t, i=place: t[i : i + 1], value) for name, value in embeddings.items()}
-                self._encoded[key] = (own, prepared[key].size)
-        while len(self._encoded) > max(_KEPT, len(set(keys))):
-            self._encoded.popitem(last=False)
-        return keys
 
     @cached_property
     def _folder(self) -> str:
@@ -222,36 +184,3 @@ class PromptedSegmenter:
             architecture = getattr(transformers, self.architecture)
             model = architecture.from_pretrained(self._folder, dtype=getattr(torch, self.dtype))
         return model.to(pick_device(self.device)).eval()
-
-
-def _digest(image: Image.Image) -> str:
-    return hashlib.sha256(image.tobytes() + f"{image.mode}{image.size}".encode()).hexdigest()
-
-
-def _by_pixels(prepared: Mapping[str, Prepared], most: int) -> Iterator[list[str]]:
-    """The keys of pictures in groups of at most so many pixels, one picture at least."""
-    keys = list(prepared)
-    if not keys:
-        return
-    height, width = prepared[keys[0]].pixels.shape[-2:]  # of the model's square, the same for all
-    room = max(1, most // (height * width))
-    yield from (keys[start : start + room] for start in range(0, len(keys), room))
-
-
-def _each(function: Any, value: Any) -> Any:
-    """The function of a tensor, or of each tensor of a list."""
-    return [function(tensor) for tensor in value] if isinstance(value, (list, tuple)) else function(value)
-
-
-def _joined(rows: Sequence[Embeddings]) -> dict[str, Any]:
-    """The embeddings of several images as one batch."""
-    import torch
-
-    def join(values: list[Any]) -> Any:
-        return (
-            [torch.cat(level) for level in zip(*values, strict=True)]
-            if isinstance(values[0], list)
-            else torch.cat(values)
-        )
-
-    return {name: join([row[name] for row in rows]) for name in rows[0]}

@@ -8,7 +8,8 @@ from typing import Any
 from PIL import Image
 
 from pixfound import weights
-from pixfound.segmenters.prompted import Prepared, PromptedSegmenter
+from pixfound.segmenters.encoded import Prepared
+from pixfound.segmenters.prompted import PromptedSegmenter
 
 
 class Sam(PromptedSegmenter):

@@ -7,7 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from pixfound.segmenters.prompted import Prepared, PromptedSegmenter
+from pixfound.segmenters.encoded import Prepared
+from pixfound.segmenters.prompted import PromptedSegmenter
 from pixfound.segmenters.squash import load_settings, squashed
 
 

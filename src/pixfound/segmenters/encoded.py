@@ -1,0 +1,102 @@
+"""The embeddings of images, made for several images together and kept for those who ask about them next.
+
+Shapes: `S` side of the model's square.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+_KEPT = 4  # encoded images at least; those of the latest call are all kept, for the next extractor asks about them too
+_ENCODED = 2**22  # pixels in one call of the encoder: four images of 1024 x 1024; a quarter on a CPU, busy with one
+
+Embeddings = Mapping[str, Any]  # arguments of the model: name -> tensor or list of tensors, their first axis of size 1
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """An image as the model is given it. pixels: (1, 3, S, S). size: (height, width) of the image within them."""
+
+    pixels: Any
+    size: tuple[int, int]
+
+
+class EncodedImages:
+    """What a model of the SAM kind makes of images, by a hash of their content."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, tuple[Embeddings, tuple[int, int]]] = OrderedDict()
+
+    def encode(
+        self, images: Sequence[Image.Image], prepare: Callable[[Image.Image], Prepared], load: Callable[[], Any]
+    ) -> list[str]:
+        """The key of each image, after those that are not there yet have been encoded together.
+
+        prepare: an image as the model is given it. load: the model, asked for where there is something to encode.
+        """
+        import torch
+
+        digests = {id(image): _digest(image) for image in images}
+        keys = [digests[id(image)] for image in images]
+        new = {key: image for key, image in zip(keys, images, strict=True) if key not in self._kept}
+        prepared = {key: prepare(image) for key, image in new.items()}
+        for key in keys:
+            if key in self._kept:
+                self._kept.move_to_end(key)
+        if prepared:
+            model = load()
+            for part in _by_pixels(prepared, _ENCODED if model.device.type != "cpu" else _ENCODED // 4):
+                pixels = torch.cat([prepared[key].pixels for key in part])
+                with torch.inference_mode():
+                    found = model.get_image_embeddings(pixels.to(model.device, model.dtype))
+                names = ("image_embeddings", "intermediate_embeddings")  # SAM-HQ's decoder takes both
+                embeddings = dict(zip(names, found, strict=True)) if isinstance(found, tuple) else {names[0]: found}
+                for place, key in enumerate(part):
+                    own = {name: _each(lambda t, i=place: t[i : i + 1], value) for name, value in embeddings.items()}
+                    self._kept[key] = (own, prepared[key].size)
+        while len(self._kept) > max(_KEPT, len(set(keys))):
+            self._kept.popitem(last=False)
+        return keys
+
+    def size(self, key: str) -> tuple[int, int]:
+        """(height, width) of an image within the model's square."""
+        return self._kept[key][1]
+
+    def joined(self, keys: Sequence[str]) -> dict[str, Any]:
+        """The embeddings of several images as one batch."""
+        import torch
+
+        def join(values: list[Any]) -> Any:
+            if isinstance(values[0], list):
+                return [torch.cat(level) for level in zip(*values, strict=True)]
+            return torch.cat(values)
+
+        rows = [self._kept[key][0] for key in keys]
+        return {name: join([row[name] for row in rows]) for name in rows[0]}
+
+    def clear(self) -> None:
+        """Forget all images."""
+        self._kept.clear()
+
+
+def _digest(image: Image.Image) -> str:
+    return hashlib.sha256(image.tobytes() + f"{image.mode}{image.size}".encode()).hexdigest()
+
+
+def _by_pixels(prepared: Mapping[str, Prepared], most: int) -> Iterator[list[str]]:
+    """The keys of pictures, of which there are some, in groups of at most so many pixels, one picture at least."""
+    keys = list(prepared)
+    height, width = prepared[keys[0]].pixels.shape[-2:]  # of the model's square, the same for all
+    room = max(1, most // (height * width))
+    yield from (keys[start : start + room] for start in range(0, len(keys), room))
+
+
+def _each(function: Any, value: Any) -> Any:
+    """The function of a tensor, or of each tensor of a list."""
+    return [function(tensor) for tensor in value] if isinstance(value, (list, tuple)) else function(value)
