@@ -11,6 +11,7 @@ import importlib
 import json
 import os
 import shutil
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -265,14 +266,7 @@ def test_parquet_is_read_like_lines(tmp_path: Path) -> None:
 def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path)
     (tmp_path / "CV-Bench" / "test.parquet").touch()
-    found = importlib.import_module
-
-    def without(name: str, *rest: Any) -> Any:
-        if name.startswith("pyarrow"):
-            raise ImportError(name)
-        return found(name, *rest)
-
-    monkeypatch.setattr(importlib, "import_module", without)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(UserError, match=r'pip install "pixfound\[cvbench\]"'):
         PixCVBench(str(tmp_path))
 

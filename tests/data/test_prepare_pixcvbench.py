@@ -6,6 +6,7 @@ import importlib
 import io
 import json
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -119,14 +120,7 @@ def test_a_table_without_pictures(
 
 
 def test_without_pyarrow_it_is_said_before_anything_is_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    found = importlib.import_module
-
-    def without(name: str, *rest: Any) -> Any:
-        if name.startswith("pyarrow"):
-            raise ImportError(name)
-        return found(name, *rest)
-
-    monkeypatch.setattr(importlib, "import_module", without)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(UserError, match=r'pip install "pixfound\[cvbench\]"'):
         prepare(PIXCVBENCH, tmp_path / "set", [])
     assert not list(tmp_path.iterdir())
