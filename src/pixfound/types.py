@@ -100,7 +100,8 @@ class Tile:
 class Generation:
     """What a model said about an image, and what it looked at.
 
-    spans: T character spans (start, end) of the generated tokens in `text`; empty for special tokens.
+    image_size: (H, W) of the image. spans: T character spans (start, end) of the generated tokens in `text`; empty for
+        special tokens. tiles: where the N image tokens lie.
     attention: (T, N) row i is the attention, mean over layers and heads, of the query that predicts token i
         over the N image tokens; None for a model that was not captured.
     penultimate: (N,) the row before the first: of the last but one position of the prompt.

@@ -12,8 +12,8 @@ from pixfound.types import Candidate, Phrase
 
 _PIXELS = 2**26  # of the masks of points that are made together, one of several for each point
 
-Points = Sequence[tuple[float, float]]
-Boxes = Sequence[tuple[float, float, float, float]]
+Points = Sequence[tuple[float, float]]  # (x, y) in pixels of the image
+Boxes = Sequence[tuple[float, float, float, float]]  # (x0, y0, x1, y1) in pixels of the image
 
 
 def masks_many(segmenter: Segmenter, requests: Sequence[tuple[Image.Image, Points]]) -> Iterable[SegmenterMasks]:

@@ -55,7 +55,10 @@ class AttentionPeak:
         self.layers, self.heads = layers, heads
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
-        """Candidates in the order of the phrases, and for each in the order of the segmenter's masks."""
+        """Candidates in the order of the phrases, and for each in the order of the segmenter's masks.
+
+        Raises ValueError for a generation without attention, or without that of the layers and heads asked for.
+        """
         return self.candidates_many([(image, generation, expression)])[0]
 
     def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:

@@ -9,18 +9,17 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from PIL import Image
 
 from pixfound import weights
 from pixfound.devices import pick_device
 from pixfound.errors import UserError
+from pixfound.extractors.text import Combine, check_combine
 from pixfound.extractors.text_weights import KEY, Last, shared
 from pixfound.masks import union
 from pixfound.types import Candidate, Generation
-
-Combine = Literal["union", "candidates"]
 
 
 @dataclass(eq=False)
@@ -29,7 +28,8 @@ class TextPrompted:
 
     path: hub id or local folder. revision: of the hub id. dtype: float32, bfloat16 or float16. device: auto, cpu, cuda
     or cuda:N. template: what the model is told, `{}` is the expression. A candidate's score is the model's confidence.
-    The text is in lower case, as these models were trained; what is too long for the model is cut off.
+    The text is in lower case, as these models were trained; what is too long for the model is cut off. The weights are
+    read at the first image; UserError where they are of another kind of model.
     """
 
     path: str
@@ -95,8 +95,7 @@ class Instances(TextPrompted):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.combine not in ("union", "candidates"):
-            raise UserError(f"combine={self.combine}: valid values are union and candidates")
+        check_combine(self.combine)
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """The most confident first, or all in one; none where nothing was found, or there is nothing to look for."""

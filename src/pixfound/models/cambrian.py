@@ -18,6 +18,7 @@ from pixfound.errors import UserError, nearest
 from pixfound.models import keymap
 from pixfound.models.encoding import Encoder, check_prompt
 from pixfound.models.huggingface import HuggingFace
+from pixfound.models.llama import llama_config, make_room
 from pixfound.models.transformers_model import Capture
 from pixfound.models.weight_memory import check_memory
 
@@ -170,13 +171,11 @@ class Cambrian(HuggingFace):
     @cached_property
     def _config(self) -> Any:
         """LLaVA's, with the towers' CLIP and the published Llama."""
-        from transformers import CLIPVisionConfig, LlamaConfig, LlavaConfig
-
-        from pixfound.models.lisa_modules import LLAMA
+        from transformers import CLIPVisionConfig, LlavaConfig
 
         return LlavaConfig(
             vision_config=CLIPVisionConfig.from_pretrained(self._tower("clip", tensors=False)),
-            text_config=LlamaConfig(**{k: v for k, v in self._published.items() if k in LLAMA and v is not None}),
+            text_config=llama_config(self._published),
             image_token_id=self._processor.tokenizer.convert_tokens_to_ids("<image>"),
         )
 
@@ -223,7 +222,7 @@ class Cambrian(HuggingFace):
             model = Cambrian1(self._config, self._design(towers), self._processor.image_processor)
         keymap.load_strict(model, checkpoint, KEYS)
         model.model.towers = towers
-        model.make_room(self._config.image_token_id)
+        make_room(model, self._config.image_token_id)
         if (Path(self._folder) / "generation_config.json").is_file():
             model.generation_config = GenerationConfig.from_pretrained(self._folder)
         else:

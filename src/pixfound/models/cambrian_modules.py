@@ -137,10 +137,3 @@ class Cambrian1(LlavaForConditionalGeneration):  # type: ignore[misc]
         self.model = CambrianModel(config, design, pictures)
         self.lm_head = nn.Linear(config.text_config.hidden_size, config.text_config.vocab_size, bias=False)
         self.post_init()
-
-    def make_room(self, image_id: int) -> None:
-        """A row of the input embeddings for the token that stands for the image; it is never read or said."""
-        old = self.get_input_embeddings().weight.detach()
-        room = torch.cat([old, old.new_zeros(max(0, image_id + 1 - len(old)), old.shape[1])])
-        embedding: nn.Module = nn.Embedding.from_pretrained(room)  # type: ignore[no-untyped-call]
-        self.set_input_embeddings(embedding)

@@ -17,6 +17,7 @@ from pixfound.devices import pick_device
 from pixfound.errors import UserError
 from pixfound.models import keymap
 from pixfound.models.encoding import Request, check_prompt
+from pixfound.models.llama import make_room
 from pixfound.models.seg_model import SegModel
 from pixfound.models.seg_tokens import generate, seg_id
 from pixfound.models.weight_memory import check_memory_on_the_way
@@ -127,7 +128,7 @@ class Lisa(SegModel):
         keymap.load_strict(model, checkpoint, KEYS)
         with weights.loading(self.vision_tower, "model.vision_tower"):
             model.load_clip(self._clip_folder)
-        model.make_room(image_id)
+        make_room(model.language, image_id)
         model = model.to(device).eval()
         model.language.generation_config.eos_token_id = tokenizer.eos_token_id
         self._speaker.speak_with(model.language, self._processor)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from PIL import Image
 from torch import Tensor, nn
 
 from pixfound.masks import RLE
+from pixfound.models.llama import llama_config
 from pixfound.models.seg_decode import sam_logits, to_masks
 
 _VIT_H: Mapping[str, Any] = {
@@ -21,12 +21,6 @@ _VIT_H: Mapping[str, Any] = {
         "mlp_dim": 5120,
     }
 }
-
-LLAMA = (
-    *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "hidden_act"),
-    *("num_key_value_heads", "max_position_embeddings", "rms_norm_eps", "rope_theta", "rope_scaling", "head_dim"),
-    *("bos_token_id", "eos_token_id", "pad_token_id", "tie_word_embeddings"),
-)  # what is LlamaConfig's among the published settings
 
 
 class LisaModules(nn.Module):
@@ -40,7 +34,6 @@ class LisaModules(nn.Module):
     def __init__(self, config: Mapping[str, Any], clip: str, image_id: int, linear: bool) -> None:
         from transformers import (
             CLIPVisionConfig,
-            LlamaConfig,
             LlavaConfig,
             LlavaForConditionalGeneration,
             SamConfig,
@@ -48,7 +41,7 @@ class LisaModules(nn.Module):
         )
 
         super().__init__()
-        text = LlamaConfig(**{k: v for k, v in config.items() if k in LLAMA})
+        text = llama_config(config)
         vision = CLIPVisionConfig.from_pretrained(clip)
         llava = LlavaConfig(
             vision_config=vision,
@@ -72,14 +65,6 @@ class LisaModules(nn.Module):
 
         tower = CLIPVisionModel.from_pretrained(folder, dtype=self.language.dtype)
         self.language.model.vision_tower.load_state_dict(tower.state_dict())
-
-    def make_room(self, image_id: int) -> None:
-        """A row of the input embeddings for the token that stands for the image; it is never read or said."""
-        old = self.language.get_input_embeddings()
-        more = max(0, image_id + 1 - len(old.weight))
-        room = torch.cat([old.weight.detach(), old.weight.new_zeros(more, old.weight.shape[1])])
-        embedding: nn.Module = nn.Embedding.from_pretrained(room)  # type: ignore[no-untyped-call]
-        self.language.set_input_embeddings(embedding)
 
     def draw(self, image: Image.Image, states: Tensor) -> tuple[RLE, ...]:
         """A mask in the image's size for each hidden state (S, D)."""
