@@ -25,6 +25,7 @@ from PIL import Image
 from pixfound.errors import UserError
 from pixfound.interfaces import Load
 from pixfound.judges.asking import JudgeError, Replies, data_url, default_folder
+from pixfound.surrogates import replace_surrogates
 
 DEFAULT_URL = "https://api.openai.com/v1"
 MAX_WAIT_S = 120.0  # a server that asks for a longer pause is not waited for
@@ -117,6 +118,7 @@ class ChatClient:
 
     def ask(self, system: str | None, question: str, images: Sequence[Image.Image] = ()) -> str:
         """The model's answer to a question about images, from the cache where it was asked before."""
+        question = replace_surrogates(question)  # it may quote a model
         shown = [{"type": "image_url", "image_url": {"url": data_url(image)}} for image in images]
         content = [{"type": "text", "text": question}, *shown] if shown else question
         messages: list[dict[str, Any]] = [{"role": "user", "content": content}]

@@ -78,6 +78,14 @@ def test_the_second_ask_costs_nothing_even_without_key(judge_at, monkeypatch) ->
         assert judge_at(server).ask("s", "other") == "three"
 
 
+def test_lone_surrogates_are_asked_about_answered_with_and_kept(judge_at) -> None:
+    with JudgeServer(Act("Yes \ud83d"), Act("none")) as server:
+        assert judge_at(server).ask("s", "is \udfff red?") == "Yes \ud83d"
+        assert server.bodies[0]["messages"][1]["content"] == "is \ufffd red?"
+        assert judge_at(server).ask("s", "is \udfff red?") == "Yes \ud83d"
+        assert len(server.bodies) == 1
+
+
 def test_it_waits_as_long_as_it_is_told(judge_at) -> None:
     with JudgeServer(Act(status=429, headers={"Retry-After": "0.2"}), OK) as server:
         begun = time.monotonic()

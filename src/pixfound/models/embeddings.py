@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pixfound.errors import UserError
 from pixfound.models.keymap import Checkpoint
+from pixfound.surrogates import replace_surrogates
 
 _NAMES = ("embed_tokens.weight", "wte.weight", "tok_embeddings.weight", "word_embeddings.weight", "shared.weight")
 
@@ -32,7 +33,7 @@ class InputEmbeddings:
 
     def _vector(self, text: str) -> npt.NDArray[np.float32]:
         """(D,) the vector of a text; zeros for no text. Words are taken as they stand inside a sentence."""
-        ids: Sequence[int] = self._tokenizer(f" {text}", add_special_tokens=False)["input_ids"]
+        ids: Sequence[int] = self._tokenizer(f" {replace_surrogates(text)}", add_special_tokens=False)["input_ids"]
         if not ids:
             return np.zeros(self._table.shape[1], dtype=np.float32)
         return np.asarray(self._table[ids].mean(axis=0), dtype=np.float32)
