@@ -110,6 +110,8 @@ class _SpacyVectors:
 
 
 def cosine(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
-    """Cosine similarity of two vectors (D,); 0 where one of them is zero."""
+    """Cosine similarity of two vectors (D,); 0 where one is zero. FloatingPointError where one is not finite."""
     norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    if not np.isfinite(norm):
+        raise FloatingPointError("a word vector is not finite")
     return float(a @ b) / norm if norm > 0 else 0.0
