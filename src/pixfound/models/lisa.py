@@ -161,7 +161,8 @@ class Lisa:
         linear = "model.mm_projector.weight" in checkpoint.names
         device = pick_device(self.device)
         with keymap.building(self.dtype, "model.dtype"):
-            check_memory_on_the_way(folder, self.path, self.dtype, device, [self._clip_folder])
+            tower = (self._clip_folder, self.vision_tower, "model.vision_tower")
+            check_memory_on_the_way(folder, self.path, self.dtype, device, [tower])
             model = LisaModules(self._config, self._clip_folder, image_id, linear)
         keymap.load_strict(model, checkpoint, KEYS)
         with weights.loading(self.vision_tower, "model.vision_tower"):

@@ -12,6 +12,7 @@ from typing import Any
 
 from pixfound import weights
 from pixfound.errors import UserError
+from pixfound.models.keymap import read_bin
 
 _BYTES = {
     "F64": 8,
@@ -28,6 +29,7 @@ _BYTES = {
 }
 _ASIDE = ("is_encoder_decoder", "cross_attention_layers", "cross_layer_interval")  # keys of configs
 _WHY_ASIDE = "its answers read the image through an encoder or by cross-attention, not as tokens beside the prompt"
+Place = tuple[str, str, str]  # a folder of weights, what the user typed for it, and the config key that holds that
 DeviceMap = str | Mapping[str, int | str] | None
 _MAPS = ("auto", "balanced", "balanced_low_0", "sequential")  # accelerate's
 _FLOATS = ("F64", "F32", "F16", "BF16")
@@ -144,7 +146,10 @@ def load_model(
     if not (chosen == "auto" or isinstance(chosen, torch.dtype)):
         raise UserError(f"model.dtype={dtype}: give auto, float32, bfloat16 or float16")
     if not any(Path(folder).glob("*.safetensors")):
-        raise UserError(f"model.path={path}: has no weights (*.safetensors) beside its config; fetch them as well")
+        raise UserError(
+            f"model.path={path}: has no weights (*.safetensors) beside its config; fetch them as well. A .bin is not "
+            "read: take a revision with *.safetensors, or write them with safetensors.torch.save_file"
+        )
     if device_map is None:
         check_memory(folder, path, dtype, device)
     with weights.loading(path, "model.path"):
@@ -193,10 +198,12 @@ def input_device(model: Any) -> Any:
     return table.weight.device if place is None else torch.device(place)
 
 
-def check_memory(folder: str, path: str, dtype: str, device: str, beside: Sequence[str] = ()) -> None:
-    """UserError where the weights alone are larger than what is free on `device`. beside: folders of further ones."""
-    with weights.loading(path, "model.path"):
-        needed = sum(weight_bytes(one, dtype) for one in (folder, *beside))
+def check_memory(folder: str, path: str, dtype: str, device: str, beside: Sequence[Place] = ()) -> None:
+    """UserError where the weights alone are larger than what is free on `device`. beside: where further ones are."""
+    needed = 0
+    for one, typed, key in ((folder, path, "model.path"), *beside):
+        with weights.loading(typed, key):
+            needed += weight_bytes(one, dtype)
     free = free_bytes(device)
     if free is not None and needed > free:
         raise UserError(
@@ -205,7 +212,7 @@ def check_memory(folder: str, path: str, dtype: str, device: str, beside: Sequen
         )
 
 
-def check_memory_on_the_way(folder: str, path: str, dtype: str, device: str, beside: Sequence[str] = ()) -> None:
+def check_memory_on_the_way(folder: str, path: str, dtype: str, device: str, beside: Sequence[Place] = ()) -> None:
     """`check_memory` for a model that is put together on the CPU and then moved to `device`."""
     for place in dict.fromkeys(("cpu", device)):
         check_memory(folder, path, dtype, place, beside)
@@ -225,8 +232,6 @@ def weight_bytes(folder: str, dtype: str) -> int:
 
 def _stored_sizes(folder: str) -> Iterator[tuple[int, int, bool]]:
     """(number of values, bytes of each as stored, whether they are floats) for every tensor."""
-    import torch
-
     files = sorted(Path(folder).glob("*.safetensors"))
     for file in files:
         with file.open("rb") as stream:
@@ -236,7 +241,7 @@ def _stored_sizes(folder: str) -> Iterator[tuple[int, int, bool]]:
         for tensor in header.values():
             yield math.prod(tensor["shape"]), _BYTES.get(tensor["dtype"], 1), tensor["dtype"] in _FLOATS
     for file in () if files else sorted(Path(folder).glob("pytorch_model*.bin")):
-        for value in torch.load(file, map_location="meta", weights_only=True, mmap=True).values():
+        for value in read_bin(file, "meta").values():
             yield value.numel(), value.element_size(), value.is_floating_point()
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from pickle import UnpicklingError  # the name of an error; nothing is unpickled
 from typing import Any
 
 from pixfound.errors import UserError, nearest
@@ -18,6 +19,10 @@ _WHOLE = 64 * 2**20  # bytes; larger weight files are identified by their header
 _HEAD = 4096
 _SMALL = ["*.json", "*.jinja", "*.txt", "*.model"]
 _NEEDED = ["*.safetensors", *_SMALL]  # not the same weights in other formats
+PICKLED = (
+    "holds a pickle of more than tensors, or a damaged one, and code in it is not run: give a folder or a revision "
+    "with *.safetensors (safetensors.torch.save_file writes them from a checkpoint that you trust)"
+)
 OWN_CODE = (
     "holds Python code of its own, which is not run: read it, and if you trust it use model=hf with "
     "model.trust_remote_code=true"
@@ -107,6 +112,8 @@ def _account(error: Exception, path: str, key: str) -> str:
         )
     if wants_code(error):
         return OWN_CODE
+    if isinstance(error, UnpicklingError) or "weights_only" in str(error):
+        return PICKLED
     reason = " ".join(str(error).split())[:300]
     return (
         f"could not be loaded as a model ({type(error).__name__}: {reason}). "
