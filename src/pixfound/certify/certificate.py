@@ -17,6 +17,7 @@ from pixfound.maps import image_map, peak, token_rows
 from pixfound.models.huggingface import HuggingFace
 from pixfound.pipeline.parts import Part, build
 from pixfound.pipeline.provenance import provenance
+from pixfound.pipeline.settings import check_names
 from pixfound.pipeline.store import fingerprint, make_folder, write_atomic
 from pixfound.report.text import grid
 from pixfound.types import FloatArray
@@ -33,6 +34,7 @@ class Certificate:
 
 def certify(config: Mapping[str, Any]) -> Certificate:
     """Run the gates on the model of a resolved config, and write what they found."""
+    check_names(config["names"])
     part = build(config["model"], "model")
     model = part.built
     if not isinstance(model, HuggingFace):
