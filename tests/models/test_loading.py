@@ -170,7 +170,8 @@ class Hub(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         code = next((c for c in ("GatedRepo", "RevisionNotFound", "RepoNotFound") if c in self.path), None)
         body = json.dumps({"error": code or "?"}).encode()
-        self.send_response(403 if code == "GatedRepo" else 404)
+        status = next((int(s) for s in ("401", "403", "429", "503") if s in self.path), 404)
+        self.send_response(403 if code == "GatedRepo" and status == 404 else status)
         if code:
             self.send_header("X-Error-Code", code)
         self.send_header("Content-Length", str(len(body)))
@@ -219,9 +220,17 @@ def ask(paths: list[str], home: Path, **environment: str) -> list[str]:
 
 
 def test_what_the_hub_refuses(hub: str, tmp_path: Path) -> None:
-    paths = ["a/GatedRepo", "a/RevisionNotFound", "a/RepoNotFound"]
-    gated, revision, unknown = ask(paths, tmp_path, HF_ENDPOINT=hub, HF_HUB_OFFLINE="0")
+    paths = ["a/GatedRepo", "a/RevisionNotFound", "a/RepoNotFound", "a/GatedRepo401", "a/RepoNotFound401"]
+    paths += ["a/401", "a/403", "a/429", "a/503"]
+    said = ask(paths, tmp_path, HF_ENDPOINT=hub, HF_HUB_OFFLINE="0")
+    gated, revision, unknown, *without_token = said[:5]
     assert "model.path=a/GatedRepo: is gated: accept its licence" in gated
+    assert "is gated: accept its licence" in without_token[0]
+    assert "is not on the hub, or private: check the name, or log in" in without_token[1]
+    for status, line in zip((401, 403), said[5:7], strict=True):
+        assert f"the hub refuses it (HTTP {status}): log in with `hf auth login`" in line
+    for status, line in zip((429, 503), said[7:], strict=True):
+        assert f"the hub answers HTTP {status}: run the same command later" in line
     assert "no such revision" in revision
     assert "model.revision" in revision
     assert "is not on the hub, or private" in unknown

@@ -105,6 +105,17 @@ def _account(error: Exception, path: str, key: str) -> str:
         return f"has no such revision on the hub; give a branch, a tag or a commit of it as {revision}, or null"
     if isinstance(error, hub.RepositoryNotFoundError):
         return "is not on the hub, or private: check the name, or log in with `hf auth login`"
+    status = _status(error)
+    if status in (401, 403):
+        return (
+            f"the hub refuses it (HTTP {status}): log in with `hf auth login`, anew where you are; a token that has "
+            "expired is refused for public models too"
+        )
+    if status is not None and (status == 429 or status >= 500):
+        return (
+            f"the hub answers HTTP {status}: run the same command later, or give a folder that `hf download {path}` "
+            "made elsewhere"
+        )
     if isinstance(error, hub.LocalEntryNotFoundError | hub.OfflineModeIsEnabled | ConnectionError):
         return (
             "is not in the hub's cache, and the hub cannot be reached: mend the network (HF_HUB_OFFLINE must not "
@@ -119,6 +130,17 @@ def _account(error: Exception, path: str, key: str) -> str:
         f"could not be loaded as a model ({type(error).__name__}: {reason}). "
         "Check the name; without network give a local folder that holds the model"
     )
+
+
+def _status(error: BaseException | None) -> int | None:
+    """The HTTP status that an error is about, or that it was raised because of; None where there is none."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    while error is not None:
+        if isinstance(error, HfHubHTTPError) and error.response is not None:
+            return int(error.response.status_code)
+        error = error.__cause__ or error.__context__
+    return None
 
 
 def _file_digest(file: Path) -> bytes:
