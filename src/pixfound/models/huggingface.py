@@ -19,6 +19,7 @@ from pixfound.devices import pick_device
 from pixfound.errors import UserError
 from pixfound.interfaces import Fit, TextVectors
 from pixfound.kept import Keep, check_keep, kept_rows
+from pixfound.models.asked import check_generation, check_indices, check_length, check_range
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Encoder, ImageLayout, Request, content
 from pixfound.models.loading import (
@@ -94,6 +95,9 @@ class HuggingFace:
             raise UserError(f"model.trust_remote_code={trust_remote_code}: valid values are true and false")
         self.trust_remote_code = trust_remote_code
         self.generation = {"max_new_tokens": 128, "do_sample": False, **(generation or {})}
+        check_length(self.generation)
+        check_indices("layers", layers)
+        check_indices("heads", heads)
         if capture == "step" and self.generation.get("num_beams", 1) > 1:
             raise UserError(
                 "model.generation.num_beams: a beam search has several rows of attention at each step; "
@@ -177,6 +181,7 @@ class HuggingFace:
         """Answer with a transformers model and a processor that were put together elsewhere, not with `path`'s own."""
         from pixfound.models.capture import NAME
 
+        self._check_asked(model.config)
         if can_capture(model.config):
             model.set_attn_implementation({"text_config": NAME})
         processor.tokenizer.padding_side = "left"
@@ -203,7 +208,15 @@ class HuggingFace:
         if self.captures:
             check_capture(config, self.path)
         check_served(config, self.path)
+        self._check_asked(config)
         return config
+
+    def _check_asked(self, config: Any) -> None:
+        """What was typed against the model's config: its layers and heads, and transformers' options."""
+        text = config.get_text_config(decoder=True)
+        check_range("layers", self.layers, text.num_hidden_layers)
+        check_range("heads", self.heads, text.num_attention_heads)
+        check_generation(self.generation)
 
     @cached_property
     def _encoder(self) -> Encoder:

@@ -165,8 +165,7 @@ class Lisa:
             check_memory_on_the_way(folder, self.path, self.dtype, device, [tower])
             model = LisaModules(self._config, self._clip_folder, image_id, linear)
         keymap.load_strict(model, checkpoint, KEYS)
-        with weights.loading(self.vision_tower, "model.vision_tower"):
-            model.load_clip(self._clip_folder)
+        model.load_clip(self._clip_folder, self.vision_tower)
         model.make_room(image_id)
         model = model.to(device).eval()
         model.language.generation_config.eos_token_id = tokenizer.eos_token_id

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import struct
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -97,7 +96,12 @@ def check_capture_early(found: str, path: str) -> None:
     file = Path(found) / "config.json"
     if not file.is_file():
         return
-    values = json.loads(file.read_text())
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        values = None
+    if not isinstance(values, dict):
+        raise UserError(f"model.path={path}: its config.json is damaged; remove it and fetch it again")
     parts = (values, values.get("text_config") or {})
     if any(part.get(name) for part in parts for name in _ASIDE):
         name = str((values.get("architectures") or ["this model"])[0])
@@ -152,10 +156,9 @@ def load_model(
         )
     if device_map is None:
         check_memory(folder, path, dtype, device)
+    options = {"dtype": chosen, "device_map": device_map, "trust_remote_code": code}
+    model = load_pretrained(AutoModelForImageTextToText, folder, path, "model.path", **options)
     with weights.loading(path, "model.path"):
-        model = AutoModelForImageTextToText.from_pretrained(
-            folder, dtype=chosen, device_map=device_map, trust_remote_code=code
-        )
         if implementation is not None:
             model.set_attn_implementation({"text_config": implementation})
     taken = model.config.get_text_config()._attn_implementation == implementation
@@ -164,7 +167,36 @@ def load_model(
             f"model.path={path}: the text decoder of {type(model).__name__} takes no other attention function, so its "
             "attention cannot be captured; use model.capture=none extraction=nulls"
         )
-    return model.eval() if device_map is not None else model.to(device).eval()
+    if device_map is None:
+        with weights.loading(path, "model.path"):
+            model = model.to(device)
+    return model.eval()
+
+
+def load_pretrained(architecture: Any, folder: str, path: str, key: str, **options: Any) -> Any:
+    """A transformers model whose every parameter is the checkpoint's: of others it would draw those, and go on.
+
+    architecture: its class, or an auto class. path: what the user typed, and the config key that holds it, for errors.
+    """
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # it would print a table of what is wrong
+    try:
+        with weights.loading(path, key):
+            model, told = architecture.from_pretrained(
+                folder, output_loading_info=True, ignore_mismatched_sizes=True, **options
+            )
+    finally:
+        logging.set_verbosity(before)
+    misfits = [name for name, *_ in told["mismatched_keys"]]
+    for wrong, what in ((told["missing_keys"], "lack"), (misfits, "have another shape than its config says for")):
+        if wrong:
+            raise UserError(
+                f"{key}={path}: the weights {what} {', '.join(sorted(wrong)[:3])} ({len(wrong)} parameters in all), so "
+                "they are incomplete or of another model; fetch the whole repository again"
+            )
+    return model
 
 
 def check_device_map(device_map: DeviceMap, device: str) -> None:
@@ -234,11 +266,8 @@ def _stored_sizes(folder: str) -> Iterator[tuple[int, int, bool]]:
     """(number of values, bytes of each as stored, whether they are floats) for every tensor."""
     files = sorted(Path(folder).glob("*.safetensors"))
     for file in files:
-        with file.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            header = json.loads(stream.read(length))
-        header.pop("__metadata__", None)
-        for tensor in header.values():
+        _, tensors = weights.header(file)
+        for tensor in (about for name, about in tensors.items() if name != "__metadata__"):
             yield math.prod(tensor["shape"]), _BYTES.get(tensor["dtype"], 1), tensor["dtype"] in _FLOATS
     for file in () if files else sorted(Path(folder).glob("pytorch_model*.bin")):
         for value in read_bin(file, "meta").values():

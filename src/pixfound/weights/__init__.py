@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
@@ -17,6 +16,7 @@ from pixfound.errors import UserError, nearest
 EMBEDDED = "embedded:"
 _WHOLE = 64 * 2**20  # bytes; larger weight files are identified by their header and the start of every tensor
 _HEAD = 4096
+_POINTER = b"version https://git-lfs"
 _SMALL = ["*.json", "*.jinja", "*.txt", "*.model"]
 _NEEDED = ["*.safetensors", *_SMALL]  # not the same weights in other formats
 PICKLED = (
@@ -74,10 +74,35 @@ def identity(path: str, revision: str | None, key: str) -> Mapping[str, Any]:
     if not found.is_dir():
         return {"hub": path, "revision": revision or "main"}
     digest = hashlib.sha256()
-    for file in sorted(f for f in found.rglob("*") if f.is_file()):
-        digest.update(str(file.relative_to(found)).encode())
-        digest.update(_file_digest(file))
+    with loading(path, key):
+        for file in sorted(f for f in found.rglob("*") if f.is_file()):
+            digest.update(str(file.relative_to(found)).encode())
+            digest.update(_file_digest(file))
     return {"content": digest.hexdigest()}
+
+
+class DamagedWeights(ValueError):
+    """A file of weights that is not whole; the message says which, and what to do."""
+
+
+def header(file: Path) -> tuple[int, dict[str, Any]]:
+    """(where the tensors start, what is said of each) of a safetensors file; DamagedWeights where it is not whole."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        start = stream.read(8)
+        if start == _POINTER[:8]:
+            raise DamagedWeights(f"{file.name} is a pointer of Git LFS and not the weights; run `git lfs pull` there")
+        length = int.from_bytes(start, "little")
+        body = stream.read(length) if len(start) == 8 and length <= size - 8 else b""
+    try:
+        tensors: dict[str, Any] = json.loads(body)
+        ends = [about["data_offsets"][1] for name, about in tensors.items() if name != "__metadata__"]
+        whole = 8 + length + max(ends, default=0) == size
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        whole = False
+    if not whole:
+        raise DamagedWeights(f"{file.name} is cut short or damaged; remove it and fetch it again")
+    return 8 + length, tensors
 
 
 @contextmanager
@@ -85,6 +110,8 @@ def loading(path: str, key: str) -> Iterator[None]:
     """What fails inside the `with` block becomes a one-line account of why weights could not be loaded."""
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"{key}={path}: {_account(error, path, key)}") from error
 
@@ -123,6 +150,8 @@ def _account(error: Exception, path: str, key: str) -> str:
         )
     if wants_code(error):
         return OWN_CODE
+    if isinstance(error, DamagedWeights):
+        return str(error)
     if isinstance(error, UnpicklingError) or "weights_only" in str(error):
         return PICKLED
     reason = " ".join(str(error).split())[:300]
@@ -148,13 +177,13 @@ def _file_digest(file: Path) -> bytes:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").digest()
     digest = hashlib.sha256(str(file.stat().st_size).encode())
+    first, tensors = header(file)
     with file.open("rb") as stream:
-        (length,) = struct.unpack("<Q", stream.read(8))
-        header = stream.read(length)
-        digest.update(header)
-        for tensor in json.loads(header).values():
+        stream.seek(8)
+        digest.update(stream.read(first - 8))
+        for tensor in tensors.values():
             if "data_offsets" in tensor:
                 start, end = tensor["data_offsets"]
-                stream.seek(8 + length + start)
+                stream.seek(first + start)
                 digest.update(stream.read(min(_HEAD, end - start)))
     return digest.digest()
