@@ -38,11 +38,15 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Failure:
-    """Why a request gave no reply. again: whether it may be repeated. wait: seconds that the server asks for."""
+    """Why a request gave no reply. again: whether it may be repeated. wait: seconds that the server asks for.
+
+    unreachable: whether there was no server to say anything.
+    """
 
     error: UserError | JudgeError
     again: bool = False
     wait: float = 0.0
+    unreachable: bool = False
 
 
 class ChatClient:
@@ -51,7 +55,8 @@ class ChatClient:
     base_url: null is OpenAI's own endpoint, whatever the environment says. api_key_env: the NAME of the
     environment variable with the key, which is read when a request is sent and never kept in a file or message.
     temperature, max_tokens: null leaves them out. timeout_s: seconds without a byte before a request is given up.
-    max_retries: tries after the first. backoff_s: seconds before the first retry; doubles, with jitter.
+    max_retries: tries after the first. backoff_s: seconds before the first retry; doubles, with jitter. Once a request
+    has spent all of its tries on a server that cannot be reached, others have one each until one of them gets through.
     concurrency: requests at a time; one that waits for its retry counts. cache_dir: null is ~/.cache/pixfound/judge.
     price_per_million_*: per million tokens, in any currency. max_cost: in that currency, for each process; requests
     under way when it is reached are still finished.
@@ -113,6 +118,7 @@ class ChatClient:
         self._replies = Replies(Path(cache_dir).expanduser() if cache_dir else default_folder())
         self._slots, self._lock = threading.Semaphore(concurrency), threading.Lock()
         self._client: Any = None
+        self._unreachable = False
         self._random = random.Random()
         self._counts = {"requests": 0, "cached": 0, "input_tokens": 0, "output_tokens": 0}
 
@@ -184,14 +190,16 @@ class ChatClient:
             self._check_cost()
             outcome = self._once(body)
             if not isinstance(outcome, _Failure):
+                self._unreachable = False
                 self._replies.put(key, outcome)
                 return str(outcome["reply"])
             if not outcome.again:
                 raise outcome.error
             if outcome.wait > MAX_WAIT_S:
                 raise JudgeError(f"{outcome.error} (the server asks for a pause of {outcome.wait:.0f} seconds)")
-            if attempt == self.max_retries:
-                raise JudgeError(f"{outcome.error} (after {attempt + 1} tries)")
+            if attempt >= self.max_retries or (self._unreachable and outcome.unreachable):
+                self._unreachable = outcome.unreachable
+                raise JudgeError(f"{outcome.error} (after {attempt + 1} {'tries' if attempt else 'try'})")
             backoff = min(self.backoff_s * 2**attempt, MAX_WAIT_S) * self._random.uniform(0.5, 1.0)
             wait, attempt = max(backoff, outcome.wait), attempt + 1
             log.info("%s; trying again in %.1f s (%d of %d)", outcome.error, wait, attempt, self.max_retries)
@@ -208,9 +216,9 @@ class ChatClient:
         except openai.APIStatusError as error:
             return self._refused(error.status_code, error.body, error.response.headers.get("retry-after"))
         except openai.APITimeoutError:
-            return self._again(f"no answer within {self.group}.timeout_s={self.timeout_s:g} seconds")
+            return self._again(f"no answer within {self.group}.timeout_s={self.timeout_s:g} seconds", unreachable=True)
         except openai.APIConnectionError as error:
-            return self._again(f"the connection failed ({type(error.__cause__ or error).__name__})")
+            return self._again(f"the connection failed ({type(error.__cause__ or error).__name__})", unreachable=True)
         except openai.OpenAIError as error:
             return _Failure(JudgeError(self._clean(f"{self.base_url}: {error}")))
         return self._read(text() if callable(text) else text)
@@ -271,8 +279,8 @@ class ChatClient:
         again = status in _AGAIN or status >= 500
         return _Failure(JudgeError(f"{self.base_url}: HTTP {status}: {said}"), again, seconds(retry_after))
 
-    def _again(self, what: str) -> _Failure:
-        return _Failure(JudgeError(f"{self.base_url}: {what}"), again=True)
+    def _again(self, what: str, unreachable: bool = False) -> _Failure:
+        return _Failure(JudgeError(f"{self.base_url}: {what}"), again=True, unreachable=unreachable)
 
     def _check_cost(self) -> None:
         usage = self.usage()
