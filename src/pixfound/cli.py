@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pixfound.errors import UserError, nearest
 from pixfound.grid import close_grid, grid_is_open, in_cell
+from pixfound.terminal import complain, prepare
 
 if TYPE_CHECKING:
     from pixfound.pipeline.results import Result
@@ -30,6 +31,7 @@ def main() -> None:
 
 def guarded(app: Callable[[], Any]) -> None:
     """Run a Hydra application; what the user has to change is one line, and ends it with 2."""
+    prepare()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting by itself
     complaint = ""
     try:
@@ -116,7 +118,5 @@ def run(config: dict[str, Any]) -> Result:
 
 
 def _complain(message: str) -> NoReturn:
-    from pixfound.report.text import printable
-
-    print(f"pixfound: {printable(message)}", file=sys.stderr)
+    complain("pixfound", message)
     sys.exit(2)

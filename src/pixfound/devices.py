@@ -10,7 +10,7 @@ _threads: int | None = None
 
 
 def pick_device(device: str) -> str:
-    """`auto` is this process's own GPU where there is one, else the CPU; anything else is taken as it is.
+    """`auto` is this process's own GPU where there is one, else the CPU; UserError for a device that is not there.
 
     Every part asks before it computes, so this is where the number of threads comes into force.
     """
@@ -22,7 +22,24 @@ def pick_device(device: str) -> str:
         import torch
 
         torch.set_num_threads(_threads)
+    if device != "cpu":
+        _check(device)
     return device
+
+
+def _check(device: str) -> None:
+    import torch
+
+    try:
+        wanted = torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise UserError(f"device={device}: there is no such device; give auto, cpu, cuda or cuda:N") from error
+    count = torch.cuda.device_count()
+    if wanted.type == "cuda" and (wanted.index or 0) >= count:
+        raise UserError(
+            f"device={device}: torch {torch.__version__} sees {count} GPU{'' if count == 1 else 's'} here; give auto, "
+            "or install the build of torch that fits your GPU and its driver"
+        )
 
 
 def use_threads(count: int) -> None:

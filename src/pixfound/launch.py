@@ -11,6 +11,7 @@ from pixfound.errors import UserError
 from pixfound.models.device_map import check_alone
 from pixfound.pipeline.evaluate import evaluate
 from pixfound.pipeline.results import Result
+from pixfound.terminal import complain, prepare
 
 
 def launch(config: dict[str, Any], num_processes: int, num_nodes: int = 1) -> Result:
@@ -61,8 +62,9 @@ def meeting_point() -> str:
 
 def worker(config: dict[str, Any]) -> Result:
     """What each process runs. An error of the user is a line here, not a stack trace from every process."""
+    prepare()
     try:
         return evaluate(config)
     except UserError as error:
-        print(f"pixfound (process {os.environ.get('RANK')}): {error}", file=sys.stderr)
+        complain(f"pixfound (process {os.environ.get('RANK')})", error)
         sys.exit(2)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from pixfound.chat.replies import Replies
 from pixfound.judges.asking import grade_by_asking, read_verdict
+from pixfound.judges.mllm import MllmJudge
 from tests.support.examples import drawn, make_example
 
 
@@ -80,3 +82,9 @@ def test_a_damaged_reply_on_disk_is_none(tmp_path) -> None:
     for text in ('{"reply": "Y', "[]", '{"reply": " "}', '{"reply": 1}'):
         (tmp_path / "ab" / "abc.json").write_text(text)
         assert replies.get("abc") is None
+
+
+def test_a_judging_model_is_asked_about_what_no_tokenizer_takes(models: Path) -> None:
+    options = {"path": str(models / "llava"), "dtype": "float32", "device": "cpu", "capture": "none"}
+    judge = MllmJudge({"_target_": "pixfound.models.huggingface.HuggingFace", **options})
+    assert judge.grade(EXAMPLE, "half \ud83d") == judge.grade(EXAMPLE, "half \ufffd")

@@ -78,6 +78,14 @@ def test_the_second_ask_costs_nothing_even_without_key(judge_at, monkeypatch) ->
         assert judge_at(server).ask("s", "other") == "three"
 
 
+def test_lone_surrogates_are_asked_about_answered_with_and_kept(judge_at) -> None:
+    with JudgeServer(Act("Yes \ud83d"), Act("none")) as server:
+        assert judge_at(server).ask("s", "is \udfff red?") == "Yes \ud83d"
+        assert server.bodies[0]["messages"][1]["content"] == "is \ufffd red?"
+        assert judge_at(server).ask("s", "is \udfff red?") == "Yes \ud83d"
+        assert len(server.bodies) == 1
+
+
 def test_it_waits_as_long_as_it_is_told(judge_at) -> None:
     with JudgeServer(Act(status=429, headers={"Retry-After": "0.2"}), OK) as server:
         begun = time.monotonic()
@@ -98,7 +106,6 @@ def test_a_pause_that_is_too_long_is_an_error(judge_at) -> None:
     ("act", "message"),
     [
         (Act(status=500), "HTTP 500: out of order .after 3 tries"),
-        (Act(cut=True), "the connection failed"),
         (Act(raw="{nonsense"), "no chat completion"),
         (Act(raw="[]"), "no chat completion"),
         (Act(raw='{"choices": []}'), "no chat completion"),
@@ -112,6 +119,19 @@ def test_retries_are_bounded_and_one_good_reply_is_enough(judge_at, act, message
         assert len(server.bodies) == 3
         assert judge.ask("s", "q") == "Yes"  # no failure was cached
         assert judge.usage()["requests"] == 5
+
+
+def test_one_question_finds_out_that_a_server_is_down_and_the_others_ask_once_until_it_is_up(judge_at) -> None:
+    down = Act(cut=True)
+    with JudgeServer(*[down] * 6, OK, down, down, OK) as server:
+        judge = judge_at(server)
+        for question, tries, bodies in (("a", "3 tries", 3), ("b", "1 try", 4), ("c", "1 try", 5), ("a", "1 try", 6)):
+            with pytest.raises(JudgeError, match=f"the connection failed .*after {tries}"):
+                judge.ask("s", question)
+            assert len(server.bodies) == bodies
+        assert judge.ask("s", "b") == "Yes"  # no failure was cached
+        assert judge.ask("s", "c") == "Yes"  # and all tries are given again
+        assert len(server.bodies) == 10
 
 
 def test_a_server_that_hangs_is_given_up(judge_at) -> None:

@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 import transformers as hf
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from pixfound.errors import UserError
 from pixfound.models import processors
@@ -22,6 +24,7 @@ from pixfound.models.huggingface import HuggingFace
 from pixfound.models.loading import load_config
 from pixfound.models.processors import load_processor
 from pixfound.pipeline.parts import build_parts
+from pixfound.segmenters.sam import Sam
 from pixfound.types import Prompt
 from tests.support.run import config_of, random_models
 
@@ -99,6 +102,99 @@ def test_missing_weights(family_folder: Folder, tmp_path: Path) -> None:
         HuggingFace(str(folder)).generate([REQUEST])
 
 
+def cut(folder: Path, length: int) -> None:
+    file = folder / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:length])
+
+
+def overwritten(folder: Path, name: str, content: bytes) -> None:
+    (folder / name).write_bytes(content)
+
+
+def altered(folder: Path, end: str, change: Callable[[torch.Tensor], torch.Tensor | None]) -> None:
+    """One tensor of the checkpoint is taken away, or becomes another."""
+    state = load_file(folder / "model.safetensors")
+    name = next(name for name in state if name.endswith(end))
+    changed = change(state.pop(name))
+    save_file(state if changed is None else {**state, name: changed}, folder / "model.safetensors", {"format": "pt"})
+
+
+POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0123\nsize 123\n"
+DAMAGE: dict[str, tuple[Callable[[Path], None], str]] = {
+    "cut": (lambda f: cut(f, 100_000), r"model\.safetensors is cut short or damaged; remove it and fetch it again"),
+    "cut in its header": (lambda f: cut(f, 40), "is cut short or damaged"),
+    "cut in its length": (lambda f: cut(f, 5), "is cut short or damaged"),
+    "empty": (lambda f: cut(f, 0), "is cut short or damaged"),
+    "noise": (lambda f: overwritten(f, "model.safetensors", bytes(range(256)) * 9), "is cut short or damaged"),
+    "a list": (lambda f: overwritten(f, "model.safetensors", b"\2" + bytes(7) + b"[]"), "is cut short or damaged"),
+    "a pointer": (lambda f: overwritten(f, "model.safetensors", POINTER), "is a pointer of Git LFS.*`git lfs pull`"),
+    "half a config": (lambda f: overwritten(f, "config.json", b"{"), r"its config\.json is damaged"),
+    "no config": (lambda f: overwritten(f, "config.json", b"[]"), r"its config\.json is damaged"),
+    "a config of bytes": (lambda f: overwritten(f, "config.json", b"\xff\xfe"), r"its config\.json is damaged"),
+    "another tokenizer": (lambda f: overwritten(f, "tokenizer.json", b"{}"), "its processor cannot be made.*fetch the"),
+    "a tensor less": (
+        lambda f: altered(f, "q_proj.weight", lambda t: None),
+        r"the weights lack .*q_proj\.weight \(1 parameters in all\), so they are incomplete",
+    ),
+    "a tensor too small": (
+        lambda f: altered(f, "q_proj.weight", lambda t: t[:10].clone()),
+        r"the weights have another shape than its config says for .*q_proj\.weight",
+    ),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_damaged_files_are_named_in_one_line(damage: str, models: Path, tmp_path: Path) -> None:
+    folder = copy_without(models / "llava", tmp_path / "m", "nothing")
+    change, said = DAMAGE[damage]
+    change(folder)
+    with pytest.raises(UserError, match=said) as error:
+        build_parts(config_of(*random_models(models), f"model.path={folder}")).model.built.generate([REQUEST])
+    found = str(error.value)
+    assert found.startswith(f"model.path={folder}: ") and "\n" not in found and len(found) < 600
+
+
+def test_a_text_only_model(tmp_path: Path) -> None:
+    folder = config_folder(hf.LlamaConfig(hidden_size=32, num_attention_heads=2), tmp_path)
+    with pytest.raises(UserError, match=r"holds a llama model.*give the path of a multi-modal LLM"):
+        HuggingFace(str(folder)).generate([REQUEST])
+
+
+def test_a_segmenter_that_lacks_a_tensor_is_not_drawn_at_random(models: Path, tmp_path: Path) -> None:
+    folder = copy_without(models / "sam", tmp_path / "m", "nothing")
+    altered(folder, "iou_token.weight", lambda t: None)
+    with pytest.raises(UserError, match=r"segmenter\.path=.*: the weights lack mask_decoder\.iou_token\.weight"):
+        Sam(str(folder), device="cpu").masks(REQUEST[0], [(1.0, 1.0)])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"layers": [0, 3]}, r"model\.layers: there is no 3; the text decoder has 3, from 0 to 2"),
+        ({"heads": [4]}, r"model\.heads: there is no 4; the text decoder has 4"),
+        ({"layers": "x"}, r"model\.layers=x: give a list of whole numbers from 0 on"),
+        ({"layers": []}, r"model\.layers=\[\]: give a list"),
+        ({"heads": [-1]}, r"model\.heads=\[-1\]: give a list"),
+        ({"heads": [True]}, r"model\.heads=\[True\]: give a list"),
+        (
+            {"generation": {"max_new_tokens": 0}},
+            r"model\.generation\.max_new_tokens=0: give a whole number of at least",
+        ),
+        ({"generation": {"max_new_tokens": "many"}}, r"max_new_tokens=many: give a whole number"),
+        (
+            {"generation": {"temprature": 1}},
+            r"generation\.temprature: .*no such option; did you mean temperature",
+        ),
+        ({"device": "cuda:99"}, r"device=cuda:99: torch .* sees \d+ GPUs? here; give auto"),
+        ({"device": "tpv"}, r"device=tpv: there is no such device; give auto, cpu, cuda or cuda:N"),
+    ],
+    ids=str,
+)
+def test_options_that_no_model_takes(options: dict[str, Any], said: str, models: Path) -> None:
+    with pytest.raises(UserError, match=said):
+        HuggingFace(str(models / "llava"), **{"device": "cpu", **options}).generate([REQUEST])
+
+
 def test_a_missing_tokenizer(family_folder: Folder, tmp_path: Path) -> None:
     folder = copy_without(family_folder("llava"), tmp_path / "m", "token*")
     with pytest.raises(UserError, match="its processor cannot be made"):
@@ -125,7 +221,8 @@ class Hub(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         code = next((c for c in ("GatedRepo", "RevisionNotFound", "RepoNotFound") if c in self.path), None)
         body = json.dumps({"error": code or "?"}).encode()
-        self.send_response(403 if code == "GatedRepo" else 404)
+        status = next((int(s) for s in ("401", "403", "429", "503") if s in self.path), 404)
+        self.send_response(403 if code == "GatedRepo" and status == 404 else status)
         if code:
             self.send_header("X-Error-Code", code)
         self.send_header("Content-Length", str(len(body)))
@@ -174,9 +271,17 @@ def ask(paths: list[str], home: Path, **environment: str) -> list[str]:
 
 
 def test_what_the_hub_refuses(hub: str, tmp_path: Path) -> None:
-    paths = ["a/GatedRepo", "a/RevisionNotFound", "a/RepoNotFound"]
-    gated, revision, unknown = ask(paths, tmp_path, HF_ENDPOINT=hub, HF_HUB_OFFLINE="0")
+    paths = ["a/GatedRepo", "a/RevisionNotFound", "a/RepoNotFound", "a/GatedRepo401", "a/RepoNotFound401"]
+    paths += ["a/401", "a/403", "a/429", "a/503"]
+    said = ask(paths, tmp_path, HF_ENDPOINT=hub, HF_HUB_OFFLINE="0")
+    gated, revision, unknown, *without_token = said[:5]
     assert "model.path=a/GatedRepo: is gated: accept its licence" in gated
+    assert "is gated: accept its licence" in without_token[0]
+    assert "is not on the hub, or private: check the name, or log in" in without_token[1]
+    for status, line in zip((401, 403), said[5:7], strict=True):
+        assert f"the hub refuses it (HTTP {status}): log in with `hf auth login`" in line
+    for status, line in zip((429, 503), said[7:], strict=True):
+        assert f"the hub answers HTTP {status}: run the same command later" in line
     assert "no such revision" in revision
     assert "model.revision" in revision
     assert "is not on the hub, or private" in unknown

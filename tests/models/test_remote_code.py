@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from pixfound.errors import UserError
 from pixfound.models.huggingface import HuggingFace
@@ -51,6 +52,9 @@ def folder(tmp_path: Path, marker: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
         "AutoModelForImageTextToText": "modeling_own.OwnModel",
     }
     (made / "config.json").write_text(json.dumps(config))
+    state = load_file(made / "model.safetensors")  # its head under the name that the class has for it
+    state = {name.replace("language_model.lm_head.", "lm_head."): tensor for name, tensor in state.items()}
+    save_file(state, made / "model.safetensors", metadata={"format": "pt"})
     (made / "configuration_own.py").write_text(CONFIGURATION.format(marker=str(marker)))
     (made / "modeling_own.py").write_text(MODELING)
     return made

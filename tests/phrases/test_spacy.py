@@ -21,6 +21,7 @@ PARSE = {
     "a": ("DET", "det", 1),
     "mat": ("NOUN", "pobj", -2),
     ".": ("PUNCT", "punct", -4),
+    "\ufffd": ("X", "ROOT", 0),
 }
 
 
@@ -77,3 +78,7 @@ def test_without_spacy_it_says_what_to_type(monkeypatch):
     monkeypatch.setitem(sys.modules, "spacy", None)  # importing it now raises ImportError
     with pytest.raises(UserError, match=r'pip install "pixfound\[spacy\]"'):
         load_pipeline("en_core_web_lg")
+
+
+def test_a_lone_surrogate_moves_no_span(pipeline):
+    assert SpacyPhrases(pipeline).phrases("\ud83d a mat") == [Phrase("a mat", "mat", (2, 7))]

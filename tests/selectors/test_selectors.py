@@ -226,6 +226,9 @@ def test_cosine():
     assert cosine(a, 10 * a) == pytest.approx(1.0)
     assert cosine(a, -a) == pytest.approx(-1.0)
     assert cosine(a, zero) == cosine(zero, zero) == 0.0
+    for broken in (np.nan, np.inf):
+        with pytest.raises(FloatingPointError, match="a word vector is not finite"):
+            cosine(a, np.full_like(a, broken))
 
 
 def test_where_the_vectors_come_from_is_part_of_the_identity():

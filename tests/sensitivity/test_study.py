@@ -251,3 +251,19 @@ def test_all_files_are_written(crops: Path, tmp_path: Path, capsys: pytest.Captu
     assert "| crop | A† | 3 | 100.0 | 50.0 (crop_0) | 100.0 (crop_2) | 70.0 |" in report
     data = json.loads((folder / "sensitivity.json").read_text())
     assert value(data["subjects"]["m"]["families"]["crop"]["figures"]["M_dagger.bad"]["mean"]) == pytest.approx(0.3)
+
+
+def test_names_that_a_terminal_or_a_browser_acts_on_are_shown_and_do_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "a\x1b[31m[/red] <b>|`\ud83d"
+    for model in (name, "b"):
+        for variation in ("none", "mask_out_0"):
+            write(tmp_path, variation, "10", [0.2, 0.4], options={"path": model})
+    main([str(tmp_path / "runs"), "--out", str(tmp_path), "--resamples", "100"])
+    printed = capsys.readouterr().out
+    text = (tmp_path / "sensitivity.md").read_text(encoding="utf-8")
+    assert "a [31m[/red] <b>|` " in printed
+    assert "a [31m[/red] &lt;b&gt;\\|' " in text
+    for shown in (printed, text):
+        assert all(c.isprintable() or c == "\n" for c in shown)

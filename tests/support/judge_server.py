@@ -31,15 +31,15 @@ class Act:
 
 
 class JudgeServer:
-    """Acts in the script's order; the last act is repeated. Use it with `with`."""
+    """Acts in the script's order; the last act is repeated. Use it with `with`. port: 0 for any that is free."""
 
-    def __init__(self, *script: Act) -> None:
+    def __init__(self, *script: Act, port: int = 0) -> None:
         self.script = list(script) or [Act()]
         self.bodies: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.peak = self._now = 0
         self._lock, self._release = threading.Lock(), threading.Event()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"

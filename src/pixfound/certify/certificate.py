@@ -18,6 +18,7 @@ from pixfound.models.huggingface import HuggingFace
 from pixfound.pipeline.output import make_folder, write_atomic
 from pixfound.pipeline.parts import Part, build
 from pixfound.pipeline.provenance import provenance
+from pixfound.pipeline.settings import check_names
 from pixfound.pipeline.store import fingerprint
 from pixfound.report.text import grid
 from pixfound.types import FloatArray
@@ -34,6 +35,7 @@ class Certificate:
 
 def certify(config: Mapping[str, Any]) -> Certificate:
     """Run the gates on the model of a resolved config, and write what they found."""
+    check_names(config["names"])
     part = build(config["model"], "model")
     model = part.built
     if not isinstance(model, HuggingFace):

@@ -8,6 +8,7 @@ import hydra
 from omegaconf import DictConfig
 
 from pixfound.cli import CONFIG, guarded, resolve
+from pixfound.terminal import say
 
 
 def main() -> None:
@@ -23,7 +24,7 @@ def _app(config: DictConfig) -> None:
     marks = {True: "passed", False: "FAILED", None: "not used"}
     for gate in certificate.gates:
         value = "" if gate.value is None else f"{gate.value:.3g}"
-        print(f"{marks[gate.passed]:8}  {gate.name:26}  {value:>9} {gate.limit}  {gate.detail}".rstrip())
+        say(f"{marks[gate.passed]:8}  {gate.name:26}  {value:>9} {gate.limit}  {gate.detail}".rstrip())
     print(f"{'passed' if certificate.passed else 'FAILED'}: {certificate.folder / 'certificate.md'}")
     if not certificate.passed:
         sys.exit(1)

@@ -28,6 +28,7 @@ from pixfound.chat.responses import Failure
 from pixfound.errors import UserError
 from pixfound.interfaces import Load
 from pixfound.judges.asking import JudgeError
+from pixfound.surrogates import replace_surrogates
 
 MAX_WAIT_S = 120.0  # a server that asks for a longer pause is not waited for
 _CHARACTERS = 4  # to a token, as OpenAI counts English
@@ -46,11 +47,13 @@ class ChatClient(ChatOptions):
         self._replies = Replies(Path(self.cache_dir).expanduser() if self.cache_dir else default_folder())
         self._slots, self._lock = threading.Semaphore(self.concurrency), threading.Lock()
         self._client: Any = None
+        self._unreachable = False
         self._random = random.Random()
         self._counts = {"requests": 0, "cached": 0, "input_tokens": 0, "output_tokens": 0}
 
     def ask(self, system: str | None, question: str, images: Sequence[Image.Image] = ()) -> str:
         """The model's answer to a question about images, from the cache where it was asked before."""
+        question = replace_surrogates(question)  # it may quote a model
         shown = [{"type": "image_url", "image_url": {"url": data_url(image)}} for image in images]
         content = [{"type": "text", "text": question}, *shown] if shown else question
         messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
@@ -105,14 +108,16 @@ class ChatClient(ChatOptions):
             self._check_cost()
             outcome = self._once(body)
             if not isinstance(outcome, Failure):
+                self._unreachable = False
                 self._replies.put(key, outcome)
                 return str(outcome["reply"])
             if not outcome.again:
                 raise outcome.error
             if outcome.wait > MAX_WAIT_S:
                 raise JudgeError(f"{outcome.error} (the server asks for a pause of {outcome.wait:.0f} seconds)")
-            if attempt == self.max_retries:
-                raise JudgeError(f"{outcome.error} (after {attempt + 1} tries)")
+            if attempt >= self.max_retries or (self._unreachable and outcome.unreachable):
+                self._unreachable = outcome.unreachable
+                raise JudgeError(f"{outcome.error} (after {attempt + 1} {'tries' if attempt else 'try'})")
             backoff = min(self.backoff_s * 2**attempt, MAX_WAIT_S) * self._random.uniform(0.5, 1.0)
             wait, attempt = max(backoff, outcome.wait), attempt + 1
             log.info("%s; trying again in %.1f s (%d of %d)", outcome.error, wait, attempt, self.max_retries)
@@ -129,9 +134,9 @@ class ChatClient(ChatOptions):
         except openai.APIStatusError as error:
             return responses.refused(self, error.status_code, error.body, error.response.headers.get("retry-after"))
         except openai.APITimeoutError:
-            return self._again(f"no answer within {self.group}.timeout_s={self.timeout_s:g} seconds")
+            return self._again(f"no answer within {self.group}.timeout_s={self.timeout_s:g} seconds", unreachable=True)
         except openai.APIConnectionError as error:
-            return self._again(f"the connection failed ({type(error.__cause__ or error).__name__})")
+            return self._again(f"the connection failed ({type(error.__cause__ or error).__name__})", unreachable=True)
         except openai.OpenAIError as error:
             return Failure(JudgeError(self.clean(f"{self.url}: {error}")))
         found = responses.read(text() if callable(text) else text)
@@ -140,8 +145,8 @@ class ChatClient(ChatOptions):
         self._count(input_tokens=found.input_tokens, output_tokens=found.output_tokens)
         return responses.unusable(self, found) or asdict(found)
 
-    def _again(self, what: str) -> Failure:
-        return Failure(JudgeError(f"{self.url}: {what}"), again=True)
+    def _again(self, what: str, unreachable: bool = False) -> Failure:
+        return Failure(JudgeError(f"{self.url}: {what}"), again=True, unreachable=unreachable)
 
     def _check_cost(self) -> None:
         usage = self.usage()

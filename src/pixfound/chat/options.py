@@ -20,7 +20,8 @@ class ChatOptions:
     base_url: null is OpenAI's own endpoint, whatever the environment says. api_key_env: the NAME of the
     environment variable with the key, which is read when a request is sent and never kept in a file or message.
     temperature, max_tokens: null leaves them out. timeout_s: seconds without a byte before a request is given up.
-    max_retries: tries after the first. backoff_s: seconds before the first retry; doubles, with jitter.
+    max_retries: tries after the first. backoff_s: seconds before the first retry; doubles, with jitter. Once a request
+    has spent all of its tries on a server that cannot be reached, others have one each until one of them gets through.
     concurrency: requests at a time; one that waits for its retry counts. cache_dir: null is ~/.cache/pixfound/judge.
     price_per_million_*: per million tokens, in any currency. max_cost: in that currency, for each process; requests
     under way when it is reached are still finished.

@@ -39,7 +39,7 @@ class Replies:
         path = self._path(key)
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
-        temporary.write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+        temporary.write_text(json.dumps(data))  # ASCII: half of a surrogate pair too
         os.replace(temporary, path)
 
     def _path(self, key: str) -> Path:

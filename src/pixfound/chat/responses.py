@@ -17,11 +17,15 @@ _OUR_CHOICES = ("temperature", "max_tokens", "max_completion_tokens")
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a request gave no reply. again: whether it may be repeated. wait: seconds that the server asks for."""
+    """Why a request gave no reply. again: whether it may be repeated. wait: seconds that the server asks for.
+
+    unreachable: whether there was no server to say anything.
+    """
 
     error: UserError | JudgeError
     again: bool = False
     wait: float = 0.0
+    unreachable: bool = False
 
 
 @dataclass(frozen=True)

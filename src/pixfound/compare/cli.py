@@ -16,15 +16,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixfound.errors import UserError
+from pixfound.terminal import complain, prepare
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
+    prepare()
     options = _parser().parse_args(arguments)
     try:
         _compare(options)
     except UserError as error:
-        print(f"pixfound-compare: {error}", file=sys.stderr)
+        complain("pixfound-compare", error)
         sys.exit(2)
 
 

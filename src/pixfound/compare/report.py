@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pixfound.compare.significance import Difference
 from pixfound.compare.tournament import Comparison, Tournament
-from pixfound.report.text import escape, grid
+from pixfound.report.text import escape, grid, printable
 
 _LABELS = {"A": "A", "A_dagger": "A†", "M": "M", "M_dagger": "M†", "S": "S", "joint": "joint"}
 _SHOWN = 3  # missing keys that are named; --json has all
@@ -18,7 +18,7 @@ def show(tournament: Tournament) -> None:
 
     console = Console(width=None if Console().is_terminal else 140, highlight=False, markup=False)
     for line in introduction(tournament):
-        console.print(line, soft_wrap=True)
+        console.print(printable(line), soft_wrap=True)
     for comparison in tournament.comparisons:
         grid_ = Table(title=title(comparison), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for i, header in enumerate(headers(tournament, comparison)):
@@ -27,7 +27,7 @@ def show(tournament: Tournament) -> None:
             grid_.add_row(*cells)
         console.print(grid_)
         for line in left_out(comparison):
-            console.print(line, soft_wrap=True)
+            console.print(printable(line), soft_wrap=True)
     console.print(legend(tournament), style="dim")
 
 

@@ -167,16 +167,18 @@ def _letter(index: int) -> str:
 
 
 def _lines(path: Path) -> list[Line]:
-    found = []
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
-        try:
-            data = json.loads(text)
-            line = Line(**{name: data[name] for name in _NEEDED})
-            if line.kind not in KINDS:
-                raise ValueError(f"kind {line.kind!r}")
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}, line {number}: is no score ({error}); run the evaluation again") from error
-        found.append(line)
+    found: list[Line] = []
+    try:
+        with path.open(encoding="utf-8", newline="\n") as stream:  # texts may hold other characters that end lines
+            for text in stream:
+                data = json.loads(text)
+                line = Line(**{name: data[name] for name in _NEEDED})
+                if line.kind not in KINDS:
+                    raise ValueError(f"kind {line.kind!r}")
+                found.append(line)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        where = f"{path}, line {len(found) + 1}"
+        raise UserError(f"{where}: is no score ({error}); run the evaluation again") from error
     return found
 
 

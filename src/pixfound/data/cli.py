@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixfound.errors import UserError
+from pixfound.terminal import complain, prepare, say
 
 _NAMES = ("pixmmvp", "pixcvbench")
 _EPILOG = (
@@ -24,13 +25,14 @@ _EPILOG = (
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line."""
+    prepare()
     options = _parser().parse_args(arguments)
     try:
         sys.exit(_verify(options) if options.command == "verify" else _prepare(options))
     except UserError as error:
-        print(f"pixfound-data: {error}", file=sys.stderr)
+        complain("pixfound-data", error)
     except KeyboardInterrupt:
-        print("pixfound-data: interrupted; what is fetched is kept, run the same command to go on", file=sys.stderr)
+        complain("pixfound-data", "interrupted; what is fetched is kept, run the same command to go on")
     sys.exit(2)
 
 
@@ -65,7 +67,7 @@ def _verify(options: argparse.Namespace) -> int:
     manifest = read_manifest(root, dataset.name)
     problems = check_folder(dataset, root, manifest)
     for line in lines(problems, root):
-        print(line)
+        say(line)
     if problems:
         print(f"{len(problems)} problems; `pixfound-data prepare {dataset.name} --root {root}` mends what it can")
         return 2

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 from pixfound import weights
 from pixfound.devices import pick_device
 from pixfound.errors import UserError
+from pixfound.models.loading import load_pretrained
 from pixfound.models.processors import missing_package
 
 KEY = "extraction.extractors.NAME.path"  # an extractor does not know its own name
@@ -80,8 +81,8 @@ class TextWeights:
 
         disable_progress_bar()  # the stage has its own
         folder = weights.fetch(self.path, self.revision, KEY)
-        with weights.loading(self.path, KEY):
-            made = getattr(transformers, self.architecture).from_pretrained(folder, dtype=getattr(torch, self.dtype))
+        architecture, dtype = getattr(transformers, self.architecture), getattr(torch, self.dtype)
+        made = load_pretrained(architecture, folder, self.path, KEY, dtype=dtype)
         return made.to(pick_device(self.device)).eval()
 
     def outputs(self, inputs: Any) -> Any:
@@ -105,7 +106,7 @@ class TextWeights:
 
         try:
             return getattr(transformers, kind).from_pretrained(self.description)
-        except (ImportError, ValueError, TypeError, OSError, AttributeError) as error:
+        except Exception as error:  # tokenizers raises nothing narrower for a damaged file
             raise missing_package(error, f"{KEY}={self.path}") from error
 
 

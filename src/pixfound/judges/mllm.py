@@ -10,6 +10,7 @@ from PIL import Image
 from pixfound.errors import UserError
 from pixfound.judges.asking import AnswerForm, JudgeError, Verdicts, asking_identity, check_options, grade_by_asking
 from pixfound.judges.overlays import sheet
+from pixfound.surrogates import replace_surrogates
 from pixfound.types import Example, Prompt
 
 _BLANK = (64, 64)
@@ -44,7 +45,7 @@ class MllmJudge:
     def ask(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> str:
         """The model's answer; raises JudgeError where it says nothing."""
         image = sheet(images) if images else Image.new("RGB", _BLANK, "white")
-        prompt = Prompt("judge", "open", "judge", f"{system}\n{question}")
+        prompt = Prompt("judge", "open", "judge", replace_surrogates(f"{system}\n{question}"))
         reply = str(self._model.built.generate([(image, prompt)])[0].text)
         if not reply.strip():
             raise JudgeError(f"{self.name} says nothing")

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pixfound import weights
 from pixfound.models import keymap
 from pixfound.models.cambrian import TOWERS
+from pixfound.models.loading import load_pretrained
 
 CONVNEXT = keymap.KeyMap(  # timm's names, in a repository of timm's or as the image side of an open_clip one
     parts=(
@@ -63,13 +63,15 @@ class Towers(nn.Module):
         super().__init__()
         disable_progress_bar()  # the stage has its own
         self.grids, self.layer = dict(grids), layer
-        with weights.loading(folders["siglip"], "model.towers.siglip.path"):
-            # timm's SigLIP, which the connector was trained on, has the exact GELU
-            self.siglip = SiglipVisionModel.from_pretrained(folders["siglip"], dtype=dtype, hidden_act="gelu")
-        with weights.loading(folders["clip"], "model.towers.clip.path"):
-            self.clip = CLIPVisionModel.from_pretrained(folders["clip"], dtype=dtype)
-        with weights.loading(folders["dinov2"], "model.towers.dinov2.path"):
-            self.dinov2 = Dinov2Model.from_pretrained(folders["dinov2"], dtype=dtype)
+
+        def load(architecture: Any, name: str, **options: Any) -> Any:
+            folder = folders[name]
+            return load_pretrained(architecture, folder, folder, f"model.towers.{name}.path", dtype=dtype, **options)
+
+        # timm's SigLIP, which the connector was trained on, has the exact GELU
+        self.siglip = load(SiglipVisionModel, "siglip", hidden_act="gelu")
+        self.clip = load(CLIPVisionModel, "clip")
+        self.dinov2 = load(Dinov2Model, "dinov2")
         resample_positions(self.dinov2, sides["dinov2"])
         convnext = load_convnext(folders["convnext"], dtype)
         self._stages = sum(convnext.config.hidden_sizes)

@@ -49,7 +49,12 @@ def check_capture_early(found: str, path: str) -> None:
     file = Path(found) / "config.json"
     if not file.is_file():
         return
-    values = json.loads(file.read_text())
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        values = None
+    if not isinstance(values, dict):
+        raise UserError(f"model.path={path}: its config.json is damaged; remove it and fetch it again")
     text = values.get("text_config") or {}
     for key, why in _IN_THE_WAY.items():
         if values.get(key) or text.get(key):

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pixfound.errors import UserError
 from pixfound.models.keymap import Checkpoint
+from pixfound.surrogates import replace_surrogates
 
 _NAMES = (
     "embed_tokens.weight",
@@ -41,7 +42,7 @@ class InputEmbeddings:
 
     def _vector(self, text: str) -> npt.NDArray[np.float32]:
         """(D,) the vector of a text; zeros for no text. Words are taken as they stand inside a sentence."""
-        found: Sequence[int] = self._tokenizer(f" {text}", add_special_tokens=False)["input_ids"]
+        found: Sequence[int] = self._tokenizer(f" {replace_surrogates(text)}", add_special_tokens=False)["input_ids"]
         ids = [i for i in found if i < len(self._table)]
         if not ids:
             return np.zeros(self._table.shape[1], dtype=np.float32)

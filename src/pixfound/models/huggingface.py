@@ -14,6 +14,7 @@ import numpy as np
 from pixfound.errors import UserError
 from pixfound.interfaces import Fit
 from pixfound.kept import Keep, check_keep, kept_rows
+from pixfound.models.asked import check_generation, check_indices, check_length, check_range
 from pixfound.models.encoding import Request, content
 from pixfound.models.resized import input_size
 from pixfound.models.spans import token_spans
@@ -47,11 +48,21 @@ class HuggingFace(TransformersModel):
         super().__post_init__()
         check_keep(self.keep, self.capture)
         self.generation = {"max_new_tokens": 128, "do_sample": False, **(self.generation or {})}
+        check_length(self.generation)
+        check_indices("layers", self.layers)
+        check_indices("heads", self.heads)
         if self.capture == "step" and self.generation.get("num_beams", 1) > 1:
             raise UserError(
                 "model.generation.num_beams: a beam search has several rows of attention at each step; "
                 "use model.capture=forced, which reads the attention of the answer that it ends with"
             )
+
+    def check_asked(self, config: Any) -> None:
+        """The layers and heads that were typed, and transformers' options, against the model's config."""
+        text = config.get_text_config(decoder=True)
+        check_range("layers", self.layers, text.num_hidden_layers)
+        check_range("heads", self.heads, text.num_attention_heads)
+        check_generation(self.generation)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """Answer a batch of (image, prompt). The text is the same with any batch and any capture."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -158,16 +159,23 @@ class Checkpoint:
 
     def tensors(self) -> Iterator[tuple[str, Any]]:
         """Every (key, tensor), one file in memory at a time."""
-        import torch
         from safetensors import safe_open
 
         for file in self.files:
             with weights.loading(self.path, self.key):
                 if file.suffix == ".bin":
-                    yield from torch.load(file, map_location="cpu", weights_only=True, mmap=True).items()
+                    yield from read_bin(file, "cpu").items()
                     continue
                 with safe_open(str(file), "pt") as stored:
                     yield from ((name, stored.get_tensor(name)) for name in stored.keys())  # noqa: SIM118
+
+
+def read_bin(file: Path, place: str) -> Mapping[str, Any]:
+    """The tensors of a PyTorch .bin on a device, `meta` for their shapes alone; raises where it holds anything else."""
+    import torch
+
+    found: Mapping[str, Any] = torch.load(file, map_location=place, weights_only=True, mmap=zipfile.is_zipfile(file))
+    return found
 
 
 def fetch(path: str, revision: str | None, key: str) -> str:

@@ -123,11 +123,11 @@ class Lisa(SegModel):
         linear = "model.mm_projector.weight" in checkpoint.names
         device = pick_device(self.device)
         with keymap.building(self.dtype, "model.dtype"):
-            check_memory_on_the_way(self._folder, self.path, self.dtype, device, [self._clip_folder])
+            tower = (self._clip_folder, self.vision_tower, "model.vision_tower")
+            check_memory_on_the_way(self._folder, self.path, self.dtype, device, [tower])
             model = LisaModules(self._config, self._clip_folder, image_id, linear)
         keymap.load_strict(model, checkpoint, KEYS)
-        with weights.loading(self.vision_tower, "model.vision_tower"):
-            model.load_clip(self._clip_folder)
+        model.load_clip(self._clip_folder, self.vision_tower)
         make_room(model.language, image_id)
         model = model.to(device).eval()
         model.language.generation_config.eos_token_id = tokenizer.eos_token_id

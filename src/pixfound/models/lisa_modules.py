@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from pixfound.masks import RLE
 from pixfound.models.llama import llama_config
+from pixfound.models.loading import load_pretrained
 from pixfound.models.seg_decode import sam_logits, to_masks
 
 _VIT_H: Mapping[str, Any] = {
@@ -59,11 +60,11 @@ class LisaModules(nn.Module):
         width = text.hidden_size
         self.text_hidden_fcs = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config["out_dim"]))
 
-    def load_clip(self, folder: str) -> None:
-        """Put CLIP's published weights in."""
+    def load_clip(self, folder: str, path: str) -> None:
+        """Put CLIP's published weights in. path: what the user typed for them."""
         from transformers import CLIPVisionModel
 
-        tower = CLIPVisionModel.from_pretrained(folder, dtype=self.language.dtype)
+        tower = load_pretrained(CLIPVisionModel, folder, path, "model.vision_tower", dtype=self.language.dtype)
         self.language.model.vision_tower.load_state_dict(tower.state_dict())
 
     def draw(self, image: Image.Image, states: Tensor) -> tuple[RLE, ...]:

@@ -77,13 +77,15 @@ def load_model(
     if not (chosen == "auto" or isinstance(chosen, torch.dtype)):
         raise UserError(f"model.dtype={dtype}: give auto, float32, bfloat16 or float16")
     if not any(Path(folder).glob("*.safetensors")):
-        raise UserError(f"model.path={path}: has no weights (*.safetensors) beside its config; fetch them as well")
+        raise UserError(
+            f"model.path={path}: has no weights (*.safetensors) beside its config; fetch them as well. A .bin is not "
+            "read: take a revision with *.safetensors, or write them with safetensors.torch.save_file"
+        )
     if device_map is None:
         check_memory(folder, path, dtype, device)
+    options = {"dtype": chosen, "device_map": device_map, "trust_remote_code": code}
+    model = load_pretrained(AutoModelForImageTextToText, folder, path, "model.path", **options)
     with weights.loading(path, "model.path"):
-        model = AutoModelForImageTextToText.from_pretrained(
-            folder, dtype=chosen, device_map=device_map, trust_remote_code=code
-        )
         if implementation is not None:
             model.set_attn_implementation({"text_config": implementation})
     taken = model.config.get_text_config()._attn_implementation == implementation
@@ -92,4 +94,33 @@ def load_model(
             f"model.path={path}: the text decoder of {type(model).__name__} takes no other attention function, so its "
             "attention cannot be captured; use model.capture=none extraction=nulls"
         )
-    return model.eval() if device_map is not None else model.to(device).eval()
+    if device_map is None:
+        with weights.loading(path, "model.path"):
+            model = model.to(device)
+    return model.eval()
+
+
+def load_pretrained(architecture: Any, folder: str, path: str, key: str, **options: Any) -> Any:
+    """A transformers model whose every parameter is the checkpoint's: of others it would draw those, and go on.
+
+    architecture: its class, or an auto class. path: what the user typed, and the config key that holds it, for errors.
+    """
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # it would print a table of what is wrong
+    try:
+        with weights.loading(path, key):
+            model, told = architecture.from_pretrained(
+                folder, output_loading_info=True, ignore_mismatched_sizes=True, **options
+            )
+    finally:
+        logging.set_verbosity(before)
+    misfits = [name for name, *_ in told["mismatched_keys"]]
+    for wrong, what in ((told["missing_keys"], "lack"), (misfits, "have another shape than its config says for")):
+        if wrong:
+            raise UserError(
+                f"{key}={path}: the weights {what} {', '.join(sorted(wrong)[:3])} ({len(wrong)} parameters in all), so "
+                "they are incomplete or of another model; fetch the whole repository again"
+            )
+    return model

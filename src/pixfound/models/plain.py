@@ -13,6 +13,7 @@ from typing import Any
 from pixfound import weights
 from pixfound.devices import pick_device
 from pixfound.interfaces import TextVectors
+from pixfound.models.asked import check_generation, check_length
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Request
 from pixfound.models.loading import load_config, load_model
@@ -42,6 +43,7 @@ class Plain:
     ) -> None:
         self.path, self.revision, self.dtype, self.device = path, revision, dtype, device
         self.generation = {"max_new_tokens": 128, "do_sample": False, **(generation or {})}
+        check_length(self.generation)
 
     def identity(self) -> Mapping[str, Any]:
         """What identifies the weights."""
@@ -106,6 +108,7 @@ class Plain:
     def _processor(self) -> Any:
         folder = weights.fetch(self.path, self.revision, "model.path", tensors=False)
         config = load_config(folder, self.path)
+        check_generation(self.generation)
         processor = load_processor(folder, self.path)
         if config.is_encoder_decoder:  # an encoder counts places from the first token, padding or not
             processor.tokenizer.padding_side = "right"

@@ -29,7 +29,7 @@ def load_processor(folder: str, path: str, config: Any = None, code: bool = Fals
         processor = AutoProcessor.from_pretrained(folder, trust_remote_code=code)
         if foreign and not hasattr(processor, "image_processor"):
             raise ValueError("the folder does not say which processor is its own")
-    except (ImportError, ValueError, TypeError, OSError, AttributeError) as whole:
+    except Exception as whole:  # tokenizers raises nothing narrower for a damaged file
         processor = _from_parts(folder, path, config, whole, code)
     if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
         raise UserError(
@@ -61,7 +61,7 @@ def _from_parts(folder: str, path: str, config: Any, whole: Exception, code: boo
         ]
         settings, _ = made.get_processor_dict(folder)
         return _tolerant(made).from_args_and_dict(parts, settings)
-    except (ImportError, ValueError, TypeError, OSError, AttributeError, KeyError) as error:
+    except Exception as error:
         raise missing_package(error, f"model.path={path}") from error
 
 
@@ -117,7 +117,10 @@ def missing_package(error: Exception, where: str) -> UserError:
             f"{where}: its processor needs {' and '.join(wanted)}: pip install {' '.join(wanted)}{build}; "
             "then run the same command"
         )
-    return UserError(f"{where}: its processor cannot be made ({type(error).__name__}: {text[:300]})")
+    return UserError(
+        f"{where}: its processor cannot be made ({type(error).__name__}: {text[:200]}); fetch the whole repository, "
+        "with all that describes its tokenizer and its image processor"
+    )
 
 
 def _installed(name: str) -> bool:

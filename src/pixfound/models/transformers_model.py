@@ -104,10 +104,14 @@ class TransformersModel:
         folder = Path(self._folder)
         return folder.name if folder.parent.name == "snapshots" else None
 
+    def check_asked(self, config: Any) -> None:
+        """UserError where further options of a subclass do not fit the model's config."""
+
     def speak_with(self, model: Any, processor: Any) -> None:
         """Answer with a transformers model and a processor that were put together elsewhere, not with `path`'s own."""
         from pixfound.models.capture import NAME
 
+        self.check_asked(model.config)
         if can_capture(model.config):
             model.set_attn_implementation({"text_config": NAME})
         processor.tokenizer.padding_side = "left"
@@ -134,6 +138,7 @@ class TransformersModel:
         if self.captures:
             check_capture(config, self.path)
         check_served(config, self.path)
+        self.check_asked(config)
         return config
 
     @cached_property

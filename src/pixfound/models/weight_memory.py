@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import math
-import struct
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pixfound import weights
 from pixfound.errors import UserError
+from pixfound.models.keymap import read_bin
 
 _BYTES = {
     "F64": 8,
@@ -24,13 +23,16 @@ _BYTES = {
     "U8": 1,
     "BOOL": 1,
 }
+Place = tuple[str, str, str]  # a folder of weights, what the user typed for it, and the config key that holds that
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
-def check_memory(folder: str, path: str, dtype: str, device: str, beside: Sequence[str] = ()) -> None:
-    """UserError where the weights alone are larger than what is free on `device`. beside: folders of further ones."""
-    with weights.loading(path, "model.path"):
-        needed = sum(weight_bytes(one, dtype) for one in (folder, *beside))
+def check_memory(folder: str, path: str, dtype: str, device: str, beside: Sequence[Place] = ()) -> None:
+    """UserError where the weights alone are larger than what is free on `device`. beside: where further ones are."""
+    needed = 0
+    for one, typed, key in ((folder, path, "model.path"), *beside):
+        with weights.loading(typed, key):
+            needed += weight_bytes(one, dtype)
     free = free_bytes(device)
     if free is not None and needed > free:
         raise UserError(
@@ -39,7 +41,7 @@ def check_memory(folder: str, path: str, dtype: str, device: str, beside: Sequen
         )
 
 
-def check_memory_on_the_way(folder: str, path: str, dtype: str, device: str, beside: Sequence[str] = ()) -> None:
+def check_memory_on_the_way(folder: str, path: str, dtype: str, device: str, beside: Sequence[Place] = ()) -> None:
     """`check_memory` for a model that is put together on the CPU and then moved to `device`."""
     for place in dict.fromkeys(("cpu", device)):
         check_memory(folder, path, dtype, place, beside)
@@ -59,18 +61,13 @@ def weight_bytes(folder: str, dtype: str) -> int:
 
 def _stored_sizes(folder: str) -> Iterator[tuple[int, int, bool]]:
     """(number of values, bytes of each as stored, whether they are floats) for every tensor."""
-    import torch
-
     files = sorted(Path(folder).glob("*.safetensors"))
     for file in files:
-        with file.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            header = json.loads(stream.read(length))
-        header.pop("__metadata__", None)
-        for tensor in header.values():
+        _, tensors = weights.header(file)
+        for tensor in (about for name, about in tensors.items() if name != "__metadata__"):
             yield math.prod(tensor["shape"]), _BYTES.get(tensor["dtype"], 1), tensor["dtype"] in _FLOATS
     for file in () if files else sorted(Path(folder).glob("pytorch_model*.bin")):
-        for value in torch.load(file, map_location="meta", weights_only=True, mmap=True).values():
+        for value in read_bin(file, "meta").values():
             yield value.numel(), value.element_size(), value.is_floating_point()
 
 

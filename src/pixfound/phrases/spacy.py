@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pixfound.errors import UserError
+from pixfound.surrogates import replace_surrogates
 from pixfound.types import Phrase
 
 
@@ -24,7 +25,10 @@ class SpacyPhrases:
 
     def phrases(self, text: str) -> list[Phrase]:
         """The noun chunks of a text, in order."""
-        return [Phrase(c.text, c.root.text, (c.start_char, c.end_char)) for c in self._nlp(text).noun_chunks]
+        return [
+            Phrase(c.text, c.root.text, (c.start_char, c.end_char))
+            for c in self._nlp(replace_surrogates(text)).noun_chunks
+        ]
 
     @cached_property
     def _nlp(self) -> Any:

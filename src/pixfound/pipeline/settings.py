@@ -10,6 +10,8 @@ from typing import Any
 from pixfound.errors import UserError
 from pixfound.pipeline.batching import BatchSize
 
+_LONGEST = 200  # bytes of a name: file systems take 255, and temporary names are longer
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -34,6 +36,7 @@ class Settings:
         _at_least("seed", self.seed, 0, "any whole number from 0 on")
         _at_least("max_failures", self.max_failures, 0, "0 ends the run at the first failure")
         _at_least("report.pictures", self.pictures, 0, "0 leaves the picture sheet out")
+        check_names(self.names)
 
     @staticmethod
     def from_config(config: Mapping[str, Any]) -> Settings:
@@ -47,6 +50,18 @@ class Settings:
             pictures=config["report"]["pictures"],
             names=config["names"],
         )
+
+
+def check_names(names: Mapping[str, Any]) -> None:
+    """UserError where a name would not be a folder inside that of the outputs; a/b is a folder in a folder."""
+    for key, name in names.items():
+        parts = str(name).split("/")
+        inside = all(part.isprintable() and part.strip() and part not in (".", "..") for part in parts)
+        if not isinstance(name, str) or not inside or len(name.encode()) > _LONGEST:
+            raise UserError(
+                f"names.{key}={str(name)[:80]}: it names a folder of the outputs: give a word, as names.{key}=mine, or "
+                f"two with / between them; no .., no / in front, at most {_LONGEST} bytes"
+            )
 
 
 def _at_least(name: str, value: Any, least: int, advice: str) -> None:

@@ -14,6 +14,7 @@ from tqdm import tqdm
 from pixfound.errors import UserError
 from pixfound.pipeline.store import Record, Store
 from pixfound.pipeline.world import World
+from pixfound.report.text import printable
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -100,7 +101,7 @@ def run_stage(
                     task.store.append(Record(task.key, task.digest, outcome.data), outcome.arrays)
                 else:
                     task.store.append(Record(task.key, task.digest, None, describe(outcome)))
-                    log.warning("%s %s failed: %s", name, task.key, describe(outcome))
+                    log.warning("%s %s failed: %s", name, printable(task.key), describe(outcome))
                     failed.append((task.key, outcome))
                 bar.update()
             for key, error in failed:  # after the whole batch is written

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from pixfound.pipeline.output import write_atomic
 from pixfound.report.table import HEADERS, table
-from pixfound.report.text import escape
+from pixfound.report.text import escape, printable
 from pixfound.report.text import grid as markdown
 
 _WIDTH = 150  # where the output goes to a file
@@ -57,5 +57,5 @@ def _print(console: Console, headers: Sequence[str], lines: Sequence[Sequence[st
     for i, header in enumerate(headers):
         grid.add_column(header, justify="left" if i < 3 else "right" if len(headers) > 4 else "left")
     for line in lines:
-        grid.add_row(*line)
+        grid.add_row(*map(printable, line))
     console.print(grid)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pixfound.pipeline.results import Evidence, Result
 
 
+_FAILURES = 50  # that are listed
 _ACCURACIES = ("A_item", "A_pair", "A_dagger_item", "A_dagger_pair")
 _CONDITIONALS = ("grounded_given_correct", "grounded_given_wrong", "correct_given_grounded")
 
@@ -67,7 +68,9 @@ def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
         sections += ["## Cut answers", "Ended by the limit of new tokens and not by the model; graded as they are."]
         sections.append(grid(("prompt", "count"), [[k, str(v)] for k, v in metrics["cut"].items()]))
     if result.failures:
-        shown = [f"- {escape(failure)}" for failure in result.failures[:50]]
+        shown = [f"- {escape(failure)}" for failure in result.failures[:_FAILURES]]
+        if len(result.failures) > _FAILURES:
+            shown.append(f"- and {len(result.failures) - _FAILURES} more: `failed:` in the reasons of scores.jsonl")
         sections += ["## Failures", "\n".join(shown)]
     if pictures:
         sections += [

@@ -19,6 +19,7 @@ from pixfound import weights
 from pixfound.devices import pick_device
 from pixfound.errors import UserError, nearest
 from pixfound.interfaces import SegmenterMasks
+from pixfound.models.loading import load_pretrained
 from pixfound.segmenters.encoded import EncodedImages, Prepared
 
 _CHUNK = 64  # prompts in one call of the decoder, which bounds its memory
@@ -180,7 +181,6 @@ class PromptedSegmenter:
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()  # the stage has its own
-        with weights.loading(self.path, "segmenter.path"):
-            architecture = getattr(transformers, self.architecture)
-            model = architecture.from_pretrained(self._folder, dtype=getattr(torch, self.dtype))
+        architecture, dtype = getattr(transformers, self.architecture), getattr(torch, self.dtype)
+        model = load_pretrained(architecture, self._folder, self.path, "segmenter.path", dtype=dtype)
         return model.to(pick_device(self.device)).eval()

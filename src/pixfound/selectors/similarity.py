@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pixfound.errors import UserError
 from pixfound.interfaces import Model, TextVectors
 from pixfound.phrases.spacy import is_installed, load_pipeline, pipeline_version
+from pixfound.surrogates import replace_surrogates
 from pixfound.types import Candidate, Choice, Example
 
 _ARTICLES = ("the ", "an ", "a ")
@@ -105,10 +106,12 @@ class _SpacyVectors:
         self._nlp = load_pipeline(pipeline)
 
     def vector(self, text: str) -> npt.NDArray[np.float32]:
-        return np.asarray(self._nlp(text).vector, dtype=np.float32)
+        return np.asarray(self._nlp(replace_surrogates(text)).vector, dtype=np.float32)
 
 
 def cosine(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
-    """Cosine similarity of two vectors (D,); 0 where one of them is zero."""
+    """Cosine similarity of two vectors (D,); 0 where one is zero. FloatingPointError where one is not finite."""
     norm = float(np.linalg.norm(a) * np.linalg.norm(b))
+    if not np.isfinite(norm):
+        raise FloatingPointError("a word vector is not finite")
     return float(a @ b) / norm if norm > 0 else 0.0

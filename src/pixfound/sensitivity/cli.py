@@ -9,10 +9,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixfound.errors import UserError
+from pixfound.terminal import complain, prepare
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line; ends with 0 where all is well, 2 where the user has to change something."""
+    prepare()
     parser = argparse.ArgumentParser(
         prog="pixfound-sensitivity",
         description="How much the figures move over the variations of a sweep: worst, best, spread, flips, ranks.",
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         out = given.out or Path(os.path.commonpath([run.parent for run in runs]))
         report(runs, out, given.row, given.resamples, given.level, given.seed)
     except UserError as error:
-        print(f"pixfound-sensitivity: {error}", file=sys.stderr)
+        complain("pixfound-sensitivity", error)
         sys.exit(2)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from pixfound.errors import UserError, nearest
 from pixfound.pipeline.output import make_folder, write_atomic
+from pixfound.report.text import escape, grid, printable
 from pixfound.sensitivity.cells import read_cells
 from pixfound.sensitivity.study import study
 from pixfound.sensitivity.tables import Table, legend, tables
@@ -37,11 +38,9 @@ def report(runs: Sequence[Path], out: Path, row: str | None, resamples: int, lev
 def _markdown(found: Mapping[str, Any], shown: Sequence[Table]) -> str:
     parts = ["# Prompt sensitivity", legend(found)]
     for table in shown:
-        lines = [table.headers, ["---"] * len(table.headers), *table.lines]
-        cells = "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-        parts.append(f"## {table.title}\n\n{cells}")
+        parts.append(f"## {escape(table.title)}\n\n{grid(table.headers, table.lines)}")
     runs = [
-        f"- {subject}, {name}: `{cell['run']}`"
+        f"- {escape(subject)}, {escape(name)}: `{escape(cell['run'])}`"
         for subject, of in found["subjects"].items()
         for name, cell in of["variations"].items()
     ]
@@ -53,13 +52,13 @@ def _print(found: Mapping[str, Any], shown: Sequence[Table]) -> None:
     from rich.console import Console
     from rich.table import Table as Grid
 
-    console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False)
+    console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False, markup=False)
     for table in shown:
-        console.print(f"\n{table.title}", style="italic", markup=False)
-        grid = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        console.print(f"\n{printable(table.title)}", style="italic")
+        shown_as = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for i, header in enumerate(table.headers):
-            grid.add_column(header, justify="left" if i == 0 else "right", no_wrap=True)
+            shown_as.add_column(header, justify="left" if i == 0 else "right", no_wrap=True)
         for line in table.lines:
-            grid.add_row(*line)
-        console.print(grid)
+            shown_as.add_row(*map(printable, line))
+        console.print(shown_as)
     console.print(legend(found), style="dim")

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import struct
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
+from pickle import UnpicklingError  # the name of an error; nothing is unpickled
 from typing import Any
 
 from pixfound.errors import UserError, nearest
@@ -16,8 +16,13 @@ from pixfound.errors import UserError, nearest
 EMBEDDED = "embedded:"
 _WHOLE = 64 * 2**20  # bytes; larger weight files are identified by their header and the start of every tensor
 _HEAD = 4096
+_POINTER = b"version https://git-lfs"
 _SMALL = ["*.json", "*.jinja", "*.txt", "*.model"]
 _NEEDED = ["*.safetensors", *_SMALL]  # not the same weights in other formats
+PICKLED = (
+    "holds a pickle of more than tensors, or a damaged one, and code in it is not run: give a folder or a revision "
+    "with *.safetensors (safetensors.torch.save_file writes them from a checkpoint that you trust)"
+)
 OWN_CODE = (
     "holds Python code of its own, which is not run: read it, and if you trust it use model=hf with "
     "model.trust_remote_code=true"
@@ -69,10 +74,35 @@ def identity(path: str, revision: str | None, key: str) -> Mapping[str, Any]:
     if not found.is_dir():
         return {"hub": path, "revision": revision or "main"}
     digest = hashlib.sha256()
-    for file in sorted(f for f in found.rglob("*") if f.is_file()):
-        digest.update(str(file.relative_to(found)).encode())
-        digest.update(_file_digest(file))
+    with loading(path, key):
+        for file in sorted(f for f in found.rglob("*") if f.is_file()):
+            digest.update(str(file.relative_to(found)).encode())
+            digest.update(_file_digest(file))
     return {"content": digest.hexdigest()}
+
+
+class DamagedWeights(ValueError):
+    """A file of weights that is not whole; the message says which, and what to do."""
+
+
+def header(file: Path) -> tuple[int, dict[str, Any]]:
+    """(where the tensors start, what is said of each) of a safetensors file; DamagedWeights where it is not whole."""
+    size = file.stat().st_size
+    with file.open("rb") as stream:
+        start = stream.read(8)
+        if start == _POINTER[:8]:
+            raise DamagedWeights(f"{file.name} is a pointer of Git LFS and not the weights; run `git lfs pull` there")
+        length = int.from_bytes(start, "little")
+        body = stream.read(length) if len(start) == 8 and length <= size - 8 else b""
+    try:
+        tensors: dict[str, Any] = json.loads(body)
+        ends = [about["data_offsets"][1] for name, about in tensors.items() if name != "__metadata__"]
+        whole = 8 + length + max(ends, default=0) == size
+    except (ValueError, KeyError, TypeError, AttributeError, IndexError):
+        whole = False
+    if not whole:
+        raise DamagedWeights(f"{file.name} is cut short or damaged; remove it and fetch it again")
+    return 8 + length, tensors
 
 
 @contextmanager
@@ -80,6 +110,8 @@ def loading(path: str, key: str) -> Iterator[None]:
     """What fails inside the `with` block becomes a one-line account of why weights could not be loaded."""
     try:
         yield
+    except UserError:
+        raise
     except Exception as error:
         raise UserError(f"{key}={path}: {_account(error, path, key)}") from error
 
@@ -100,6 +132,17 @@ def _account(error: Exception, path: str, key: str) -> str:
         return f"has no such revision on the hub; give a branch, a tag or a commit of it as {revision}, or null"
     if isinstance(error, hub.RepositoryNotFoundError):
         return "is not on the hub, or private: check the name, or log in with `hf auth login`"
+    status = _status(error)
+    if status in (401, 403):
+        return (
+            f"the hub refuses it (HTTP {status}): log in with `hf auth login`, anew where you are; a token that has "
+            "expired is refused for public models too"
+        )
+    if status is not None and (status == 429 or status >= 500):
+        return (
+            f"the hub answers HTTP {status}: run the same command later, or give a folder that `hf download {path}` "
+            "made elsewhere"
+        )
     if isinstance(error, hub.LocalEntryNotFoundError | hub.OfflineModeIsEnabled | ConnectionError):
         return (
             "is not in the hub's cache, and the hub cannot be reached: mend the network (HF_HUB_OFFLINE must not "
@@ -107,6 +150,10 @@ def _account(error: Exception, path: str, key: str) -> str:
         )
     if wants_code(error):
         return OWN_CODE
+    if isinstance(error, DamagedWeights):
+        return str(error)
+    if isinstance(error, UnpicklingError) or "weights_only" in str(error):
+        return PICKLED
     reason = " ".join(str(error).split())[:300]
     return (
         f"could not be loaded as a model ({type(error).__name__}: {reason}). "
@@ -114,18 +161,29 @@ def _account(error: Exception, path: str, key: str) -> str:
     )
 
 
+def _status(error: BaseException | None) -> int | None:
+    """The HTTP status that an error is about, or that it was raised because of; None where there is none."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    while error is not None:
+        if isinstance(error, HfHubHTTPError) and error.response is not None:
+            return int(error.response.status_code)
+        error = error.__cause__ or error.__context__
+    return None
+
+
 def _file_digest(file: Path) -> bytes:
     if file.suffix != ".safetensors" or file.stat().st_size <= _WHOLE:
         with file.open("rb") as stream:
             return hashlib.file_digest(stream, "sha256").digest()
     digest = hashlib.sha256(str(file.stat().st_size).encode())
+    first, tensors = header(file)
     with file.open("rb") as stream:
-        (length,) = struct.unpack("<Q", stream.read(8))
-        header = stream.read(length)
-        digest.update(header)
-        for tensor in json.loads(header).values():
+        stream.seek(8)
+        digest.update(stream.read(first - 8))
+        for tensor in tensors.values():
             if "data_offsets" in tensor:
                 start, end = tensor["data_offsets"]
-                stream.seek(8 + length + start)
+                stream.seek(first + start)
                 digest.update(stream.read(min(_HEAD, end - start)))
     return digest.digest()

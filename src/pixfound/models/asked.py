@@ -1,0 +1,47 @@
+"""What is typed about how a model answers and which of its attention is read, checked before its weights are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pixfound.errors import UserError, nearest
+
+
+def check_length(generation: Mapping[str, Any]) -> None:
+    """UserError where the limit of new tokens is no number of them; transformers is not imported for it."""
+    tokens = generation["max_new_tokens"]
+    if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1:
+        raise UserError(f"model.generation.max_new_tokens={tokens}: give a whole number of at least 1")
+
+
+def check_generation(generation: Mapping[str, Any]) -> None:
+    """UserError where transformers' GenerationConfig has no such option, or takes no such value."""
+    from transformers import GenerationConfig
+
+    config = GenerationConfig()
+    for name in generation:
+        if not hasattr(config, name):
+            close = nearest(name, (known for known in vars(config) if not known.startswith("_")))
+            raise UserError(f"model.generation.{name}: transformers' GenerationConfig has no such option; {close}")
+    try:
+        config.update(**generation)
+        config.validate()
+    except (ValueError, TypeError) as error:
+        raise UserError(f"model.generation: {' '.join(str(error).split())[:300]}") from error
+
+
+def check_indices(name: str, indices: Sequence[int] | None) -> None:
+    """UserError where `layers` or `heads` is no list of whole numbers. name: which of them it is."""
+    if indices is None:
+        return
+    whole = not isinstance(indices, str) and isinstance(indices, Sequence) and len(indices) > 0
+    if not whole or any(isinstance(i, bool) or not isinstance(i, int) or i < 0 for i in indices):
+        raise UserError(f"model.{name}={indices}: give a list of whole numbers from 0 on, as [0,3], or null for all")
+
+
+def check_range(name: str, indices: Sequence[int] | None, count: int) -> None:
+    """UserError where an index is of none of the decoder's `count` layers or heads."""
+    beyond = [i for i in indices or () if i >= count]
+    if beyond:
+        raise UserError(f"model.{name}: there is no {beyond[0]}; the text decoder has {count}, from 0 to {count - 1}")

@@ -1,0 +1,24 @@
+"""What is printed: text that a terminal shows and never acts on, in whatever encoding it has."""
+
+from __future__ import annotations
+
+import sys
+
+from pixfound.report.text import printable
+
+
+def prepare() -> None:
+    """From now on what stdout and stderr cannot encode is written as an escape: no run ends for want of a character."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a test or a notebook may have put something else there
+            stream.reconfigure(errors="backslashreplace")
+
+
+def say(text: str) -> None:
+    """Print a line that may hold text of models and data."""
+    print(printable(text))
+
+
+def complain(command: str, message: object) -> None:
+    """Say on stderr, in one line, what the user has to change."""
+    print(f"{command}: {printable(str(message))}", file=sys.stderr)

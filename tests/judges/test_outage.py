@@ -1,0 +1,67 @@
+"""A run whose judge is down: it ends soon, names every question, and the next run asks these alone."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from pixfound.errors import UserError
+from tests.support.judge_server import Act, JudgeServer
+from tests.support.run import count_lines, run, scores_of
+
+pytest.importorskip("openai")
+EXAMPLES = 24  # more than a batch
+
+
+@pytest.mark.parametrize("extraction", ["nulls", "automatic"])
+def test_a_judge_that_refuses_connections(
+    extraction: str, models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "any")
+    with JudgeServer() as gone:
+        url = gone.url
+    capture = ["model.capture=none"] if extraction == "nulls" else []
+    over = ["judge=openai", f"judge.base_url={url}", f"judge.cache_dir={tmp_path / 'cache'}", "judge.backoff_s=0.3"]
+    over += ["judge.max_retries=3", f"limit={EXAMPLES}", "max_failures=1000", f"extraction={extraction}", *capture]
+    begun = time.monotonic()
+    result = run(models, tmp_path, *over)
+    assert time.monotonic() - begun < 30  # if every question spent all of its tries: a minute of pauses and more
+    scores = scores_of(result)
+    open_answers = [s for s in scores if s["row"] is None and s["kind"] == "open"]
+    assert len(open_answers) == EXAMPLES
+    for score in open_answers:
+        assert score["correct"] is None
+        assert score["reason"].startswith("grade failed: JudgeError: http://127.0.0.1") and "tr" in score["reason"]
+    assert result.metrics["vqa"]["A_item"] == {**result.metrics["vqa"]["A_item"], "value": None, "count": 0}
+    assert result.metrics["unscored"]["answers.open"] == EXAMPLES
+    report = (result.folder / "report.md").read_text(encoding="utf-8")
+    if extraction == "nulls":
+        assert all(f"- {score['key']} " in report for score in open_answers)
+    else:
+        assert f"- and {len(result.failures) - 50} more: `failed:` in the reasons of scores.jsonl" in report
+    judged = [s for s in scores if s["row"] == "automatic"]
+    assert all(s["iou"] is None and "select failed: JudgeError" in s["reason"] for s in judged if s["iou"] is None)
+    assert len(result.failures) == EXAMPLES + sum(s["iou"] is None for s in judged)
+    before = count_lines(tmp_path)
+    with JudgeServer(Act("No"), port=int(url.split(":")[2].split("/")[0])) as server:
+        again = run(models, tmp_path, *over)
+        assert not again.failures
+        assert len(server.bodies) == len(result.failures)
+    after = count_lines(tmp_path)
+    assert after["grade"] == before["grade"] + EXAMPLES
+    assert all(after[stage] == before[stage] for stage in ("generate", "extract"))
+    assert {s["correct"] for s in scores_of(again) if s["row"] is None and s["kind"] == "open"} == {False}
+
+
+def test_with_the_usual_limit_the_run_is_broken_off_and_says_so(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "any")
+    with JudgeServer() as gone:
+        url = gone.url
+    over = ["judge=openai", f"judge.base_url={url}", "judge.backoff_s=0.01", f"judge.cache_dir={tmp_path / 'cache'}"]
+    over += [f"limit={EXAMPLES}", "extraction=nulls", "model.capture=none"]
+    with pytest.raises(UserError, match=r"more than max_failures=10 examples failed; .* in stage grade: .*connection"):
+        run(models, tmp_path, *over)
