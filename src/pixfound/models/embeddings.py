@@ -31,7 +31,7 @@ class InputEmbeddings:
     Marks that were added beside the vocabulary are no part of a text's meaning, and are left out.
 
     folder: holds safetensors, or PyTorch's .bin, and a tokenizer. Without the subtraction all texts are alike:
-    embeddings of language models share one large common direction.
+    embeddings of language models share one large common direction. UserError where no table of embeddings is found.
     """
 
     def __init__(self, folder: str, tokenizer: Any) -> None:

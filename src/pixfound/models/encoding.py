@@ -48,7 +48,10 @@ class Encoder:
         return str(made)
 
     def encode(self, requests: Sequence[Request]) -> dict[str, Any]:
-        """Model inputs on the CPU, left-padded: ids and masks (B, P), and what the processor makes of the images."""
+        """Model inputs on the CPU, left-padded: ids and masks (B, P), and what the processor makes of the images.
+
+        UserError for a system message where there is no chat template to write it with.
+        """
         texts = [self.chat(prompt.text) for _, prompt in requests]
         images = [[self._shown(image)[0]] for image, _ in requests]
         batch = self._process(texts, images)

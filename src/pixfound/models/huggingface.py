@@ -65,7 +65,11 @@ class HuggingFace(TransformersModel):
         check_generation(self.generation)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """Answer a batch of (image, prompt). The text is the same with any batch and any capture."""
+        """Answer a batch of (image, prompt). The text is the same with any batch and any capture.
+
+        The first call loads the model: UserError, before its weights are fetched, where it cannot be used. Raises
+        FloatingPointError where captured attention is no number.
+        """
         return [generation for generation, _ in self.answer(requests)]
 
     def answer(self, requests: Sequence[Request]) -> list[tuple[Generation, list[int]]]:

@@ -58,7 +58,10 @@ class Plain:
         return InputEmbeddings(self._folder, self._processor.tokenizer)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """Answer a batch of (image, prompt). An answer does not depend on the rest of the batch."""
+        """Answer a batch of (image, prompt). An answer does not depend on the rest of the batch.
+
+        The first call loads the model: UserError, before its weights are fetched, where it cannot be used.
+        """
         found: dict[int, Generation] = {}
         for group in self._groups([prompt.text for _, prompt in requests]):
             answers = self._answers([requests[i] for i in group])

@@ -21,6 +21,8 @@ from pixfound.models.transformers_model import Capture
 class SegModel:
     """An MLLM that draws where it says [SEG]. A family puts the published checkpoint together, and says what it draws.
 
+    The checkpoint is read at the first request, strictly: UserError for a tensor too many, too few or of another shape.
+
     path, revision, dtype, device, capture, layers, heads, generation, keep: as in `HuggingFace`.
     seg: `all` draws for every [SEG], `first` for the first alone, as the scripts of arXiv 2502.04192 do.
     """
