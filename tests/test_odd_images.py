@@ -7,12 +7,16 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.support.pixel import DATA
+from tests.support.random_text_prompted import SAVE
 
 LARGE = (12_000, 9_000)  # width, height
 LIMIT_KB = 3 * 2**20  # memory that a run over them may take
@@ -33,16 +37,21 @@ def box(x0: int, y0: int, x1: int, y1: int) -> list[float]:
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Three images in COCO's format; the corrupt one is half of a PNG file."""
-    folder = tmp_path_factory.mktemp("odd")
+    return write_benchmark(tmp_path_factory.mktemp("odd"), LARGE)
+
+
+def write_benchmark(folder: Path, size: tuple[int, int]) -> Path:
+    """The images and their files. size: (width, height) of the large one, on which is a red square."""
+    square = (size[0] // 2, size[1] // 3, 3 * size[0] // 4, 2 * size[1] // 3)
     (folder / "images").mkdir()
     Image.new("RGB", (1, 1), (200, 30, 30)).save(folder / "images/dot.png")
-    large = Image.new("RGB", LARGE, (240, 240, 240))
-    large.paste((200, 30, 30), (6_000, 3_000, 9_000, 6_000))
+    large = Image.new("RGB", size, (240, 240, 240))
+    large.paste((200, 30, 30), square)
     large.save(folder / "images/large.jpg", quality=60)
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(folder / "images/whole.png")
     (folder / "images/half.png").write_bytes((folder / "images/whole.png").read_bytes()[:2000])
-    images = [("half.png", 64, 64), ("dot.png", 1, 1), ("large.jpg", *LARGE)]
-    boxes = [box(8, 8, 40, 40), box(0, 0, 1, 1), box(6_000, 3_000, 9_000, 6_000)]
+    images = [("half.png", 64, 64), ("dot.png", 1, 1), ("large.jpg", *size)]
+    boxes = [box(8, 8, 40, 40), box(0, 0, 1, 1), box(*square)]
     coco = {
         "images": [{"id": i, "file_name": n, "width": w, "height": h} for i, (n, w, h) in enumerate(images)],
         "annotations": [{"id": i, "image_id": i, "segmentation": [b]} for i, b in enumerate(boxes)],
@@ -64,7 +73,7 @@ def run(folder: Path, outputs: Path, *more: str) -> tuple[subprocess.CompletedPr
     command += [
         f"benchmark.images={folder}/images",
         "scoring.resamples=100",
-        "model.generation.max_new_tokens=12",
+        *([] if "model=none" in more else ["model.generation.max_new_tokens=12"]),
         *more,
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -101,3 +110,51 @@ def test_odd_images_are_survived_named_and_tried_again(benchmark: Path, tmp_path
     assert [len(p.read_text().splitlines()) for p in tmp_path.glob("stages/generate/*/journal-*.jsonl")] == [
         count + 3 for count in asked
     ]
+
+
+PROMPTED = ("clipseg", "grounding_dino")  # a map, and boxes for the segmenter
+
+
+def prompted(folder: Path) -> list[str]:
+    """Overrides of text-prompted baselines, with random weights that find something everywhere."""
+    over = ["model=none", "extraction=nulls", f"baseline=[{','.join(PROMPTED)}]"]
+    for name in PROMPTED:
+        SAVE[name](folder / name)
+        over += [f"extraction.extractors.{name}.path={folder / name}", f"extraction.extractors.{name}.threshold=0.1"]
+    return [*over, "extraction.extractors.grounding_dino.max_boxes=1"]
+
+
+def lisa(_: Path) -> list[str]:
+    return ["model=lisa_7b", f"model.path={DATA / 'lisa/model'}", f"model.vision_tower={DATA / 'lisa/clip'}"]
+
+
+def sa2va(_: Path) -> list[str]:
+    return ["model=sa2va_internvl3_2b", f"model.path={DATA / 'sa2va_internvl3/model'}"]
+
+
+SETUPS: dict[str, tuple[Callable[[Path], list[str]], list[str]]] = {
+    "text-prompted": (prompted, []),
+    "lisa": (lisa, ["extraction=native"]),
+    "sa2va": (sa2va, ["extraction=native"]),
+}
+
+
+@pytest.mark.parametrize("setup", SETUPS)
+def test_other_baselines_survive_them_too(setup: str, tmp_path: Path) -> None:
+    """With a large image of a sixteenth of the pixels: only its size is another."""
+    (tmp_path / "data").mkdir()
+    benchmark = write_benchmark(tmp_path / "data", (LARGE[0] // 4, LARGE[1] // 4))
+    make, more = SETUPS[setup]
+    over = make(tmp_path)
+    over += [] if "model=none" in over else ["model.dtype=float32"]
+    done, peak = run(benchmark, tmp_path / "out", "max_failures=50", *over, *more)
+    assert done.returncode == 2, done.stderr
+    assert "scores are missing because of failures" in done.stderr, done.stderr[-3000:]
+    assert peak < LIMIT_KB, f"{peak / 2**20:.2f} GB"
+    found = scores(tmp_path / "out")
+    lost = [s for s in found if s["iou"] is None and s["row"] is not None]
+    assert {s["example_id"] for s in lost} == {"half"}
+    assert all("failed: " in s["reason"] for s in lost)
+    assert {s["example_id"] for s in found if s["iou"] is not None} >= {"dot", "large"}
+    if setup == "text-prompted":
+        assert {s["row"] for s in found if s["shown"]} >= set(PROMPTED)
