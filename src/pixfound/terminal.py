@@ -20,5 +20,5 @@ def say(text: str) -> None:
 
 
 def complain(command: str, message: object) -> None:
-    """Say on stderr, in one line, what the user has to change."""
-    print(f"{command}: {printable(str(message))}", file=sys.stderr)
+    """Say on stderr what the user has to change; a message may have several lines, such as one for each file."""
+    print("\n".join(map(printable, f"{command}: {message}".split("\n"))), file=sys.stderr)
