@@ -1,4 +1,4 @@
-"""Which device a part runs on, and with how many threads."""
+"""Which device a part runs on, in which numbers, and with how many threads."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 from pixfound.errors import UserError
 
 _threads: int | None = None
+_DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
 def pick_device(device: str) -> str:
@@ -40,6 +41,13 @@ def _check(device: str) -> None:
             f"device={device}: torch {torch.__version__} sees {count} GPU{'' if count == 1 else 's'} here; give auto, "
             "or install the build of torch that fits your GPU and its driver"
         )
+
+
+def check_dtype(dtype: str, key: str, auto: bool = False) -> None:
+    """UserError for a dtype that no weights are loaded in; torch is not imported. auto: whether `auto` is one."""
+    valid = ("auto", *_DTYPES) if auto else _DTYPES
+    if dtype not in valid:
+        raise UserError(f"{key}={dtype}: valid values are {', '.join(valid)}")
 
 
 def use_threads(count: int) -> None:

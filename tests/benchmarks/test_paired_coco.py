@@ -131,6 +131,7 @@ WRONG: list[tuple[Callable[[Path], object], str]] = [
     (lambda f: (f / "coco.json").write_text("{"), "is no JSON file"),
     (lambda f: (f / "coco.json").write_text("[]"), "has no list `images`"),
     (annotations(lambda d: d["images"][0].pop("height")), "'height' is missing"),
+    (annotations(lambda d: d["images"][0].update(height="abc")), "invalid literal for int"),
     (
         annotations(lambda d: d["annotations"][0].update(image_id=99)),
         "annotation 0 is of image 99, which is not listed",

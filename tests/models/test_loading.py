@@ -201,9 +201,10 @@ def test_a_missing_tokenizer(family_folder: Folder, tmp_path: Path) -> None:
         HuggingFace(str(folder)).generate([REQUEST])
 
 
-def test_a_dtype_that_does_not_exist(family_folder: Folder) -> None:
-    with pytest.raises(UserError, match=r"model\.dtype=float33"):
-        HuggingFace(str(family_folder("llava")), dtype="float33").generate([REQUEST])
+@pytest.mark.parametrize("key", ["model.dtype", "segmenter.dtype"])
+def test_a_dtype_that_does_not_exist_is_said_when_it_is_configured(key: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=rf"{key}=float33: valid values are .*float32, bfloat16"):
+        build_parts(config_of(*random_models(tmp_path), f"{key}=float33"))
 
 
 def test_a_package_that_is_missing_is_named(family_folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:

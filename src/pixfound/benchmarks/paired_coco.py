@@ -111,9 +111,10 @@ def _image_index(data: Mapping[str, Any], path: str) -> tuple[dict[str, tuple[in
     try:
         sizes = {image["file_name"]: (int(image["height"]), int(image["width"])) for image in data["images"]}
         return sizes, {image["id"]: image["file_name"] for image in data["images"]}
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError) as error:
+        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise UserError(
-            f"{path}: every entry of `images` needs id, file_name, height and width (COCO format); {error} is missing"
+            f"{path}: every entry of `images` needs id, file_name, height and width (COCO format); {why}"
         ) from error
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pixfound import weights
+from pixfound.devices import check_dtype
 from pixfound.errors import UserError
 
 _ROW = re.compile(r"(.*)\[(\d+)\]$")
@@ -195,11 +196,9 @@ def building(dtype: str, key: str) -> Iterator[None]:
     import torch
     from transformers.initialization import no_init_weights
 
-    chosen = getattr(torch, dtype, None)
-    if not isinstance(chosen, torch.dtype) or not chosen.is_floating_point:
-        raise UserError(f"{key}={dtype}: give float32, bfloat16 or float16")
+    check_dtype(dtype, key)
     before = torch.get_default_dtype()
-    torch.set_default_dtype(chosen)
+    torch.set_default_dtype(getattr(torch, dtype))
     try:
         with no_init_weights():
             yield

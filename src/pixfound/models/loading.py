@@ -73,9 +73,7 @@ def load_model(
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # the stage has its own
-    chosen = dtype if dtype == "auto" else getattr(torch, dtype, None)
-    if not (chosen == "auto" or isinstance(chosen, torch.dtype)):
-        raise UserError(f"model.dtype={dtype}: give auto, float32, bfloat16 or float16")
+    chosen = dtype if dtype == "auto" else getattr(torch, dtype)
     if not any(Path(folder).glob("*.safetensors")):
         raise UserError(
             f"model.path={path}: has no weights (*.safetensors) beside its config; fetch them as well. A .bin is not "

@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from pixfound import weights
-from pixfound.devices import pick_device
+from pixfound.devices import check_dtype, pick_device
 from pixfound.interfaces import TextVectors
 from pixfound.models.asked import check_generation, check_length
 from pixfound.models.embeddings import InputEmbeddings
@@ -44,6 +44,7 @@ class Plain:
         self.path, self.revision, self.dtype, self.device = path, revision, dtype, device
         self.generation = {"max_new_tokens": 128, "do_sample": False, **(generation or {})}
         check_length(self.generation)
+        check_dtype(dtype, "model.dtype", auto=True)
 
     def identity(self) -> Mapping[str, Any]:
         """What identifies the weights."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from PIL import Image
 
 from pixfound import weights
-from pixfound.devices import pick_device
+from pixfound.devices import check_dtype, pick_device
 from pixfound.errors import UserError
 from pixfound.interfaces import TextVectors
 from pixfound.models.capturable import can_capture, check_capture, check_capture_early
@@ -56,6 +56,7 @@ class TransformersModel:
             raise UserError(f"model.image_layout={self.image_layout}: valid values are native and pad")
         if self.capture not in ("step", "forced", "none"):
             raise UserError(f"model.capture={self.capture}: valid values are step, forced and none")
+        check_dtype(self.dtype, "model.dtype", auto=True)
         check_device_map(self.device_map, self.device)
         if not isinstance(self.trust_remote_code, bool):
             raise UserError(f"model.trust_remote_code={self.trust_remote_code}: valid values are true and false")

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pixfound import weights
-from pixfound.devices import pick_device
+from pixfound.devices import check_dtype, pick_device
 from pixfound.errors import UserError, nearest
 from pixfound.interfaces import SegmenterMasks
 from pixfound.models.loading import load_pretrained
@@ -52,6 +52,7 @@ class PromptedSegmenter:
                 f"segmenter.architecture={architecture}: no class of this family; "
                 f"{nearest(architecture, self.architectures)}"
             )
+        check_dtype(dtype, "segmenter.dtype")
         self.path, self.revision, self.dtype, self.device = path, revision, dtype, device
         self.architecture, self.multimask_boxes = architecture, multimask_boxes
         self._encoded = EncodedImages()
