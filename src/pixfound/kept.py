@@ -15,6 +15,7 @@ import numpy.typing as npt
 from pixfound.errors import UserError
 
 Keep = Literal["mean", "layers", "heads"]  # what is stored: the mean, each layer, each head of each layer
+_STATES = ("linear_attention", "conv")  # of transformers' layer_types
 Indices = int | Sequence[int] | None  # one, several, or all
 
 
@@ -51,6 +52,26 @@ def check_keep(keep: str, capture: str) -> None:
         raise UserError(f"model.keep={keep}: nothing is captured; use model.capture=step, or model.keep=mean")
 
 
+def attending_layers(text: Any) -> tuple[int, ...]:
+    """The layers of a decoder that attend, by its transformers config.
+
+    Linear attention and convolutions hand on a state: no token of theirs has a weight.
+    """
+    kinds = getattr(text, "layer_types", None) or [""] * text.num_hidden_layers
+    return tuple(index for index, kind in enumerate(kinds) if kind not in _STATES)
+
+
+def check_layers(layers: Sequence[int] | None, text: Any, path: str) -> None:
+    """UserError where the attention is wanted of a layer that has none. text: the decoder's config; path: typed."""
+    known = attending_layers(text)
+    missing = sorted(set(layers or ()) - set(known))
+    if missing:
+        raise UserError(
+            f"model.layers: layer {missing[0]} of model.path={path} gives no attention weights; those that do are "
+            f"{_listed(known)}"
+        )
+
+
 def kept_rows(
     found: npt.NDArray[np.float32],
     config: Any,
@@ -63,7 +84,7 @@ def kept_rows(
     config: transformers' of the model. layers, heads: those that were recorded; None for all.
     """
     text = config.get_text_config(decoder=True)
-    which = tuple(range(text.num_hidden_layers)) if layers is None else tuple(sorted(set(layers)))
+    which = attending_layers(text) if layers is None else tuple(sorted(set(layers)))
     whose: tuple[int, ...] = ()
     if keep == "heads":
         whose = tuple(range(text.num_attention_heads)) if heads is None else tuple(heads)

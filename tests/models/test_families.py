@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import AutoModelForImageTextToText
+from transformers import AutoConfig, AutoModelForImageTextToText
 
+from pixfound.errors import UserError
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import FloatArray, Generation, Prompt, Tile
-from tests.support.families import EVERY_FAMILY, FAMILIES, token_local
+from tests.support.families import EVERY_FAMILY, FAMILIES
+from tests.support.family import token_local
 
 Folder = Callable[[str], Path]
 TEXTS = ("hi", "What is this thing here?", "Identify the red object in the scene, please.")
@@ -59,13 +61,21 @@ def eager_rows(model: Any, inputs: dict[str, Any], where: torch.Tensor) -> tuple
     return torch.stack(rows).numpy(), out.sequences[0, length:].tolist()
 
 
+def attending(folder: Path) -> list[int]:
+    """The layers for which transformers' eager attention gives weights."""
+    text = AutoConfig.from_pretrained(folder).get_text_config(decoder=True)
+    kinds = getattr(text, "layer_types", None) or ["full_attention"] * text.num_hidden_layers
+    return [i for i, kind in enumerate(kinds) if kind in ("full_attention", "sliding_attention", "chunked_attention")]
+
+
 @every_family
 def test_a_kept_layer_and_head_are_those_captured_alone(
     family: str, family_folder: Folder, requests: list[tuple[Image.Image, Prompt]]
 ) -> None:
     """The first layer of some families slides; each has its own number of heads."""
     kept = adapter(family_folder(family), keep="heads").generate(requests)
-    for layer, head in ((0, 1), (1, 0)):
+    first, second, *_ = attending(family_folder(family))
+    for layer, head in ((first, 1), (second, 0)):
         alone = adapter(family_folder(family), layers=[layer], heads=[head]).generate(requests)
         for one, other in zip(kept, alone, strict=True):
             assert one.text == other.text
@@ -125,7 +135,9 @@ def test_layers_and_heads_are_chosen(
     """All together are the mean of each alone."""
     folder = family_folder(family)
     (whole,) = adapter(folder).generate(requests[:1])
-    parts = [adapter(folder, layers=[i], heads=[h]).generate(requests[:1])[0] for i in range(3) for h in range(4)]
+    parts = [
+        adapter(folder, layers=[i], heads=[h]).generate(requests[:1])[0] for i in attending(folder) for h in range(4)
+    ]
     assert whole.attention is not None
     mean = np.mean([g.attention for g in parts if g.attention is not None], axis=0)
     assert np.abs(mean - whole.attention).max() < 1e-5
@@ -136,7 +148,21 @@ UNSHARED = (
     "paligemma",  # the image is read in the light of the question
     "gemma3",  # its window is shorter than the prompt
     "molmo2",  # its pictures are told as places in a list
+    "qwen3_5",  # some layers keep a state and no tokens
+    "qwen3_5_moe",
+    "exaone4_5",  # its positions count padding
 )
+
+
+@pytest.mark.parametrize("family", ["qwen3_5"])
+def test_a_layer_that_hands_on_a_state_gives_no_attention(family: str, family_folder: Folder) -> None:
+    """The mean is over the others, as eager attention's is; one that is asked for is named without the weights."""
+    folder = family_folder(family)
+    eager = AutoModelForImageTextToText.from_pretrained(folder, attn_implementation="eager")
+    inputs = adapter(folder)._encoder.encode([(noise((64, 64)), Prompt("x", "open", "v", "What?"))])
+    assert len(eager(**inputs, output_attentions=True).attentions) == len(attending(folder)) == 2
+    with pytest.raises(UserError, match=r"model\.layers: layer 1 of .* gives no attention weights; those .* are 0, 2"):
+        _ = adapter(folder, layers=[0, 1])._config
 
 
 @every_family

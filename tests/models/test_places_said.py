@@ -16,7 +16,8 @@ from transformers import AutoTokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 from pixfound.models.huggingface import HuggingFace
-from tests.support.families import FAMILIES, skipped
+from tests.support.families import FAMILIES
+from tests.support.family import skipped
 from tests.support.pixel import DATA
 from tests.support.places import BOX, MIDDLE, SIZE, box_of, made_to_say, masks_for
 from tests.support.plain import save_florence2, save_kosmos2

@@ -23,6 +23,7 @@ QUESTION = "What is this?"
 QWEN = (
     "<|im_start|>user\n<|vision_start|><|image_pad|>*16<|vision_end|>What is this?<|im_end|>\n<|im_start|>assistant\n"
 )
+GLM = "[gMASK]<sop><|user|>\n<|begin_of_image|><|image|>*16<|end_of_image|>What is this?<|assistant|>\n"
 CUT = "".join(
     "".join(f"<fake_token_around_image><row_{r}_col_{c}><image>*16" for c in range(1, 5)) + "\n" for r in range(1, 5)
 )
@@ -44,7 +45,7 @@ PROMPTS = {
     "gemma3": "<bos><start_of_turn>user\n\n\n<start_of_image><image_soft_token>*16<end_of_image>\n\nWhat is this?"
     "<end_of_turn>\n<start_of_turn>model\n",
     "paligemma": "<image>*16<bos>What is this?\n",
-    "glm4v": "[gMASK]<sop><|user|>\n<|begin_of_image|><|image|>*16<|end_of_image|>What is this?<|assistant|>\n",
+    "glm4v": GLM,
     "aya_vision": f"{COHERE}<|START_OF_IMG|>{AYA}TILE_GLOBAL<|IMG_PATCH|>*16<|END_OF_IMG|>{COHERE_END}",
     "cohere2_vision": f"{COHERE}<|START_OF_IMG|>{'<|IMG_PATCH|>*16<|IMG_LINE_BREAK|>' * 5}<|END_OF_IMG|>{COHERE_END}",
     "ovis2": f"<|im_start|>user\n<IMG_START><IMG_ATOM>*16<IMG_GRID>{OVIS}<IMG_END>\nWhat is this?<|im_end|>"
@@ -53,6 +54,15 @@ PROMPTS = {
     "molmo2": f"<|im_end|><|im_start|>user <low_res_im_start>{'<im_patch>*4<im_col>' * 4}<im_end>"
     f"<im_start>{'<im_patch>*7<im_col>' * 7}<im_end>\nWhat is this?<|im_end|><|im_start|>assistant\n",
     "mistral3": f"<s>[INST]{'[IMG]*4[IMG_BREAK]' * 3}[IMG]*4[IMG_END]What is this?[/INST]",
+    "qwen3_vl_moe": QWEN,
+    "qwen3_5": f"{QWEN}<think>\n",
+    "qwen3_5_moe": f"{QWEN}<think>\n",
+    "glm46v": GLM,
+    "glm4v_moe": GLM,
+    "vipllava": "<s>###Human: <image>*16\nWhat is this?###Assistant:",
+    "llava_next_video": "<s>USER: <image>*88\nWhat is this? ASSISTANT:",
+    "exaone4_5": "<|user|>\n<vision><|image_pad|>*16</vision>\nWhat is this?<|endofturn|>\n<|assistant|>\n",
+    "video_llama_3": "<|im_start|>user\n<|image_pad|>*16\nWhat is this?<|im_end|>\n<|im_start|>assistant\n",
 }
 
 

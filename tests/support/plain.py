@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import transformers as hf
 
-from tests.support.families import Family, byte_tokenizer
+from tests.support.family import Family, byte_tokenizer
 
 SQUARE = {"height": 32, "width": 32}
 FLORENCE_TOKENS = ("<image>", "<sep>", "<poly>", "</poly>", *(f"<loc_{i}>" for i in range(1000)))

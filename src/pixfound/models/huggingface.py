@@ -13,7 +13,7 @@ import numpy as np
 
 from pixfound.errors import UserError
 from pixfound.interfaces import Fit
-from pixfound.kept import Keep, check_keep, kept_rows
+from pixfound.kept import Keep, check_keep, check_layers, kept_rows
 from pixfound.models.asked import check_generation, check_indices, check_length, check_range
 from pixfound.models.encoding import Request, content
 from pixfound.models.resized import input_size
@@ -32,7 +32,8 @@ class HuggingFace(TransformersModel):
 
     Prompts of a batch that are about one image share its encoding and its prefix, where the model allows it.
 
-    layers, heads: the indices that attention is averaged over; None for all, as in arXiv 2502.04192.
+    layers, heads: the indices that attention is averaged over; None for all, as in arXiv 2502.04192. Of a decoder with
+        layers that attend and layers that hand on a state (Qwen3.5, LFM2), all are those that attend.
     keep: what is stored of the attention beside that mean: nothing more (`mean`), each of the layers (`layers`), or
         each head of each of them (`heads`). An extractor may then take any of them without another generation.
     generation: arguments of transformers' GenerationConfig; greedy unless they say otherwise.
@@ -63,6 +64,8 @@ class HuggingFace(TransformersModel):
         check_range("layers", self.layers, text.num_hidden_layers)
         check_range("heads", self.heads, text.num_attention_heads)
         check_generation(self.generation)
+        if self.captures:
+            check_layers(self.layers, text, self.path)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
         """Answer a batch of (image, prompt). The text is the same with any batch and any capture.

@@ -54,7 +54,7 @@ def prefill_shared(model: Any, inputs: Mapping[str, Any], columns: Tensor, image
 
     inputs: of a left-padded batch (B, L). columns: (B, N), -1 where there are fewer. images: (B) a key each.
     room: tokens that are still to be generated. The prompts as they were where nothing is shared, or where the model
-    lets the image see the text behind it. The result's ids are (B, P + S), padded on the left of the prefix and again
+    lets the image see the text behind it, or counts padding. The result's ids are (B, P + S), padded on the left of the prefix and again
     on the left of what follows.
     """
     ids = inputs["input_ids"]
@@ -65,7 +65,7 @@ def prefill_shared(model: Any, inputs: Mapping[str, Any], columns: Tensor, image
     unshared = replace(as_they_were, inputs={**inputs, "past_key_values": empty_cache(model, room)})
     if not runs_capture(model) or not can_hold(model, ids.shape[1] + room):
         return as_they_were
-    if len(firsts) == len(ids) or max(after_image) + _LEFT > ids.shape[1]:
+    if len(firsts) == len(ids) or max(after_image) + _LEFT > ids.shape[1] or not leaves_padding_out(model, inputs):
         return unshared
     ends = _ends(ids, starts, groups)
     length = max(end - start for start, end in zip(starts, ends, strict=True))
@@ -107,6 +107,17 @@ def _splits(inputs: Mapping[str, Any], columns: Tensor, ends: Sequence[int]) -> 
         if behind or not bool((marked | (columns < 0)).all()):
             return False
     return True
+
+
+def leaves_padding_out(model: Any, inputs: Mapping[str, Any]) -> bool:
+    """Whether a token's position counts the tokens before it, and not the padding, which shared prompts have inside.
+
+    Some models drop the positions that `generate` made of the mask (EXAONE 4.5), and count all there is.
+    """
+    told = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+    positions = torch.zeros_like(told["input_ids"])
+    made = model.prepare_inputs_for_generation(**told, position_ids=positions, is_first_iteration=True)
+    return made.get("position_ids") is not None
 
 
 def runs_capture(model: Any) -> bool:

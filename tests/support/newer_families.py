@@ -1,0 +1,176 @@
+"""Families of recent years, in the form of `tests/support/families.py`: mixtures of experts, layers without attention."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import transformers as hf
+
+from tests.support.chat_templates import (
+    EXAONE_CHAT,
+    GLM_CHAT,
+    LLAVA_CHAT,
+    QWEN3_5_CHAT,
+    QWEN3_CHAT,
+    VIDEO_LLAMA_CHAT,
+    VIP_CHAT,
+)
+from tests.support.family import ROPE, TEXT, VISION, Family
+
+Ids = Callable[[str], int]
+SQUARE = {"height": 32, "width": 32}
+PINPOINTS = [[32, 64], [64, 32], [64, 64], [96, 32], [32, 96]]
+EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+GRID = {
+    "depth": 2, "hidden_size": 32, "out_hidden_size": 48, "num_heads": 2, "patch_size": 8, "intermediate_size": 48,
+    "spatial_merge_size": 2, "temporal_patch_size": 2, "initializer_range": 0.3,
+}  # fmt: skip
+
+
+def qwen_tokens(ids: Ids) -> dict[str, int]:
+    return {
+        "image_token_id": ids("<|image_pad|>"), "video_token_id": ids("<|video_pad|>"),
+        "vision_start_token_id": ids("<|vision_start|>"), "vision_end_token_id": ids("<|vision_end|>"),
+    }  # fmt: skip
+
+
+def qwen3_vl_moe(ids: Ids, vocab: int) -> Any:
+    return hf.Qwen3VLMoeConfig(
+        text_config={**TEXT, **EXPERTS, "vocab_size": vocab, "rope_parameters": {**ROPE, "mrope_interleaved": True}},
+        vision_config={**GRID, "depth": 3, "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1]},
+        **qwen_tokens(ids),
+    )  # fmt: skip
+
+
+DELTA = {
+    "layer_types": ["full_attention", "linear_attention", "full_attention"], "linear_conv_kernel_dim": 4,
+    "linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_num_key_heads": 2, "linear_num_value_heads": 4,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 2, 2],
+                        "mrope_interleaved": True, "partial_rotary_factor": 1.0},
+}  # fmt: skip
+
+
+def qwen3_5(ids: Ids, vocab: int) -> Any:
+    return hf.Qwen3_5Config(
+        text_config={**TEXT, **DELTA, "vocab_size": vocab},
+        vision_config={**GRID, "num_position_embeddings": 64}, **qwen_tokens(ids),
+    )  # fmt: skip
+
+
+def qwen3_5_moe(ids: Ids, vocab: int) -> Any:
+    return hf.Qwen3_5MoeConfig(
+        text_config={**TEXT, **DELTA, **EXPERTS, "shared_expert_intermediate_size": 32, "vocab_size": vocab},
+        vision_config={**GRID, "num_position_embeddings": 64}, **qwen_tokens(ids),
+    )  # fmt: skip
+
+
+def glm_tokens(ids: Ids) -> dict[str, int]:
+    return {
+        "image_token_id": ids("<|image|>"), "video_token_id": ids("<|video|>"),
+        "image_start_token_id": ids("<|begin_of_image|>"), "image_end_token_id": ids("<|end_of_image|>"),
+        "video_start_token_id": ids("<|begin_of_video|>"), "video_end_token_id": ids("<|end_of_video|>"),
+    }  # fmt: skip
+
+
+GLM_ROPE = {**ROPE, "partial_rotary_factor": 1.0}
+
+
+def glm46v(ids: Ids, vocab: int) -> Any:
+    return hf.Glm46VConfig(
+        text_config={**TEXT, "model_type": "glm4v_text", "vocab_size": vocab, "rope_parameters": GLM_ROPE},
+        vision_config={**GRID, "model_type": "glm4v_vision", "image_size": 64}, **glm_tokens(ids),
+    )  # fmt: skip
+
+
+def glm4v_moe(ids: Ids, vocab: int) -> Any:
+    return hf.Glm4vMoeConfig(
+        text_config={**TEXT, "vocab_size": vocab, "rope_parameters": GLM_ROPE, "n_routed_experts": 4,
+                     "num_experts_per_tok": 2, "moe_intermediate_size": 32, "n_shared_experts": 1, "n_group": 1,
+                     "topk_group": 1, "first_k_dense_replace": 1},
+        vision_config={**GRID, "image_size": 64}, **glm_tokens(ids),
+    )  # fmt: skip
+
+
+def vipllava(ids: Ids, vocab: int) -> Any:
+    return hf.VipLlavaConfig(
+        vision_config=hf.CLIPVisionConfig(**{**VISION, "num_hidden_layers": 4}, image_size=32, patch_size=8),
+        text_config=hf.LlamaConfig(**TEXT, vocab_size=vocab),
+        image_token_index=ids("<image>"), vision_feature_layer=[-2, -3, 1],
+    )  # fmt: skip
+
+
+def llava_next_video(ids: Ids, vocab: int) -> Any:
+    return hf.LlavaNextVideoConfig(
+        vision_config=hf.CLIPVisionConfig(**VISION, image_size=32, patch_size=8),
+        text_config=hf.LlamaConfig(**TEXT, vocab_size=vocab),
+        image_token_index=ids("<image>"), video_token_index=ids("<video>"), image_grid_pinpoints=PINPOINTS,
+    )  # fmt: skip
+
+
+def exaone4_5(ids: Ids, vocab: int) -> Any:
+    return hf.Exaone4_5_Config(
+        text_config=hf.Exaone4Config(**TEXT, vocab_size=vocab, sliding_window=4096, sliding_window_pattern=2),
+        vision_config={**GRID, "num_key_value_heads": 1, "window_size": 32, "fullatt_block_indexes": [1]},
+        image_token_id=ids("<|image_pad|>"), video_token_id=ids("<|video_pad|>"),
+    )  # fmt: skip
+
+
+def video_llama_3(ids: Ids, vocab: int) -> Any:
+    return hf.VideoLlama3Config(
+        text_config=hf.Qwen2Config(**TEXT, vocab_size=vocab), vision_config={**VISION, "patch_size": 8},
+        image_token_id=ids("<|image_pad|>"), video_token_id=ids("<|video_pad|>"),
+    )  # fmt: skip
+
+
+QWEN: dict[str, Any] = {
+    "special": ("<|im_start|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"),
+    "start": None, "end": "<|im_end|>",
+    "images": lambda: hf.Qwen2VLImageProcessor(
+        patch_size=8, merge_size=2, temporal_patch_size=2,
+        size={"shortest_edge": 16 * 16 * 4, "longest_edge": 16 * 16 * 24}
+    ),
+}  # fmt: skip
+GLM: dict[str, Any] = {
+    "template": GLM_CHAT, "start": None, "end": "<|user|>",
+    "special": (
+        "<|image|>", "<|video|>", "<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>",
+        "[gMASK]", "<sop>", "<|assistant|>",
+    ),
+}  # fmt: skip
+GLM_GRID: dict[str, Any] = {
+    "patch_size": 8, "merge_size": 2, "temporal_patch_size": 2,
+    "size": {"shortest_edge": 16 * 16 * 2 * 4, "longest_edge": 16 * 16 * 2 * 24},
+}  # fmt: skip
+
+NEWER: dict[str, Family] = {
+    "qwen3_vl_moe": Family(qwen3_vl_moe, template=QWEN3_CHAT, **QWEN),
+    "qwen3_5": Family(qwen3_5, template=QWEN3_5_CHAT, **QWEN),
+    "qwen3_5_moe": Family(qwen3_5_moe, template=QWEN3_5_CHAT, **QWEN),
+    "glm46v": Family(glm46v, lambda: hf.Glm46VImageProcessor(**GLM_GRID), **GLM),
+    "glm4v_moe": Family(glm4v_moe, lambda: hf.Glm4vImageProcessor(**GLM_GRID), **GLM),
+    "vipllava": Family(
+        vipllava, lambda: hf.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=SQUARE), VIP_CHAT, ("<image>",),
+        settings={"patch_size": 8, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
+    ),
+    "llava_next_video": Family(
+        llava_next_video,
+        lambda: hf.LlavaNextImageProcessor(
+            size={"shortest_edge": 32}, crop_size=SQUARE, image_grid_pinpoints=PINPOINTS
+        ),
+        LLAVA_CHAT, ("<image>", "<video>"),
+        settings={"patch_size": 8, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
+    ),
+    "exaone4_5": Family(
+        exaone4_5, template=EXAONE_CHAT, **{**QWEN, "start": "[BOS]", "starts": False, "end": "<|endofturn|>",
+                                            "special": ("<|user|>", "<|assistant|>", "<vision>", "</vision>",
+                                                        "<|image_pad|>", "<|video_pad|>")},
+    ),
+    "video_llama_3": Family(
+        video_llama_3,
+        lambda: hf.VideoLlama3ImageProcessor(
+            patch_size=8, merge_size=1, size={"shortest_edge": 8 * 8 * 4, "longest_edge": 8 * 8 * 24}
+        ),
+        VIDEO_LLAMA_CHAT, ("<|im_start|>", "<|image_pad|>", "<|video_pad|>"), start=None, end="<|im_end|>",
+    ),
+}  # fmt: skip
