@@ -149,3 +149,11 @@ def test_a_layer_that_does_not_exist_is_named(decoders: tuple[Any, Any]) -> None
         ours.generate(ids, attention_mask=mask, max_new_tokens=2, do_sample=False)
     with pytest.raises(ValueError, match=r"layers \[7\]"):
         recorder.passes()
+
+
+def test_a_layer_that_is_run_for_some_tokens_alone_is_an_error() -> None:
+    """Rows of the wrong tokens would be as many."""
+    recorder = Recorder(torch.tensor([[0, 1]]))
+    recorder.record(0, 5, lambda rows: torch.ones(1, 1, rows.shape[1], 5))
+    with pytest.raises(RuntimeError, match="layer 1 attends from 1 of 5 tokens"):
+        recorder.record(1, 1, lambda rows: torch.ones(1, 1, rows.shape[1], 5))

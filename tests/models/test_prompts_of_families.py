@@ -24,6 +24,7 @@ QWEN = (
     "<|im_start|>user\n<|vision_start|><|image_pad|>*16<|vision_end|>What is this?<|im_end|>\n<|im_start|>assistant\n"
 )
 GLM = "[gMASK]<sop><|user|>\n<|begin_of_image|><|image|>*16<|end_of_image|>What is this?<|assistant|>\n"
+GEMMA4 = "<bos><|turn>user\n\n\n<|image><|image|>*64<image|>\n\nWhat is this?<turn|>\n<|turn>model\n"
 CUT = "".join(
     "".join(f"<fake_token_around_image><row_{r}_col_{c}><image>*16" for c in range(1, 5)) + "\n" for r in range(1, 5)
 )
@@ -59,6 +60,8 @@ PROMPTS = {
     "qwen3_5_moe": f"{QWEN}<think>\n",
     "glm46v": GLM,
     "glm4v_moe": GLM,
+    "gemma4": GEMMA4,
+    "gemma4_moe": GEMMA4,
     "vipllava": "<s>###Human: <image>*16\nWhat is this?###Assistant:",
     "llava_next_video": "<s>USER: <image>*88\nWhat is this? ASSISTANT:",
     "exaone4_5": "<|user|>\n<vision><|image_pad|>*16</vision>\nWhat is this?<|endofturn|>\n<|assistant|>\n",

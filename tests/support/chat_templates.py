@@ -1,4 +1,4 @@
-"""The chat templates of families for a turn of an image and a text, written after those that they are published with."""
+"""The chat templates of families for a turn of an image and a text, after those that they are published with."""
 
 from __future__ import annotations
 
@@ -82,6 +82,12 @@ VIP_CHAT = (
     "{% for item in message['content'] %}{% if item['type'] == 'image' %}<image>\n"
     "{% else %}{{ item['text'] }}{% endif %}{% endfor %}{% endfor %}"
     "{% if add_generation_prompt %}###Assistant:{% endif %}"
+)
+GEMMA4_CHAT = (
+    "{{ bos_token }}{% for message in messages %}<|turn>{{ message['role'] }}\n"
+    "{% for item in message['content'] %}{% if item['type'] == 'image' %}{{ '\n\n<|image|>\n\n' }}"
+    "{% else %}{{ item['text'] | trim }}{% endif %}{% endfor %}<turn|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|turn>model\n{% endif %}"
 )
 EXAONE_CHAT = (
     "{% for message in messages %}<|{{ message['role'] }}|>\n"

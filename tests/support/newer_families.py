@@ -1,4 +1,4 @@
-"""Families of recent years, in the form of `tests/support/families.py`: mixtures of experts, layers without attention."""
+"""Families of recent years: mixtures of experts, layers without attention, grids that a processor tells."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import transformers as hf
 
 from tests.support.chat_templates import (
     EXAONE_CHAT,
+    GEMMA4_CHAT,
     GLM_CHAT,
     LLAVA_CHAT,
     QWEN3_5_CHAT,
@@ -116,6 +117,31 @@ def exaone4_5(ids: Ids, vocab: int) -> Any:
     )  # fmt: skip
 
 
+def gemma4(ids: Ids, vocab: int, **text: Any) -> Any:
+    """With the layers of the small ones unless `text` says otherwise: keys are shared, each has inputs of its own."""
+    shared = {"num_kv_shared_layers": 2, "vocab_size_per_layer_input": vocab, "hidden_size_per_layer_input": 8}
+    return hf.Gemma4Config(
+        text_config=hf.Gemma4TextConfig(
+            **{**TEXT, "num_hidden_layers": 4}, **(text or shared), vocab_size=vocab, global_head_dim=16,
+            sliding_window=512, layer_types=["sliding_attention", "full_attention"] * 2,
+        ),
+        vision_config={**VISION, "num_key_value_heads": 2, "head_dim": 16, "patch_size": 4,
+                       "pooling_kernel_size": 3, "position_embedding_size": 256},
+        audio_config=None, image_token_id=ids("<|image|>"), boi_token_id=ids("<|image>"), eoi_token_id=ids("<image|>"),
+        video_token_id=ids("<|video|>"), audio_token_id=ids("<|audio|>"), boa_token_id=ids("<|audio>"),
+        eoa_token_index=ids("<audio|>"),
+    )  # fmt: skip
+
+
+def gemma4_moe(ids: Ids, vocab: int) -> Any:
+    """With the layers of the large ones: experts, keys that are values, an image that sees itself."""
+    return gemma4(
+        ids, vocab, enable_moe_block=True, num_experts=4, top_k_experts=2, moe_intermediate_size=32,
+        attention_k_eq_v=True, num_global_key_value_heads=1, use_bidirectional_attention="vision",
+        hidden_size_per_layer_input=0,
+    )  # fmt: skip
+
+
 def video_llama_3(ids: Ids, vocab: int) -> Any:
     return hf.VideoLlama3Config(
         text_config=hf.Qwen2Config(**TEXT, vocab_size=vocab), vision_config={**VISION, "patch_size": 8},
@@ -143,12 +169,22 @@ GLM_GRID: dict[str, Any] = {
     "size": {"shortest_edge": 16 * 16 * 2 * 4, "longest_edge": 16 * 16 * 2 * 24},
 }  # fmt: skip
 
+GEMMA4: dict[str, Any] = {
+    "images": lambda: hf.Gemma4ImageProcessor(patch_size=4, max_soft_tokens=70, pooling_kernel_size=3),
+    "template": GEMMA4_CHAT, "start": "<bos>", "starts": False, "end": "<turn|>",
+    "special": ("<|turn>", "<|image|>", "<|image>", "<image|>", "<|audio|>", "<|audio>", "<audio|>", "<|video|>"),
+    "named": {"image_token": "<|image|>", "boi_token": "<|image>", "eoi_token": "<image|>", "audio_token": "<|audio|>",
+              "boa_token": "<|audio>", "eoa_token": "<audio|>"},
+}  # fmt: skip
+
 NEWER: dict[str, Family] = {
     "qwen3_vl_moe": Family(qwen3_vl_moe, template=QWEN3_CHAT, **QWEN),
     "qwen3_5": Family(qwen3_5, template=QWEN3_5_CHAT, **QWEN),
     "qwen3_5_moe": Family(qwen3_5_moe, template=QWEN3_5_CHAT, **QWEN),
     "glm46v": Family(glm46v, lambda: hf.Glm46VImageProcessor(**GLM_GRID), **GLM),
     "glm4v_moe": Family(glm4v_moe, lambda: hf.Glm4vImageProcessor(**GLM_GRID), **GLM),
+    "gemma4": Family(gemma4, **GEMMA4),
+    "gemma4_moe": Family(gemma4_moe, **GEMMA4),
     "vipllava": Family(
         vipllava, lambda: hf.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=SQUARE), VIP_CHAT, ("<image>",),
         settings={"patch_size": 8, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},

@@ -131,6 +131,7 @@ def _same_text(name: str, found: Sequence[Generation], expected: Sequence[Genera
 def _eager_gate(model: HuggingFace, requests: Sequence[Request], found: Sequence[Generation]) -> Gate:
     """Rows against eager attention, as long as both write the same answer."""
     from pixfound.certify.eager import NAME, EagerRows
+    from pixfound.models.capture import whole_passes
     from pixfound.models.prefix import greedy
 
     worst, compared = 0.0, 0
@@ -141,7 +142,8 @@ def _eager_gate(model: HuggingFace, requests: Sequence[Request], found: Sequence
         recorder = EagerRows(columns, model.layers, model.heads)
         config = greedy(loaded.generation_config, **model.generation)
         with _attention(model, NAME), recorder.active():
-            ids = loaded.generate(**inputs, generation_config=config)[0, inputs["input_ids"].shape[1] :]
+            told = loaded.generate(**inputs, **whole_passes(loaded), generation_config=config)
+        ids = told[0, inputs["input_ids"].shape[1] :]
         rows, ours = recorder.rows().cpu().numpy(), _all_rows(generation)
         text = model.tokenizer.decode(ids, skip_special_tokens=True)
         # Where rounding made another answer of it, the rows of the prompt are all that can be compared.

@@ -149,6 +149,8 @@ class RowCache(Cache):  # type: ignore[misc]
         used = sorted(set(rows))
         groups = Groups([used.index(row) for row in rows])
         for layer in self.layers:
+            if layer.prefix is None:  # it reads another's keys, and has none of its own
+                continue
             keys, values = layer.prefix.keys, layer.prefix.values
             if len(used) < len(keys):
                 keys, values = keys[used], values[used]
@@ -182,14 +184,16 @@ def empty_cache(model: Any, room: int) -> RowCache:
 
 
 def share(cache: Any, rows: Sequence[int], room: int) -> RowCache:
-    """A cache of len(rows) rows that go on from the rows of another. rows: (B) where each goes on from.
+    """A cache of len(rows) rows that go on from the rows of another. rows: (B) where each goes on from."""
+    groups = Groups(rows)
+    return RowCache(layers=[Layer(room, _prefix(layer, groups)) for layer in cache.layers])
+
+
+def _prefix(layer: Any, groups: Groups) -> Prefix | None:
+    """What a layer of transformers' cache holds; None for one that reads another's keys.
 
     A product with few queries reads keys faster that lie side by side for each dimension.
     """
-    groups = Groups(rows)
-    return RowCache(
-        layers=[
-            Layer(room, Prefix(layer.keys.transpose(-1, -2).contiguous(), layer.values.contiguous(), groups))
-            for layer in cache.layers
-        ]
-    )
+    if layer.keys is None:
+        return None
+    return Prefix(layer.keys.transpose(-1, -2).contiguous(), layer.values.contiguous(), groups)

@@ -51,7 +51,7 @@ class Recorder:
         self._passes: list[Tensor] = []
         self._open: dict[int, Tensor] = {}  # of the current pass: number of keys -> sum over layers (B, R, keys)
         self._apart: list[Tensor] = []  # of the current pass, where layers are kept: (B, H or 1, R, N) of each
-        self._count, self._last_layer, self._length = 0, -1, cached
+        self._count, self._last_layer, self._length, self._told = 0, -1, cached, 0
 
     @contextmanager
     def active(self) -> Iterator[Recorder]:
@@ -86,7 +86,9 @@ class Recorder:
         if self._last_layer < 0 or layer <= self._last_layer:
             self._close()
             self._length += queries
-            self._wanted = self._queries(queries)
+            self._wanted, self._told = self._queries(queries), queries
+        if queries != self._told:
+            raise RuntimeError(f"layer {layer} attends from {queries} of {self._told} tokens: rows are missing")
         self._last_layer = layer
         if self.layers is not None and layer not in self.layers:
             return
@@ -124,6 +126,21 @@ class Recorder:
             return (self.rows + queries).clamp(min=0)
         last = [queries - 2, queries - 1] if not self._passes and queries > 1 else [queries - 1]
         return torch.tensor([last], device=self.columns.device).expand(self.columns.shape[0], -1)
+
+
+def whole_passes(model: Any) -> dict[str, Tensor]:
+    """What to tell `generate` so that every layer attends from every token of a prompt.
+
+    Layers that share the keys of others would be run for the last token alone (Gemma 4); asked for its logits by index,
+    and not by number, the model runs them for all.
+    """
+    shares = getattr(model.config.get_text_config(decoder=True), "num_kv_shared_layers", 0)
+    return {"logits_to_keep": torch.tensor([-1])} if shares else {}
+
+
+def as_recorded(model: Any) -> dict[str, Tensor]:
+    """`whole_passes` while a recorder is active, else nothing."""
+    return whole_passes(model) if _ACTIVE.get() is not None else {}
 
 
 def attention_rows(

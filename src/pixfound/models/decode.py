@@ -14,7 +14,7 @@ from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from pixfound.models.cache import RowCache
-from pixfound.models.capture import Recorder
+from pixfound.models.capture import Recorder, as_recorded
 from pixfound.models.prefix import Prompts, greedy, keep_positions
 
 _SHARE = 0.25  # of the rows must have ended for a batch to be made smaller: doing so copies what the others added
@@ -45,6 +45,7 @@ def decode(
         with torch.inference_mode(), used.active() if used is not None else nullcontext():
             out = model.generate(
                 **inputs,
+                **as_recorded(model),
                 generation_config=_remaining(config, told),
                 stopping_criteria=StoppingCriteriaList([_Leave(stop)] if may_leave else []),
             )

@@ -94,6 +94,17 @@ def following_grid(encoded: Encoded) -> tuple[Tile, ...] | None:
     return (Tile(0, grid, grid[1], encoded.whole),)
 
 
+def placed_patches(encoded: Encoded) -> tuple[Tile, ...] | None:
+    """A grid that follows the image's shape, of patches whose places (x, y) are told, pooled in squares (Gemma 4)."""
+    places = encoded.inputs.get("image_position_ids")
+    if places is None:
+        return None
+    pooled = int(encoded.image_processor.pooling_kernel_size)
+    columns, rows = ((int(v) + 1) // pooled for v in places[encoded.index].max(0).values)
+    _check_count(encoded, rows * columns)
+    return (Tile(0, (rows, columns), columns, encoded.whole),)
+
+
 def resized_grid(encoded: Encoded) -> tuple[Tile, ...] | None:
     """A grid that follows the image's shape, of the size to which the processor says that it resized (Pixtral)."""
     if "image_sizes" not in encoded.inputs or hasattr(encoded.image_processor, "image_grid_pinpoints"):
@@ -204,6 +215,7 @@ def one_view(encoded: Encoded) -> tuple[Tile, ...]:
 LAYOUTS: tuple[Callable[[Encoded], tuple[Tile, ...] | None], ...] = (
     unpadded_square,
     following_grid,
+    placed_patches,
     pooled_patches,
     any_resolution,
     resized_grid,

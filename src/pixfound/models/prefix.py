@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from pixfound.models.cache import can_hold, empty_cache, share
-from pixfound.models.capture import NAME
+from pixfound.models.capture import NAME, as_recorded
 
 _LEFT = 2  # tokens that each prompt keeps for itself: the rows of its last two are wanted
 
@@ -37,7 +37,7 @@ def continue_from(model: Any, inputs: Mapping[str, Any]) -> Any:
     """The output of one greedy step of `generate`, with the cache: positions and masks are those of generation."""
     config = greedy(model.generation_config, max_new_tokens=1, return_dict_in_generate=True)
     with torch.inference_mode():
-        return model.generate(**inputs, generation_config=config)
+        return model.generate(**inputs, **as_recorded(model), generation_config=config)
 
 
 def greedy(config: Any, **settings: Any) -> Any:
@@ -54,8 +54,8 @@ def prefill_shared(model: Any, inputs: Mapping[str, Any], columns: Tensor, image
 
     inputs: of a left-padded batch (B, L). columns: (B, N), -1 where there are fewer. images: (B) a key each.
     room: tokens that are still to be generated. The prompts as they were where nothing is shared, or where the model
-    lets the image see the text behind it, or counts padding. The result's ids are (B, P + S), padded on the left of the prefix and again
-    on the left of what follows.
+    lets the image see the text behind it, or counts padding. The result's ids are (B, P + S), padded on the left of the
+    prefix and again on the left of what follows.
     """
     ids = inputs["input_ids"]
     starts = inputs["attention_mask"].argmax(dim=1).tolist()
