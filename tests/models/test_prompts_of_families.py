@@ -25,6 +25,8 @@ QWEN = (
 )
 GLM = "[gMASK]<sop><|user|>\n<|begin_of_image|><|image|>*16<|end_of_image|>What is this?<|assistant|>\n"
 GEMMA4 = "<bos><|turn>user\n\n\n<|image><|image|>*64<image|>\n\nWhat is this?<turn|>\n<|turn>model\n"
+LFM = "".join(f"<|img_row_{r}_col_{c}|><image>*16" for r in (1, 2) for c in (1, 2))
+LLAMA4_ROW = "<|patch|>*16<|tile_x_separator|><|patch|>*16<|tile_y_separator|>"
 CUT = "".join(
     "".join(f"<fake_token_around_image><row_{r}_col_{c}><image>*16" for c in range(1, 5)) + "\n" for r in range(1, 5)
 )
@@ -64,6 +66,17 @@ PROMPTS = {
     "gemma4_moe": GEMMA4,
     "vipllava": "<s>###Human: <image>*16\nWhat is this?###Assistant:",
     "llava_next_video": "<s>USER: <image>*88\nWhat is this? ASSISTANT:",
+    "janus": "<s><|User|>: <begin_of_image><image_placeholder>*16<end_of_image>\nWhat is this?\n\n<|Assistant|>:",
+    "deepseek_vl_hybrid": "<s>User: <image_placeholder>*16What is this?\n\nAssistant:",
+    "ernie4_5_vl_moe": "<s>User: Picture 1:<|IMAGE_START|><|IMAGE_PLACEHOLDER|>*16<|IMAGE_END|>What is this?"
+    "Assistant: ",
+    "lfm2_vl": f"<|startoftext|><|im_start|>user\n<|image_start|>{LFM}<|img_thumbnail|><image>*16<|image_end|>"
+    "What is this?<|im_end|>\n<|im_start|>assistant\n",
+    "minicpmv4_6": "<|im_start|>user\n<image_id>0</image_id><image><|image_pad|>*16</image>\nWhat is this?<|im_end|>\n"
+    "<|im_start|>assistant\n<think>\n\n</think>\n\n",
+    "llama4": "<|begin_of_text|><|header_start|>user<|header_end|>\n\n"
+    f"<|image_start|>{LLAMA4_ROW * 2}<|image|><|patch|>*16<|image_end|>What is this?<|eot|>"
+    "<|header_start|>assistant<|header_end|>\n\n",
     "exaone4_5": "<|user|>\n<vision><|image_pad|>*16</vision>\nWhat is this?<|endofturn|>\n<|assistant|>\n",
     "video_llama_3": "<|im_start|>user\n<|image_pad|>*16\nWhat is this?<|im_end|>\n<|im_start|>assistant\n",
 }

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.models.views import ramps, view_boxes
+from pixfound.models.views import ramps, view_boxes, views_of
 
 SIDE = 16
 
@@ -29,6 +29,10 @@ def cut(size: tuple[int, int], rows: int, columns: int, thumbnail: str) -> Any:
     return (pixels / 255 - 0.48) / 0.27
 
 
+def boxes_of(pixels: Any, size: tuple[int, int]) -> Any:
+    return view_boxes(views_of({"pixel_values": pixels}), size)
+
+
 @given(
     st.tuples(st.integers(40, 300), st.integers(40, 300)),
     st.integers(1, 4),
@@ -39,7 +43,7 @@ def cut(size: tuple[int, int], rows: int, columns: int, thumbnail: str) -> Any:
 def test_the_parts_are_found_in_order(size: tuple[int, int], rows: int, columns: int, thumbnail: str) -> None:
     if rows * columns == 1:
         thumbnail = "none"
-    boxes = view_boxes(cut(size, rows, columns, thumbnail), size)
+    boxes = boxes_of(cut(size, rows, columns, thumbnail), size)
     height, width = size
     if thumbnail != "none":
         assert boxes[0 if thumbnail == "first" else -1] == (0, 0, width, height)
@@ -54,7 +58,7 @@ def test_the_parts_are_found_in_order(size: tuple[int, int], rows: int, columns:
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (9, 1), (2, 3)])
 def test_pictures_of_a_few_pixels_are_cut_as_well(size: tuple[int, int]) -> None:
     """Where one row or column of pixels is all there is, any arrangement along it gives the same map."""
-    boxes = view_boxes(cut(size, 1 if size[0] < size[1] else 3, 3 if size[0] < size[1] else 1, "last"), size)
+    boxes = boxes_of(cut(size, 1 if size[0] < size[1] else 3, 3 if size[0] < size[1] else 1, "last"), size)
     assert len(boxes) == 4
     assert boxes[-1] == (0, 0, size[1], size[0])
     for a, b in pairwise(boxes[:-1]):
@@ -64,4 +68,39 @@ def test_pictures_of_a_few_pixels_are_cut_as_well(size: tuple[int, int]) -> None
 def test_parts_that_are_not_equal_are_refused() -> None:
     pixels = cut((96, 96), 2, 2, "none")
     with pytest.raises(UserError, match="cut into 3 parts"):
-        view_boxes(pixels[[0, 1, 3]], (96, 96))
+        boxes_of(pixels[[0, 1, 3]], (96, 96))
+
+
+@given(
+    st.tuples(st.integers(8, 300), st.integers(8, 300)),
+    st.integers(1, 3),
+    st.integers(1, 3),
+    st.integers(1, SIDE - 1),
+    st.booleans(),
+)
+@settings(max_examples=60, deadline=None)
+def test_parts_of_a_canvas_reach_past_the_image(
+    size: tuple[int, int], rows: int, columns: int, bar: int, below: bool
+) -> None:
+    """A picture in the upper left corner of a canvas, of which the parts have a black bar at the right or the foot."""
+    high, wide = SIDE * rows - bar * below, SIDE * columns - bar * (not below)
+    canvas = Image.new("RGB", (SIDE * columns, SIDE * rows))
+    canvas.paste(ramps(*size).resize((wide, high), Image.Resampling.BICUBIC), (0, 0))
+    parts = [
+        canvas.crop((SIDE * c, SIDE * r, SIDE * (c + 1), SIDE * (r + 1))) for r in range(rows) for c in range(columns)
+    ]
+    if rows * columns > 1:
+        parts.append(ramps(*size).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+    boxes = boxes_of(np.stack([np.asarray(part, dtype=np.float32).transpose(2, 0, 1) for part in parts]), size)
+    y, x = size[0] / high * SIDE, size[1] / wide * SIDE
+    for i in range(rows * columns):
+        r, c = divmod(i, columns)
+        assert boxes[i] == pytest.approx((c * x, r * y, (c + 1) * x, (r + 1) * y))
+    assert boxes[rows * columns :] == (((0, 0, size[1], size[0]),) if rows * columns > 1 else ())
+
+
+def test_a_canvas_with_the_image_in_its_middle_is_refused() -> None:
+    canvas = Image.new("RGB", (32, 32))
+    canvas.paste(ramps(60, 30).resize((16, 32)), (8, 0))
+    with pytest.raises(UserError, match="not into its upper left corner"):
+        boxes_of(np.asarray(canvas, dtype=np.float32).transpose(2, 0, 1)[None], (60, 30))

@@ -77,6 +77,37 @@ MISTRAL3_CHAT = (
     "{% if item['type'] == 'image' %}[IMG]{% else %}{{ item['text'] }}{% endif %}{% endfor %}[/INST]{% endfor %}"
 )
 QWEN3_5_CHAT = QWEN3_CHAT.replace("assistant\n", "assistant\n<think>\n")
+JANUS_CHAT = (
+    "{% for message in messages %}<|{{ message['role'] | capitalize }}|>: "
+    "{% for item in message['content'] %}{% if item['type'] == 'image' %}<image_placeholder>\n"
+    "{% else %}{{ item['text'] }}{% endif %}{% endfor %}{{ '\n\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}<|Assistant|>:{% endif %}"
+)
+ERNIE_CHAT = (
+    "{{ bos_token }}{% for message in messages %}{{ message['role'] | capitalize }}: "
+    "{% for item in message['content'] %}{% if item['type'] == 'image' %}"
+    "Picture 1:<|IMAGE_START|><|IMAGE_PLACEHOLDER|><|IMAGE_END|>"
+    "{% else %}{{ item['text'] }}{% endif %}{% endfor %}\n{% endfor %}"
+    "{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}"
+)
+LFM2_CHAT = (
+    "{{ bos_token }}{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% for item in message['content'] %}{% if item['type'] == 'image' %}<image>"
+    "{% else %}{{ item['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+LLAMA4_CHAT = (
+    "{{ bos_token }}{% for message in messages %}<|header_start|>{{ message['role'] }}<|header_end|>\n\n"
+    "{% for item in message['content'] %}{% if item['type'] == 'image' %}<|image|>"
+    "{% else %}{{ item['text'] }}{% endif %}{% endfor %}<|eot|>{% endfor %}"
+    "{% if add_generation_prompt %}<|header_start|>assistant<|header_end|>\n\n{% endif %}"
+)
+MINICPM_CHAT = (
+    "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
+    "{% for item in message['content'] %}{% if item['type'] == 'image' %}<|image_pad|>\n"
+    "{% else %}{{ item['text'] }}{% endif %}{% endfor %}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n<think>\n\n</think>\n\n{% endif %}"
+)
 VIP_CHAT = (
     "{% for message in messages %}{% if message['role'] == 'user' %}###Human: {% endif %}"
     "{% for item in message['content'] %}{% if item['type'] == 'image' %}<image>\n"

@@ -8,10 +8,16 @@ from typing import Any
 import transformers as hf
 
 from tests.support.chat_templates import (
+    DEEPSEEK_CHAT,
+    ERNIE_CHAT,
     EXAONE_CHAT,
     GEMMA4_CHAT,
     GLM_CHAT,
+    JANUS_CHAT,
+    LFM2_CHAT,
+    LLAMA4_CHAT,
     LLAVA_CHAT,
+    MINICPM_CHAT,
     QWEN3_5_CHAT,
     QWEN3_CHAT,
     VIDEO_LLAMA_CHAT,
@@ -149,6 +155,71 @@ def video_llama_3(ids: Ids, vocab: int) -> Any:
     )  # fmt: skip
 
 
+def janus(ids: Ids, vocab: int) -> Any:
+    return hf.JanusConfig(
+        text_config=hf.LlamaConfig(**TEXT, vocab_size=vocab),
+        vision_config={"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32,
+                       "patch_size": 8, "mlp_ratio": 2.0, "projection_dim": 48, "num_image_tokens": 16,
+                       "initializer_range": 0.3},
+        vq_config={"base_channels": 32, "channel_multiplier": [1, 1], "num_res_blocks": 1, "latent_channels": 32,
+                   "num_embeddings": 16, "projection_dim": 48, "image_token_embed_dim": 48},
+        image_token_id=ids("<image_placeholder>"),
+    )  # fmt: skip
+
+
+def deepseek_vl_hybrid(ids: Ids, vocab: int) -> Any:
+    return hf.DeepseekVLHybridConfig(
+        vision_config=hf.SiglipVisionConfig(**VISION, image_size=32, patch_size=8, vision_use_head=False),
+        high_res_vision_config=hf.SamVisionConfig(
+            **{**VISION, "mlp_dim": 48}, image_size=64, patch_size=4, output_channels=16, window_size=4,
+            global_attn_indexes=[1], mlp_ratio=2.0, num_pos_feats=8,
+        ),
+        text_config=hf.LlamaConfig(**TEXT, vocab_size=vocab), image_token_id=ids("<image_placeholder>"),
+    )  # fmt: skip
+
+
+def ernie4_5_vl_moe(ids: Ids, vocab: int) -> Any:
+    return hf.Ernie4_5_VLMoeConfig(
+        text_config={**TEXT, "vocab_size": vocab, "rope_parameters": ROPE, "moe_intermediate_size": [32, 24],
+                     "moe_num_experts": 4, "moe_k": 2, "moe_num_shared_experts": 1},
+        vision_config={"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 8,
+                       "spatial_merge_size": 2, "temporal_merge_size": 2, "initializer_range": 0.3},
+        image_token_id=ids("<|IMAGE_PLACEHOLDER|>"), image_start_token_id=ids("<|IMAGE_START|>"),
+        image_end_token_id=ids("<|IMAGE_END|>"), video_token_id=ids("<|VIDEO_PLACEHOLDER|>"),
+        video_start_token_id=ids("<|VIDEO_START|>"), video_end_token_id=ids("<|VIDEO_END|>"),
+    )  # fmt: skip
+
+
+def lfm2_vl(ids: Ids, vocab: int) -> Any:
+    return hf.Lfm2VlConfig(
+        text_config=hf.Lfm2Config(
+            **{**TEXT, "block_auto_adjust_ff_dim": False}, vocab_size=vocab, conv_L_cache=3,
+            layer_types=["full_attention", "conv", "full_attention"],
+        ),
+        vision_config={**VISION, "model_type": "siglip2_vision_model", "patch_size": 4, "num_patches": 64},
+        image_token_id=ids("<image>"), projector_hidden_size=48, downsample_factor=2,
+    )  # fmt: skip
+
+
+def minicpmv4_6(ids: Ids, vocab: int) -> Any:
+    return hf.MiniCPMV4_6Config(
+        text_config={**TEXT, **DELTA, "model_type": "qwen3_5_text", "vocab_size": vocab},
+        vision_config={**VISION, "patch_size": 4, "image_size": 64}, insert_layer_id=0,
+        image_token_id=ids("<|image_pad|>"), video_token_id=ids("<|video_pad|>"),
+    )  # fmt: skip
+
+
+def llama4(ids: Ids, vocab: int) -> Any:
+    return hf.Llama4Config(
+        text_config={**TEXT, "vocab_size": vocab, "intermediate_size_mlp": 64, "num_local_experts": 4,
+                     "no_rope_layer_interval": 2, "interleave_moe_layer_step": 2, "attention_chunk_size": 4096},
+        vision_config={**VISION, "intermediate_size": 128, "image_size": 32, "patch_size": 4, "vision_output_dim": 48,
+                       "projector_input_dim": 48, "projector_output_dim": 48},
+        image_token_index=ids("<|patch|>"), boi_token_index=ids("<|image_start|>"),
+        eoi_token_index=ids("<|image_end|>"),
+    )  # fmt: skip
+
+
 QWEN: dict[str, Any] = {
     "special": ("<|im_start|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"),
     "start": None, "end": "<|im_end|>",
@@ -196,6 +267,61 @@ NEWER: dict[str, Family] = {
         ),
         LLAVA_CHAT, ("<image>", "<video>"),
         settings={"patch_size": 8, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
+    ),
+    "janus": Family(
+        janus, lambda: hf.JanusImageProcessor(size=SQUARE, min_size=4), JANUS_CHAT,
+        ("<image_placeholder>", "<begin_of_image>", "<end_of_image>"),
+        named={"image_token": "<image_placeholder>", "boi_token": "<begin_of_image>", "eoi_token": "<end_of_image>"},
+        settings={"num_image_tokens": 16},
+    ),
+    "deepseek_vl_hybrid": Family(
+        deepseek_vl_hybrid,
+        lambda: hf.DeepseekVLHybridImageProcessor(size=SQUARE, high_res_size={"height": 64, "width": 64}, min_size=4),
+        DEEPSEEK_CHAT, ("<image_placeholder>",), named={"image_token": "<image_placeholder>"},
+        settings={"num_image_tokens": 16},
+    ),
+    "ernie4_5_vl_moe": Family(
+        ernie4_5_vl_moe,
+        lambda: hf.Ernie4_5_VLMoeImageProcessor(
+            patch_size=8, merge_size=2, size={"shortest_edge": 16 * 16 * 4, "longest_edge": 16 * 16 * 24}
+        ),
+        ERNIE_CHAT,
+        ("<|IMAGE_PLACEHOLDER|>", "<|IMAGE_START|>", "<|IMAGE_END|>", "<|VIDEO_PLACEHOLDER|>", "<|VIDEO_START|>",
+         "<|VIDEO_END|>"),
+        named={"image_token": "<|IMAGE_PLACEHOLDER|>", "image_start_token": "<|IMAGE_START|>",
+               "image_end_token": "<|IMAGE_END|>", "video_token": "<|VIDEO_PLACEHOLDER|>",
+               "video_start_token": "<|VIDEO_START|>", "video_end_token": "<|VIDEO_END|>"},
+        starts=False,
+    ),
+    "lfm2_vl": Family(
+        lfm2_vl,
+        lambda: hf.Lfm2VlImageProcessor(
+            encoder_patch_size=4, tile_size=32, min_image_tokens=8, max_image_tokens=24, max_tiles=6
+        ),
+        LFM2_CHAT,
+        ("<image>", "<|image_start|>", "<|image_end|>", "<|img_thumbnail|>", "<|im_start|>",
+         *(f"<|img_row_{r}_col_{c}|>" for r in range(1, 7) for c in range(1, 7))),
+        named={"image_token": "<image>", "image_start_token": "<|image_start|>", "image_end_token": "<|image_end|>",
+               "image_thumbnail_token": "<|img_thumbnail|>"},
+        start="<|startoftext|>", starts=False, end="<|im_end|>", needs="torchvision",
+    ),
+    "minicpmv4_6": Family(
+        minicpmv4_6,
+        lambda: hf.MiniCPMV4_6ImageProcessor(patch_size=4, scale_resolution=64, max_slice_nums=6),
+        MINICPM_CHAT,
+        ("<|image_pad|>", "<|video_pad|>", "<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>",
+         "<|im_start|>"),
+        named={"image_token": "<|image_pad|>", "video_token": "<|video_pad|>", "image_start_token": "<image>",
+               "image_end_token": "</image>", "slice_start_token": "<slice>", "slice_end_token": "</slice>",
+               "image_id_start_token": "<image_id>", "image_id_end_token": "</image_id>"},
+        start=None, end="<|im_end|>",
+    ),
+    "llama4": Family(
+        llama4, lambda: hf.Llama4ImageProcessor(size=SQUARE, max_patches=6), LLAMA4_CHAT,
+        ("<|image|>", "<|patch|>", "<|image_start|>", "<|image_end|>", "<|tile_x_separator|>", "<|tile_y_separator|>",
+         "<|header_start|>", "<|header_end|>"),
+        settings={"patch_size": 4, "pixel_shuffle_ratio": 0.5}, start="<|begin_of_text|>", starts=False, end="<|eot|>",
+        needs="torchvision",
     ),
     "exaone4_5": Family(
         exaone4_5, template=EXAONE_CHAT, **{**QWEN, "start": "[BOS]", "starts": False, "end": "<|endofturn|>",

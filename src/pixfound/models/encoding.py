@@ -10,7 +10,7 @@ from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.models.geometry import Box, Encoded, tiles_of
-from pixfound.models.views import ramps, view_boxes
+from pixfound.models.views import ramps, view_boxes, views_of
 from pixfound.types import Prompt, Tile
 
 Request = tuple[Image.Image, Prompt]
@@ -96,7 +96,7 @@ class Encoder:
 
     def _ask_for_views(self, size: tuple[int, int]) -> tuple[Box, ...]:
         batch = self._process([self.chat("")], [[ramps(*size)]])
-        return view_boxes(batch["pixel_values"].numpy(), size)
+        return view_boxes(views_of({**batch, "pixel_values": batch["pixel_values"].double()}), size)
 
     def _process(self, texts: list[str], images: list[list[Image.Image]]) -> Any:
         start = self.tokenizer.bos_token

@@ -184,13 +184,42 @@ def pooled_patches(encoded: Encoded) -> tuple[Tile, ...] | None:
     return tuple(tiles)
 
 
+def shaped_views(encoded: Encoded) -> tuple[Tile, ...] | None:
+    """The image or parts of it and the whole, each a grid of its own shape, in patches merged in squares (LFM2-VL)."""
+    shapes = view_shapes(encoded.inputs)
+    if shapes is None:
+        return None
+    tokens = [int((ids == encoded.config.image_token_id).sum()) for ids in encoded.inputs["input_ids"]]
+    merge = math.isqrt(sum(rows * columns for rows, columns in shapes) // sum(tokens))
+    grids = [(rows // merge, columns // merge) for rows, columns in shapes]
+    start = sum(tokens[: encoded.index])
+    first, tiles = 0, []
+    boxes = iter(encoded.views(encoded.size))
+    for rows, columns in grids:
+        if start <= first < start + encoded.count:
+            tiles.append(Tile(first - start, (rows, columns), columns, next(boxes, encoded.whole)))
+        first += rows * columns
+    _check_count(encoded, sum(tile.grid[0] * tile.grid[1] for tile in tiles))
+    if first != sum(tokens) or next(boxes, None) is not None:
+        raise _unknown(encoded, f"of views of {grids} merged patches")
+    return tuple(tiles)
+
+
+def view_shapes(inputs: Mapping[str, Any]) -> list[tuple[int, int]] | None:
+    """(rows, columns) of patches of every view of a batch, where the processor tells them; else None."""
+    told = next((inputs[key] for key in ("spatial_shapes", "target_sizes") if key in inputs), None)
+    return None if told is None else [(int(rows), int(columns)) for rows, columns in told]
+
+
 def several_views(encoded: Encoded) -> tuple[Tile, ...] | None:
     """Parts of the image and, before or after them, the whole of it; each a grid of its own (Idefics3, InternVL)."""
     pixels = encoded.inputs.get("pixel_values")
-    if pixels is None or (pixels.ndim == 4 and len(pixels) == len(encoded.inputs["input_ids"])):
+    canvas = hasattr(encoded.image_processor, "resize_to_max_canvas")  # a single view may be of one as well (Llama 4)
+    alone = pixels is not None and pixels.ndim == 4 and len(pixels) == len(encoded.inputs["input_ids"])
+    if pixels is None or (alone and not canvas):
         return None
     boxes = encoded.views(encoded.size)
-    if len(boxes) == 1:
+    if len(boxes) == 1 and not canvas:
         return None
     each, left_over = divmod(encoded.count, len(boxes))
     if left_over:
@@ -219,6 +248,7 @@ LAYOUTS: tuple[Callable[[Encoded], tuple[Tile, ...] | None], ...] = (
     pooled_patches,
     any_resolution,
     resized_grid,
+    shaped_views,
     several_views,
     one_view,
 )
