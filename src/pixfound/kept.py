@@ -15,7 +15,8 @@ import numpy.typing as npt
 from pixfound.errors import UserError
 
 Keep = Literal["mean", "layers", "heads"]  # what is stored: the mean, each layer, each head of each layer
-_STATES = ("linear_attention", "conv")  # of transformers' layer_types
+_ATTEND = ("full_attention", "sliding_attention", "chunked_attention")  # of transformers' layer_types
+_STATES = ("linear_attention", "conv", "mamba")
 Indices = int | Sequence[int] | None  # one, several, or all
 
 
@@ -59,6 +60,14 @@ def attending_layers(text: Any) -> tuple[int, ...]:
     """
     kinds = getattr(text, "layer_types", None) or [""] * text.num_hidden_layers
     return tuple(index for index, kind in enumerate(kinds) if kind not in _STATES)
+
+
+def other_layers(kinds: Sequence[str] | None) -> list[str]:
+    """Kinds of layers, by transformers' names, that neither attend to all they may see nor hand on a state.
+
+    They choose tokens, or keep some for another time: which key belongs to which token is theirs to know.
+    """
+    return sorted(set(kinds or ()) - {*_ATTEND, *_STATES})
 
 
 def check_layers(layers: Sequence[int] | None, text: Any, path: str) -> None:

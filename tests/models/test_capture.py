@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, Gemma3TextConfig, LlamaConfig, Qwen2Config, Qwen3Config
+from transformers import (
+    AutoModelForCausalLM,
+    Gemma3nTextConfig,
+    Gemma3TextConfig,
+    Llama4TextConfig,
+    LlamaConfig,
+    Qwen2Config,
+    Qwen3Config,
+)
 
 from pixfound.models.capture import NAME, Recorder
 
@@ -29,6 +37,25 @@ DECODERS = {
     "llama": LlamaConfig(**SIZES),
     "qwen2": Qwen2Config(**SIZES),
     "qwen3": Qwen3Config(**SIZES),
+    "gemma3n, whose last layers share keys": Gemma3nTextConfig(
+        **{**SIZES, "intermediate_size": [64] * 4},
+        sliding_window=6,
+        num_kv_shared_layers=2,
+        laurel_rank=4,
+        layer_types=["sliding_attention", "full_attention"] * 2,
+        hidden_size_per_layer_input=8,
+        vocab_size_per_layer_input=97,
+        activation_sparsity_pattern=[0.0] * 4,
+        altup_num_inputs=2,
+    ),
+    "llama4 with chunks": Llama4TextConfig(
+        **SIZES,
+        intermediate_size_mlp=64,
+        num_local_experts=4,
+        attention_chunk_size=6,
+        no_rope_layer_interval=2,
+        interleave_moe_layer_step=2,
+    ),
     "gemma3 with a sliding window": Gemma3TextConfig(
         **SIZES, sliding_window=6, layer_types=["sliding_attention", "full_attention"] * 2, query_pre_attn_scalar=8
     ),

@@ -20,12 +20,19 @@ PADDING = {"size": {"shortest_edge": 24}, "crop_size": SQUARE}  # resized to les
 SQUASHING = {"size": {"height": 40, "width": 48}, "crop_size": SQUARE}
 
 
-def encoded(image_processor, inputs, count, size, index=0, views=None, config=None):
+ONE = {"input_ids": np.zeros((1, 9)), "pixel_values": np.zeros((1, 3, PATCH * SIDE, PATCH * SIDE))}
+
+
+def whole(size):
+    return ((0, 0, size[1], size[0]),)
+
+
+def encoded(image_processor, inputs, count, size, index=0, views=whole, config=None):
     return Encoded(inputs, index, count, size, image_processor, config or SimpleNamespace(), views)
 
 
 def tile_for(settings, size, count=SIDE * SIDE):
-    (tile,) = tiles_of(encoded(CLIPImageProcessor(**settings), {}, count, size))
+    (tile,) = tiles_of(encoded(CLIPImageProcessor(**settings), ONE, count, size))
     return tile
 
 
@@ -147,3 +154,41 @@ def test_patches_that_are_not_whole_are_not_seen():
 def test_a_count_that_fits_no_layout_says_what_to_do(count):
     with pytest.raises(UserError, match=rf"{count} image tokens.*model\.capture=none"):
         tile_for(CROPPING, (64, 64), count)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "why"),
+    [
+        ({**ONE, "num_local_patches": [4]}, "parts are told apart"),
+        ({"image_patches": np.zeros((1, 16, 2700))}, "not told as pixel_values"),
+    ],
+)
+def test_pictures_that_are_told_in_another_way_are_refused(inputs, why):
+    """DeepSeek-OCR's parts and Fuyu's patches: sixteen tokens would make a fine grid."""
+    with pytest.raises(UserError, match=rf"{why}.*model\.capture=none"):
+        tiles_of(encoded(SimpleNamespace(), inputs, 16, (30, 50)))
+
+
+def test_views_of_shapes_of_their_own_follow_each_other():
+    """Of the second picture of a batch: two parts and the whole, eight patches wide or high, merged two by two."""
+    inputs = {"input_ids": np.array([[7] * 4 + [0] * 10, [7] * 10 + [0] * 4]),
+              "spatial_shapes": np.array([[4, 4], [2, 4], [2, 4], [4, 6]])}  # fmt: skip
+    boxes = ((0, 0, 25, 30), (25, 0, 50, 30), (0, 0, 50, 30))
+    config = SimpleNamespace(image_token_id=7)
+    tiles = tiles_of(encoded(SimpleNamespace(), inputs, 10, (30, 50), 1, lambda size: boxes, config))
+    assert tiles == (Tile(0, (1, 2), 2, boxes[0]), Tile(2, (1, 2), 2, boxes[1]), Tile(4, (2, 3), 3, boxes[2]))
+    with pytest.raises(UserError, match="make no grid"):
+        tiles_of(encoded(SimpleNamespace(), inputs, 10, (30, 50), 1, lambda size: boxes[:2], config))
+
+
+def test_a_single_view_may_be_padded():
+    """A processor is asked whether it pads, whatever the size of the picture at hand."""
+    asked = []
+
+    def views(size):
+        asked.append(size)
+        return ((0.0, 0.0, 2.0 * size[1], float(size[0])),)
+
+    (tile,) = tiles_of(encoded(SimpleNamespace(), ONE, SIDE * SIDE, (30, 50), views=views))
+    assert tile.box == (0, 0, 100, 30)
+    assert len(asked) == 2

@@ -83,6 +83,31 @@ def test_tokens_that_are_queries_of_a_resampler_have_no_place(config: type, tmp_
         check_capture(load_config(str(config_folder(config(), tmp_path)), "P"), "P")
 
 
+CHOOSING = [
+    hf.MistralLarge4Config, hf.Glm5NextConfig, hf.Qwen4ExpConfig, hf.Dots3NoteConfig, hf.UnlimitedOcrConfig,
+    hf.InklingConfig,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("config", CHOOSING)
+def test_layers_that_choose_their_tokens_are_refused(config: Any, tmp_path: Path) -> None:
+    """Their keys are fewer than the prompt's tokens, as a window's are, and every column would be another's."""
+    folder = config_folder(config(architectures=["Chooser"]), tmp_path)
+    with pytest.raises(UserError, match=r"its layers of .* choose the tokens that they attend to"):
+        check_capture(load_config(str(folder), "P"), "P")
+    with pytest.raises(UserError, match="the attention of Chooser cannot be captured: its layers of"):
+        _ = HuggingFace(str(folder)).captures
+
+
+@pytest.mark.parametrize(
+    ("config", "why"),
+    [(hf.DeepseekOcr2Config, "are queries that each read all"), (hf.DiffusionGemmaConfig, "a block of tokens at once")],
+)
+def test_tokens_without_a_place_or_a_step_are_refused(config: Any, why: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=why):
+        check_capture(load_config(str(config_folder(config(), tmp_path)), "P"), "P")
+
+
 def test_a_model_of_another_kind(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"holds a sam model.*multi-modal LLM"):
         load_config(str(config_folder(hf.SamConfig(), tmp_path)), "P")

@@ -104,3 +104,17 @@ def test_a_canvas_with_the_image_in_its_middle_is_refused() -> None:
     canvas.paste(ramps(60, 30).resize((16, 32)), (8, 0))
     with pytest.raises(UserError, match="not into its upper left corner"):
         boxes_of(np.asarray(canvas, dtype=np.float32).transpose(2, 0, 1)[None], (60, 30))
+
+
+@pytest.mark.parametrize("bar", [0, 3])
+def test_patches_of_a_padded_picture_are_refused(bar: int) -> None:
+    """Kimi K2.5 fills a picture up to whole patches, so that its grid reaches past it; Qwen-VL resizes it to them."""
+    canvas = Image.new("RGB", (48, 32))
+    canvas.paste(ramps(173, 221).resize((48 - bar, 32)), (0, 0))
+    pixels = np.asarray(canvas, dtype=np.float32).transpose(2, 0, 1).reshape(3, 4, 8, 6, 8)
+    inputs = {"pixel_values": pixels.transpose(1, 3, 0, 2, 4).reshape(24, -1), "image_grid_thw": np.array([[1, 4, 6]])}
+    if not bar:
+        assert view_boxes(views_of(inputs), (173, 221)) == ((0, 0, 221, 173),)
+        return
+    with pytest.raises(UserError, match="filled up with padding before it is cut into patches"):
+        view_boxes(views_of(inputs), (173, 221))

@@ -168,10 +168,11 @@ def janus(ids: Ids, vocab: int) -> Any:
 
 
 def deepseek_vl_hybrid(ids: Ids, vocab: int) -> Any:
+    """With few channels of its second tower, whose convolutions reach over the tokens beside each."""
     return hf.DeepseekVLHybridConfig(
         vision_config=hf.SiglipVisionConfig(**VISION, image_size=32, patch_size=8, vision_use_head=False),
         high_res_vision_config=hf.SamVisionConfig(
-            **{**VISION, "mlp_dim": 48}, image_size=64, patch_size=4, output_channels=16, window_size=4,
+            **{**VISION, "mlp_dim": 48}, image_size=64, patch_size=4, output_channels=4, window_size=4,
             global_attn_indexes=[1], mlp_ratio=2.0, num_pos_feats=8,
         ),
         text_config=hf.LlamaConfig(**TEXT, vocab_size=vocab), image_token_id=ids("<image_placeholder>"),

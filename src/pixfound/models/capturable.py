@@ -7,14 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from pixfound.errors import UserError
+from pixfound.kept import other_layers
 
 _ASIDE = "its answers read the image through an encoder or by cross-attention, not as tokens beside the prompt"
 _QUERIES = "its image tokens are queries that each read all of the image, so none has a place in it"
 _IN_THE_WAY = {  # keys of configs, true where they are in the way of attention over places
     **dict.fromkeys(("is_encoder_decoder", "cross_attention_layers", "cross_layer_interval"), _ASIDE),
     **dict.fromkeys(("perceiver_config", "qformer_config", "projector_patch_to_query_dict"), _QUERIES),
-    **dict.fromkeys(("resampler_num_latents", "latent_query_num"), _QUERIES),
+    **dict.fromkeys(("resampler_num_latents", "latent_query_num", "query_num", "num_query_tokens"), _QUERIES),
+    "canvas_length": "it writes all of a block of tokens at once, over and over, so no token has a step of its own",
 }
+_CHOOSE = "its layers of {} choose the tokens that they attend to, so a column of theirs is no place in the prompt"
 
 
 def check_capture(config: Any, path: str) -> None:
@@ -39,6 +42,10 @@ def _why_not_captured(config: Any) -> tuple[str, str | None]:
     for name, why in _IN_THE_WAY.items():
         if getattr(config, name, None) or getattr(text, name, None):
             return whole.__name__, why
+    if kinds := other_layers(getattr(text, "layer_types", None)):
+        return whole.__name__, _CHOOSE.format(kinds[0])
+    if getattr(getattr(config, "vision_config", None), "encoder_config", None):  # a decoder of queries (DeepSeek-OCR 2)
+        return whole.__name__, _QUERIES
     if not decoder._can_set_attn_implementation():
         return whole.__name__, f"its text decoder, {decoder.__name__}, does not use transformers' AttentionInterface"
     return whole.__name__, None
@@ -56,9 +63,11 @@ def check_capture_early(found: str, path: str) -> None:
     if not isinstance(values, dict):
         raise UserError(f"model.path={path}: its config.json is damaged; remove it and fetch it again")
     text = values.get("text_config") or {}
+    name = str((values.get("architectures") or ["this model"])[0])
+    if kinds := other_layers(text.get("layer_types")):
+        raise _not_captured(path, name, _CHOOSE.format(kinds[0]))
     for key, why in _IN_THE_WAY.items():
         if values.get(key) or text.get(key):
-            name = str((values.get("architectures") or ["this model"])[0])
             raise _not_captured(path, name, why, bool(values.get("is_encoder_decoder")))
 
 

@@ -12,11 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from pixfound.errors import UserError
 from pixfound.types import Tile
 
+_PROBE = (173, 221)  # (H, W) that no patch, nor pair or square of them, divides
 Box = tuple[float, float, float, float]
 
 
@@ -58,6 +60,12 @@ def tiles_of(encoded: Encoded) -> tuple[Tile, ...]:
     raise AssertionError("the last layout takes every picture")
 
 
+def told_apart(encoded: Encoded) -> None:
+    """Refuses parts of the image that are told apart from the whole of it: in which order they come is not known."""
+    if "pixel_values_local" in encoded.inputs or "num_local_patches" in encoded.inputs:
+        raise _unknown(encoded, "of a picture whose parts are told apart (num_local_patches)")
+
+
 def unpadded_square(encoded: Encoded) -> tuple[Tile, ...] | None:
     """A grid over a padded square, without the rows or columns that are padding, each row ended by a newline."""
     side = getattr(encoded.image_processor, "unpadded_grid", None)
@@ -87,6 +95,7 @@ def following_grid(encoded: Encoded) -> tuple[Tile, ...] | None:
     """A grid that follows the image's shape, with patches merged in squares (Qwen-VL, GLM-V)."""
     if "image_grid_thw" not in encoded.inputs:
         return None
+    encoded.views(_PROBE)  # refused where it is padded: the grid would reach past the image
     _, rows, columns = (int(v) for v in encoded.inputs["image_grid_thw"][encoded.index])
     merge = getattr(encoded.image_processor, "merge_size", None) or encoded.config.vision_config.spatial_merge_size
     grid = (rows // int(merge), columns // int(merge))
@@ -192,17 +201,14 @@ def shaped_views(encoded: Encoded) -> tuple[Tile, ...] | None:
     tokens = [int((ids == encoded.config.image_token_id).sum()) for ids in encoded.inputs["input_ids"]]
     merge = math.isqrt(sum(rows * columns for rows, columns in shapes) // sum(tokens))
     grids = [(rows // merge, columns // merge) for rows, columns in shapes]
+    ends = [0, *accumulate(rows * columns for rows, columns in grids)]
     start = sum(tokens[: encoded.index])
-    first, tiles = 0, []
-    boxes = iter(encoded.views(encoded.size))
-    for rows, columns in grids:
-        if start <= first < start + encoded.count:
-            tiles.append(Tile(first - start, (rows, columns), columns, next(boxes, encoded.whole)))
-        first += rows * columns
-    _check_count(encoded, sum(tile.grid[0] * tile.grid[1] for tile in tiles))
-    if first != sum(tokens) or next(boxes, None) is not None:
-        raise _unknown(encoded, f"of views of {grids} merged patches")
-    return tuple(tiles)
+    own = [(end - start, grid) for end, grid in zip(ends, grids, strict=False) if 0 <= end - start < encoded.count]
+    boxes = encoded.views(encoded.size)
+    if ends[-1] != sum(tokens) or len(own) != len(boxes):
+        raise _unknown(encoded, f"in {len(boxes)} views of {[grid for _, grid in own]} merged patches")
+    _check_count(encoded, sum(grid[0] * grid[1] for _, grid in own))
+    return tuple(Tile(first, grid, grid[1], box) for (first, grid), box in zip(own, boxes, strict=True))
 
 
 def view_shapes(inputs: Mapping[str, Any]) -> list[tuple[int, int]] | None:
@@ -233,15 +239,22 @@ def one_view(encoded: Encoded) -> tuple[Tile, ...]:
     """
     height, width = encoded.size
     settings = encoded.image_processor
+    if encoded.inputs.get("pixel_values") is None:
+        raise _unknown(encoded, "of pictures that are not told as pixel_values")
     if getattr(settings, "do_pad", False) and hasattr(settings, "pad_to_square"):
         side, left, top = max(height, width), (max(height, width) - width) / 2, (max(height, width) - height) / 2
         box = (-left, -top, side - left, side - top)
-    else:
+    elif getattr(settings, "do_center_crop", False):
         box = kept_by_crop(settings, height, width)
+    elif tuple(encoded.views(_PROBE)) == ((0.0, 0.0, float(_PROBE[1]), float(_PROBE[0])),):
+        box = encoded.whole
+    else:  # padded at the right or the foot; elsewhere is refused
+        (box,) = encoded.views(encoded.size)
     return (_grid(encoded, 0, encoded.count, _seen(encoded, box)),)
 
 
 LAYOUTS: tuple[Callable[[Encoded], tuple[Tile, ...] | None], ...] = (
+    told_apart,
     unpadded_square,
     following_grid,
     placed_patches,

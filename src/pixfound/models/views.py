@@ -35,10 +35,12 @@ def views_of(inputs: Mapping[str, Any]) -> list[View]:
     """The views of a processor's only picture: pixels (..., 3, h, w), or patches of views whose shapes are told."""
     pixels = np.asarray(inputs["pixel_values"], dtype=np.float64)
     shapes = view_shapes(inputs)
+    if "image_grid_thw" in inputs:  # (patches, 3 * times * side * side), in an order of its own
+        return [pixels.reshape(len(pixels), 3, -1).swapaxes(0, 1).reshape(3, -1)]
     if shapes is None:
         return list(pixels.reshape(-1, *pixels.shape[-3:]))
     sizes = [rows * columns for rows, columns in shapes]
-    if len(pixels) == len(sizes):  # (V, patches, side * side * 3), filled up
+    if pixels.ndim == 3:  # (V, patches, side * side * 3), filled up
         return [view[:size].reshape(-1, 3).T for view, size in zip(pixels, sizes, strict=True)]
     # (1, 3, side, patches * side) of all views, side by side
     side = pixels.shape[2]
@@ -55,7 +57,11 @@ def view_boxes(views: Sequence[View], size: tuple[int, int]) -> tuple[Box, ...]:
     height, width = size
     whole = (0.0, 0.0, float(width), float(height))
     shown = _shown(views)
-    padded = [view.ndim == 3 and not bool(mask.all()) for view, mask in zip(views, shown, strict=True)]
+    padded = [not bool(mask.all()) for mask in shown]
+    if any(padded) and views[0].ndim < 3:
+        raise _refused(
+            "filled up with padding before it is cut into patches, or cut into such as are not colour by colour"
+        )
     if len(views) == 1 and not any(padded):
         return (whole,)
     x, y = (_places([view[channel][mask] for view, mask in zip(views, shown, strict=True)]) for channel in (0, 1))
@@ -130,4 +136,7 @@ def _check(x: View, y: View, rows: int, columns: int, size: tuple[int, int]) -> 
 
 
 def _refused(what: str) -> UserError:
-    return UserError(f"a picture {what}: teach pixfound.models.views how, or use model.capture=none extraction=nulls")
+    return UserError(
+        f"a picture {what}, which fits no layout: teach pixfound.models.views how, or use model.capture=none "
+        "extraction=nulls"
+    )
