@@ -55,10 +55,12 @@ class Family:
         config = self.config(tokenizer.convert_tokens_to_ids, len(tokenizer))
         torch.manual_seed(seed)
         model = hf.AutoModelForImageTextToText.from_config(config).eval()
+        placed = any("position" in name or "pos_embed" in name for name, _ in model.named_parameters())
         with torch.no_grad():  # what starts at zero would hide the image or the place
             for name, weight in model.named_parameters():
-                if not weight.any() and (not name.endswith("bias") or "patch_embed" in name):
-                    weight.normal_(std=0.1)  # nor is grey, which is zero, nothing
+                grey = "patch_embed" in name and not placed  # zero as well, and nothing else is added to it
+                if not weight.any() and (grey or not name.endswith("bias")):
+                    weight.normal_(std=0.1)
         if local:
             token_local(model)
         model.generation_config.eos_token_id = tokenizer.eos_token_id
