@@ -2,227 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import transformers as hf
 
-from tests.support.chat_templates import (
-    DEEPSEEK_CHAT,
-    ERNIE_CHAT,
-    EXAONE_CHAT,
-    GEMMA4_CHAT,
-    GLM_CHAT,
-    JANUS_CHAT,
-    LFM2_CHAT,
-    LLAMA4_CHAT,
-    LLAVA_CHAT,
-    MINICPM_CHAT,
-    QWEN3_5_CHAT,
-    QWEN3_CHAT,
-    VIDEO_LLAMA_CHAT,
-    VIP_CHAT,
-)
-from tests.support.family import ROPE, TEXT, VISION, Family
+from tests.support import family_chats as chats
+from tests.support import newer_configs as configs
+from tests.support.family import Family
+from tests.support.family_configs import PINPOINTS
 
-Ids = Callable[[str], int]
 SQUARE = {"height": 32, "width": 32}
-PINPOINTS = [[32, 64], [64, 32], [64, 64], [96, 32], [32, 96]]
-EXPERTS = {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
-GRID = {
-    "depth": 2, "hidden_size": 32, "out_hidden_size": 48, "num_heads": 2, "patch_size": 8, "intermediate_size": 48,
-    "spatial_merge_size": 2, "temporal_patch_size": 2, "initializer_range": 0.3,
-}  # fmt: skip
-
-
-def qwen_tokens(ids: Ids) -> dict[str, int]:
-    return {
-        "image_token_id": ids("<|image_pad|>"), "video_token_id": ids("<|video_pad|>"),
-        "vision_start_token_id": ids("<|vision_start|>"), "vision_end_token_id": ids("<|vision_end|>"),
-    }  # fmt: skip
-
-
-def qwen3_vl_moe(ids: Ids, vocab: int) -> Any:
-    return hf.Qwen3VLMoeConfig(
-        text_config={**TEXT, **EXPERTS, "vocab_size": vocab, "rope_parameters": {**ROPE, "mrope_interleaved": True}},
-        vision_config={**GRID, "depth": 3, "num_position_embeddings": 64, "deepstack_visual_indexes": [0, 1]},
-        **qwen_tokens(ids),
-    )  # fmt: skip
-
-
-DELTA = {
-    "layer_types": ["full_attention", "linear_attention", "full_attention"], "linear_conv_kernel_dim": 4,
-    "linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_num_key_heads": 2, "linear_num_value_heads": 4,
-    "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0, "mrope_section": [2, 2, 2],
-                        "mrope_interleaved": True, "partial_rotary_factor": 1.0},
-}  # fmt: skip
-
-
-def qwen3_5(ids: Ids, vocab: int) -> Any:
-    return hf.Qwen3_5Config(
-        text_config={**TEXT, **DELTA, "vocab_size": vocab},
-        vision_config={**GRID, "num_position_embeddings": 64}, **qwen_tokens(ids),
-    )  # fmt: skip
-
-
-def qwen3_5_moe(ids: Ids, vocab: int) -> Any:
-    return hf.Qwen3_5MoeConfig(
-        text_config={**TEXT, **DELTA, **EXPERTS, "shared_expert_intermediate_size": 32, "vocab_size": vocab},
-        vision_config={**GRID, "num_position_embeddings": 64}, **qwen_tokens(ids),
-    )  # fmt: skip
-
-
-def glm_tokens(ids: Ids) -> dict[str, int]:
-    return {
-        "image_token_id": ids("<|image|>"), "video_token_id": ids("<|video|>"),
-        "image_start_token_id": ids("<|begin_of_image|>"), "image_end_token_id": ids("<|end_of_image|>"),
-        "video_start_token_id": ids("<|begin_of_video|>"), "video_end_token_id": ids("<|end_of_video|>"),
-    }  # fmt: skip
-
-
-GLM_ROPE = {**ROPE, "partial_rotary_factor": 1.0}
-
-
-def glm46v(ids: Ids, vocab: int) -> Any:
-    return hf.Glm46VConfig(
-        text_config={**TEXT, "model_type": "glm4v_text", "vocab_size": vocab, "rope_parameters": GLM_ROPE},
-        vision_config={**GRID, "model_type": "glm4v_vision", "image_size": 64}, **glm_tokens(ids),
-    )  # fmt: skip
-
-
-def glm4v_moe(ids: Ids, vocab: int) -> Any:
-    return hf.Glm4vMoeConfig(
-        text_config={**TEXT, "vocab_size": vocab, "rope_parameters": GLM_ROPE, "n_routed_experts": 4,
-                     "num_experts_per_tok": 2, "moe_intermediate_size": 32, "n_shared_experts": 1, "n_group": 1,
-                     "topk_group": 1, "first_k_dense_replace": 1},
-        vision_config={**GRID, "image_size": 64}, **glm_tokens(ids),
-    )  # fmt: skip
-
-
-def vipllava(ids: Ids, vocab: int) -> Any:
-    return hf.VipLlavaConfig(
-        vision_config=hf.CLIPVisionConfig(**{**VISION, "num_hidden_layers": 4}, image_size=32, patch_size=8),
-        text_config=hf.LlamaConfig(**TEXT, vocab_size=vocab),
-        image_token_index=ids("<image>"), vision_feature_layer=[-2, -3, 1],
-    )  # fmt: skip
-
-
-def llava_next_video(ids: Ids, vocab: int) -> Any:
-    return hf.LlavaNextVideoConfig(
-        vision_config=hf.CLIPVisionConfig(**VISION, image_size=32, patch_size=8),
-        text_config=hf.LlamaConfig(**TEXT, vocab_size=vocab),
-        image_token_index=ids("<image>"), video_token_index=ids("<video>"), image_grid_pinpoints=PINPOINTS,
-    )  # fmt: skip
-
-
-def exaone4_5(ids: Ids, vocab: int) -> Any:
-    return hf.Exaone4_5_Config(
-        text_config=hf.Exaone4Config(**TEXT, vocab_size=vocab, sliding_window=4096, sliding_window_pattern=2),
-        vision_config={**GRID, "num_key_value_heads": 1, "window_size": 32, "fullatt_block_indexes": [1]},
-        image_token_id=ids("<|image_pad|>"), video_token_id=ids("<|video_pad|>"),
-    )  # fmt: skip
-
-
-def gemma4(ids: Ids, vocab: int, **text: Any) -> Any:
-    """With the layers of the small ones unless `text` says otherwise: keys are shared, each has inputs of its own."""
-    shared = {"num_kv_shared_layers": 2, "vocab_size_per_layer_input": vocab, "hidden_size_per_layer_input": 8}
-    return hf.Gemma4Config(
-        text_config=hf.Gemma4TextConfig(
-            **{**TEXT, "num_hidden_layers": 4}, **(text or shared), vocab_size=vocab, global_head_dim=16,
-            sliding_window=512, layer_types=["sliding_attention", "full_attention"] * 2,
-        ),
-        vision_config={**VISION, "num_key_value_heads": 2, "head_dim": 16, "patch_size": 4,
-                       "pooling_kernel_size": 3, "position_embedding_size": 256},
-        audio_config=None, image_token_id=ids("<|image|>"), boi_token_id=ids("<|image>"), eoi_token_id=ids("<image|>"),
-        video_token_id=ids("<|video|>"), audio_token_id=ids("<|audio|>"), boa_token_id=ids("<|audio>"),
-        eoa_token_index=ids("<audio|>"),
-    )  # fmt: skip
-
-
-def gemma4_moe(ids: Ids, vocab: int) -> Any:
-    """With the layers of the large ones: experts, keys that are values, an image that sees itself."""
-    return gemma4(
-        ids, vocab, enable_moe_block=True, num_experts=4, top_k_experts=2, moe_intermediate_size=32,
-        attention_k_eq_v=True, num_global_key_value_heads=1, use_bidirectional_attention="vision",
-        hidden_size_per_layer_input=0,
-    )  # fmt: skip
-
-
-def video_llama_3(ids: Ids, vocab: int) -> Any:
-    return hf.VideoLlama3Config(
-        text_config=hf.Qwen2Config(**TEXT, vocab_size=vocab), vision_config={**VISION, "patch_size": 8},
-        image_token_id=ids("<|image_pad|>"), video_token_id=ids("<|video_pad|>"),
-    )  # fmt: skip
-
-
-def janus(ids: Ids, vocab: int) -> Any:
-    return hf.JanusConfig(
-        text_config=hf.LlamaConfig(**TEXT, vocab_size=vocab),
-        vision_config={"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "image_size": 32,
-                       "patch_size": 8, "mlp_ratio": 2.0, "projection_dim": 48, "num_image_tokens": 16,
-                       "initializer_range": 0.3},
-        vq_config={"base_channels": 32, "channel_multiplier": [1, 1], "num_res_blocks": 1, "latent_channels": 32,
-                   "num_embeddings": 16, "projection_dim": 48, "image_token_embed_dim": 48},
-        image_token_id=ids("<image_placeholder>"),
-    )  # fmt: skip
-
-
-def deepseek_vl_hybrid(ids: Ids, vocab: int) -> Any:
-    """With few channels of its second tower, whose convolutions reach over the tokens beside each."""
-    return hf.DeepseekVLHybridConfig(
-        vision_config=hf.SiglipVisionConfig(**VISION, image_size=32, patch_size=8, vision_use_head=False),
-        high_res_vision_config=hf.SamVisionConfig(
-            **{**VISION, "mlp_dim": 48}, image_size=64, patch_size=4, output_channels=4, window_size=4,
-            global_attn_indexes=[1], mlp_ratio=2.0, num_pos_feats=8,
-        ),
-        text_config=hf.LlamaConfig(**TEXT, vocab_size=vocab), image_token_id=ids("<image_placeholder>"),
-    )  # fmt: skip
-
-
-def ernie4_5_vl_moe(ids: Ids, vocab: int) -> Any:
-    return hf.Ernie4_5_VLMoeConfig(
-        text_config={**TEXT, "vocab_size": vocab, "rope_parameters": ROPE, "moe_intermediate_size": [32, 24],
-                     "moe_num_experts": 4, "moe_k": 2, "moe_num_shared_experts": 1},
-        vision_config={"depth": 2, "hidden_size": 32, "intermediate_size": 48, "num_heads": 2, "patch_size": 8,
-                       "spatial_merge_size": 2, "temporal_merge_size": 2, "initializer_range": 0.3},
-        image_token_id=ids("<|IMAGE_PLACEHOLDER|>"), image_start_token_id=ids("<|IMAGE_START|>"),
-        image_end_token_id=ids("<|IMAGE_END|>"), video_token_id=ids("<|VIDEO_PLACEHOLDER|>"),
-        video_start_token_id=ids("<|VIDEO_START|>"), video_end_token_id=ids("<|VIDEO_END|>"),
-    )  # fmt: skip
-
-
-def lfm2_vl(ids: Ids, vocab: int) -> Any:
-    return hf.Lfm2VlConfig(
-        text_config=hf.Lfm2Config(
-            **{**TEXT, "block_auto_adjust_ff_dim": False}, vocab_size=vocab, conv_L_cache=3,
-            layer_types=["full_attention", "conv", "full_attention"],
-        ),
-        vision_config={**VISION, "model_type": "siglip2_vision_model", "patch_size": 4, "num_patches": 64},
-        image_token_id=ids("<image>"), projector_hidden_size=48, downsample_factor=2,
-    )  # fmt: skip
-
-
-def minicpmv4_6(ids: Ids, vocab: int) -> Any:
-    return hf.MiniCPMV4_6Config(
-        text_config={**TEXT, **DELTA, "model_type": "qwen3_5_text", "vocab_size": vocab},
-        vision_config={**VISION, "patch_size": 4, "image_size": 64}, insert_layer_id=0,
-        image_token_id=ids("<|image_pad|>"), video_token_id=ids("<|video_pad|>"),
-    )  # fmt: skip
-
-
-def llama4(ids: Ids, vocab: int) -> Any:
-    return hf.Llama4Config(
-        text_config={**TEXT, "vocab_size": vocab, "intermediate_size_mlp": 64, "num_local_experts": 4,
-                     "no_rope_layer_interval": 2, "interleave_moe_layer_step": 2, "attention_chunk_size": 4096},
-        vision_config={**VISION, "intermediate_size": 128, "image_size": 32, "patch_size": 4, "vision_output_dim": 48,
-                       "projector_input_dim": 48, "projector_output_dim": 48},
-        image_token_index=ids("<|patch|>"), boi_token_index=ids("<|image_start|>"),
-        eoi_token_index=ids("<|image_end|>"),
-    )  # fmt: skip
-
-
 QWEN: dict[str, Any] = {
-    "special": ("<|im_start|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"),
+    "special": chats.QWEN_SPECIAL,
     "start": None, "end": "<|im_end|>",
     "images": lambda: hf.Qwen2VLImageProcessor(
         patch_size=8, merge_size=2, temporal_patch_size=2,
@@ -230,7 +21,7 @@ QWEN: dict[str, Any] = {
     ),
 }  # fmt: skip
 GLM: dict[str, Any] = {
-    "template": GLM_CHAT, "start": None, "end": "<|user|>",
+    "template": chats.GLM_CHAT, "start": None, "end": "<|user|>",
     "special": (
         "<|image|>", "<|video|>", "<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>",
         "[gMASK]", "<sop>", "<|assistant|>",
@@ -243,50 +34,51 @@ GLM_GRID: dict[str, Any] = {
 
 GEMMA4: dict[str, Any] = {
     "images": lambda: hf.Gemma4ImageProcessor(patch_size=4, max_soft_tokens=70, pooling_kernel_size=3),
-    "template": GEMMA4_CHAT, "start": "<bos>", "starts": False, "end": "<turn|>",
+    "template": chats.GEMMA4_CHAT, "start": "<bos>", "starts": False, "end": "<turn|>",
     "special": ("<|turn>", "<|image|>", "<|image>", "<image|>", "<|audio|>", "<|audio>", "<audio|>", "<|video|>"),
     "named": {"image_token": "<|image|>", "boi_token": "<|image>", "eoi_token": "<image|>", "audio_token": "<|audio|>",
               "boa_token": "<|audio>", "eoa_token": "<audio|>"},
 }  # fmt: skip
 
 NEWER: dict[str, Family] = {
-    "qwen3_vl_moe": Family(qwen3_vl_moe, template=QWEN3_CHAT, **QWEN),
-    "qwen3_5": Family(qwen3_5, template=QWEN3_5_CHAT, **QWEN),
-    "qwen3_5_moe": Family(qwen3_5_moe, template=QWEN3_5_CHAT, **QWEN),
-    "glm46v": Family(glm46v, lambda: hf.Glm46VImageProcessor(**GLM_GRID), **GLM),
-    "glm4v_moe": Family(glm4v_moe, lambda: hf.Glm4vImageProcessor(**GLM_GRID), **GLM),
-    "gemma4": Family(gemma4, **GEMMA4),
-    "gemma4_moe": Family(gemma4_moe, **GEMMA4),
+    "qwen3_vl_moe": Family(configs.qwen3_vl_moe, template=chats.QWEN3_CHAT, **QWEN),
+    "qwen3_5": Family(configs.qwen3_5, template=chats.QWEN3_5_CHAT, **QWEN),
+    "qwen3_5_moe": Family(configs.qwen3_5_moe, template=chats.QWEN3_5_CHAT, **QWEN),
+    "glm46v": Family(configs.glm46v, lambda: hf.Glm46VImageProcessor(**GLM_GRID), **GLM),
+    "glm4v_moe": Family(configs.glm4v_moe, lambda: hf.Glm4vImageProcessor(**GLM_GRID), **GLM),
+    "gemma4": Family(configs.gemma4, **GEMMA4),
+    "gemma4_moe": Family(configs.gemma4_moe, **GEMMA4),
     "vipllava": Family(
-        vipllava, lambda: hf.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=SQUARE), VIP_CHAT, ("<image>",),
+        configs.vipllava,
+        lambda: hf.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=SQUARE), chats.VIP_CHAT, ("<image>",),
         settings={"patch_size": 8, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
     ),
     "llava_next_video": Family(
-        llava_next_video,
+        configs.llava_next_video,
         lambda: hf.LlavaNextImageProcessor(
             size={"shortest_edge": 32}, crop_size=SQUARE, image_grid_pinpoints=PINPOINTS
         ),
-        LLAVA_CHAT, ("<image>", "<video>"),
+        chats.LLAVA_CHAT, ("<image>", "<video>"),
         settings={"patch_size": 8, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
     ),
     "janus": Family(
-        janus, lambda: hf.JanusImageProcessor(size=SQUARE, min_size=4), JANUS_CHAT,
+        configs.janus, lambda: hf.JanusImageProcessor(size=SQUARE, min_size=4), chats.JANUS_CHAT,
         ("<image_placeholder>", "<begin_of_image>", "<end_of_image>"),
         named={"image_token": "<image_placeholder>", "boi_token": "<begin_of_image>", "eoi_token": "<end_of_image>"},
         settings={"num_image_tokens": 16},
     ),
     "deepseek_vl_hybrid": Family(
-        deepseek_vl_hybrid,
+        configs.deepseek_vl_hybrid,
         lambda: hf.DeepseekVLHybridImageProcessor(size=SQUARE, high_res_size={"height": 64, "width": 64}, min_size=4),
-        DEEPSEEK_CHAT, ("<image_placeholder>",), named={"image_token": "<image_placeholder>"},
+        chats.DEEPSEEK_CHAT, ("<image_placeholder>",), named={"image_token": "<image_placeholder>"},
         settings={"num_image_tokens": 16},
     ),
     "ernie4_5_vl_moe": Family(
-        ernie4_5_vl_moe,
+        configs.ernie4_5_vl_moe,
         lambda: hf.Ernie4_5_VLMoeImageProcessor(
             patch_size=8, merge_size=2, size={"shortest_edge": 16 * 16 * 4, "longest_edge": 16 * 16 * 24}
         ),
-        ERNIE_CHAT,
+        chats.ERNIE_CHAT,
         ("<|IMAGE_PLACEHOLDER|>", "<|IMAGE_START|>", "<|IMAGE_END|>", "<|VIDEO_PLACEHOLDER|>", "<|VIDEO_START|>",
          "<|VIDEO_END|>"),
         named={"image_token": "<|IMAGE_PLACEHOLDER|>", "image_start_token": "<|IMAGE_START|>",
@@ -295,11 +87,11 @@ NEWER: dict[str, Family] = {
         starts=False,
     ),
     "lfm2_vl": Family(
-        lfm2_vl,
+        configs.lfm2_vl,
         lambda: hf.Lfm2VlImageProcessor(
             encoder_patch_size=4, tile_size=32, min_image_tokens=8, max_image_tokens=24, max_tiles=6
         ),
-        LFM2_CHAT,
+        chats.LFM2_CHAT,
         ("<image>", "<|image_start|>", "<|image_end|>", "<|img_thumbnail|>", "<|im_start|>",
          *(f"<|img_row_{r}_col_{c}|>" for r in range(1, 7) for c in range(1, 7))),
         named={"image_token": "<image>", "image_start_token": "<|image_start|>", "image_end_token": "<|image_end|>",
@@ -307,9 +99,9 @@ NEWER: dict[str, Family] = {
         start="<|startoftext|>", starts=False, end="<|im_end|>", needs="torchvision",
     ),
     "minicpmv4_6": Family(
-        minicpmv4_6,
+        configs.minicpmv4_6,
         lambda: hf.MiniCPMV4_6ImageProcessor(patch_size=4, scale_resolution=64, max_slice_nums=6),
-        MINICPM_CHAT,
+        chats.MINICPM_CHAT,
         ("<|image_pad|>", "<|video_pad|>", "<image>", "</image>", "<slice>", "</slice>", "<image_id>", "</image_id>",
          "<|im_start|>"),
         named={"image_token": "<|image_pad|>", "video_token": "<|video_pad|>", "image_start_token": "<image>",
@@ -318,22 +110,22 @@ NEWER: dict[str, Family] = {
         start=None, end="<|im_end|>",
     ),
     "llama4": Family(
-        llama4, lambda: hf.Llama4ImageProcessor(size=SQUARE, max_patches=6), LLAMA4_CHAT,
+        configs.llama4, lambda: hf.Llama4ImageProcessor(size=SQUARE, max_patches=6), chats.LLAMA4_CHAT,
         ("<|image|>", "<|patch|>", "<|image_start|>", "<|image_end|>", "<|tile_x_separator|>", "<|tile_y_separator|>",
          "<|header_start|>", "<|header_end|>"),
         settings={"patch_size": 4, "pixel_shuffle_ratio": 0.5}, start="<|begin_of_text|>", starts=False, end="<|eot|>",
         needs="torchvision",
     ),
     "exaone4_5": Family(
-        exaone4_5, template=EXAONE_CHAT, **{**QWEN, "start": "[BOS]", "starts": False, "end": "<|endofturn|>",
-                                            "special": ("<|user|>", "<|assistant|>", "<vision>", "</vision>",
-                                                        "<|image_pad|>", "<|video_pad|>")},
+        configs.exaone4_5, QWEN["images"], chats.EXAONE_CHAT,
+        ("<|user|>", "<|assistant|>", "<vision>", "</vision>", "<|image_pad|>", "<|video_pad|>"),
+        start="[BOS]", starts=False, end="<|endofturn|>",
     ),
     "video_llama_3": Family(
-        video_llama_3,
+        configs.video_llama_3,
         lambda: hf.VideoLlama3ImageProcessor(
             patch_size=8, merge_size=1, size={"shortest_edge": 8 * 8 * 4, "longest_edge": 8 * 8 * 24}
         ),
-        VIDEO_LLAMA_CHAT, ("<|im_start|>", "<|image_pad|>", "<|video_pad|>"), start=None, end="<|im_end|>",
+        chats.VIDEO_LLAMA_CHAT, ("<|im_start|>", "<|image_pad|>", "<|video_pad|>"), start=None, end="<|im_end|>",
     ),
 }  # fmt: skip
