@@ -6,6 +6,8 @@ from importlib.resources import files
 
 import pytest
 
+from pixfound.extractors.clipseg import ClipSeg
+from pixfound.extractors.detector import TextDetector
 from pixfound.pipeline.evaluate import evaluate
 from tests.support.random_text_prompted import SAVE
 from tests.support.run import config_of, random_models, scores_of
@@ -53,6 +55,17 @@ def test_baselines_are_rows_of_any_table(models, folders, tmp_path):
     for row in ("owlv2", "owlv2_best", "owlv2_oracle"):
         assert result.metrics["rows"][row]["M"] == alone.metrics["rows"][row]["M"]
     assert any(line["response"] for line in scores_of(result) if line["row"] is None)  # of the model beside them
+
+
+def test_what_does_not_depend_on_the_prompt_is_looked_at_once(models, folders, tmp_path, monkeypatch):
+    looks = []
+    for one in (TextDetector, ClipSeg):
+        look = one._look
+        monkeypatch.setattr(
+            one, "_look", lambda self, image, text, look=look: looks.append(text) or look(self, image, text)
+        )
+    shapes(models, folders, tmp_path, "baseline=[owlv2,clipseg]", "extraction=nulls")
+    assert len(looks) == 2 * 4  # each model about each example, for both kinds of prompt
 
 
 @pytest.mark.parametrize("bundle", BUNDLES)

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from pixfound import weights
-from pixfound.devices import check_dtype, pick_device
+from pixfound.devices import pick_device
 from pixfound.errors import UserError
 from pixfound.extractors.text import Combine, check_combine
 from pixfound.extractors.text_weights import KEY, Last, shared
@@ -45,7 +45,6 @@ class TextPrompted:
     def __post_init__(self) -> None:
         if self.template.count("{}") != 1:
             raise UserError(f"template={self.template}: must hold {{}} once, where the expression goes")
-        check_dtype(self.dtype, "dtype")
         self._weights = shared(self.architecture, self.path, self.revision, self.dtype, self.device)
         self._found: Last[list[Candidate]] = Last()
 

@@ -8,13 +8,12 @@ from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
 from pixfound import weights
-from pixfound.devices import pick_device
+from pixfound.devices import check_dtype, pick_device
 from pixfound.errors import UserError
 from pixfound.models.loading import load_pretrained
 from pixfound.models.processors import missing_package
 
 KEY = "extraction.extractors.NAME.path"  # an extractor does not know its own name
-DTYPES = ("float32", "bfloat16", "float16")
 T = TypeVar("T")
 
 
@@ -39,8 +38,7 @@ class TextWeights:
     """
 
     def __init__(self, architecture: str, path: str, revision: str | None, dtype: str, device: str) -> None:
-        if dtype not in DTYPES:
-            raise UserError(f"{KEY.replace('path', 'dtype')}={dtype}: give {', '.join(DTYPES)}")
+        check_dtype(dtype, KEY.replace("path", "dtype"))
         self.architecture, self.path, self.revision = architecture, path, revision
         self.dtype, self.device = dtype, device
         self.seen: Last[Any] = Last()

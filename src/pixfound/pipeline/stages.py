@@ -14,7 +14,6 @@ from PIL import Image
 from pixfound.interfaces import (
     AsksJudge,
     ChoosesMany,
-    Extractor,
     ExtractsMany,
     GeneratesMany,
     GradesMany,
@@ -96,37 +95,39 @@ def extract_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[
 
 
 def extract(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str]]) -> list[Value | Exception]:
-    """Propose candidates; an extractor that can look at many at once is given all of the batch that is its."""
+    """Propose candidates. An extractor that can look at many at once is given all of the batch that is its; the others
+    take turns about each image, for some share a model that keeps what it said of the last one.
+    """
     images, errors = read_images((item, parts.extractors[name].built) for item, _, name in batch)
-    by_extractor: dict[str, list[int]] = {}
-    values: dict[int, Value | Exception] = {}
-    for place, (item, _, name) in enumerate(batch):
+
+    def request(item: Item, kind: Kind) -> tuple[Image.Image, Generation, str]:
+        said = _generation(_found(stores.generate, item.key(kind), item.asked(kind)), stores.generate)
+        return images[item.index], said, item.example.expression
+
+    found: dict[int, list[Candidate]] = {}
+    together: dict[str, tuple[ExtractsMany, list[int]]] = {}
+    for place, (item, kind, name) in enumerate(batch):
+        extractor = parts.extractors[name].built
         if item.index in errors:
-            values[place] = errors[item.index]
+            continue
+        if isinstance(extractor, ExtractsMany):
+            together.setdefault(name, (extractor, []))[1].append(place)
         else:
-            by_extractor.setdefault(name, []).append(place)
-    for name, places in by_extractor.items():
-        requests = []
-        for item, kind, _ in (batch[place] for place in places):
-            said = _generation(_found(stores.generate, item.key(kind), item.asked(kind)), stores.generate)
-            requests.append((images[item.index], said, item.example.expression))
-        found = _candidates_many(parts.extractors[name].built, requests)
-        for place, candidates in zip(places, found, strict=True):
-            values[place] = Value({"candidates": [candidate.to_json() for candidate in candidates]})
-    return [values[place] for place in range(len(batch))]
+            found[place] = extractor.candidates(*request(item, kind))
+    for many, places in together.values():
+        requests = [request(item, kind) for item, kind, _ in (batch[place] for place in places)]
+        found |= zip(places, many.candidates_many(requests), strict=True)
+    return [
+        Value({"candidates": [candidate.to_json() for candidate in found[place]]})
+        if place in found
+        else errors[item.index]
+        for place, (item, _, _) in enumerate(batch)
+    ]
 
 
 def _generation(said: Record, store: Store) -> Generation:
     value = value_of(said)
     return unpack_generation(value, store.arrays(said) if value["captured"] else {})
-
-
-def _candidates_many(
-    extractor: Extractor, requests: Sequence[tuple[Image.Image, Generation, str]]
-) -> list[list[Candidate]]:
-    if isinstance(extractor, ExtractsMany):
-        return extractor.candidates_many(requests)
-    return [extractor.candidates(*request) for request in requests]
 
 
 def grade_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[Item]]:
