@@ -8,7 +8,8 @@ from PIL import Image
 from transformers import CLIPImageProcessor, Qwen2VLImageProcessor
 
 from pixfound.errors import UserError
-from pixfound.models.geometry import Encoded, tiles_of
+from pixfound.models.encoded import Encoded
+from pixfound.models.geometry import tiles_of
 from pixfound.types import Tile
 
 PATCH, SIDE = 8, 4  # pixels a patch, patches a side

@@ -9,7 +9,8 @@ from typing import Any, Literal
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.models.geometry import Box, Encoded, tiles_of
+from pixfound.models.encoded import Box, Encoded
+from pixfound.models.geometry import tiles_of
 from pixfound.models.views import ramps, view_boxes, views_of
 from pixfound.types import Prompt, Tile
 

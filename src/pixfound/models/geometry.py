@@ -10,45 +10,14 @@ given: the whole image, or a part of it.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from itertools import accumulate
 from typing import Any
 
-from pixfound.errors import UserError
+from pixfound.models.encoded import Box, Encoded, check_count, grid_of, seen, side_of, unknown, view_shapes
 from pixfound.types import Tile
 
 _PROBE = (173, 221)  # (H, W) that no patch, nor pair or square of them, divides
-Box = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """One example of a processed batch.
-
-    inputs: the batch's tensors. index: the example's place in the batch. count: its number of image tokens.
-    size: (H, W) of its image in pixels, as the processor was given it. image_processor, config: the model's.
-    views: a function that says which part of a picture of that size each view shows, in the order of the views.
-    """
-
-    inputs: Mapping[str, Any]
-    index: int
-    count: int
-    size: tuple[int, int]
-    image_processor: Any
-    config: Any
-    views: Callable[[tuple[int, int]], Sequence[Box]]
-
-    @property
-    def whole(self) -> Box:
-        """The box of the whole image."""
-        return (0.0, 0.0, float(self.size[1]), float(self.size[0]))
-
-    @property
-    def view_size(self) -> tuple[int, int]:
-        """(height, width) of a view in pixels; (1, 1) for pictures that are not kept as such."""
-        pixels = self.inputs.get("pixel_values")
-        return (1, 1) if pixels is None or pixels.ndim < 4 else (int(pixels.shape[-2]), int(pixels.shape[-1]))
 
 
 def tiles_of(encoded: Encoded) -> tuple[Tile, ...]:
@@ -63,7 +32,7 @@ def tiles_of(encoded: Encoded) -> tuple[Tile, ...]:
 def told_apart(encoded: Encoded) -> None:
     """Refuses parts of the image that are told apart from the whole of it: in which order they come is not known."""
     if "pixel_values_local" in encoded.inputs or "num_local_patches" in encoded.inputs:
-        raise _unknown(encoded, "of a picture whose parts are told apart (num_local_patches)")
+        raise unknown(encoded, "of a picture whose parts are told apart (num_local_patches)")
 
 
 def unpadded_square(encoded: Encoded) -> tuple[Tile, ...] | None:
@@ -74,7 +43,7 @@ def unpadded_square(encoded: Encoded) -> tuple[Tile, ...] | None:
     height, width = encoded.size
     top, foot, left, right = kept_of_square((height, width), side)
     cell, x, y = max(height, width) / side, (max(height, width) - width) // 2, (max(height, width) - height) // 2
-    _check_count(encoded, (foot - top) * (right - left + 1))
+    check_count(encoded, (foot - top) * (right - left + 1))
     box = (left * cell - x, top * cell - y, right * cell - x, foot * cell - y)
     return (Tile(0, (foot - top, right - left), right - left + 1, box),)
 
@@ -99,7 +68,7 @@ def following_grid(encoded: Encoded) -> tuple[Tile, ...] | None:
     _, rows, columns = (int(v) for v in encoded.inputs["image_grid_thw"][encoded.index])
     merge = getattr(encoded.image_processor, "merge_size", None) or encoded.config.vision_config.spatial_merge_size
     grid = (rows // int(merge), columns // int(merge))
-    _check_count(encoded, grid[0] * grid[1])
+    check_count(encoded, grid[0] * grid[1])
     return (Tile(0, grid, grid[1], encoded.whole),)
 
 
@@ -110,7 +79,7 @@ def placed_patches(encoded: Encoded) -> tuple[Tile, ...] | None:
         return None
     pooled = int(encoded.image_processor.pooling_kernel_size)
     columns, rows = ((int(v) + 1) // pooled for v in places[encoded.index].max(0).values)
-    _check_count(encoded, rows * columns)
+    check_count(encoded, rows * columns)
     return (Tile(0, (rows, columns), columns, encoded.whole),)
 
 
@@ -118,9 +87,9 @@ def resized_grid(encoded: Encoded) -> tuple[Tile, ...] | None:
     """A grid that follows the image's shape, of the size to which the processor says that it resized (Pixtral)."""
     if "image_sizes" not in encoded.inputs or hasattr(encoded.image_processor, "image_grid_pinpoints"):
         return None
-    cell = _side(encoded.config.vision_config.patch_size) * int(getattr(encoded.config, "spatial_merge_size", 1))
+    cell = side_of(encoded.config.vision_config.patch_size) * int(getattr(encoded.config, "spatial_merge_size", 1))
     rows, columns = (int(v) // cell for v in encoded.inputs["image_sizes"][encoded.index])
-    _check_count(encoded, rows * columns)
+    check_count(encoded, rows * columns)
     return (Tile(0, (rows, columns), columns, encoded.whole),)
 
 
@@ -159,9 +128,9 @@ def any_resolution(encoded: Encoded) -> tuple[Tile, ...] | None:
         ratio = math.sqrt(rows * columns / (int(limit) * side**2))
         if ratio > 1.1:
             rows, columns = int(rows // ratio), int(columns // ratio)
-    base = Tile(0, (side, side), side, _seen(encoded, encoded.whole))
+    base = Tile(0, (side, side), side, seen(encoded, encoded.whole))
     fine = Tile(side * side, (rows, columns), columns + 1, box)
-    _check_count(encoded, side * side + rows * (columns + 1))
+    check_count(encoded, side * side + rows * (columns + 1))
     return (base, fine) if rows * columns else (base,)  # of a very long image nothing may be left
 
 
@@ -177,7 +146,7 @@ def pooled_patches(encoded: Encoded) -> tuple[Tile, ...] | None:
     every = [[int(v) for v in grid] for grid in grids]
     first = sum(r * c + fine_r * fine_c for r, c, fine_r, fine_c in every[: encoded.index])
     rows, columns, fine_rows, fine_columns = every[encoded.index]
-    _check_count(encoded, rows * columns + fine_rows * fine_columns)
+    check_count(encoded, rows * columns + fine_rows * fine_columns)
     height, width = (int(v) for v in encoded.image_processor.pooling_size)
     present = (encoded.inputs["image_token_pooling"] >= 0).reshape(-1, height, width).tolist()
     tiles, start = [], 0
@@ -206,15 +175,9 @@ def shaped_views(encoded: Encoded) -> tuple[Tile, ...] | None:
     own = [(end - start, grid) for end, grid in zip(ends, grids, strict=False) if 0 <= end - start < encoded.count]
     boxes = encoded.views(encoded.size)
     if ends[-1] != sum(tokens) or len(own) != len(boxes):
-        raise _unknown(encoded, f"in {len(boxes)} views of {[grid for _, grid in own]} merged patches")
-    _check_count(encoded, sum(grid[0] * grid[1] for _, grid in own))
+        raise unknown(encoded, f"in {len(boxes)} views of {[grid for _, grid in own]} merged patches")
+    check_count(encoded, sum(grid[0] * grid[1] for _, grid in own))
     return tuple(Tile(first, grid, grid[1], box) for (first, grid), box in zip(own, boxes, strict=True))
-
-
-def view_shapes(inputs: Mapping[str, Any]) -> list[tuple[int, int]] | None:
-    """(rows, columns) of patches of every view of a batch, where the processor tells them; else None."""
-    told = next((inputs[key] for key in ("spatial_shapes", "target_sizes") if key in inputs), None)
-    return None if told is None else [(int(rows), int(columns)) for rows, columns in told]
 
 
 def several_views(encoded: Encoded) -> tuple[Tile, ...] | None:
@@ -229,8 +192,8 @@ def several_views(encoded: Encoded) -> tuple[Tile, ...] | None:
         return None
     each, left_over = divmod(encoded.count, len(boxes))
     if left_over:
-        raise _unknown(encoded, f"for {len(boxes)} views")
-    return tuple(_grid(encoded, i * each, each, _seen(encoded, box)) for i, box in enumerate(boxes))
+        raise unknown(encoded, f"for {len(boxes)} views")
+    return tuple(grid_of(encoded, i * each, each, seen(encoded, box)) for i, box in enumerate(boxes))
 
 
 def one_view(encoded: Encoded) -> tuple[Tile, ...]:
@@ -240,7 +203,7 @@ def one_view(encoded: Encoded) -> tuple[Tile, ...]:
     height, width = encoded.size
     settings = encoded.image_processor
     if encoded.inputs.get("pixel_values") is None:
-        raise _unknown(encoded, "of pictures that are not told as pixel_values")
+        raise unknown(encoded, "of pictures that are not told as pixel_values")
     if getattr(settings, "do_pad", False) and hasattr(settings, "pad_to_square"):
         side, left, top = max(height, width), (max(height, width) - width) / 2, (max(height, width) - height) / 2
         box = (-left, -top, side - left, side - top)
@@ -250,7 +213,7 @@ def one_view(encoded: Encoded) -> tuple[Tile, ...]:
         box = encoded.whole
     else:  # padded at the right or the foot; elsewhere is refused
         (box,) = encoded.views(encoded.size)
-    return (_grid(encoded, 0, encoded.count, _seen(encoded, box)),)
+    return (grid_of(encoded, 0, encoded.count, seen(encoded, box)),)
 
 
 LAYOUTS: tuple[Callable[[Encoded], tuple[Tile, ...] | None], ...] = (
@@ -280,39 +243,3 @@ def kept_by_crop(image_processor: Any, height: int, width: int) -> Box:
     kept_h, kept_w = crop["height"] / scale_y, crop["width"] / scale_x
     x0, y0 = (width - kept_w) / 2, (height - kept_h) / 2
     return (x0, y0, x0 + kept_w, y0 + kept_h)
-
-
-def _grid(encoded: Encoded, first: int, count: int, box: Box) -> Tile:
-    """A grid of `count` tokens with the proportions of a view."""
-    height, width = encoded.view_size
-    rows = max(1, round(math.sqrt(count * height / width)))
-    columns = count // rows
-    if rows * columns != count or count == 1 or abs(rows * width / height - columns) >= 0.5:
-        raise _unknown(encoded, f"for a view of {height} x {width} pixels")
-    return Tile(first, (rows, columns), columns, box)
-
-
-def _seen(encoded: Encoded, box: Box) -> Box:
-    """What the vision tower sees of the box of a view: patches that are not whole are dropped at its right and foot."""
-    patch = getattr(getattr(encoded.config, "vision_config", None), "patch_size", None)
-    if patch is None or encoded.view_size == (1, 1):
-        return box
-    seen_y, seen_x = (side // _side(patch) * _side(patch) / side for side in encoded.view_size)
-    x0, y0, x1, y1 = box
-    return (x0, y0, x0 + (x1 - x0) * seen_x, y0 + (y1 - y0) * seen_y)
-
-
-def _side(patch: Any) -> int:
-    return int(patch if isinstance(patch, int) else patch[0])
-
-
-def _check_count(encoded: Encoded, expected: int) -> None:
-    if expected != encoded.count:
-        raise _unknown(encoded, f"where the picture's grid makes {expected}")
-
-
-def _unknown(encoded: Encoded, why: str) -> UserError:
-    return UserError(
-        f"{encoded.count} image tokens {why} make no grid, and no other layout fits this processor: "
-        "teach pixfound.models.geometry the layout, or use model.capture=none extraction=nulls"
-    )

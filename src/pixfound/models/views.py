@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.models.geometry import Box, view_shapes
+from pixfound.models.encoded import Box, view_shapes
 
 _TOLERANCE = 0.25  # of a view's side, by which a centre may lie beside the one expected
 _STEP = 0.02  # of the image's side; less than that is no move from one part to the next
