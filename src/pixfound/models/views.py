@@ -108,19 +108,23 @@ def _canvas(shown: Sequence[npt.NDArray[np.bool_]], rows: int, columns: int) -> 
 
 
 def _places(channel: Sequence[View]) -> View:
-    """Where each view's centre lies between 0 and 1. channel: (K,) one ramp's values in each view."""
+    """Where each view's centre lies between 0 and 1; nan of padding alone. channel: (K,) a ramp's values of each."""
     values = np.concatenate(channel)
     low, high = values.min(), values.max()
-    means = np.array([view.mean() if len(view) else high for view in channel])
+    means = np.array([view.mean() if len(view) else np.nan for view in channel])
     return (means - low) / (high - low) if high > low else np.full(len(means), 0.5)
 
 
 def _arrangement(x: View, y: View) -> tuple[int, int]:
-    """(rows, columns) of views that come row by row: a row ends where the next view lies lower, or further left."""
+    """(rows, columns) of views that come row by row: a row ends where the next view lies lower, or further left.
+
+    Where all that is seen is one row, the padding behind it may be rows or columns: it is beside the image either way.
+    """
     for i in range(1, len(x)):
         if y[i] > y[0] + _STEP or x[i] < x[i - 1] - _STEP:
             return len(x) // i, i
-    return 1, len(x)
+    seen = int(np.isfinite(x).sum())
+    return (len(x) // seen, seen) if len(x) % seen == 0 else (1, len(x))
 
 
 def _check(x: View, y: View, rows: int, columns: int, size: tuple[int, int]) -> None:
