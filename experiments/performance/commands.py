@@ -1,7 +1,7 @@
 """Whole commands as a user types them, start of the process included: what is kept, what is shared, what grows.
 
-A full run asks the embedded models about PixShapes. The runs over records alone read answers and masks of another
-program about small black pictures, an annotated object in each.
+A full run asks the scaled-down LLaVA of `answering` about PixShapes. The runs over records alone read answers and masks
+of another program about small black pictures, an annotated object in each.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from experiments.performance import answering
 from experiments.performance.measuring import figure
 from PIL import Image
 
@@ -35,14 +36,22 @@ sys.exit(code)
 
 def measure(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
     """All figures, in seconds unless they say otherwise."""
-    helped, full, two, selector, metric, growth, memory = ([] for _ in range(7))
+    helped, two, selector, metric, growth, memory = ([] for _ in range(6))
     for _ in range(options.repeats):
         helped.append((run("--help")[0], run(code="import torch, transformers")[0]))
+    answering.save_model(folder / "llava", options.layers, options.width)
+    asked = [
+        f"benchmark.pairs={options.pairs}",
+        "model=hf",
+        f"model.path={folder / 'llava'}",
+        "model.dtype=float32",
+        f"model.generation.max_new_tokens={options.tokens}",
+        f"+model.generation.min_new_tokens={options.least}",
+    ]
     for repeat in range(options.repeats if options.repeats < 3 else 2):  # minutes each
-        work = [f"benchmark.pairs={options.pairs}", f"outputs_dir={folder / f'one{repeat}'}"]
+        work = [*asked, f"outputs_dir={folder / f'one{repeat}'}"]
         one = run(*work)[0]
-        full.append(one)
-        side_by_side = run(*work[:1], f"outputs_dir={folder / f'two{repeat}'}", "launch.num_processes=2")[0]
+        side_by_side = run(*asked, f"outputs_dir={folder / f'two{repeat}'}", "launch.num_processes=2")[0]
         two.append((2 * options.pairs / side_by_side, 2 * options.pairs / one))
         selector.append((run(*work, f"extraction.selectors.similarity.threshold={0.3 + repeat / 100}")[0], one))
         metric.append((run(*work, f"scoring.resamples={500 + repeat}")[0], one))
