@@ -64,7 +64,7 @@ class HuggingFace(TransformersModel):
         check_range("layers", self.layers, text.num_hidden_layers)
         check_range("heads", self.heads, text.num_attention_heads)
         check_generation(self.generation)
-        if self.captures:
+        if self.capture != "none":
             check_layers(self.layers, text, self.path)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
