@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import transformers as hf
 from transformers.models.smolvlm import processing_smolvlm
@@ -14,35 +12,16 @@ from transformers.models.smolvlm import processing_smolvlm
 from tests.support import family_chats as chats
 from tests.support import family_configs as configs
 from tests.support.family import Family, skipped
+from tests.support.family_parts import GLM, GLM_GRID, LLAVA, LLAVA_NEXT, QWEN, SQUARE
 from tests.support.newer_families import NEWER
 
 if processing_smolvlm.num2words is None:  # it spells numbers in prompts about videos, and is asked for even so
     processing_smolvlm.num2words = str
 
 
-SQUARE = {"height": 32, "width": 32}
-QWEN: dict[str, Any] = {
-    "special": chats.QWEN_SPECIAL, "start": None, "end": "<|im_end|>",
-    "images": lambda: hf.Qwen2VLImageProcessor(
-        patch_size=8, merge_size=2, temporal_patch_size=2,
-        size={"shortest_edge": 16 * 16 * 4, "longest_edge": 16 * 16 * 24}
-    ),
-}  # fmt: skip
-
 FAMILIES: dict[str, Family] = {
-    "llava": Family(
-        configs.llava,
-        lambda: hf.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=SQUARE), chats.LLAVA_CHAT, ("<image>",),
-        settings={"patch_size": 8, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
-    ),
-    "llava_next": Family(
-        configs.llava_next,
-        lambda: hf.LlavaNextImageProcessor(
-            size={"shortest_edge": 32}, crop_size=SQUARE, image_grid_pinpoints=configs.PINPOINTS
-        ),
-        chats.MISTRAL_CHAT, ("<image>",),
-        settings={"patch_size": 8, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
-    ),
+    "llava": Family(configs.llava, template=chats.LLAVA_CHAT, special=("<image>",), **LLAVA),
+    "llava_next": Family(configs.llava_next, template=chats.MISTRAL_CHAT, special=("<image>",), **LLAVA_NEXT),
     "llava_onevision": Family(
         configs.llava_onevision,
         lambda: hf.LlavaOnevisionImageProcessor(
@@ -86,17 +65,7 @@ FAMILIES: dict[str, Family] = {
         configs.paligemma, lambda: hf.SiglipImageProcessor(size=SQUARE, image_seq_length=16), None, ("<image>",),
         named={"image_token": "<image>"}, start="<bos>", end="<eos>", starts=False,
     ),
-    "glm4v": Family(
-        configs.glm4v,
-        lambda: hf.Glm4vImageProcessor(
-            patch_size=8, merge_size=2, temporal_patch_size=2,
-            size={"shortest_edge": 16 * 16 * 2 * 4, "longest_edge": 16 * 16 * 2 * 24},
-        ),
-        chats.GLM_CHAT,
-        ("<|image|>", "<|video|>", "<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>",
-         "[gMASK]", "<sop>", "<|assistant|>"),
-        start=None, end="<|user|>",
-    ),
+    "glm4v": Family(configs.glm4v, lambda: hf.Glm4vImageProcessor(**GLM_GRID), **GLM),
     "aya_vision": Family(
         configs.aya_vision,
         lambda: hf.GotOcr2ImageProcessor(size=SQUARE, crop_to_patches=True, min_patches=1, max_patches=12),

@@ -98,24 +98,17 @@ def internvl(ids: Callable[[str], int], vocab: int) -> Any:
     )  # fmt: skip
 
 
-def idefics3(ids: Callable[[str], int], vocab: int) -> Any:
-    return hf.Idefics3Config(
-        vision_config=hf.models.idefics3.configuration_idefics3.Idefics3VisionConfig(
-            **VISION, image_size=32, patch_size=4
-        ),
+def _shuffled(whole: type, vision: type) -> Callable[[Callable[[str], int], int], Any]:
+    """Idefics3 and what came of it: patches are merged in squares by a shuffle of pixels."""
+    return lambda ids, vocab: whole(
+        vision_config=vision(**VISION, image_size=32, patch_size=4),
         text_config=hf.LlamaConfig(**TEXT, vocab_size=vocab, pad_token_id=0),
         image_token_id=ids("<image>"), scale_factor=2, pad_token_id=0,
     )  # fmt: skip
 
 
-def smolvlm(ids: Callable[[str], int], vocab: int) -> Any:
-    return hf.SmolVLMConfig(
-        vision_config=hf.models.smolvlm.configuration_smolvlm.SmolVLMVisionConfig(
-            **VISION, image_size=32, patch_size=4
-        ),
-        text_config=hf.LlamaConfig(**TEXT, vocab_size=vocab, pad_token_id=0),
-        image_token_id=ids("<image>"), scale_factor=2, pad_token_id=0,
-    )  # fmt: skip
+idefics3 = _shuffled(hf.Idefics3Config, hf.models.idefics3.configuration_idefics3.Idefics3VisionConfig)
+smolvlm = _shuffled(hf.SmolVLMConfig, hf.models.smolvlm.configuration_smolvlm.SmolVLMVisionConfig)
 
 
 def gemma3(ids: Callable[[str], int], vocab: int) -> Any:

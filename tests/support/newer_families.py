@@ -9,28 +9,7 @@ import transformers as hf
 from tests.support import family_chats as chats
 from tests.support import newer_configs as configs
 from tests.support.family import Family
-from tests.support.family_configs import PINPOINTS
-
-SQUARE = {"height": 32, "width": 32}
-QWEN: dict[str, Any] = {
-    "special": chats.QWEN_SPECIAL,
-    "start": None, "end": "<|im_end|>",
-    "images": lambda: hf.Qwen2VLImageProcessor(
-        patch_size=8, merge_size=2, temporal_patch_size=2,
-        size={"shortest_edge": 16 * 16 * 4, "longest_edge": 16 * 16 * 24}
-    ),
-}  # fmt: skip
-GLM: dict[str, Any] = {
-    "template": chats.GLM_CHAT, "start": None, "end": "<|user|>",
-    "special": (
-        "<|image|>", "<|video|>", "<|begin_of_image|>", "<|end_of_image|>", "<|begin_of_video|>", "<|end_of_video|>",
-        "[gMASK]", "<sop>", "<|assistant|>",
-    ),
-}  # fmt: skip
-GLM_GRID: dict[str, Any] = {
-    "patch_size": 8, "merge_size": 2, "temporal_patch_size": 2,
-    "size": {"shortest_edge": 16 * 16 * 2 * 4, "longest_edge": 16 * 16 * 2 * 24},
-}  # fmt: skip
+from tests.support.family_parts import GLM, GLM_GRID, LLAVA, LLAVA_NEXT, QWEN, SQUARE
 
 GEMMA4: dict[str, Any] = {
     "images": lambda: hf.Gemma4ImageProcessor(patch_size=4, max_soft_tokens=70, pooling_kernel_size=3),
@@ -48,18 +27,9 @@ NEWER: dict[str, Family] = {
     "glm4v_moe": Family(configs.glm4v_moe, lambda: hf.Glm4vImageProcessor(**GLM_GRID), **GLM),
     "gemma4": Family(configs.gemma4, **GEMMA4),
     "gemma4_moe": Family(configs.gemma4_moe, **GEMMA4),
-    "vipllava": Family(
-        configs.vipllava,
-        lambda: hf.CLIPImageProcessor(size={"shortest_edge": 32}, crop_size=SQUARE), chats.VIP_CHAT, ("<image>",),
-        settings={"patch_size": 8, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
-    ),
+    "vipllava": Family(configs.vipllava, template=chats.VIP_CHAT, special=("<image>",), **LLAVA),
     "llava_next_video": Family(
-        configs.llava_next_video,
-        lambda: hf.LlavaNextImageProcessor(
-            size={"shortest_edge": 32}, crop_size=SQUARE, image_grid_pinpoints=PINPOINTS
-        ),
-        chats.LLAVA_CHAT, ("<image>", "<video>"),
-        settings={"patch_size": 8, "vision_feature_select_strategy": "default", "num_additional_image_tokens": 1},
+        configs.llava_next_video, template=chats.LLAVA_CHAT, special=("<image>", "<video>"), **LLAVA_NEXT
     ),
     "janus": Family(
         configs.janus, lambda: hf.JanusImageProcessor(size=SQUARE, min_size=4), chats.JANUS_CHAT,
