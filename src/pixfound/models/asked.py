@@ -8,11 +8,16 @@ from typing import Any
 from pixfound.errors import UserError, nearest
 
 
-def check_length(generation: Mapping[str, Any]) -> None:
-    """UserError where the limit of new tokens is no number of them; transformers is not imported for it."""
-    tokens = generation["max_new_tokens"]
+def generation_options(typed: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What was typed for transformers' GenerationConfig over 128 new tokens, greedy.
+
+    UserError where the limit of new tokens is no number of them; transformers is not imported for it.
+    """
+    options = {"max_new_tokens": 128, "do_sample": False, **(typed or {})}
+    tokens = options["max_new_tokens"]
     if isinstance(tokens, bool) or not isinstance(tokens, int) or tokens < 1:
         raise UserError(f"model.generation.max_new_tokens={tokens}: give a whole number of at least 1")
+    return options
 
 
 def check_generation(generation: Mapping[str, Any]) -> None:

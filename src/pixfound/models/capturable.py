@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,22 @@ def _why_not_captured(config: Any) -> tuple[str, str | None]:
     whole = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
     text = config.get_text_config(decoder=True)
     decoder = MODEL_MAPPING[type(text)] if type(text) in MODEL_MAPPING and text is not config else whole
-    for name, why in _IN_THE_WAY.items():
-        if getattr(config, name, None) or getattr(text, name, None):
-            return whole.__name__, why
-    if kinds := other_layers(getattr(text, "layer_types", None)):
-        return whole.__name__, _CHOOSE.format(kinds[0])
+    if why := _said(lambda name: getattr(config, name, None), lambda name: getattr(text, name, None)):
+        return whole.__name__, why
     if getattr(getattr(config, "vision_config", None), "encoder_config", None):  # a decoder of queries (DeepSeek-OCR 2)
         return whole.__name__, _QUERIES
     if not decoder._can_set_attn_implementation():
         return whole.__name__, f"its text decoder, {decoder.__name__}, does not use transformers' AttentionInterface"
     return whole.__name__, None
+
+
+def _said(whole: Callable[[str], Any], text: Callable[[str], Any]) -> str | None:
+    """What the keys of a config say is in the way. whole, text: the value of a key, of its text part too; or None."""
+    for key, why in _IN_THE_WAY.items():
+        if whole(key) or text(key):
+            return why
+    kinds = other_layers(text("layer_types"))
+    return _CHOOSE.format(kinds[0]) if kinds else None
 
 
 def check_capture_early(found: str, path: str) -> None:
@@ -63,15 +70,12 @@ def check_capture_early(found: str, path: str) -> None:
     if not isinstance(values, dict):
         raise UserError(f"model.path={path}: its config.json is damaged; remove it and fetch it again")
     text = values.get("text_config") or {}
-    name = str((values.get("architectures") or ["this model"])[0])
-    if kinds := other_layers(text.get("layer_types")):
-        raise _not_captured(path, name, _CHOOSE.format(kinds[0]))
-    for key, why in _IN_THE_WAY.items():
-        if values.get(key) or text.get(key):
-            raise _not_captured(path, name, why, bool(values.get("is_encoder_decoder")))
+    if why := _said(values.get, text.get):
+        name = str((values.get("architectures") or ["this model"])[0])
+        raise _not_captured(path, name, why, bool(values.get("is_encoder_decoder")))
 
 
-def _not_captured(path: str, name: str, why: str, plain: bool = False) -> UserError:
+def _not_captured(path: str, name: str, why: str, plain: bool) -> UserError:
     return UserError(
         f"model.path={path}: the attention of {name} cannot be captured: {why}. Its answers can be "
         f"graded all the same: {'model=plain' if plain else 'model.capture=none'} extraction=nulls"

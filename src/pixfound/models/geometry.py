@@ -148,18 +148,24 @@ def pooled_patches(encoded: Encoded) -> tuple[Tile, ...] | None:
     rows, columns, fine_rows, fine_columns = every[encoded.index]
     check_count(encoded, rows * columns + fine_rows * fine_columns)
     height, width = (int(v) for v in encoded.image_processor.pooling_size)
-    present = (encoded.inputs["image_token_pooling"] >= 0).reshape(-1, height, width).tolist()
+    patches = encoded.inputs["image_token_pooling"].reshape(-1, height, width)
     tiles, start = [], 0
     for grid in ((rows, columns), (fine_rows, fine_columns)):
-        corner, last = present[first + start], present[first + start + grid[0] * grid[1] - 1]
-        top, left = sum(not any(row) for row in corner), sum(not any(column) for column in zip(*corner, strict=True))
-        foot, right = sum(not any(row) for row in last), sum(not any(column) for column in zip(*last, strict=True))
+        (top, left), (foot, right) = (
+            _blank(patches[first + place]) for place in (start, start + grid[0] * grid[1] - 1)
+        )
         cell_y = encoded.size[0] / (grid[0] * height - top - foot)
         cell_x = encoded.size[1] / (grid[1] * width - left - right)
         x1, y1 = encoded.size[1] + right * cell_x, encoded.size[0] + foot * cell_y
         tiles.append(Tile(start, grid, grid[1], (-left * cell_x, -top * cell_y, x1, y1)))
         start += grid[0] * grid[1]
     return tuple(tiles)
+
+
+def _blank(patches: Any) -> tuple[int, int]:
+    """How many rows and columns of a token's patches (h, w) hold nothing but -1."""
+    there = patches >= 0
+    return int((~there.any(1)).sum()), int((~there.any(0)).sum())
 
 
 def shaped_views(encoded: Encoded) -> tuple[Tile, ...] | None:

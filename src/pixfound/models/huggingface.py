@@ -14,7 +14,7 @@ import numpy as np
 from pixfound.errors import UserError
 from pixfound.interfaces import Fit
 from pixfound.kept import Keep, check_keep, check_layers, kept_rows
-from pixfound.models.asked import check_generation, check_indices, check_length, check_range
+from pixfound.models.asked import check_generation, check_indices, check_range, generation_options
 from pixfound.models.encoding import Request, content
 from pixfound.models.resized import input_size
 from pixfound.models.spans import token_spans
@@ -48,8 +48,7 @@ class HuggingFace(TransformersModel):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_keep(self.keep, self.capture)
-        self.generation = {"max_new_tokens": 128, "do_sample": False, **(self.generation or {})}
-        check_length(self.generation)
+        self.generation = generation_options(self.generation)
         check_indices("layers", self.layers)
         check_indices("heads", self.heads)
         if self.capture == "step" and self.generation.get("num_beams", 1) > 1:

@@ -13,7 +13,7 @@ from typing import Any
 from pixfound import weights
 from pixfound.devices import check_dtype, pick_device
 from pixfound.interfaces import TextVectors
-from pixfound.models.asked import check_generation, check_length
+from pixfound.models.asked import check_generation, generation_options
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Request
 from pixfound.models.loading import load_config, load_model
@@ -42,8 +42,7 @@ class Plain:
         generation: Mapping[str, Any] | None = None,
     ) -> None:
         self.path, self.revision, self.dtype, self.device = path, revision, dtype, device
-        self.generation = {"max_new_tokens": 128, "do_sample": False, **(generation or {})}
-        check_length(self.generation)
+        self.generation = generation_options(generation)
         check_dtype(dtype, "model.dtype", auto=True)
 
     def identity(self) -> Mapping[str, Any]:
