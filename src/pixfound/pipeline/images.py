@@ -8,7 +8,7 @@ from functools import partial
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.pipeline.items import UNREADABLE, Item
+from pixfound.pipeline.items import Item
 from pixfound.types import Example
 
 
@@ -32,12 +32,10 @@ def read_images(users: Iterable[tuple[Item, object]]) -> tuple[dict[int, Image.I
     for index, (item, parts) in looking.items():
         example = item.example
         try:
-            if not is_looked_at(*parts):
-                images[index] = once(example.gt_mask.size, partial(_blank, example.gt_mask.size))
-            elif item.image_digest == UNREADABLE:
-                images[index] = load(example)
+            if any(getattr(part, "needs_image", True) for part in parts):
+                images[index] = _checked(once(item.image_key, example.image.load), example)
             else:
-                images[index] = checked(once(item.image_digest, example.image.load), example)
+                images[index] = once(example.gt_mask.size, partial(_blank, example.gt_mask.size))
         except (UserError, MemoryError):
             raise
         except Exception as error:
@@ -45,17 +43,12 @@ def read_images(users: Iterable[tuple[Item, object]]) -> tuple[dict[int, Image.I
     return images, errors
 
 
-def is_looked_at(*users: object) -> bool:
-    """Whether one of the parts needs the pixels of images."""
-    return any(getattr(user, "needs_image", True) for user in users)
-
-
 def load(example: Example) -> Image.Image:
     """An example's image, RGB, of the size of its mask."""
-    return checked(example.image.load(), example)
+    return _checked(example.image.load(), example)
 
 
-def checked(image: Image.Image, example: Example) -> Image.Image:
+def _checked(image: Image.Image, example: Example) -> Image.Image:
     """The image; one whose size is not that of the example's mask is a ValueError, not a resized mask."""
     if (image.height, image.width) != tuple(example.gt_mask.size):
         raise ValueError(

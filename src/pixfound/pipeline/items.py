@@ -28,6 +28,11 @@ class Item:
     prompts: Mapping[Kind, Prompt]
     image_digest: str
 
+    @property
+    def image_key(self) -> str | int:
+        """Equal for items about the same image. An image that cannot be read is like no other."""
+        return self.index if self.image_digest == UNREADABLE else self.image_digest
+
     def key(self, kind: Kind) -> str:
         """The key of all records about this example and kind."""
         return f"{self.example.id}/{kind}/{self.prompts[kind].variant}"
@@ -109,10 +114,9 @@ def by_image(items: Sequence[Item]) -> Iterator[tuple[int, Item]]:
 
     None is in two batches, unless more examples are about it than go together.
     """
-    images: dict[object, list[Item]] = {}
+    images: dict[str | int, list[Item]] = {}
     for item in items:
-        known = item.image_digest != UNREADABLE
-        images.setdefault(item.image_digest if known else item.index, []).append(item)
+        images.setdefault(item.image_key, []).append(item)
     batch, room = 0, _PICTURED
     for about in images.values():
         for first in range(0, len(about), _ABOUT_ONE):

@@ -5,7 +5,6 @@ Every stage reads the records of the one before it, by key and digest, and never
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -28,7 +27,6 @@ from pixfound.pipeline.stage import Task, Value
 from pixfound.pipeline.store import Record, Store
 from pixfound.types import KINDS, Candidate, Choice, Generation, Kind
 
-log = logging.getLogger(__name__)
 _WORDING = 300  # characters of the judge's instructions
 _TOGETHER = 16  # examples that go to a judge, or to a selector, together
 
@@ -65,13 +63,8 @@ def generate(parts: Parts, batch: Sequence[tuple[Item, Kind]]) -> list[Value | E
     model = parts.model.built
     images, errors = read_images((item, model) for item, _ in batch)
     requests = [(images[item.index], item.prompts[kind]) for item, kind in batch if item.index in images]
-    said = iter(
-        ()
-        if not requests
-        else model.generate_many(requests)
-        if isinstance(model, GeneratesMany)
-        else model.generate(requests)
-    )
+    ask = model.generate_many if isinstance(model, GeneratesMany) else model.generate
+    said = iter(ask(requests) if requests else ())
     found = [errors[item.index] if item.index in errors else next(said) for item, _ in batch]
     return [one if isinstance(one, Exception) else pack_generation(one) for one in found]
 

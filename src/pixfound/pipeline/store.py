@@ -104,7 +104,7 @@ class Store:
                 self._keep(line.name, line.place)
         self._turn = 1 + max((line.turn for line in lines), default=-1)
         for name, line in lost.items():
-            if name not in self._places or self._places[name].failed:
+            if not self._has(name):
                 what = f"the arrays of {self._load(line.place).key} are not whole ({line.array_bytes} bytes)"
                 log.warning("%s: %s: computed again", self.folder, what)
 
@@ -115,8 +115,7 @@ class Store:
 
     def done(self, key: str, digest: str) -> bool:
         """Whether there is a result; a failure is none, and is tried again."""
-        place = self._places.get(name_of(key, digest))
-        return place is not None and not place.failed
+        return self._has(name_of(key, digest))
 
     def append(self, record: Record, arrays: Mapping[str, npt.NDArray[Any]] | None = None) -> None:
         """Write a record, its arrays first. One line is one write: no other process can break into it.
@@ -177,9 +176,12 @@ class Store:
             self._descriptor = None
 
     def _keep(self, name: bytes, place: Place) -> None:
-        known = self._places.get(name)
-        if not place.failed or known is None or known.failed:
+        if not place.failed or not self._has(name):
             self._places[name] = place
+
+    def _has(self, name: bytes) -> bool:
+        place = self._places.get(name)
+        return place is not None and not place.failed
 
     def _read_line(self, place: Place) -> Record:
         if place.rank not in self._readers:
