@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -83,7 +84,7 @@ def work(folder: Path, repeats: int, batches: int) -> None:
             tasks = [Task(store, f"{name}/{n}", "", length, n) for n, length in enumerate(lengths(batches))]
             world.meet()
             start = time.perf_counter()
-            run_stage(name, tasks, answer, share, Budget(0))
+            run_stage(name, partial(iter, tasks), answer, share, Budget(0))
             seconds[way].append(time.perf_counter() - start)
     (folder / f"seconds-{world.rank}.json").write_text(json.dumps(seconds))
     world.meet()

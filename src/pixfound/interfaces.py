@@ -20,7 +20,7 @@ from pixfound.types import Candidate, Choice, Example, Generation, Phrase, Promp
 if TYPE_CHECKING:
     from pixfound.pipeline.results import Evidence, Result
 
-Benchmark = Sequence[Example]
+Benchmark = Sequence[Example]  # gives an equal example each time that it is asked for one: a run keeps none of them
 
 
 @runtime_checkable

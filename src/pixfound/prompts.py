@@ -109,7 +109,7 @@ class Prompts:
             "extension": self._slots[2].replace("{}", extension),
             "expression": self._expression(example),
         }
-        return Prompt(example.id, kind, self._variant(kind), self._filled(kind, values, example))
+        return Prompt(example.id, kind, self.variant(kind), self._filled(kind, values, example))
 
     def _filled(self, kind: Kind, values: Mapping[str, str], example: Example) -> str:
         pieces = [(text, name) for text, name, _, _ in string.Formatter().parse(self.texts[kind])]
@@ -136,7 +136,8 @@ class Prompts:
         rng = stream(self._seed, self._noise, example.id, name)
         return misspelt(text, edits, rng, self._edits.repeats)
 
-    def _variant(self, kind: Kind) -> str:
+    def variant(self, kind: Kind) -> str:
+        """What tells prompts of a kind from those that other templates make of the same example."""
         parts = {"open": ("open", "vqa"), "choice": ("choice", "extension", "vqa"), "ground": ("ground",)}[kind]
         ids = [str(self.ids[part]) for part in parts if part in self.ids]
         noise = [] if self._noise is None else [f"spelling_{self._noise}"]

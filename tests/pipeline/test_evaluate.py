@@ -12,7 +12,6 @@ from PIL import Image
 
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
-from pixfound.pipeline.evaluate import take
 from tests.support.run import LIMIT, count_lines, run, scores_of
 
 ROWS = (
@@ -150,22 +149,6 @@ def test_a_tracker_added_later_is_served(models: Path, finished: Path, tmp_path:
     assert sum(data.startswith(b"\x89PNG") for data in staged) >= 2, "the table's pictures stay in the run's folder"
     assert count_lines(outputs) == before
     assert run(models, outputs, "tracker=wandb", "tracker.mode=offline", "tracker.pictures=2").was_complete
-
-
-def test_limit_keeps_pairs_whole() -> None:
-    assert [e.id for e in take(PixShapes(pairs=3), 3)] == ["0000a", "0000b", "0001a", "0001b"]
-    assert len(take(PixShapes(pairs=3), None)) == len(take(PixShapes(pairs=3), 99)) == 6
-
-
-def test_ids_that_are_not_unique_are_refused() -> None:
-    examples = list(PixShapes(pairs=1))
-    with pytest.raises(UserError, match="1 ids that stand for several examples, '0000a' among them"):
-        take([*examples, examples[0]], None)
-
-
-def test_a_benchmark_without_examples_is_refused() -> None:
-    with pytest.raises(UserError, match="no examples"):
-        take([], None)
 
 
 class Offline:

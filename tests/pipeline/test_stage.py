@@ -36,7 +36,7 @@ def tasks(store, count=6, size=3):
 
 def run(store, computer, *, max_failures=100, world=None, **options):
     budget = Budget(max_failures)
-    run_stage("double", tasks(store, **options), computer, world or World(), budget)
+    run_stage("double", lambda: tasks(store, **options), computer, world or World(), budget)
     return budget
 
 
@@ -82,7 +82,7 @@ def test_a_part_that_no_batch_lacks_is_left_alone(store):
     for n in (0, 2, 4, 1):
         store.append(Record(f"k{n}", "d", {"double": 2 * n}))
     computer = Computer()
-    run_stage("double", [*parted(store), Task(store, "k7", "d", 7, 2, "odd")], computer, World(), Budget(0))
+    run_stage("double", lambda: [*parted(store), Task(store, "k7", "d", 7, 2, "odd")], computer, World(), Budget(0))
     assert computer.batches == [[3, 5], [7]]  # the first batch lacks nothing
     assert doubles(store) == [0, 2, 4, 6, 8, 10]
 
@@ -91,7 +91,7 @@ def test_a_part_that_one_batch_lacks_is_computed_with_the_others(store):
     for n in (0, 2):
         store.append(Record(f"k{n}", "d", {"double": 2 * n}))
     computer = Computer()
-    run_stage("double", parted(store), computer, World(), Budget(0))
+    run_stage("double", lambda: parted(store), computer, World(), Budget(0))
     assert computer.batches == [[0, 1, 2], [3, 4, 5]]
 
 
@@ -99,14 +99,27 @@ def test_a_run_cut_off_in_its_last_batch_computes_that_whole(store):
     for n in (0, 1, 2, 4):
         store.append(Record(f"k{n}", "d", {"double": 2 * n}))
     computer = Computer()
-    run_stage("double", parted(store), computer, World(), Budget(0))
+    run_stage("double", lambda: parted(store), computer, World(), Budget(0))
     assert computer.batches == [[3, 4, 5]]
+
+
+def test_tasks_are_begun_only_where_something_is_missing_and_are_made_twice_at_most(store):
+    began, made = [], []
+
+    def make():
+        made.append(1)
+        return tasks(store)
+
+    for times in (1, 1):
+        run_stage("double", make, Computer(), World(), Budget(0), lambda: began.append(1))
+        assert len(began) == times
+    assert len(made) == 3
 
 
 def test_a_changed_digest_is_computed_anew(store):
     run(store, Computer())
     computer = Computer()
-    run_stage("double", [Task(store, "k0", "other", 0, 0)], computer, World(), Budget(0))
+    run_stage("double", lambda: [Task(store, "k0", "other", 0, 0)], computer, World(), Budget(0))
     assert computer.batches == [[0]]
 
 
@@ -224,7 +237,7 @@ def test_a_run_resumes_with_another_number_of_processes(tmp_path):
 
 def test_nothing_to_do(store):
     computer = Computer()
-    run_stage("double", [], computer, World(), Budget(0))
+    run_stage("double", list, computer, World(), Budget(0))
     assert computer.batches == []
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -13,29 +13,60 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pixfound.benchmarks.pixshapes import PixShapes
+from pixfound.errors import UserError
 from pixfound.extractors.nulls import CentrePoint, Nothing
 from pixfound.pipeline import stages
 from pixfound.pipeline.images import read_images
-from pixfound.pipeline.items import MASK_KINDS, UNREADABLE, Item, by_image
+from pixfound.pipeline.items import MASK_KINDS, Items, by_image
 from pixfound.pipeline.records import candidates_of, pack_generation
 from pixfound.pipeline.stage import Budget, Value, run_stage
 from pixfound.pipeline.stages import extract_tasks, generate_tasks
 from pixfound.pipeline.store import Record, Store
 from pixfound.pipeline.world import World
 from pixfound.segmenters.sam import Sam
-from pixfound.types import KINDS, Generation, Prompt
+from pixfound.types import KINDS, Example, Generation, Kind, Prompt
 from tests.support.examples import ArrayImage, drawn, make_example
 from tests.support.random_sam import save_random_sam
 
 
-def item(index: int, rows: int, image: str, words: int = 1) -> Item:
+@dataclass(frozen=True)
+class Named:
+    """An image that is known by its digest alone; without one it cannot be read."""
+
+    name: str | None
+
+    def load(self) -> Any:
+        raise OSError("truncated")
+
+    def digest(self) -> str:
+        if self.name is None:
+            raise OSError("truncated")
+        return self.name
+
+
+class Words:
+    """Prompts of one word, or of as many as the example's expression has."""
+
+    def variant(self, kind: Kind) -> str:
+        return "v"
+
+    def prompt(self, example: Example, kind: Kind) -> Prompt:
+        return Prompt(example.id, kind, "v", example.expression)
+
+
+def items_of(*examples: Example) -> Items:
+    """Items with prompts of the examples' own."""
+    prompts: Any = Words()
+    return Items(examples, prompts)
+
+
+def about(index: int, rows: int, image: str | None, words: int = 1) -> Example:
     """An example of `rows` x 4 pixels about the image with this digest."""
-    example = make_example(drawn(*["...."] * rows), id=str(index))
-    prompts = {kind: Prompt(str(index), kind, "v", "word " * words) for kind in KINDS}
-    return Item(index, example, prompts, image)
+    return make_example(drawn(*["...."] * rows), id=str(index), image=Named(image), expression="word " * words)
 
 
-def batches(items: list[Item], batch_size: int, folder: Path) -> list[list[int]]:
+def batches(items: Items, batch_size: int, folder: Path) -> list[list[int]]:
     """The numbers of the examples of each batch."""
     found: dict[object, list[int]] = {}
     for task in generate_tasks(items, Store(folder), batch_size):
@@ -44,108 +75,140 @@ def batches(items: list[Item], batch_size: int, folder: Path) -> list[list[int]]
 
 
 def test_examples_about_one_image_and_of_like_lengths_go_together(tmp_path: Path) -> None:
-    items = [
-        item(0, 9, "large"),
-        item(1, 3, "b"),
-        item(2, 3, "a", words=9),
-        item(3, 9, "large"),
-        item(4, 3, "b"),
-        item(5, 3, "c", words=8),
-    ]
+    items = items_of(
+        about(0, 9, "large"),
+        about(1, 3, "b"),
+        about(2, 3, "a", words=9),
+        about(3, 9, "large"),
+        about(4, 3, "b"),
+        about(5, 3, "c", words=8),
+    )
     assert batches(items, 6, tmp_path) == [[1, 4], [2, 5], [0, 3]]
 
 
 def test_every_example_is_asked_once_whatever_the_batch(tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
-    items = [item(i, int(rng.integers(1, 5)), f"{rng.integers(6)}", int(rng.integers(1, 9))) for i in range(20)]
+    drawn = [(int(rng.integers(1, 5)), f"{rng.integers(6)}", int(rng.integers(1, 9))) for _ in range(20)]
+    items = items_of(*(about(i, *one) for i, one in enumerate(drawn)))
     for size in (1, 3, 7, 12, 100):
         found = batches(items, size, tmp_path)
         assert sorted(n for numbers in found for n in numbers) == list(range(20))
         assert max(map(len, found)) == max(1, min(20, size // 3))
 
 
-@given(st.lists(st.integers(0, 9), max_size=40))
+@given(st.lists(st.integers(0, 9), min_size=1, max_size=40))
 def test_no_image_is_in_two_batches_and_none_is_larger_than_it_must_be(images: list[int]) -> None:
-    items = [item(i, 1, str(image)) for i, image in enumerate(images)]
-    placed = list(by_image(items))
-    assert sorted(about.index for _, about in placed) == list(range(len(items)))
+    placed = list(by_image(items_of(*(about(i, 1, str(image)) for i, image in enumerate(images)))))
+    assert sorted(item.index for _, item in placed) == list(range(len(images)))
     numbers = [number for number, _ in placed]
     assert numbers == sorted(numbers)
     assert set(numbers) == set(range(len(set(numbers))))
-    batch_of = {(about.image_digest, number) for number, about in placed}
-    assert len(batch_of) == len(set(images))
+    assert len({(images[item.index], number) for number, item in placed}) == len(set(images))
     for number in set(numbers):
-        about = [i.image_digest for n, i in placed if n == number]
-        assert len(about) <= 8 or len(set(about)) == 1
+        together = [images[item.index] for n, item in placed if n == number]
+        assert len(together) <= 8 or len(set(together)) == 1
 
 
-@pytest.mark.parametrize("image", ["one", UNREADABLE])
-def test_a_batch_is_bounded_also_where_very_many_are_about_one_image_or_none_can_be_read(image: str) -> None:
-    numbers = [number for number, _ in by_image([item(i, 1, image) for i in range(200)])]
+@pytest.mark.parametrize("image", ["one", None])
+def test_a_batch_is_bounded_also_where_very_many_are_about_one_image_or_none_can_be_read(image: str | None) -> None:
+    numbers = [number for number, _ in by_image(items_of(*(about(i, 1, image) for i in range(200))))]
     assert sorted(Counter(numbers).values()) == ([8, 64, 64, 64] if image == "one" else [8] * 25)
 
 
-def test_items_about_one_image_are_given_the_same_and_each_is_compared_with_its_mask(pictured: list[Item]) -> None:
-    other = replace(pictured[0], index=99, example=item(99, 3, "x").example)
-    images, errors = read_images([(about, object()) for about in (*pictured, other)])
+def test_items_about_one_image_are_given_the_same_and_each_is_compared_with_its_mask(pictured: list[Example]) -> None:
+    items = items_of(*pictured, replace(pictured[0], id="99", gt_mask=drawn(*["...."] * 3)))
+    images, errors = read_images([(item, object()) for item in items])
     assert [images[i] is images[i + 1] for i in range(9)] == [i % 2 == 0 for i in range(9)]
-    assert list(errors) == [99] and "the image is 20 x 40 pixels (height x width), its mask 3 x 4" in str(errors[99])
+    assert list(errors) == [10] and "the image is 20 x 40 pixels (height x width), its mask 3 x 4" in str(errors[10])
     blank = SimpleNamespace(needs_image=False)
-    images, errors = read_images([(about, blank) for about in (*pictured, other)])
-    assert not errors and images[99].size == (4, 3) and len({id(image) for image in images.values()}) == 6
-    images, _ = read_images([(pictured[0], blank), (pictured[0], object())])
+    images, errors = read_images([(item, blank) for item in items])
+    assert not errors and images[10].size == (4, 3) and len({id(image) for image in images.values()}) == 6
+    images, _ = read_images([(items[0], blank), (items[0], object())])
     assert images[0].mode == "RGB"
 
 
-class Corrupt:
-    """An image that cannot be read."""
+@pytest.mark.parametrize("limit", [None, 1, 3, 6, 99])
+def test_a_limit_takes_the_partners_of_what_it_takes(limit: int | None) -> None:
+    benchmark = PixShapes(pairs=3)
+    prompts: Any = Words()
+    items = Items(benchmark, prompts, limit)
+    expected = {1: ["0000a", "0000b"], 3: ["0000a", "0000b", "0001a", "0001b"]}
+    assert items.ids == expected.get(limit or 0, [e.id for e in benchmark])
+    assert [item.example for item in items] == [e for e in benchmark if e.id in items.ids]
 
-    def load(self) -> Any:
-        raise OSError("truncated")
 
-    def digest(self) -> str:
-        return "corrupt"
+def test_a_benchmark_without_examples_or_with_an_id_that_stands_twice_is_refused() -> None:
+    with pytest.raises(UserError, match="has no examples"):
+        items_of()
+    with pytest.raises(UserError, match=r"1 ids that stand for several examples, '0' among them"):
+        items_of(about(0, 1, "a"), about(1, 1, "a"), about(0, 2, "b"))
 
 
-def extracted(folder: Path, items: list[Item], extractors: dict[str, Any]) -> tuple[dict[str, Any], int]:
+def test_only_what_its_digest_is_of_changes_it() -> None:
+    """What the stages look their records up by: of each kind of change just those digests that it concerns."""
+    one = about(0, 3, "a")
+
+    def digests(example: Example) -> dict[str, str]:
+        (item,) = items_of(example)
+        names = ("asked", "seen", "whole", "graded")
+        of = {f"{kind} {name}": getattr(item, name)(kind) for kind in KINDS for name in names}
+        return {**of, "content": item.content[0], "objects": item.content[1]}
+
+    def changed(**values: Any) -> set[str]:
+        before, after = digests(one), digests(replace(one, **values))
+        return {name.rpartition(" ")[2] for name in before if before[name] != after[name]}
+
+    assert changed(image=Named("b")) == {"asked", "seen", "whole", "graded", "content"}
+    assert changed(gt_mask=drawn("#...", "....", "....")) == {"whole", "content"}
+    assert changed(question="Is it shut?") == {"graded", "content"} == changed(answer=1)
+    assert changed(pair_id="p") == {"content"} == changed(tags={"a": "b"}) == changed(named=False)
+    assert changed(objects=(drawn("#..."),)) == {"objects"}
+    assert changed() == set()
+
+
+def extracted(folder: Path, items: Items, extractors: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """The extract records of all items by "extractor key", and how many failed."""
     said = Store(folder / "generate")
     found = {name: Store(folder / name) for name in extractors}
     for store in (said, *found.values()):
         store.open({"identity": {}, "provenance": {}})
-    for about in items:
-        value = pack_generation(Generation("it", about.example.gt_mask.size))
+    for item in items:
+        value = pack_generation(Generation("it", item.example.gt_mask.size))
         for kind in KINDS:
-            said.append(Record(about.key(kind), about.asked(kind), value.data), value.arrays)
+            said.append(Record(item.key(kind), item.asked(kind), value.data), value.arrays)
     stores: Any = SimpleNamespace(generate=said, extract=found)
     parts: Any = SimpleNamespace(extractors={name: SimpleNamespace(built=e) for name, e in extractors.items()})
     budget = Budget(100)
-    run_stage("extract", extract_tasks(items, stores), lambda b: stages.extract(parts, stores, b), World(), budget)
+    run_stage(
+        "extract",
+        lambda: extract_tasks(items, stores),
+        lambda batch: stages.extract(parts, stores, batch),
+        World(),
+        budget,
+    )
     records = {
-        f"{name} {about.key(kind)}": store.get(about.key(kind), about.seen(kind))
+        f"{name} {item.key(kind)}": store.get(item.key(kind), item.seen(kind))
         for name, store in found.items()
-        for about in items
+        for item in items
         for kind in MASK_KINDS
     }
     return records, budget.failures
 
 
 @pytest.fixture
-def pictured() -> list[Item]:
+def pictured() -> list[Example]:
     """Ten examples about five images of several sizes, two next to each other about each."""
     rng = np.random.default_rng(0)
     pixels = [rng.integers(0, 256, (20 + 7 * n, 40, 3), dtype=np.uint8) for n in range(5)]
     found = []
     for i in range(10):
         own = pixels[i // 2]
-        example = make_example(drawn(*["." * 40] * len(own)), id=str(i), image=ArrayImage(own))
-        prompts = {kind: Prompt(str(i), kind, "v", "word") for kind in KINDS}
-        found.append(Item(i, example, prompts, ArrayImage(own).digest()))
+        found.append(make_example(drawn(*["." * 40] * len(own)), id=str(i), image=ArrayImage(own)))
     return found
 
 
 def test_an_image_is_encoded_once_for_all_prompts_extractors_and_examples_and_with_others(
-    tmp_path: Path, pictured: list[Item], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, pictured: list[Example], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     segmenter = Sam(str(save_random_sam(tmp_path / "m")), device="cpu")
     encode, sizes = segmenter._model.get_image_embeddings, []
@@ -156,25 +219,25 @@ def test_an_image_is_encoded_once_for_all_prompts_extractors_and_examples_and_wi
 
     monkeypatch.setattr(segmenter._model, "get_image_embeddings", counted)
     two = {"centre": CentrePoint(segmenter), "again": CentrePoint(segmenter), "none": Nothing()}
-    records, failures = extracted(tmp_path, pictured, two)
+    items = items_of(*pictured)
+    records, failures = extracted(tmp_path, items, two)
     assert failures == 0
     assert sizes == [4, 1]  # the images of the first eight examples, and of the other two
-    for about in pictured:
+    for item in items:
         alone = CentrePoint(Sam(segmenter.path, device="cpu"))
-        expected = alone.candidates(about.example.image.load(), Generation("it", about.example.gt_mask.size), "")
+        expected = alone.candidates(item.example.image.load(), Generation("it", item.example.gt_mask.size), "")
         for name in ("centre", "again"):
             for kind in MASK_KINDS:
-                masks = [c.mask for c in candidates_of(records[f"{name} {about.key(kind)}"])]
+                masks = [c.mask for c in candidates_of(records[f"{name} {item.key(kind)}"])]
                 assert masks == [c.mask for c in expected]
-        assert records[f"none {about.key('open')}"].value == {"candidates": []}
+        assert records[f"none {item.key('open')}"].value == {"candidates": []}
 
 
 def test_an_image_that_cannot_be_read_fails_its_own_example_only(
-    tmp_path: Path, pictured: list[Item], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, pictured: list[Example], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = make_example(drawn("...."), id="broken", image=Corrupt())
-    prompts = {kind: Prompt("broken", kind, "v", "word") for kind in KINDS}
-    items = [*pictured[:3], Item(10, broken, prompts, UNREADABLE), *pictured[3:4]]
+    broken = make_example(drawn("...."), id="broken", image=Named(None))
+    items = items_of(*pictured[:3], broken, *pictured[3:4])
     batches: list[int] = []
     extract = stages.extract
 

@@ -31,7 +31,8 @@ def compute(batch):
     return [Value({"rank": world.rank})]
 
 for stage in ("first", "second"):
-    run_stage(stage, [Task(store, f"{stage}{n}", "d", n, n) for n in range(24)], compute, world, Budget(0))
+    tasks = [Task(store, f"{stage}{n}", "d", n, n) for n in range(24)]
+    run_stage(stage, lambda: tasks, compute, world, Budget(0))
 (Path(sys.argv[1]) / f"busy-{world.rank}.json").write_text(json.dumps(time.perf_counter() - start))
 world.meet()
 world.close()

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Sequence
 from typing import Literal
 
 from pixfound.errors import UserError
 from pixfound.interfaces import Fit, Fitting
 from pixfound.pipeline.images import read_images
-from pixfound.pipeline.items import Item, by_length
+from pixfound.pipeline.items import Items, by_length
 from pixfound.pipeline.parts import Parts
 from pixfound.pipeline.stage import describe
 from pixfound.pipeline.stages import generate_tasks
@@ -23,7 +22,7 @@ BatchSize = int | Literal["auto"]
 _DEFAULT = 32  # for a model that cannot say what fits
 
 
-def choose_batch_size(wanted: BatchSize, items: Sequence[Item], parts: Parts, store: Store, world: World) -> BatchSize:
+def choose_batch_size(wanted: BatchSize, items: Items, parts: Parts, store: Store, world: World) -> BatchSize:
     """`wanted`, or for "auto" the number that fits; "auto" again where all is generated.
 
     It is tried out with the largest image and the longest prompts. Every process tries alone, at the same time as the
@@ -38,16 +37,16 @@ def choose_batch_size(wanted: BatchSize, items: Sequence[Item], parts: Parts, st
     return size
 
 
-def _try_out(items: Sequence[Item], parts: Parts) -> Fit:
+def _try_out(items: Items, parts: Parts) -> Fit:
     model = parts.model.built
     if not isinstance(model, Fitting):
         return Fit(_DEFAULT, None, None, "")
-    for item in reversed(by_length(items)):
+    for item in reversed(list(by_length(items))):
         images, _ = read_images([(item, model)])
         if not images:
             continue  # a failure of that example, which the stage records
         try:
-            return model.fit([(images[item.index], item.prompts[kind]) for kind in KINDS])
+            return model.fit([(images[item.index], item.prompt(kind)) for kind in KINDS])
         except UserError:
             raise
         except Exception as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -13,11 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from pixfound.devices import use_threads
-from pixfound.errors import UserError
 from pixfound.interfaces import Benchmark, ImageInfo, Indexed, Load, Metered
 from pixfound.pipeline import stages
 from pixfound.pipeline.batching import choose_batch_size
-from pixfound.pipeline.items import Item, make_items
+from pixfound.pipeline.items import Items
 from pixfound.pipeline.lock import next_writer, only_writer
 from pixfound.pipeline.output import make_folder
 from pixfound.pipeline.parts import Fingerprints, Part, Parts, build, build_parts, fingerprints
@@ -25,7 +23,7 @@ from pixfound.pipeline.provenance import provenance
 from pixfound.pipeline.results import Result, finish, finished
 from pixfound.pipeline.settings import Settings
 from pixfound.pipeline.stage import Budget, Task, Value, run_stage
-from pixfound.pipeline.store import Store, digest_of, fingerprint
+from pixfound.pipeline.store import Store, fingerprint
 from pixfound.pipeline.world import World, join_world
 from pixfound.scoring.metrics import Scoring
 from pixfound.types import Example
@@ -49,7 +47,7 @@ def evaluate(config: Mapping[str, Any]) -> Result:
 def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Result:
     parts = build_parts(config)
     scoring: Part[Scoring] = build(config["scoring"], "scoring")
-    items = make_items(take(parts.benchmark.built, settings.limit), parts)
+    items = Items(parts.benchmark.built, parts.prompts.built, settings.limit)
     built_parts = (parts.model.built, *(part.built for part in parts.selectors.values()))
     indexed = [built for built in built_parts if isinstance(built, Indexed)]
     if indexed:
@@ -77,9 +75,9 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
     return result
 
 
-def _images(items: Sequence[Item], benchmark: Benchmark) -> dict[str, ImageInfo]:
+def _images(items: Items, benchmark: Benchmark) -> dict[str, ImageInfo]:
     """What is told of the run's examples, and of those that `limit` or the benchmark's own options leave out."""
-    found = {item.example.id: _info(item.example) for item in items}
+    found = {item.id: _info(item.example) for item in items}
     dropped: Mapping[str, str] = getattr(benchmark, "left_out", {})
     found |= {id: ImageInfo(stem, (1, 1), left_out=True) for id, stem in dropped.items()}
     if len(items) < len(benchmark):
@@ -92,23 +90,7 @@ def _info(example: Example) -> ImageInfo:
     return ImageInfo(Path(path).stem if path else "", example.gt_mask.size)
 
 
-def take(benchmark: Benchmark, limit: int | None) -> Sequence[Example]:
-    """The first `limit` examples, and the partners of those among them."""
-    if len(benchmark) == 0:
-        raise UserError("the benchmark has no examples")
-    twice = [id for id, count in Counter(e.id for e in benchmark).items() if count > 1]
-    if twice:
-        raise UserError(f"the benchmark has {len(twice)} ids that stand for several examples, {twice[0]!r} among them")
-    if limit is None or limit >= len(benchmark):
-        return benchmark
-    chosen = list(benchmark[:limit])
-    pairs = {e.pair_id for e in chosen} - {None}
-    return chosen + [e for e in benchmark[limit:] if e.pair_id in pairs]
-
-
-def _run_stages(
-    items: Sequence[Item], parts: Parts, stores: stages.Stores, settings: Settings, world: World
-) -> Settings:
+def _run_stages(items: Items, parts: Parts, stores: stages.Stores, settings: Settings, world: World) -> Settings:
     """All stages in order; the processes meet after each, for the next reads what all have written.
 
     Returns the settings with the batch size that was found for batch_size=auto.
@@ -142,10 +124,7 @@ def _run_stages(
             for store in stores.all() if world.size > 1 else stores.of(name):
                 store.read()  # what other processes, and other runs, have written meanwhile
             world.meet()  # all have read the same, so all know the same work
-            work = list(tasks())
-            if not all(task.done for task in work):
-                _begin(name, parts, stores, world)
-            run_stage(name, work, compute, world, budget)
+            run_stage(name, tasks, compute, world, budget, partial(_begin, name, parts, stores, world))
             world.meet()
     if world.first and world.size > 1:
         for store in stores.all():
@@ -198,23 +177,11 @@ def _begin(stage: str, parts: Parts, stores: stages.Stores, world: World) -> Non
 
 
 def _run_fingerprint(
-    items: Sequence[Item], parts: Parts, prints: Fingerprints, scoring: Part[Scoring], settings: Settings
+    items: Items, parts: Parts, prints: Fingerprints, scoring: Part[Scoring], settings: Settings
 ) -> str:
     """Everything that can change what the run's folder holds."""
-    examples = [
-        digest_of(
-            item.whole("ground"),
-            item.graded("open"),
-            item.asked("choice"),
-            item.example.pair_id,
-            dict(item.example.tags),
-            dict(item.example.labels),
-            item.example.named,
-        )
-        for item in items
-    ]
     rows = {row: prints.select[pair] for row, pair in parts.rows.items()}
-    objects = [digest_of([mask.to_json() for mask in item.example.objects]) for item in items]
+    examples, objects = zip(*(item.content for item in items), strict=True)
     return fingerprint(
         examples=examples,
         objects=objects,

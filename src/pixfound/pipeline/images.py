@@ -33,7 +33,7 @@ def read_images(users: Iterable[tuple[Item, object]]) -> tuple[dict[int, Image.I
         example = item.example
         try:
             if any(getattr(part, "needs_image", True) for part in parts):
-                images[index] = _checked(once(item.image_key, example.image.load), example)
+                images[index] = _checked(once(item.image, example.image.load), example)
             else:
                 images[index] = once(example.gt_mask.size, partial(_blank, example.gt_mask.size))
         except (UserError, MemoryError):

@@ -1,87 +1,166 @@
 """The examples of a run as its stages take them: with their prompts, their digests, and in what order.
 
-A record is found by the key and the digest of its item, and never by a position.
+A record is found by the key and the digest of its item, and never by a position. Memory holds the digests of the
+examples and not the examples: those are asked for again when they are needed.
 """
 
 from __future__ import annotations
 
+import math
+from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
+from typing import Any, overload
 
-from pixfound.pipeline.parts import Parts
+import numpy as np
+
+from pixfound.errors import UserError
+from pixfound.interfaces import Benchmark
 from pixfound.pipeline.store import digest_of
+from pixfound.prompts import Prompts
 from pixfound.types import KINDS, Example, Kind, Prompt
 
 MASK_KINDS: tuple[Kind, ...] = ("open", "ground")  # the choice prompt is answered by a letter: no masks
 UNREADABLE = "unreadable"  # in place of the digest of an image that cannot be read
 _PICTURED = 8  # examples whose masks are proposed together
 _ABOUT_ONE = 64  # or so many where they are about one image, which is then encoded once
-
-
-@dataclass(frozen=True)
-class Item:
-    """An example with its prompts and the digest of its image ("unreadable" where that cannot be read)."""
-
-    index: int
-    example: Example
-    prompts: Mapping[Kind, Prompt]
-    image_digest: str
-
-    @property
-    def image_key(self) -> str | int:
-        """Equal for items about the same image. An image that cannot be read is like no other."""
-        return self.index if self.image_digest == UNREADABLE else self.image_digest
-
-    def key(self, kind: Kind) -> str:
-        """The key of all records about this example and kind."""
-        return f"{self.example.id}/{kind}/{self.prompts[kind].variant}"
-
-    def asked(self, kind: Kind) -> str:
-        """Digest of what the model is shown."""
-        return self._digests[kind].asked
-
-    def seen(self, kind: Kind) -> str:
-        """Digest of what an extractor is given."""
-        return self._digests[kind].seen
-
-    def whole(self, kind: Kind) -> str:
-        """Digest of what a selector is given, the truth for the oracle too."""
-        return self._digests[kind].whole
-
-    def graded(self, kind: Kind) -> str:
-        """Digest of what a judge is given."""
-        return self._digests[kind].graded
-
-    @cached_property
-    def _digests(self) -> Mapping[Kind, _Digests]:
-        example, found = self.example, {}
-        for kind, prompt in self.prompts.items():
-            asked = digest_of(self.image_digest, prompt.text)
-            seen = digest_of(asked, example.expression)
-            whole = digest_of(seen, example.id, example.gt_mask.to_json())
-            graded = digest_of(asked, example.question, list(example.options), example.answer)
-            found[kind] = _Digests(asked, seen, whole, graded)
-        return found
+_NEAR = 128  # examples that are kept as they were last asked for: the same ones are needed again at once
+_OF_KIND = ("asked", "seen", "whole", "graded")
+_DIGESTS = (*(f"{what} {kind}" for kind in KINDS for what in _OF_KIND), "content", "objects")
+_COLUMN = {name: column for column, name in enumerate(_DIGESTS)}
 
 
 @dataclass(frozen=True, slots=True)
-class _Digests:
-    """Those of one kind of prompt; every stage asks for them, so they are made once."""
+class Item:
+    """An example of a run, with its prompts and digests. index: its position among the items."""
 
-    asked: str
-    seen: str
-    whole: str
-    graded: str
+    index: int
+    items: Items
+
+    @property
+    def id(self) -> str:
+        """The example's."""
+        return self.items.ids[self.index]
+
+    @property
+    def example(self) -> Example:
+        """The example, as the benchmark gives it."""
+        return self.items.example(self.index)
+
+    @property
+    def image(self) -> int:
+        """Equal for items about the same image. An image that cannot be read is like no other."""
+        return int(self.items.images[self.index])
+
+    def prompt(self, kind: Kind) -> Prompt:
+        """What is said to the model."""
+        return self.items.prompts.prompt(self.example, kind)
+
+    def key(self, kind: Kind) -> str:
+        """The key of all records about this example and kind."""
+        return f"{self.id}/{kind}/{self.items.prompts.variant(kind)}"
+
+    def asked(self, kind: Kind) -> str:
+        """Digest of what the model is shown."""
+        return self.items.digest(self.index, f"asked {kind}")
+
+    def seen(self, kind: Kind) -> str:
+        """Digest of what an extractor is given."""
+        return self.items.digest(self.index, f"seen {kind}")
+
+    def whole(self, kind: Kind) -> str:
+        """Digest of what a selector is given, the truth for the oracle too."""
+        return self.items.digest(self.index, f"whole {kind}")
+
+    def graded(self, kind: Kind) -> str:
+        """Digest of what a judge is given."""
+        return self.items.digest(self.index, f"graded {kind}")
+
+    @property
+    def content(self) -> tuple[str, str]:
+        """Digests of all that a run's results can depend on: of the example, and of the objects in its image."""
+        return self.items.digest(self.index, "content"), self.items.digest(self.index, "objects")
 
 
-def make_items(examples: Sequence[Example], parts: Parts) -> list[Item]:
-    """The examples with their prompts and digests."""
-    prompts = parts.prompts.built
-    return [
-        Item(i, example, {kind: prompts.prompt(example, kind) for kind in KINDS}, image_digest(example))
-        for i, example in enumerate(examples)
-    ]
+class Items(Sequence[Item]):
+    """The items of a run: the first `limit` examples of a benchmark and the partners of those among them.
+
+    ids: of the examples. images: (I,) for each item the first one that is about the same image.
+    pixels: (I,) of the images. lengths: (I,) characters of all prompts together.
+    Raises UserError where the benchmark is empty, or an id stands for several examples.
+    """
+
+    def __init__(self, benchmark: Benchmark, prompts: Prompts, limit: int | None = None) -> None:
+        self.prompts, self._benchmark = prompts, benchmark
+        self.ids: list[str] = []
+        self.example = lru_cache(maxsize=_NEAR)(self._example)
+        rows, digests = array("q"), bytearray()
+        first: dict[str, int] = {}  # the first item about an image
+        for place, example in _taken(benchmark, limit):
+            number, image = len(self.ids), image_digest(example)
+            about = number if image == UNREADABLE else first.setdefault(image, number)
+            texts = {kind: prompts.prompt(example, kind).text for kind in KINDS}
+            rows.extend((place, about, math.prod(example.gt_mask.size), sum(map(len, texts.values()))))
+            found = _digests(example, image, texts)
+            digests += b"".join(bytes.fromhex(found[name]) for name in _DIGESTS)
+            self.ids.append(example.id)
+        self._places, self.images, self.pixels, self.lengths = np.array(rows).reshape(-1, 4).T
+        self._digests, self._bytes = bytes(digests), len(digests) // len(self) // len(_DIGESTS)
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @overload
+    def __getitem__(self, index: int) -> Item: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Item]: ...
+    def __getitem__(self, index: int | slice) -> Item | list[Item]:
+        found = range(len(self))[index]
+        return Item(found, self) if isinstance(found, int) else [Item(i, self) for i in found]
+
+    def digest(self, index: int, name: str) -> str:
+        """One of an item's digests."""
+        start = (index * len(_DIGESTS) + _COLUMN[name]) * self._bytes
+        return self._digests[start : start + self._bytes].hex()
+
+    def _example(self, index: int) -> Example:
+        return self._benchmark[int(self._places[index])]
+
+
+def _taken(benchmark: Benchmark, limit: int | None) -> Iterator[tuple[int, Example]]:
+    """The examples of a run with their places in the benchmark."""
+    if len(benchmark) == 0:
+        raise UserError("the benchmark has no examples")
+    seen: set[str] = set()
+    twice: set[str] = set()
+    pairs: set[str | None] = set()
+    for place, example in enumerate(benchmark):
+        (twice if example.id in seen else seen).add(example.id)
+        if limit is not None and place < limit:
+            pairs.add(example.pair_id)
+        if limit is None or place < limit or (example.pair_id is not None and example.pair_id in pairs):
+            yield place, example
+    if twice:
+        raise UserError(
+            f"the benchmark has {len(twice)} ids that stand for several examples, {min(twice)!r} among them"
+        )
+
+
+def _digests(example: Example, image: str, texts: Mapping[Kind, str]) -> dict[str, str]:
+    """All digests of an example."""
+    found: dict[str, str] = {}
+    truth = example.gt_mask.to_json()
+    for kind in KINDS:
+        asked = digest_of(image, texts[kind])
+        seen = digest_of(asked, example.expression)
+        whole = digest_of(seen, example.id, truth)
+        graded = digest_of(asked, example.question, list(example.options), example.answer)
+        found |= {f"asked {kind}": asked, f"seen {kind}": seen, f"whole {kind}": whole, f"graded {kind}": graded}
+    told: tuple[Any, ...] = (example.pair_id, dict(example.tags), dict(example.labels), example.named)
+    found["content"] = digest_of(found["whole ground"], found["graded open"], found["asked choice"], *told)
+    found["objects"] = digest_of([mask.to_json() for mask in example.objects])
+    return found
 
 
 def image_digest(example: Example) -> str:
@@ -92,36 +171,28 @@ def image_digest(example: Example) -> str:
         return UNREADABLE
 
 
-def by_length(items: Sequence[Item]) -> list[Item]:
+def by_length(items: Items) -> Iterator[Item]:
     """Items that make like numbers of tokens side by side, so that a batch holds little padding.
 
     That is by pixels, then by the length of the prompts; what is about one image stays together.
     """
-    longest: dict[str, int] = {}
-    for item in items:
-        length = sum(len(prompt.text) for prompt in item.prompts.values())
-        longest[item.image_digest] = max(length, longest.get(item.image_digest, 0))
-
-    def order(item: Item) -> tuple[int, int, str, int]:
-        height, width = item.example.gt_mask.size
-        return height * width, longest[item.image_digest], item.image_digest, item.index
-
-    return sorted(items, key=order)
+    longest = np.zeros(len(items), dtype=np.int64)
+    np.maximum.at(longest, items.images, items.lengths)
+    order = np.lexsort((np.arange(len(items)), items.images, longest[items.images], items.pixels))
+    return (items[int(i)] for i in order)
 
 
-def by_image(items: Sequence[Item]) -> Iterator[tuple[int, Item]]:
+def by_image(items: Items) -> Iterator[tuple[int, Item]]:
     """Items with the number of their batch. Images come in the order of the items.
 
     None is in two batches, unless more examples are about it than go together.
     """
-    images: dict[str | int, list[Item]] = {}
-    for item in items:
-        images.setdefault(item.image_key, []).append(item)
+    order = np.lexsort((np.arange(len(items)), items.images))
     batch, room = 0, _PICTURED
-    for about in images.values():
+    for about in np.split(order, np.flatnonzero(np.diff(items.images[order])) + 1):
         for first in range(0, len(about), _ABOUT_ONE):
             part = about[first : first + _ABOUT_ONE]
             if len(part) > room and room < _PICTURED:
                 batch, room = batch + 1, _PICTURED
             room -= len(part)
-            yield from ((batch, item) for item in part)
+            yield from ((batch, items[int(i)]) for i in part)

@@ -1,14 +1,23 @@
-"""The lines of a journal: where each stands, and what is known of it without keeping what it says."""
+"""The lines of journals: what is known of one without keeping what it says, and where the one of a name stands."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from array import array
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from pixfound.pipeline.output import encode
+
+_ROW = np.dtype(
+    [("high", "u8"), ("low", "u8"), ("offset", "u8"), ("length", "u4"), ("turn", "u4"), ("rank", "u2"), ("good", "?")]
+)
+_NEW = 4096  # lines that are kept one by one before they are put with the others
 
 
 class Place(NamedTuple):
@@ -29,6 +38,59 @@ class Line(NamedTuple):
     place: Place
 
 
+class Places:
+    """The place of the line that counts of each name: of the latest result, or else of the latest failure.
+
+    The later of two lines is the one of the later turn, and of one turn the one that comes later here. Takes 35 bytes a
+    name.
+    """
+
+    def __init__(self, lines: Iterable[Line] = ()) -> None:
+        self._new: dict[bytes, Line] = {}
+        self._keep(_rows(lines))
+
+    def get(self, name: bytes) -> Place | None:
+        """The place of a name's line."""
+        if name in self._new:
+            return self._new[name].place
+        high, low = _halves(name)
+        row = bisect_left(self._high, high)
+        while row < len(self._high) and self._high[row] == high:
+            found = self._rows[row]
+            if found["low"] == low:
+                return Place(int(found["rank"]), int(found["offset"]), int(found["length"]), not found["good"])
+            row += 1
+        return None
+
+    def done(self, name: bytes) -> bool:
+        """Whether a name has a result."""
+        place = self.get(name)
+        return place is not None and not place.failed
+
+    def add(self, line: Line) -> None:
+        """Take note of a line that was just written. A failure does not stand for a result that there is."""
+        if line.place.failed and self.done(line.name):
+            return
+        self._new[line.name] = line
+        if len(self._new) == _NEW:
+            self._keep(np.concatenate([self._rows, _rows(self._new.values())]))
+            self._new = {}
+
+    def drop(self, name: bytes) -> None:
+        """Forget a name."""
+        self._new.pop(name, None)
+        high, low = _halves(name)
+        self._keep(self._rows[(self._rows["high"] != high) | (self._rows["low"] != low)])
+
+    def _keep(self, rows: np.ndarray) -> None:
+        """Of each name the row that counts, in the order of the names."""
+        ordered = rows[np.lexsort((rows["turn"], rows["good"], rows["low"], rows["high"]))]  # stable
+        last = np.ones(len(ordered), dtype=bool)
+        last[:-1] = (ordered["high"][1:] != ordered["high"][:-1]) | (ordered["low"][1:] != ordered["low"][:-1])
+        self._rows = ordered[last]
+        self._high = array("Q", self._rows["high"].tobytes())  # its numbers are Python's, which bisect likes
+
+
 def lines_of(journal: Path) -> Iterator[Line]:
     """The lines of a journal that are whole."""
     rank, offset = int(journal.stem.removeprefix("journal-")), 0
@@ -45,11 +107,24 @@ def parse(line: bytes) -> dict[str, Any] | None:
     try:
         data: dict[str, Any] = json.loads(line.decode())
         data["turn"] = int(data.get("turn", 0))  # lines of before there were turns are the oldest
-        return data if {"key", "digest", "value", "failure"} <= data.keys() else None
-    except (ValueError, TypeError, AttributeError):
+        whole = {"key", "digest", "value", "failure"} <= data.keys() and 0 <= data["turn"] < 2**32
+        return data if whole else None
+    except (ValueError, TypeError, AttributeError, OverflowError):
         return None
 
 
 def name_of(key: str, digest: str) -> bytes:
     """What stands for a key and digest in memory, and names the file of their arrays."""
     return hashlib.sha256(encode(f"{key}\0{digest}")).digest()[:16]
+
+
+def _rows(lines: Iterable[Line]) -> np.ndarray:
+    found = (
+        (*_halves(name), place.offset, place.length, turn, place.rank, not place.failed)
+        for name, turn, _, place in lines
+    )
+    return np.fromiter(found, dtype=_ROW)
+
+
+def _halves(name: bytes) -> tuple[int, int]:
+    return int.from_bytes(name[:8]), int.from_bytes(name[8:])

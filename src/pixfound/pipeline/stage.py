@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby, islice
+from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
 import numpy.typing as npt
@@ -67,32 +70,33 @@ class Budget:
 
 def run_stage(
     name: str,
-    tasks: Iterable[Task[T]],
+    tasks: Callable[[], Iterable[Task[T]]],
     compute: Callable[[Sequence[T]], Sequence[Value | Exception]],
     world: World,
     budget: Budget,
+    begin: Callable[[], None] = lambda: None,
 ) -> None:
     """Compute what is missing, together with the other processes.
 
     A batch is always computed whole, so that its results never depend on where an earlier run was cut off. But a
     part that no batch lacks was done by another run, and is left alone: another wording of one prompt does not ask
     the others again.
+    tasks: makes them, the same ones each time, and those of a batch one after another. They are looked at first and
+    made again when it is their turn, for together they would fill the memory.
     compute: payloads of a batch -> their values, in order, or the error of one that failed. When it raises, also for
     want of memory, the batch is halved until what is left passes or is a single task, which is recorded with the
     reason. A UserError is no failure of an example: it is raised.
+    begin: is called first where anything is missing.
     """
-    batches: dict[Hashable, list[Task[T]]] = {}
-    for task in tasks:
-        batches.setdefault(task.batch, []).append(task)
-    missing = _missing(list(batches.values()))
-    total = sum(map(len, batches.values()))
-    done = total - sum(map(len, missing))
-    bar = tqdm(total=total, initial=done, desc=f"{name:<9}", unit="", disable=not world.first, leave=True)
-    reached = 0
-    with bar:
-        for number in world.claim(name, len(missing)):
-            bar.update(sum(map(len, missing[reached:number])))  # what the others do
-            batch, reached = missing[number], number + 1
+    work = _Work.of(_batches(tasks()))
+    if work.numbers:
+        begin()
+    missing, reached = work.missing(tasks), 0
+    with tqdm(total=work.total, initial=work.done, desc=f"{name:<9}", unit="", disable=not world.first) as bar:
+        for number in world.claim(name, len(work.numbers)):
+            for others in islice(missing, number - reached):
+                bar.update(len(others))
+            batch, reached = next(missing), number + 1
             failed: list[tuple[str, Exception]] = []
             for task, outcome in zip(batch, _outcomes(batch, compute), strict=True):
                 if task.done:
@@ -108,13 +112,41 @@ def run_stage(
                 budget.spend(key, name, error)
 
 
-def _missing(batches: Sequence[list[Task[T]]]) -> list[list[Task[T]]]:
-    """What is to be computed of each batch in which anything is missing."""
-    missing = [batch for batch in batches if not all(task.done for task in batch)]
-    if len(missing) < 2:  # may be the last batch of a run that was cut off in it
-        return missing
-    parts = {task.part for batch in missing for task in batch if not task.done}
-    return [[task for task in batch if task.part in parts] for batch in missing]
+@dataclass(frozen=True)
+class _Work:
+    """What is to be computed: of the batches with these numbers the tasks of these parts.
+
+    total: number of all tasks; done: of those that are not computed.
+    """
+
+    numbers: frozenset[int]
+    parts: frozenset[str]
+    total: int
+    done: int
+
+    @staticmethod
+    def of(batches: Iterable[Sequence[Task[Any]]]) -> _Work:
+        """The batches in which anything is missing, and the parts that any of them lacks."""
+        numbers, lacking, total = set(), set(), 0
+        sizes: Counter[str] = Counter()  # tasks of each part in these batches
+        for number, batch in enumerate(batches):
+            total += len(batch)
+            if missing := {task.part for task in batch if not task.done}:
+                numbers.add(number)
+                lacking |= missing
+                sizes.update(task.part for task in batch)
+        parts = lacking if len(numbers) > 1 else set(sizes)  # a single one may be where a run was cut off
+        return _Work(frozenset(numbers), frozenset(parts), total, total - sum(sizes[part] for part in parts))
+
+    def missing(self, tasks: Callable[[], Iterable[Task[T]]]) -> Iterator[list[Task[T]]]:
+        """What is to be computed of each batch."""
+        for number, batch in enumerate(_batches(tasks())):
+            if number in self.numbers:
+                yield [task for task in batch if task.part in self.parts]
+
+
+def _batches(tasks: Iterable[Task[T]]) -> Iterator[list[Task[T]]]:
+    return (list(batch) for _, batch in groupby(tasks, key=attrgetter("batch")))
 
 
 def describe(error: BaseException) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 from PIL import Image
 
@@ -20,7 +21,7 @@ from pixfound.interfaces import (
     Selector,
 )
 from pixfound.pipeline.images import read_images
-from pixfound.pipeline.items import MASK_KINDS, Item, by_image, by_length
+from pixfound.pipeline.items import MASK_KINDS, Item, Items, by_image, by_length
 from pixfound.pipeline.parts import Parts
 from pixfound.pipeline.records import candidates_of, pack_generation, unpack_generation, value_of
 from pixfound.pipeline.stage import Task, Value
@@ -50,7 +51,7 @@ class Stores:
         return [self.generate, self.grade, *self.extract.values(), *self.select.values()]
 
 
-def generate_tasks(items: Sequence[Item], store: Store, batch_size: int) -> Iterator[Task[tuple[Item, Kind]]]:
+def generate_tasks(items: Items, store: Store, batch_size: int) -> Iterator[Task[tuple[Item, Kind]]]:
     """All prompts of an example go together, and examples about one image, which a model can then encode once."""
     examples = max(1, batch_size // len(KINDS))
     for place, item in enumerate(by_length(items)):
@@ -62,21 +63,24 @@ def generate(parts: Parts, batch: Sequence[tuple[Item, Kind]]) -> list[Value | E
     """Ask the model. All prompts about an image are given the same one, read once."""
     model = parts.model.built
     images, errors = read_images((item, model) for item, _ in batch)
-    requests = [(images[item.index], item.prompts[kind]) for item, kind in batch if item.index in images]
+    requests = [(images[item.index], item.prompt(kind)) for item, kind in batch if item.index in images]
     ask = model.generate_many if isinstance(model, GeneratesMany) else model.generate
     said = iter(ask(requests) if requests else ())
     found = [errors[item.index] if item.index in errors else next(said) for item, _ in batch]
     return [one if isinstance(one, Exception) else pack_generation(one) for one in found]
 
 
-def generate_load(items: Sequence[Item], store: Store) -> Load:
+def generate_load(items: Items, store: Store) -> Load:
     """What is still going to be asked of the model, at most: replies may be cached."""
-    open_tasks = [task for task in generate_tasks(items, store, 1) if not task.done]
-    characters = sum(len(item.prompts[kind].text) for item, kind in (task.payload for task in open_tasks))
-    return Load(len(open_tasks), characters, len(open_tasks))
+    load = Load()
+    for task in generate_tasks(items, store, 1):
+        if not task.done:
+            item, kind = task.payload
+            load += Load(1, len(item.prompt(kind).text), 1)
+    return load
 
 
-def extract_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, Kind, str]]]:
+def extract_tasks(items: Items, stores: Stores) -> Iterator[Task[tuple[Item, Kind, str]]]:
     """All kinds and extractors of an image go together: it is read and encoded once, and with those of others."""
     for batch, item in by_image(items):
         for kind in MASK_KINDS:
@@ -123,7 +127,7 @@ def _generation(said: Record, store: Store) -> Generation:
     return unpack_generation(value, store.arrays(said) if value["captured"] else {})
 
 
-def grade_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[Item]]:
+def grade_tasks(items: Items, stores: Stores) -> Iterator[Task[Item]]:
     """The open answers, for the judge."""
     for item in items:
         said = stores.generate.get(item.key("open"), item.asked("open"))
@@ -146,15 +150,15 @@ def _answer(item: Item, stores: Stores) -> str:
     return str(value_of(_found(stores.generate, item.key("open"), item.asked("open")))["text"])
 
 
-def select_tasks(items: Sequence[Item], stores: Stores) -> Iterator[Task[tuple[Item, Kind, str, str]]]:
-    """Every (extractor, selector) of the table's rows."""
-    for item in items:
-        for kind in MASK_KINDS:
-            for (extractor, selector), store in stores.select.items():
-                if stores.extract[extractor].done(item.key(kind), item.seen(kind)):
-                    batch = (item.index // _TOGETHER, selector)
-                    payload = (item, kind, extractor, selector)
-                    yield Task(store, item.key(kind), item.whole(kind), payload, batch, kind)
+def select_tasks(items: Items, stores: Stores) -> Iterator[Task[tuple[Item, Kind, str, str]]]:
+    """Every (extractor, selector) of the table's rows; what one selector decides of some examples goes together."""
+    by_selector = sorted(stores.select, key=lambda pair: pair[1])
+    for first in range(0, len(items), _TOGETHER):
+        for (extractor, selector), item, kind in product(by_selector, items[first : first + _TOGETHER], MASK_KINDS):
+            if stores.extract[extractor].done(item.key(kind), item.seen(kind)):
+                payload = (item, kind, extractor, selector)
+                store = stores.select[extractor, selector]
+                yield Task(store, item.key(kind), item.whole(kind), payload, (first, selector), kind)
 
 
 def select(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str, str]]) -> list[Value | Exception]:
@@ -177,7 +181,7 @@ def _chosen(choice: Choice) -> Value:
     return Value({**data, "about": choice.about} if choice.about else data)
 
 
-def judge_load(items: Sequence[Item], parts: Parts, stores: Stores) -> Load:
+def judge_load(items: Items, parts: Parts, stores: Stores) -> Load:
     """What grading and selection are still going to ask of the judge, at most: replies may be cached."""
     load = Load()
     for task in grade_tasks(items, stores):

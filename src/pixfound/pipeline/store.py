@@ -18,7 +18,7 @@ import json
 import logging
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -28,7 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pixfound.errors import UserError
-from pixfound.pipeline.journal import Line, Place, lines_of, name_of, parse
+from pixfound.pipeline.journal import Line, Place, Places, lines_of, name_of, parse
 from pixfound.pipeline.output import encode, make_folder, write_all, write_atomic
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,7 @@ class Store:
     def __init__(self, folder: Path, rank: int = 0) -> None:
         self.folder, self._rank = folder, rank
         self._descriptor: int | None = None
-        self._places: dict[bytes, Place] = {}  # of the line of each key and digest
+        self._places = Places()
         self._load = lru_cache(maxsize=_NEAR)(self._read_line)
         self._readers: dict[int, BinaryIO] = {}  # journals that lines are read from, by rank
         self._read_at: dict[str, int] | None = None  # size of each journal when it was read
@@ -94,19 +94,22 @@ class Store:
         state = {path.name: path.stat().st_size for path in journals}
         if state == self._read_at:
             return
-        self._read_at, self._places = state, {}
+        self._read_at = state
         lost: dict[bytes, Line] = {}
-        lines = [line for path in journals for line in lines_of(path)]
-        for line in sorted(lines, key=lambda line: line.turn):  # stable: of one turn in the order of ranks and lines
+        self._places = Places(line for path in journals for line in self._whole(lines_of(path), lost))
+        for name, line in lost.items():
+            if not self._places.done(name):
+                what = f"the arrays of {self._load(line.place).key} are not whole ({line.array_bytes} bytes)"
+                log.warning("%s: %s: computed again", self.folder, what)
+
+    def _whole(self, lines: Iterable[Line], lost: dict[bytes, Line]) -> Iterator[Line]:
+        """The lines whose arrays are of the size that they name; the others are put into `lost`."""
+        for line in lines:
+            self._turn = max(self._turn, line.turn + 1)
             if line.array_bytes is not None and self._array_bytes(line.name) != line.array_bytes:
                 lost[line.name] = line
             else:
-                self._keep(line.name, line.place)
-        self._turn = 1 + max((line.turn for line in lines), default=-1)
-        for name, line in lost.items():
-            if not self._has(name):
-                what = f"the arrays of {self._load(line.place).key} are not whole ({line.array_bytes} bytes)"
-                log.warning("%s: %s: computed again", self.folder, what)
+                yield line
 
     def get(self, key: str, digest: str) -> Record | None:
         """The record of these inputs, if there is one; a failed one too."""
@@ -115,7 +118,7 @@ class Store:
 
     def done(self, key: str, digest: str) -> bool:
         """Whether there is a result; a failure is none, and is tried again."""
-        return self._has(name_of(key, digest))
+        return self._places.done(name_of(key, digest))
 
     def append(self, record: Record, arrays: Mapping[str, npt.NDArray[Any]] | None = None) -> None:
         """Write a record, its arrays first. One line is one write: no other process can break into it.
@@ -150,7 +153,8 @@ class Store:
         descriptor = self._journal()
         write_all(descriptor, line)
         end = os.lseek(descriptor, 0, os.SEEK_CUR)
-        self._keep(name, Place(self._rank, end - len(line), len(line), record.failure is not None))
+        place = Place(self._rank, end - len(line), len(line), record.failure is not None)
+        self._places.add(Line(name, self._turn, None, place))
 
     def arrays(self, record: Record) -> dict[str, npt.NDArray[Any]]:
         """The arrays written with a record; DamagedArrays where they are not what was written."""
@@ -162,7 +166,7 @@ class Store:
         except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
             if path.exists():
                 os.replace(path, path.with_suffix(".damaged"))
-            self._places.pop(name, None)
+            self._places.drop(name)
             raise DamagedArrays(
                 f"the stored arrays of {record.key} are damaged ({self.folder}): run the same command again, and they "
                 "are computed anew"
@@ -174,14 +178,6 @@ class Store:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-    def _keep(self, name: bytes, place: Place) -> None:
-        if not place.failed or not self._has(name):
-            self._places[name] = place
-
-    def _has(self, name: bytes) -> bool:
-        place = self._places.get(name)
-        return place is not None and not place.failed
 
     def _read_line(self, place: Place) -> Record:
         if place.rank not in self._readers:
