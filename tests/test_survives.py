@@ -137,7 +137,7 @@ def test_a_name_that_is_too_long_is_a_missing_image(tmp_path: Path) -> None:
     (tmp_path / "good.png").touch()
     found = images_in(tmp_path, ["x" * 5000, "good.png"], "benchmark.images")
     with pytest.raises(OSError, match="too long"):
-        found["x" * 5000].digest()
+        found("x" * 5000).digest()
     with pytest.raises(UserError, match="has none of the 1 images"):
         images_in(tmp_path, ["x" * 5000], "benchmark.images")
 

@@ -43,7 +43,7 @@ class Described(Protocol):
         """JSON values, without loading weights."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageInfo:
     """What a part that is read from files is told of an example. stem: of its image's file, "" where it has none.
 
@@ -77,7 +77,7 @@ class Model(Protocol):
         """The model's own input embeddings, read without loading the rest of the model."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Fit:
     """How many prompts can be answered together. each: bytes of one; free: bytes for all of them; None if unknown."""
 
@@ -108,7 +108,7 @@ class PhraseFinder(Protocol):
         """The noun phrases of a text, in order."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class SegmenterMasks:
     """masks: (P, K, H, W) bool, K masks for each of P prompts. scores: (P, K) the predicted IoU of each."""
 
@@ -187,7 +187,7 @@ class Asker(Protocol):
         """The answer, never empty; raises `pixfound.judges.asking.JudgeError` when none could be had."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Load:
     """What a run is about to ask of a judge: requests, the characters of their texts, and images."""
 

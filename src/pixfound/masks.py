@@ -18,7 +18,7 @@ from pycocotools import mask as coco
 BoolMask = npt.NDArray[np.bool_]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RLE:
     """A mask in COCO's compressed run-length form.
 

@@ -32,7 +32,7 @@ class ImageSource(Protocol):
         """A hash of the content that never depends on where it is stored."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Example:
     """One image with a question, a referring expression and their truths.
 
@@ -71,7 +71,7 @@ class Example:
         return self.gt_mask.area == 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Prompt:
     """What is said to the model about one example. variant names the template's id."""
 
@@ -81,7 +81,7 @@ class Prompt:
     text: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tile:
     """A rectangle of image tokens and the part of the image that it covers.
 
@@ -96,7 +96,7 @@ class Tile:
     box: tuple[float, float, float, float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Generation:
     """What a model said about an image, and what it looked at.
 
@@ -129,7 +129,7 @@ class Generation:
     kept: KeptAttention | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Phrase:
     """A noun phrase of an answer. span: (start, end) characters, (0, 0) where unknown; head: its main word."""
 
@@ -138,7 +138,7 @@ class Phrase:
     span: tuple[int, int]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Candidate:
     """A mask that an extractor proposes.
 
@@ -182,7 +182,7 @@ class Candidate:
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Choice:
     """A selector's decision for one example.
 

@@ -8,11 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pixfound.benchmarks.paired_coco import PairedCoco, parse_options
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
+from tests.support.memory import memory
 from tests.support.run import run, scores_of
 
 COLUMNS = ["id", "image", "question", "options", "answer", "expression", "pair_id", "annotations", "category"]
@@ -74,6 +76,71 @@ def test_polygons_and_uncompressed_counts(tmp_path: Path) -> None:
     assert second.area == 128
 
 
+def in_order(data: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {name: data[name] for name in names if name in data}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda data: in_order(data, "annotations", "images"),
+        lambda data: {"info": {"images": [1]}, "licenses": [], **in_order(data, "annotations", "images"), "x": [[]]},
+        lambda data: {"images": data["images"][::-1], "annotations": data["annotations"]},
+        lambda data: data | {"annotations": [a | {"area": float("nan"), "bbox": [1e400]} for a in data["annotations"]]},
+        lambda data: data | {"annotations": [a | {"image_id": float(a["image_id"])} for a in data["annotations"]]},
+        lambda data: (
+            data
+            | {"images": [i | {"id": f"{i['id']}"} for i in data["images"]]}
+            | {"annotations": [a | {"image_id": f"{a['image_id']}"} for a in data["annotations"]]}
+        ),
+    ],
+    ids=[
+        "annotations first",
+        "between others",
+        "images in another order",
+        "no strict JSON",
+        "1.0 is 1",
+        "ids in words",
+    ],
+)
+def test_any_order_and_any_ids(change: Callable[[dict[str, Any]], dict[str, Any]], tmp_path: Path) -> None:
+    arguments = write(tmp_path)
+    expected = list(PairedCoco(**arguments))
+    data = json.loads((tmp_path / "coco.json").read_text())
+    (tmp_path / "coco.json").write_text(json.dumps(change(data)))
+    assert list(PairedCoco(**arguments)) == expected
+
+
+def test_without_ids_of_annotations_all_of_the_image_is_meant(tmp_path: Path) -> None:
+    arguments = write(tmp_path)
+    expected = PairedCoco(**arguments)[1].objects
+    table(lambda rows: [row.pop(COLUMNS.index("annotations")) for row in rows])(tmp_path)
+    example = PairedCoco(**arguments)[1]
+    assert example.objects == ()
+    assert (example.gt_mask.decode() == np.any([mask.decode() for mask in expected], axis=0)).all()
+
+
+def test_examples_take_no_memory(tmp_path: Path) -> None:
+    """What is held grows by far less than the 2000 bytes that an example takes."""
+    held = {}
+    for count in (500, 3000):
+        folder = tmp_path / str(count)
+        (folder / "images").mkdir(parents=True)
+        (folder / "images/0.png").touch()
+        images = [{"id": i, "file_name": f"{i}.png", "height": 90, "width": 90} for i in range(count)]
+        outlines = [{"id": i, "image_id": i, "segmentation": [[9, 9, 80, 9, 50, i % 80]]} for i in range(count)]
+        (folder / "coco.json").write_text(json.dumps({"images": images, "annotations": outlines}))
+        rows = [[i, f"{i}.png", f"What is {i}?", "a|b", "a", "it", i // 2, i, "c"] for i in range(count)]
+        with (folder / "table.csv").open("w", newline="") as stream:
+            csv.writer(stream).writerows([COLUMNS, *rows])
+        with memory() as bytes_held:
+            read = PairedCoco(str(folder / "coco.json"), str(folder / "table.csv"), str(folder / "images"))
+            assert [e.id for e in read] == [str(i) for i in range(count)]
+            held[count] = bytes_held()
+        assert read[-1] == read[len(read) - 1] != read[0]
+    assert (held[3000] - held[500]) / 2500 < 50
+
+
 def test_a_run_over_files(models: Path, tmp_path: Path) -> None:
     arguments = write(tmp_path / "data")
     (tmp_path / "data/images/0001a.png").unlink()
@@ -130,6 +197,18 @@ WRONG: list[tuple[Callable[[Path], object], str]] = [
     (lambda f: (f / "coco.json").unlink(), "benchmark.annotations=.* cannot be read"),
     (lambda f: (f / "coco.json").write_text("{"), "is no JSON file"),
     (lambda f: (f / "coco.json").write_text("[]"), "has no list `images`"),
+    (lambda f: (f / "coco.json").write_text("12"), "has no list `images`"),
+    (lambda f: (f / "coco.json").write_text('{"annotations": []}'), "has no list `images`"),
+    (
+        lambda f: (f / "coco.json").write_bytes(b'{"images": [], "\xff": 1}'),
+        "is no JSON file .*byte 0xff in position 16",
+    ),
+    (lambda f: (f / "coco.json").write_text('{"images": [], "info" 1}'), "no JSON file .*Expecting ':'.*column 23"),
+    (annotations(lambda d: d.update(images={})), "has no list `images`"),
+    (annotations(lambda d: d.update(annotations=None)), "has no list `annotations`"),
+    (annotations(lambda d: d["images"].append("0000a.png")), "every entry of `images` needs id, file_name"),
+    (annotations(lambda d: d["annotations"].append(7)), "an entry of `annotations` is 7, and no object"),
+    (annotations(lambda d: d["annotations"][0].update(image_id="0")), "annotation 0 is of image '0', which is not"),
     (annotations(lambda d: d["images"][0].pop("height")), "'height' is missing"),
     (annotations(lambda d: d["images"][0].update(height="abc")), "invalid literal for int"),
     (
@@ -144,6 +223,7 @@ WRONG: list[tuple[Callable[[Path], object], str]] = [
     (lambda f: (f / "table.csv").unlink(), "benchmark.questions=.* cannot be read"),
     (table(lambda rows: rows[0].__setitem__(2, "questoin")), "no column 'question'; did you mean questoin"),
     (table(lambda rows: rows[2].append("more")), "line 3: has not as many fields as the header"),
+    (lambda f: (f / "table.csv").write_bytes(b"id,image\n\xff"), "is no CSV file in UTF-8 .*position 9"),
     (set_cell(2, "answer", "c"), "line 3: answer 'c' is no letter of the options"),
     (set_cell(2, "options", "yes"), "line 3: answer .* is no letter of the options 'yes'"),
     (set_cell(2, "id", "0000a"), "line 3: the id '0000a' stands in an earlier line"),

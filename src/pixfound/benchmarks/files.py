@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,7 @@ from pixfound.errors import UserError
 NO_IMAGES = "none"  # what to type for `benchmark.images` where predictions are read from files
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class ImageFile:
     """An image file as an image source."""
 
@@ -30,7 +32,7 @@ class ImageFile:
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NoImage:
     """Stands for an image file that is not needed: what is read from files is scored without the pictures."""
 
@@ -45,26 +47,30 @@ class NoImage:
         return f"no image: {self.path.name}"
 
 
-def images_in(folder: Path, names: list[str], key: str, without: bool = False) -> dict[str, ImageFile | NoImage]:
-    """An image source for each file name, none of them read.
+def images_in(
+    folder: Path, names: Iterable[str], key: str, without: bool = False
+) -> Callable[[str], ImageFile | NoImage]:
+    """What makes an image source of a file name. None of the files is read here.
 
-    A file that is missing among others fails when it is read, alone; a folder that has none of them is an
-    error at once, as is a name that leads out of the folder. key: the config key of the folder. without: no image
-    is looked for, and none can be loaded.
+    names: of all images. A file that is missing among others fails when it is read, alone; a folder that has none of
+    them is an error at once, as is a name that leads out of the folder. key: the config key of the folder. without: no
+    image is looked for, and none can be loaded.
     """
     if without:
-        return {name: NoImage(folder / name) for name in names}
+        return lambda name: NoImage(folder / name)
     if not folder.is_dir():
         raise UserError(f"{key}={folder}: there is no such folder; give the one that holds the images")
-    for name in names:
-        if Path(name).is_absolute() or ".." in Path(name).parts or "\0" in name:
+    count, first, found = 0, "", False
+    for count, name in enumerate(names, start=1):
+        if os.path.isabs(name) or "\0" in name or (".." in name and ".." in Path(name).parts):
             raise UserError(f"image name {name!r} leads out of {folder}: names must stay inside the images' folder")
-    if names and not any(_is_file(folder / name) for name in names):
+        first = name if count == 1 else first
+        found = found or _is_file(folder / name)
+    if count and not found:
         raise UserError(
-            f"{key}={folder}: has none of the {len(names)} images (the first is {names[0]}); "
-            "give the folder that holds them"
+            f"{key}={folder}: has none of the {count} images (the first is {first}); give the folder that holds them"
         )
-    return {name: ImageFile(folder / name) for name in names}
+    return lambda name: ImageFile(folder / name)
 
 
 def _is_file(path: Path) -> bool:

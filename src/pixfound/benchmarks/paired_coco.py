@@ -20,43 +20,52 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pycocotools import mask as coco
 
 from pixfound.benchmarks.files import images_in
+from pixfound.benchmarks.shelved import ShelvedExamples
 from pixfound.errors import UserError, nearest
 from pixfound.masks import RLE, union
+from pixfound.shelf import Shelf
+from pixfound.streams import NoList, json_lists, open_text
 from pixfound.types import Example, ImageSource
 
 _REQUIRED = ("id", "image", "question", "options", "answer", "expression")
 _KNOWN = (*_REQUIRED, "pair_id", "annotations")
 
 
-class PairedCoco(list[Example]):
+class PairedCoco(ShelvedExamples):
     """annotations: COCO JSON file. questions: CSV file. images: folder. Nothing but text is read here."""
 
     def __init__(self, annotations: str, questions: str, images: str) -> None:
-        data = _read_json(Path(annotations).expanduser())
-        sizes, ids = _image_index(data, annotations)
-        masks = _masks(data, ids, annotations)
-        rows = _read_table(Path(questions).expanduser())
-        sources = images_in(Path(images).expanduser(), [row["image"] for row in rows], "benchmark.images")
-        super().__init__()
+        outlined = _read_annotations(annotations)
+        table = Path(questions).expanduser()
+        names = (row["image"] for row in _read_table(table))
+        source = images_in(Path(images).expanduser(), names, "benchmark.images")
+        super().__init__(source, lambda name: tuple(outlined[name].masks.values()))
         seen: set[str] = set()
-        for line, row in enumerate(rows, start=2):
-            where = f"{questions}, line {line}"
+        for line, row in enumerate(_read_table(table), start=2):
+            where, name = f"{questions}, line {line}", row["image"]
             if row["id"] in seen:
                 raise UserError(f"{where}: the id {row['id']!r} stands in an earlier line too; ids must be unique")
             seen.add(row["id"])
-            if row["image"] not in sizes:
-                raise UserError(
-                    f"{where}: image {row['image']!r} is not in {annotations}; {nearest(row['image'], sizes)}"
-                )
-            self.append(_example(row, sizes[row["image"]], masks[row["image"]], sources[row["image"]], where))
+            image = outlined.get(name)
+            if image is None:
+                raise UserError(f"{where}: image {name!r} is not in {annotations}; {nearest(name, outlined)}")
+            self.append(_example(row, image, source(name), where), name)
+
+
+@dataclass(frozen=True, slots=True)
+class _Image:
+    """What the annotation file has of an image. size: (H, W). masks: by the annotation's id."""
+
+    size: tuple[int, int]
+    masks: Mapping[str, RLE]
 
 
 def parse_options(text: str) -> tuple[str, ...]:
@@ -80,88 +89,121 @@ def parse_segmentation(segmentation: Any, size: tuple[int, int]) -> RLE:
     return found
 
 
-def _example(
-    row: Mapping[str, str], size: tuple[int, int], masks: Mapping[str, RLE], image: ImageSource, where: str
-) -> Example:
+def _example(row: Mapping[str, str], image: _Image, source: ImageSource, where: str) -> Example:
     options = parse_options(row["options"])
     letter = row["answer"].strip(" ().").lower()
     answer = ord(letter) - ord("a") if len(letter) == 1 else -1
     if len(options) < 2 or not 0 <= answer < len(options):
         raise UserError(f"{where}: answer {row['answer']!r} is no letter of the options {row['options']!r}")
-    referred = row.get("annotations", " ".join(masks)).split()
+    masks = image.masks
+    referred = row["annotations"].split() if "annotations" in row else list(masks)
     for name in referred:
         if name not in masks:
             raise UserError(f"{where}: annotation {name} does not belong to {row['image']}; {nearest(name, masks)}")
     return Example(
         id=row["id"],
-        image=image,
+        image=source,
         question=row["question"],
         options=options,
         answer=answer,
         expression=row["expression"].strip(),
-        gt_mask=union((masks[name] for name in referred), size),
+        gt_mask=union((masks[name] for name in referred), image.size),
         pair_id=row.get("pair_id") or None,
         objects=tuple(masks.values()) if "annotations" in row else (),
         tags={name: value for name, value in row.items() if name not in _KNOWN},
     )
 
 
-def _image_index(data: Mapping[str, Any], path: str) -> tuple[dict[str, tuple[int, int]], dict[Any, str]]:
-    """Size (H, W) by file name, and file name by image id."""
+def _read_annotations(path: str) -> Mapping[str, _Image]:
+    """What a COCO file, named as it was typed, has of each image, by file name."""
+    ids: Shelf[tuple[str, tuple[int, int]]] = Shelf(lambda values: (values[-1][0], tuple(values[-1][1])))
+    images: Shelf[_Image] = Shelf(_image)
+    too_early = False
+    for member, entry in _entries(path, "images", "annotations"):
+        if member == "images":
+            name, size = _add_image(entry, ids, path)
+            images.add(name, {"size": size})
+        elif images:
+            images.add(*_outlined(entry, ids, path))
+        else:
+            too_early = True  # its image's size is not known yet
+    if too_early:
+        for _, entry in _entries(path, "annotations"):
+            images.add(*_outlined(entry, ids, path))
+    return images
+
+
+def _add_image(entry: Any, ids: Shelf[tuple[str, tuple[int, int]]], path: str) -> tuple[str, tuple[int, int]]:
+    """The file name and size of an image, which are put under its id."""
     try:
-        sizes = {image["file_name"]: (int(image["height"]), int(image["width"])) for image in data["images"]}
-        return sizes, {image["id"]: image["file_name"] for image in data["images"]}
+        name, size = str(entry["file_name"]), (int(entry["height"]), int(entry["width"]))
+        ids.add(_key(entry["id"]), (name, size))
     except (KeyError, TypeError, ValueError) as error:
         why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise UserError(
             f"{path}: every entry of `images` needs id, file_name, height and width (COCO format); {why}"
         ) from error
+    return name, size
 
 
-def _masks(data: Mapping[str, Any], ids: Mapping[Any, str], path: str) -> dict[str, dict[str, RLE]]:
-    """Masks by file name and annotation id."""
-    sizes = {image["id"]: (int(image["height"]), int(image["width"])) for image in data["images"]}
-    found: dict[str, dict[str, RLE]] = defaultdict(dict)
-    for annotation in data.get("annotations", ()):
-        name = annotation.get("id")
-        if annotation.get("image_id") not in ids:
-            raise UserError(
-                f"{path}: annotation {name} is of image {annotation.get('image_id')!r}, which is not listed"
-            )
-        try:
-            mask = parse_segmentation(annotation["segmentation"], sizes[annotation["image_id"]])
-        except Exception as error:
-            raise UserError(f"{path}: annotation {name} has no readable segmentation ({error})") from error
-        found[ids[annotation["image_id"]]][str(name)] = mask
-    return found
-
-
-def _read_json(path: Path) -> dict[str, Any]:
+def _outlined(entry: Any, ids: Mapping[str, tuple[str, tuple[int, int]]], path: str) -> tuple[str, dict[str, Any]]:
+    """The file name of an annotation's image, and what is kept of the annotation."""
+    if not isinstance(entry, dict):
+        raise UserError(f"{path}: an entry of `annotations` is {entry!r}, and no object (COCO format)")
+    id, image_id = entry.get("id"), entry.get("image_id")
+    found = ids.get(_key(image_id))
+    if found is None:
+        raise UserError(f"{path}: annotation {id} is of image {image_id!r}, which is not listed")
+    name, size = found
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        mask = parse_segmentation(entry["segmentation"], size)
+    except Exception as error:
+        raise UserError(f"{path}: annotation {id} has no readable segmentation ({error})") from error
+    return name, {"id": str(id), "mask": mask.to_json()}
+
+
+def _image(values: Sequence[Mapping[str, Any]]) -> _Image:
+    """An image from the entries about it; of several sizes or masks of one id the last counts."""
+    height, width = [value["size"] for value in values if "size" in value][-1]
+    return _Image((height, width), {v["id"]: RLE.from_json(v["mask"]) for v in values if "id" in v})
+
+
+def _key(id: Any) -> str:
+    """The same for ids that are equal, as 1 and 1.0 are, and another one for "1"."""
+    return json.dumps(int(id) if isinstance(id, float) and id.is_integer() else id)
+
+
+def _entries(path: str, *lists: str) -> Iterator[tuple[str, Any]]:
+    """The entries of some lists in a COCO file, one by one; the first of the lists must be there."""
+    where = Path(path).expanduser()
+    try:
+        yield from json_lists(where, *lists)
     except OSError as error:
-        raise UserError(f"benchmark.annotations={path}: cannot be read ({error.strerror})") from error
+        raise UserError(f"benchmark.annotations={where}: cannot be read ({error.strerror})") from error
+    except NoList as error:
+        raise UserError(
+            f"benchmark.annotations={where}: has no list `{error}`, so it is no COCO annotation file"
+        ) from error
     except ValueError as error:
-        raise UserError(f"benchmark.annotations={path}: is no JSON file ({error})") from error
-    if not isinstance(data, dict) or not isinstance(data.get("images"), list):
-        raise UserError(f"benchmark.annotations={path}: has no list `images`, so it is no COCO annotation file")
-    return data
+        raise UserError(f"benchmark.annotations={where}: is no JSON file ({error})") from error
 
 
-def _read_table(path: Path) -> list[dict[str, str]]:
+def _read_table(path: Path) -> Iterator[dict[str, str]]:
+    """The rows of the table of questions, one by one."""
     try:
-        with path.open(encoding="utf-8-sig", newline="") as stream:
+        with open_text(path, "utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, skipinitialspace=True)
             columns = list(reader.fieldnames or ())
-            rows = list(reader)
+            for name in _REQUIRED:
+                if name not in columns:
+                    raise UserError(f"{path}: the table has no column {name!r}; {nearest(name, columns)}")
+            for line, row in enumerate(reader, start=2):
+                if None in row or None in row.values():
+                    raise UserError(
+                        f"{path}, line {line}: has not as many fields as the header; put quotes around commas"
+                    )
+                yield row
     except OSError as error:
         raise UserError(f"benchmark.questions={path}: cannot be read ({error.strerror})") from error
-    except (UnicodeDecodeError, csv.Error) as error:
+    except (UnicodeError, csv.Error) as error:
         raise UserError(f"benchmark.questions={path}: is no CSV file in UTF-8 ({error})") from error
-    for name in _REQUIRED:
-        if name not in columns:
-            raise UserError(f"{path}: the table has no column {name!r}; {nearest(name, columns)}")
-    for line, row in enumerate(rows, start=2):
-        if None in row or None in row.values():
-            raise UserError(f"{path}, line {line}: has not as many fields as the header; put quotes around commas")
-    return rows

@@ -12,7 +12,7 @@ There are no pairs. The files are joined by the source and the file name of the 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args, overload
@@ -94,7 +94,7 @@ class PixCVBench(Sequence[Example]):
         names = {id: place_of(row["file"], f"{table}, Id {id}") for id, row in rows.items()}
         chosen = {id: place for id, place in names.items() if place[0] in sources}
         self.left_out = {str(id): Path(name).stem for id, (_, name) in names.items() if id not in chosen}
-        files: dict[str, dict[str, ImageFile | NoImage]] = {}
+        files: dict[str, Callable[[str], ImageFile | NoImage]] = {}
         for s in sources:
             wanted = [name for origin, name in chosen.values() if origin == s]
             if len(set(wanted)) != COUNTS[s]:
@@ -115,7 +115,7 @@ class PixCVBench(Sequence[Example]):
             expression = refer(rows[id]["Objects"], text, where)
             tags = {"task": str(row["task"]), "source": origin}
             outline = outlines[origin][name]
-            self._drafts.append(_Draft(str(id), files[origin][name], text, options, answer, expression, tags, outline))
+            self._drafts.append(_Draft(str(id), files[origin](name), text, options, answer, expression, tags, outline))
         self._examples: dict[int, Example] = {}
 
     def __len__(self) -> int:

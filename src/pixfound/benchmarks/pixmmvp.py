@@ -87,7 +87,7 @@ class PixMMVP(list[Example]):
             self.append(
                 Example(
                     id=str(number),
-                    image=sources[name],
+                    image=sources(name),
                     question=row["Question"].strip(),
                     options=options,
                     answer=versions[labels],

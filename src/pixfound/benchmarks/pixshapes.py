@@ -13,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 
 from pixfound.benchmarks.scenes import COLOURS, RADII, SHAPES, SIZE, Scene, SceneImage, Thing, random_scene
+from pixfound.benchmarks.shelved import ShelvedExamples
 from pixfound.errors import UserError
 from pixfound.masks import RLE, union
 from pixfound.types import Example
@@ -128,7 +129,7 @@ def make_pair(category: str, rng: np.random.Generator) -> tuple[tuple[Scene, Ask
     return pair if rng.integers(2) else (pair[1], pair[0])
 
 
-class PixShapes(list[Example]):
+class PixShapes(ShelvedExamples):
     """`pairs` deterministic pairs drawn from `seed`.
 
     The shipped miniature models never saw seeds below 1,000,000 (experiments/tiny/README.md).
@@ -137,12 +138,12 @@ class PixShapes(list[Example]):
     def __init__(self, pairs: int = 160, seed: int = 2024) -> None:
         if pairs < 1:
             raise UserError(f"benchmark.pairs must be at least 1, not {pairs}")
-        super().__init__()
+        super().__init__(lambda text: SceneImage(Scene.from_text(text)))
         for index in range(pairs):
             category = SCHEDULE[index % len(SCHEDULE)]
             drawn = make_pair(category, np.random.default_rng([seed, index]))
             for side, (scene, asked) in zip("ab", drawn, strict=True):
-                self.append(_example(f"{index:04d}{side}", f"{index:04d}", scene, asked))
+                self.append(_example(f"{index:04d}{side}", f"{index:04d}", scene, asked), scene.to_text())
 
 
 def _example(id: str, pair_id: str, scene: Scene, asked: Ask) -> Example:

@@ -8,15 +8,18 @@ blackened (mask-out). Frame: image pixels; a rectangle is (x0, y0, x1, y1), its 
 from __future__ import annotations
 
 import hashlib
+import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, overload
 
 import numpy as np
 from PIL import Image
 
+from pixfound.benchmarks.shelved import ShelvedExamples
 from pixfound.errors import UserError
 from pixfound.masks import RLE, BoolMask
 from pixfound.noise import stream
@@ -64,7 +67,7 @@ class VariedImage:
 
 
 class Varied(Sequence[Example]):
-    """The examples of another benchmark, varied when they are first taken. Ids, pairs, texts and tags stay.
+    """The examples of another benchmark, all varied when one is first taken. Ids, pairs, texts and tags stay.
 
     of: the config of the other benchmark. variation: `crop_N` or `mask_out_N`; others leave the pictures alone.
     redraw: draw size and place anew until the rectangle holds enough of the mask. Without, they are drawn once, from
@@ -94,8 +97,6 @@ class Varied(Sequence[Example]):
         except UserError as error:  # it does not know where its options lie here
             raise UserError(re.sub(r"benchmark\.(?!of\.)", "benchmark.of.", str(error))) from error
         self.left_out: Mapping[str, str] = getattr(self._of, "left_out", {})
-        self._taken: dict[int, Example] = {}
-        self._legacy: list[Box | None] | None = None
 
     def __len__(self) -> int:
         return len(self._of)
@@ -105,36 +106,38 @@ class Varied(Sequence[Example]):
     @overload
     def __getitem__(self, index: slice) -> Sequence[Example]: ...
     def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
-        if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
-        at = range(len(self))[index]
-        if at not in self._taken:
-            self._taken[at] = self._vary(at)
-        return self._taken[at]
+        return self._examples[index]
 
-    def _vary(self, index: int) -> Example:
-        example, kind = self._of[index], self._variation.kind
-        if kind not in _OFFSET or example.absent:
-            return example
-        if self._redraw:
-            rng: Random = stream(self._seed, kind, self._variation.number, example.id)
-            box = draw(kind, example.gt_mask.decode(), rng, self._least)
-        else:
-            box = self._as_drawn_once()[index]
+    @cached_property
+    def _examples(self) -> Sequence[Example]:
+        """All examples, in order: a stream of draws may run over them."""
+        kind = self._variation.kind
+        if kind not in _OFFSET:
+            return self._of
+        number = self._variation.number
+        once = np.random.RandomState(self._seed + _OFFSET[kind] + number)
+        examples = ShelvedExamples(self._image)
+        for place, example in enumerate(self._of):
+            box = None if example.absent else self._box(example, once)
+            if box is None and not example.absent:
+                log.info("%s_%d leaves example %s as it is", kind, number, example.id)
+            changed = example if box is None else varied(example, kind, box)
+            examples.append(changed, json.dumps([place, box]))
+        return examples
+
+    def _box(self, example: Example, once: np.random.RandomState) -> Box | None:
+        kind, mask = self._variation.kind, example.gt_mask.decode()
+        if not self._redraw:
+            return draw_once(kind, mask, once, self._least)
+        return draw(kind, mask, stream(self._seed, kind, self._variation.number, example.id), self._least)
+
+    def _image(self, text: str) -> ImageSource:
+        """The image of the example at a place, changed where there is a rectangle. text: both."""
+        place, box = json.loads(text)
+        example: Example = self._of[place]
         if box is None:
-            log.info("%s_%d leaves example %s as it is", kind, self._variation.number, example.id)
-            return example
-        return varied(example, kind, box)
-
-    def _as_drawn_once(self) -> list[Box | None]:
-        """The rectangle of each example, from one stream of draws over all of them."""
-        if self._legacy is None:
-            kind = self._variation.kind
-            rng = np.random.RandomState(self._seed + _OFFSET[kind] + self._variation.number)
-            self._legacy = [
-                None if e.absent else draw_once(kind, e.gt_mask.decode(), rng, self._least) for e in self._of
-            ]
-        return self._legacy
+            return example.image
+        return VariedImage(example.image, example.gt_mask.size, self._variation.kind, (box[0], box[1], box[2], box[3]))
 
 
 def varied(example: Example, kind: str, box: Box) -> Example:

@@ -1,0 +1,90 @@
+"""What is too much for memory and may be forgotten with the process: JSON values in a temporary file, by key."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Callable, Iterator, Mapping
+from threading import Lock
+from typing import Any, Generic, TypeVar
+
+from pixfound.errors import UserError
+
+T = TypeVar("T")
+_ENCODE = json.JSONEncoder(check_circular=False).encode
+_DECODE = json.JSONDecoder().decode
+_CACHE = 512  # KiB of the file that are kept in memory
+_SETTINGS = (
+    "journal_mode = OFF",
+    "synchronous = OFF",
+    f"cache_size = -{_CACHE}",
+)  # it is never read by another process
+
+
+class Shelf(Mapping[str, T], Generic[T]):
+    """What `read` makes of the JSON values that were added to a key, whenever that is asked for.
+
+    Values are in the order in which they were added, and keys in the order of their first values.
+
+    The file is SQLite's own: nobody else sees it, it is gone when the process is, and there is none while all fits into
+    the cache. Threads may share a shelf. Raises UserError where the disk is full.
+    """
+
+    def __init__(self, read: Callable[[list[Any]], T]) -> None:
+        self._read, self._lock, self._added = read, Lock(), 0
+        self._file = sqlite3.connect("", check_same_thread=False)
+        self._cursor = self._file.cursor()
+        for setting in _SETTINGS:
+            self._run(f"PRAGMA {setting}")
+        self._run("CREATE TABLE kept (key BLOB, place INTEGER, value TEXT, PRIMARY KEY (key, place)) WITHOUT ROWID")
+
+    def add(self, key: str, value: Any) -> None:
+        """Put a value behind those that are there under the key."""
+        self._added += 1
+        self._run("INSERT INTO kept VALUES (?, ?, ?)", _bytes(key), self._added, _ENCODE(value))
+
+    def added(self, key: str) -> list[Any]:
+        """The values that were added to a key; [] where there are none."""
+        rows = self._run("SELECT value FROM kept WHERE key = ? ORDER BY place", _bytes(key))
+        return [_DECODE(value) for (value,) in rows]
+
+    def sorted(self) -> Iterator[str]:
+        """The keys in the order of `sorted`."""
+        return self._keys("SELECT DISTINCT key FROM kept ORDER BY key")
+
+    def __getitem__(self, key: str) -> T:
+        values = self.added(key)
+        if not values:
+            raise KeyError(key)
+        return self._read(values)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, str) and bool(self._run("SELECT 1 FROM kept WHERE key = ? LIMIT 1", _bytes(key)))
+
+    def __iter__(self) -> Iterator[str]:
+        return self._keys("SELECT key FROM kept GROUP BY key ORDER BY MIN(place)")
+
+    def __len__(self) -> int:
+        return int(self._run("SELECT COUNT(DISTINCT key) FROM kept")[0][0])
+
+    def __bool__(self) -> bool:
+        return self._added > 0
+
+    def _keys(self, query: str) -> Iterator[str]:
+        for (key,) in self._file.execute(query):
+            yield key.decode("utf-8", "surrogatepass")
+
+    def _run(self, statement: str, *values: Any) -> list[Any]:
+        try:
+            with self._lock:
+                return self._cursor.execute(statement, values).fetchall()
+        except sqlite3.OperationalError as error:
+            raise UserError(
+                f"the temporary file for what does not fit into memory cannot be written ({error}): make room, or set "
+                "TMPDIR (or SQLITE_TMPDIR) to a folder on a disk that has some"
+            ) from error
+
+
+def _bytes(key: str) -> bytes:
+    """A key as it is kept: any text can be, also half of a surrogate pair."""
+    return key.encode("utf-8", "surrogatepass")
