@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -15,7 +15,10 @@ from pixfound.errors import UserError
 from pixfound.greys import Grey, mask_of, read_levels
 from pixfound.masks import RLE
 from pixfound.predictions.naming import Owners
+from pixfound.shelf import Shelf
+from pixfound.streams import NoList, json_list
 
+Scored = list[tuple[RLE, float | None]]  # masks of an example, with their scores
 Resize = Literal["error", "nearest", "linear"]
 RESIZES: tuple[Resize, ...] = get_args(Resize)
 
@@ -38,12 +41,12 @@ def read_mask(path: Path, size: tuple[int, int], resize: Resize = "error", grey:
     return mask_of(levels, size, grey, "linear" if resize == "linear" else "nearest")
 
 
-def read_results(path: Path, owners: Owners, key: str) -> dict[str, list[tuple[RLE, float | None]]]:
+def read_results(path: Path, owners: Owners, key: str) -> Mapping[str, Scored]:
     """The masks of each example, with their scores, from a COCO results file: a list of `image_id`, `segmentation`.
 
     image_id: an example's id or number, or its image's file name or stem. Masks must be of the image's size.
     """
-    found: dict[str, list[tuple[RLE, float | None]]] = {}
+    found: Shelf[Scored] = Shelf(lambda values: [(RLE.from_json(mask), score) for mask, score in values])
     for number, entry in enumerate(_entries(path, key)):
         where = f"{path}: entry number {number}"
         if not isinstance(entry, dict) or "image_id" not in entry or "segmentation" not in entry:
@@ -61,22 +64,21 @@ def read_results(path: Path, owners: Owners, key: str) -> dict[str, list[tuple[R
                 raise ValueError(f"score {score}")
         except Exception as error:  # what pycocotools raises depends on what is wrong
             raise UserError(f"{where} (image {name}): has no readable mask ({error}); write it again") from error
-        found.setdefault(id, []).append((mask, score))
+        found.add(id, (mask.to_json(), score))
     if not found:
         raise UserError(f"{key}={path}: has no mask for an example of this benchmark: check `image_id`")
     return found
 
 
-def _entries(path: Path, key: str) -> list[Any]:
+def _entries(path: Path, key: str) -> Iterator[Any]:
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
+        yield from json_list(path)
     except OSError as error:
         raise UserError(f"{key}={path}: cannot be read ({error.strerror}); give the file") from error
+    except NoList as error:
+        raise UserError(f"{key}={path}: is no list, so it is no COCO results file") from error
     except ValueError as error:
         raise UserError(f"{key}={path}: is no JSON file ({error}); write it again") from error
-    if not isinstance(data, list):
-        raise UserError(f"{key}={path}: is no list, so it is no COCO results file")
-    return data
 
 
 def check_picture(path: Path, size: tuple[int, int], resize: Resize, key: str) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pixfound.errors import UserError
-from pixfound.predictions.naming import Owners, inside, one_each
+from pixfound.predictions.naming import Owners, inside
+from pixfound.shelf import Shelf
+from pixfound.streams import open_text
 
 NONE = "NONE"  # the original's word for "the object is not in the image"
 _PICTURES = (".jpg", ".jpeg", ".png")
@@ -21,7 +23,7 @@ _META = re.compile(
 )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Line:
     """A phrase of an answer as a file of meta text has it.
 
@@ -37,15 +39,14 @@ class Line:
     text: str | None = None
 
 
-def read_answers(path: Path, owners: Owners, key: str, offset: int = 0) -> dict[str, str]:
+def read_answers(path: Path, owners: Owners, key: str, offset: int = 0) -> Mapping[str, str]:
     """The answer of each example: `response` (protocols 1 and 3) or `answer` (protocol 2) of a JSON line.
 
     A line says which example it is of by its image's file name, `image`, as the original's lines of PixCV-Bench do, or
     by `question_id`: a number, an id, or again a file name. offset: added to such a number to get an example's; 0 where
     it is counted as the images' files are.
     """
-    found: dict[str, tuple[str, str]] = {}
-    stood: list[tuple[str, str]] = []
+    found: Shelf[str] = Shelf(lambda values: values[0][0])
     for where, row in json_lines(path, key):
         name = "response" if "response" in row else "answer"
         if not isinstance(row.get(name), str):
@@ -53,21 +54,19 @@ def read_answers(path: Path, owners: Owners, key: str, offset: int = 0) -> dict[
         named = row["image"] if isinstance(row.get("image"), str) else row.get("question_id")
         id = owners.find(_name_of(named, offset, where), f"{where}: question_id + model.offset")
         if id is not None:
-            stood.append((id, where))
-            found[id] = (row[name], where)
-    one_each(stood)
+            _add(found, id, row[name], where)
     if not found:
         raise UserError(f"{key}={path}: answers no question of this benchmark: check `question_id` and model.offset")
-    return {id: text for id, (text, _) in found.items()}
+    return found
 
 
-def read_meta(path: Path, owners: Owners, key: str) -> dict[str, dict[int, Line]]:
+def read_meta(path: Path, owners: Owners, key: str) -> Mapping[str, Mapping[int, Line]]:
     """The phrases of each example by their number.
 
     A line is `{file} - {group} - {phrase}| {head}| {similarity}`, and in the longer form ends in
     ` | {start} | {end}| {answer}`: the phrase's characters in the answer.
     """
-    found: dict[str, dict[int, Line]] = {}
+    found = Shelf(lambda values: {line.group: line for line in map(_line_of, values)})
     for where, text in _lines(path, key):
         match = _META.fullmatch(text)
         if match is None:
@@ -76,29 +75,26 @@ def read_meta(path: Path, owners: Owners, key: str) -> dict[str, dict[int, Line]
         if id is None:
             continue
         line = _meta_line(match, where)
-        if line.group in found.setdefault(id, {}):
+        if line.group in found.get(id, {}):
             raise UserError(f"{where}: {match['file']} has a phrase number {line.group} already; remove one of them")
-        found[id][line.group] = line
+        found.add(id, astuple(line))
     return found
 
 
-def read_selections(path: Path, owners: Owners, key: str, offset: int = 1) -> dict[str, str]:
+def read_selections(path: Path, owners: Owners, key: str, offset: int = 1) -> Mapping[str, str]:
     """The file name that a judge selected for each example, or "NONE".
 
     A JSON line has `question_id`, which the original counts from 0, and `selected file`, without
     regard to its folder.
     """
-    found: dict[str, str] = {}
-    stood: list[tuple[str, str]] = []
+    found: Shelf[str] = Shelf(lambda values: values[0][0])
     for where, row in json_lines(path, key):
         chosen = row.get("selected file")
         if not isinstance(chosen, str):
             raise UserError(f"{where}: has no text `selected file`; write a file name or {NONE}")
         id = owners.find(_name_of(row.get("question_id"), offset, where), f"{where}: question_id + offset")
         if id is not None:
-            stood.append((id, where))
-            found[id] = inside(chosen.replace("\\", "/").rpartition("/")[2], where)
-    one_each(stood)
+            _add(found, id, inside(chosen.replace("\\", "/").rpartition("/")[2], where), where)
     if not found:
         raise UserError(f"{key}={path}: selects for no example of this benchmark: check `question_id` and the offset")
     return found
@@ -116,16 +112,23 @@ def json_lines(path: Path, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield where, row
 
 
+def _add(found: Shelf[str], id: str, text: str, where: str) -> None:
+    """Put the text of an example there; the UserError that names the places of two."""
+    if before := found.added(id):
+        raise UserError(f"{where}: example {id} stands already at {before[0][1]}; remove one of them")
+    found.add(id, (text, where))
+
+
 def _lines(path: Path, key: str) -> Iterator[tuple[str, str]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_text(path) as stream:
+            for number, line in enumerate(stream, start=1):
+                if line.strip():
+                    yield f"{path}, line {number}", line.removesuffix("\n")
     except OSError as error:
         raise UserError(f"{key}={path}: cannot be read ({error.strerror}); give the file") from error
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise UserError(f"{key}={path}: is no text in UTF-8 ({error})") from error
-    for number, line in enumerate(text.split("\n"), start=1):
-        if line.strip():
-            yield f"{path}, line {number}", line
 
 
 def _name_of(id: Any, offset: int, where: str) -> str:
@@ -135,6 +138,12 @@ def _name_of(id: Any, offset: int, where: str) -> str:
     if isinstance(id, int) or id.isdecimal():
         return str(int(id) + offset)
     return PurePosixPath(id).stem if PurePosixPath(id).suffix.lower() in _PICTURES else id
+
+
+def _line_of(values: Sequence[Any]) -> Line:
+    """A line from what `astuple` made of it and JSON left of that."""
+    group, phrase, head, similarity, span, text = values
+    return Line(group, phrase, head, similarity, span and (span[0], span[1]), text)
 
 
 def _meta_line(match: re.Match[str], where: str) -> Line:

@@ -11,6 +11,7 @@ from pixfound.errors import UserError
 from pixfound.interfaces import ImageInfo
 from pixfound.predictions.naming import Owners
 from pixfound.predictions.texts import NONE, read_selections
+from pixfound.shelf import Shelf
 from pixfound.types import Candidate, Choice, Example
 
 
@@ -28,17 +29,22 @@ class Selected:
         if unlisted not in ("unscored", "missing"):
             raise UserError(f"selected unlisted={unlisted}: valid values are unscored and missing")
         self._path, self.offset, self.unlisted = Path(selections).expanduser(), offset, unlisted
-        self._chosen: dict[str, str] = {}
-        self._owners = Owners({})
+        self._chosen: Mapping[str, str] = {}
+        self._stand_ins: Shelf[list[str]] = Shelf(list)  # examples of which the picture of no phrase is selected
 
     def index(self, images: Mapping[str, ImageInfo]) -> None:
         """Read the list."""
-        self._owners = Owners(images)
-        self._chosen = read_selections(self._path, self._owners, "selections", self.offset)
+        owners = Owners(images)
+        self._chosen = read_selections(self._path, owners, "selections", self.offset)
+        self._stand_ins = Shelf(list)
+        for id, name in self._chosen.items():
+            if owners.of(name.rpartition(".")[0]) == id:
+                self._stand_ins.add(id, name)
 
     def identity(self) -> Mapping[str, Any]:
         """A digest of the list."""
-        return {"content": hashlib.sha256(self._path.read_bytes()).hexdigest()}
+        with self._path.open("rb") as file:
+            return {"content": hashlib.file_digest(file, "sha256").hexdigest()}
 
     def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
         """The candidate of that name; nothing for NONE; unscored where the list does not tell."""
@@ -47,7 +53,7 @@ class Selected:
             return Choice(self.unlisted, reason=f"{self._path.name} selects nothing for this example")
         if name.rpartition(".")[0] == NONE or name == NONE:
             return Choice("empty", reason=f"selected: {NONE}")
-        if self._owners.of(name.rpartition(".")[0]) == example.id:
+        if example.id in self._stand_ins:
             return Choice("empty", reason=f"selected: {name}, the picture of nothing that stands for no phrase")
         index = next((i for i, candidate in enumerate(candidates) if candidate.name == name), None)
         if index is None:
