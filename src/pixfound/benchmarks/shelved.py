@@ -10,7 +10,7 @@ from pixfound.masks import RLE
 from pixfound.shelf import Shelf
 from pixfound.types import Example, ImageSource
 
-_NEAR = 16  # examples, and images' objects, that are kept as they were last read: the same ones are asked for at once
+_NEAR = 16  # images whose objects are kept as they were last read: examples about one are often side by side
 
 
 class ShelvedExamples(Sequence[Example]):
@@ -27,7 +27,6 @@ class ShelvedExamples(Sequence[Example]):
         self._image, self._count = image, 0
         self._rows: Shelf[dict[str, Any]] = Shelf(lambda values: values[0])
         self._objects = objects and lru_cache(maxsize=_NEAR)(objects)
-        self._example = lru_cache(maxsize=_NEAR)(self._make)
 
     def append(self, example: Example, image: str) -> None:
         """Put an example behind the others. image: the text that stands for its image."""
@@ -59,7 +58,7 @@ class ShelvedExamples(Sequence[Example]):
         places = range(self._count)[index]
         return [self._example(place) for place in places] if isinstance(places, range) else self._example(places)
 
-    def _make(self, place: int) -> Example:
+    def _example(self, place: int) -> Example:
         row = self._rows[str(place)]
         image = row["image"]
         row["image"], row["options"] = self._image(image), tuple(row["options"])
