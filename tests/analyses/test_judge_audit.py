@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,11 +10,20 @@ import numpy as np
 import pytest
 
 from pixfound.analyses.judge_audit import JudgeAudit
+from pixfound.interfaces import Load
 from pixfound.masks import RLE
+from pixfound.types import Candidate, Example
 from tests.support.examples import drawn, make_candidate, make_example
 
 SIZE = (2, 2)
 MASKS = [drawn("##", "#."), RLE.full(SIZE), RLE.full(SIZE), drawn("#.", "..")] + [RLE.empty(SIZE)] * 8
+
+
+class Asking:
+    """A selector that asks a judge."""
+
+    def load(self, example: Example, candidates: Sequence[Candidate]) -> Load:
+        return Load(1)
 
 
 def evidence(choices: list[dict[str, Any]], absent: set[int] = frozenset()) -> Any:  # type: ignore[assignment]
@@ -37,7 +47,7 @@ def evidence(choices: list[dict[str, Any]], absent: set[int] = frozenset()) -> A
     rows = {"automatic": ("attention", "automatic")}
     return SimpleNamespace(
         items=items,
-        parts=SimpleNamespace(rows=rows),
+        parts=SimpleNamespace(rows=rows, selectors={"automatic": SimpleNamespace(built=Asking())}),
         stores=SimpleNamespace(select={("attention", "automatic"): store}, extract={"attention": candidates}),
     )
 

@@ -13,6 +13,7 @@ from pixfound.judges.asking import JudgeError
 from pixfound.judges.rules import RulesJudge
 from pixfound.masks import RLE
 from pixfound.scoring.scores import Score
+from pixfound.types import Kind
 from tests.support.examples import make_example
 
 MASK = RLE.encode(np.ones((2, 2), dtype=np.bool_))
@@ -29,16 +30,19 @@ class Down:
 
 def evidence(*answers: tuple[str, int, int, str]) -> Any:
     """(id, original answer, corrected answer, reply): a run on yes-or-no questions; `1a` and `1b` are a pair."""
-    items, scores = [], []
+    items: list[Any] = []
     for id, original, corrected, reply in answers:
         example = make_example(
             MASK, id=id, answer=original, pair_id=id[:-1], labels={"original": original, "corrected": corrected}
         )
-        items.append(SimpleNamespace(example=example))
-        for kind in ("open", "choice"):
-            correct = example.options.index(reply) == original
-            scores.append(Score(f"{id}/{kind}", id, id[:-1], kind, None, {}, False, correct, response=reply))
-    return SimpleNamespace(items=items, scores=scores)
+        correct = example.options.index(reply) == original
+        said: dict[Kind, bool | None] = {"open": correct, "choice": correct, "ground": None}
+        scores = [
+            Score(f"{id}/{kind}", id, id[:-1], kind, None, {}, False, right, response=reply)
+            for kind, right in said.items()
+        ]
+        items.append(SimpleNamespace(example=example, scores=scores))
+    return SimpleNamespace(items=items, answers=lambda item: item.scores)
 
 
 RUN = evidence(

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pytest
 
 from pixfound.errors import UserError
 from pixfound.scoring.metrics import Scoring
 from pixfound.scoring.quadrants import QUADRANTS, by_pair, counts, join, quadrant
 from pixfound.scoring.scores import Score
+from pixfound.scoring.table import UNKNOWN, tabulate
 
 FAST = Scoring(resamples=200)
 
@@ -29,6 +31,17 @@ def mask(example, iou, kind="ground", row="oracle", absent=False, **values):
     )
 
 
+def metrics(scores, scoring=FAST):
+    return scoring.metrics(tabulate(scores))
+
+
+def joined(answers, masks, threshold):
+    """answers: example -> whether it is rightly answered; of those that have no mask nothing is known either."""
+    table = tabulate(masks)
+    right = np.array([answers.get(id, UNKNOWN) for id in table.examples], dtype=np.int8)
+    return join(right, table.scores, threshold)
+
+
 def value(figure):
     return figure["value"]
 
@@ -41,7 +54,7 @@ PAIRS = [  # pair 1 right, pair 2 half, pair 3 wrong
 
 
 def test_pair_accuracy_counts_pairs_of_which_both_are_right():
-    found = FAST.metrics(PAIRS)
+    found = metrics(PAIRS)
     assert found["accuracy_unit"] == "pair"
     vqa = found["vqa"]
     assert value(vqa["A_dagger"]) == value(vqa["A_dagger_pair"]) == value(vqa["best"]) == pytest.approx(1 / 3)
@@ -51,9 +64,9 @@ def test_pair_accuracy_counts_pairs_of_which_both_are_right():
 
 
 def test_the_unit_may_be_asked_for():
-    assert value(Scoring(accuracy="item", resamples=200).metrics(PAIRS)["vqa"]["A_dagger"]) == pytest.approx(1 / 2)
+    assert value(metrics(PAIRS, Scoring(accuracy="item", resamples=200))["vqa"]["A_dagger"]) == pytest.approx(1 / 2)
     single = [answer("1", True, pair=None), answer("2", False, pair=None)]
-    found = Scoring(accuracy="pair", resamples=200).metrics(single)
+    found = metrics(single, Scoring(accuracy="pair", resamples=200))
     assert found["vqa"]["A_dagger"]["value"] is None
 
 
@@ -66,7 +79,7 @@ def test_the_unit_may_be_asked_for():
     ],
 )
 def test_without_pairs_throughout_items_are_counted(answers):
-    found = FAST.metrics(answers)
+    found = metrics(answers)
     assert found["accuracy_unit"] == "item"
     right = sum(bool(a.correct) for a in answers)
     assert value(found["vqa"]["A_dagger"]) == pytest.approx(right / len(answers))
@@ -86,7 +99,7 @@ def test_the_unscored_are_left_out_and_counted():
         *(answer("1a", None, kind="open"), answer("2a", None, kind="open"), answer("2a", None, kind="ground")),
         answer("2b", None, kind="ground", response="no question"),
     ]
-    found = FAST.metrics(scores)
+    found = metrics(scores)
     items, pairs = found["vqa"]["A_dagger_item"], found["vqa"]["A_dagger_pair"]
     assert (value(items), items["count"]) == (1.0, 3)
     assert (value(pairs), pairs["count"]) == (1.0, 1)  # pair 1 is neither right nor wrong
@@ -110,7 +123,7 @@ def test_s_is_the_harmonic_mean_of_the_better_of_each():
         *(mask(e, 0.4) for e in ("1a", "1b", "2a", "2b")),
         *(mask(e, 0.2, kind="open") for e in ("1a", "1b", "2a", "2b")),
     ]
-    found = FAST.metrics(scores)
+    found = metrics(scores)
     row = found["rows"]["oracle"]
     assert (value(found["vqa"]["A"]), value(found["vqa"]["A_dagger"])) == (1.0, 0.5)
     assert (value(row["M"]), value(row["M_dagger"])) == (pytest.approx(0.2), pytest.approx(0.4))
@@ -122,7 +135,7 @@ def test_s_is_the_harmonic_mean_of_the_better_of_each():
 @pytest.mark.parametrize(("m", "m_dagger", "prompt"), [(0.6, 0.4, "open"), (0.4, 0.6, "ground"), (0.5, 0.5, "ground")])
 def test_the_better_prompt_is_named(m, m_dagger, prompt):
     scores = [*PAIRS, mask("1a", m, kind="open"), mask("1a", m_dagger)]
-    assert FAST.metrics(scores)["rows"]["oracle"]["grounding_prompt"] == prompt
+    assert metrics(scores)["rows"]["oracle"]["grounding_prompt"] == prompt
 
 
 def test_a_prompt_that_was_never_scored_is_not_the_better_one():
@@ -131,7 +144,7 @@ def test_a_prompt_that_was_never_scored_is_not_the_better_one():
         *(answer("1a", True, kind="open"), answer("1a", None)),
         *(mask("1a", 0.8, kind="open"), mask("1a", None)),
     ]
-    row = FAST.metrics(scores)["rows"]["oracle"]
+    row = metrics(scores)["rows"]["oracle"]
     assert row["grounding_prompt"] == "open"
     assert row["quadrants"] == {"both": 1, "vqa_only": 0, "grounding_only": 0, "neither": 0}
 
@@ -140,7 +153,7 @@ def test_absent_objects():
     """The empty predictor: always right on what is absent, always wrong on what is there."""
     empty = [mask("1a", 0.0, shown=False), mask("1b", 1.0, absent=True, shown=False)]
     full = [mask("1a", 0.3, row="full", shown=True), mask("1b", 0.0, row="full", absent=True, shown=True)]
-    found = FAST.metrics([answer("1a", True), answer("1b", True, absent=True), *empty, *full])
+    found = metrics([answer("1a", True), answer("1b", True, absent=True), *empty, *full])
     assert found["absent"] == 1
     empty_row, full_row = found["rows"]["oracle"], found["rows"]["full"]
     assert value(empty_row["M_dagger"]) == 0.5
@@ -155,15 +168,15 @@ def test_absent_objects():
 def test_quadrants_by_hand():
     answers = {"1a": True, "1b": True, "2a": False, "2b": False, "3a": True}
     masks = [mask("1a", 0.51), mask("1b", 0.5), mask("2a", 0.9), mask("2b", 0.0), mask("3a", None), mask("9a", 1.0)]
-    assert counts(join(answers, masks, 0.5)) == {"both": 1, "vqa_only": 1, "grounding_only": 1, "neither": 1}
-    assert counts(join({}, masks, 0.5)) == dict.fromkeys(QUADRANTS, 0)
-    assert counts(join(answers, masks, 0.4))["both"] == 2
+    assert counts(joined(answers, masks, 0.5)) == {"both": 1, "vqa_only": 1, "grounding_only": 1, "neither": 1}
+    assert counts(joined({}, masks, 0.5)) == dict.fromkeys(QUADRANTS, 0)
+    assert counts(joined(answers, masks, 0.4))["both"] == 2
 
 
 def test_quadrants_of_pairs_need_both_members():
     answers = {"1a": True, "1b": True, "2a": True, "2b": False, "3a": True}
     masks = [mask("1a", 0.9), mask("1b", 0.4), mask("2a", 0.9), mask("2b", 0.9), mask("3a", 0.9)]
-    pairs = counts(by_pair(join(answers, masks, 0.5)))
+    pairs = counts(by_pair(joined(answers, masks, 0.5)))
     assert pairs == {"both": 0, "vqa_only": 1, "grounding_only": 1, "neither": 0}
 
 
@@ -173,7 +186,7 @@ def test_what_answering_says_about_grounding():
         *(answer(e, right) for e, right in (("1a", True), ("1b", True), ("2a", True), ("2b", False))),
         *(mask("1a", 0.95), mask("1b", 0.3), mask("2a", 0.0), mask("2b", 0.6)),
     ]
-    row = FAST.metrics(scores)["rows"]["oracle"]
+    row = metrics(scores)["rows"]["oracle"]
     assert value(row["grounded_given_correct"]) == pytest.approx(1 / 3)
     assert value(row["grounded_given_wrong"]) == 1.0
     assert value(row["correct_given_grounded"]) == pytest.approx(1 / 2)
@@ -203,13 +216,13 @@ def test_quadrants_take_the_better_question_and_the_better_prompt():
         *(mask(e, 0.0) for e in examples),
         *(mask(e, 0.9, kind="open") for e in examples),
     ]
-    row = FAST.metrics(scores)["rows"]["oracle"]
+    row = metrics(scores)["rows"]["oracle"]
     assert row["quadrants"] == {"both": 2, "vqa_only": 0, "grounding_only": 0, "neither": 0}
 
 
 def test_an_absent_object_is_grounded_by_showing_nothing():
     scores = [answer("1a", True, absent=True), mask("1a", 1.0, absent=True, shown=False)]
-    assert FAST.metrics(scores)["rows"]["oracle"]["quadrants"]["both"] == 1
+    assert metrics(scores)["rows"]["oracle"]["quadrants"]["both"] == 1
 
 
 def test_pointing_against_other_objects():
@@ -222,7 +235,7 @@ def test_pointing_against_other_objects():
         mask("2b", 1.0, absent=True, shown=False),
         mask("3a", 0.1, kind="open"),  # took no point
     ]
-    pointing = FAST.metrics(scores)["rows"]["oracle"]["pointing"]
+    pointing = metrics(scores)["rows"]["oracle"]["pointing"]
     found = pointing["M_dagger"]
     assert value(found["on_target"]) == pytest.approx(1 / 3)
     assert value(found["on_object"]) == pytest.approx(2 / 3)
@@ -234,7 +247,7 @@ def test_pointing_against_other_objects():
 
 
 def test_a_point_that_never_hits_an_object():
-    found = FAST.metrics([*PAIRS, mask("1a", 0.0, on_target=False, on_object=False, chance=0.5)])
+    found = metrics([*PAIRS, mask("1a", 0.0, on_target=False, on_object=False, chance=0.5)])
     pointing = found["rows"]["oracle"]["pointing"]["M_dagger"]
     assert value(pointing["on_target"]) == 0.0
     assert pointing["on_target_given_object"]["value"] is None
@@ -247,7 +260,7 @@ def test_intervals_draw_the_members_of_a_pair_together():
     scoring = Scoring(accuracy="item", resamples=2000)
 
     def width(scores):
-        figure = scoring.metrics(scores)["vqa"]["A_dagger"]
+        figure = metrics(scores, scoring)["vqa"]["A_dagger"]
         return figure["high"] - figure["low"]
 
     assert width(agree) > 1.2 * width(alone)
@@ -264,7 +277,7 @@ def test_by_tag():
         *(mask("1a", 0.2, tags=count), mask("1b", 0.4, tags=count)),
         *(mask("2a", 0.8, tags=colour), mask("2b", 0.4, tags=colour)),
     ]
-    found = FAST.metrics(scores)
+    found = metrics(scores)
     answers = found["vqa_by_tag"]["category"]
     assert list(answers["values"]) == ["colour", "count"]
     assert value(answers["values"]["count"]["A_dagger_item"]) == 0.5
@@ -287,7 +300,7 @@ def test_by_tag():
 def test_the_mean_over_sources_counts_each_source_alike():
     """CV-Bench's 2D accuracy: the mean of its two sources' accuracies, whatever their sizes."""
     answers = [answer(f"{i}", i == 0, pair=None, tags={"source": "COCO" if i else "ADE20K"}) for i in range(5)]
-    found = FAST.metrics(answers)
+    found = metrics(answers)
     assert value(found["vqa"]["A_dagger_item"]) == pytest.approx(1 / 5)
     assert value(found["vqa_by_tag"]["source"]["mean"]["A_dagger_item"]) == pytest.approx((1 + 0) / 2)
 
@@ -296,7 +309,7 @@ def test_the_mean_over_sources_counts_each_source_alike():
     "scores", [[], [answer("1a", None), answer("1b", None), mask("1a", None), mask("1b", None, kind="open")]]
 )
 def test_nothing_scored_gives_no_figures_and_no_crash(scores):
-    found = FAST.metrics(scores)
+    found = metrics(scores)
     assert found["vqa"]["A"]["value"] is None
     assert found["vqa"]["A_dagger_item"]["value"] is None
     for row in found["rows"].values():
@@ -308,13 +321,13 @@ def test_nothing_scored_gives_no_figures_and_no_crash(scores):
 
 
 def test_answers_without_masks_have_no_s():
-    row = FAST.metrics([answer("1a", True), answer("1b", True), mask("1a", None)])["rows"]["oracle"]
+    row = metrics([answer("1a", True), answer("1b", True), mask("1a", None)])["rows"]["oracle"]
     assert row["S"]["value"] is None
 
 
 def test_the_seed_decides_the_intervals_and_nothing_else():
     scores = [*PAIRS, *(answer(f"{i}{side}", i % 2 == 0) for i in range(4, 30) for side in "ab")]
-    figures = [Scoring(resamples=200, seed=seed).metrics(scores)["vqa"]["A_dagger"] for seed in (0, 0, 1, 2, 3)]
+    figures = [metrics(scores, Scoring(resamples=200, seed=seed))["vqa"]["A_dagger"] for seed in (0, 0, 1, 2, 3)]
     assert figures[0] == figures[1]
     assert len({value(figure) for figure in figures}) == 1
     assert len({(figure["low"], figure["high"]) for figure in figures}) > 1
@@ -322,7 +335,7 @@ def test_the_seed_decides_the_intervals_and_nothing_else():
 
 def test_a_wider_level_gives_a_wider_interval():
     scores = [answer(f"{i}a", i % 3 == 0, pair=None) for i in range(40)]
-    found = [Scoring(resamples=1000, level=level).metrics(scores)["vqa"]["A_dagger"] for level in (0.5, 0.95)]
+    found = [metrics(scores, Scoring(resamples=1000, level=level))["vqa"]["A_dagger"] for level in (0.5, 0.95)]
     assert found[1]["low"] < found[0]["low"] < value(found[0]) < found[0]["high"] < found[1]["high"]
 
 

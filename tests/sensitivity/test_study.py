@@ -15,6 +15,7 @@ from pixfound.errors import UserError
 from pixfound.scoring.bootstrap import Resampler
 from pixfound.scoring.metrics import Scoring
 from pixfound.scoring.scores import Score
+from pixfound.scoring.table import tabulate
 from pixfound.sensitivity.cells import find_runs, read_cells
 from pixfound.sensitivity.cli import main
 from pixfound.sensitivity.figures import correlation
@@ -56,7 +57,7 @@ def write(
     }
     (run / "config.yaml").write_text(yaml.safe_dump({**whole, **config}))
     (run / "scores.jsonl").write_text("".join(json.dumps(s.to_json()) + "\n" for s in scores))
-    (run / "metrics.json").write_text(json.dumps({"metrics": Scoring(resamples=100).metrics(scores)}))
+    (run / "metrics.json").write_text(json.dumps({"metrics": Scoring(resamples=100).metrics(tabulate(scores))}))
     return run
 
 
@@ -141,8 +142,7 @@ def test_a_correlation_in_every_resample() -> None:
     rng = np.random.default_rng(0)
     x = rng.random(40)
     y = x + rng.normal(0, 0.3, 40)
-    items = [(str(i), a, b) for i, (a, b) in enumerate(zip(x, y, strict=True))]
-    found = correlation(items, Resampler([str(i) for i in range(40)], 500, 0))
+    found = correlation(np.arange(40), x, y, Resampler(40, 500, 0))
     assert found.value == pytest.approx(np.corrcoef(x, y)[0, 1])
     low, high = found.interval(0.95)
     assert low < found.value < high

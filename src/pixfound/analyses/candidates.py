@@ -8,22 +8,23 @@ without replacement, for k from 1 (a random choice) on. A selector's regret is w
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pixfound.masks import ious
+import numpy as np
+
+from pixfound.analyses.pools import Pool, has_choices, pool_of
 from pixfound.pipeline.items import MASK_KINDS
-from pixfound.pipeline.records import candidates_of
 from pixfound.report.table import figure as shown
 from pixfound.report.text import grid
-from pixfound.scoring.bootstrap import Estimate, Resampler, figure, minus
+from pixfound.scoring.bootstrap import Resampler
+from pixfound.scoring.estimates import figure, minus
+from pixfound.scoring.table import Rows, of_kind
 from pixfound.types import Kind
 
 if TYPE_CHECKING:
     from pixfound.pipeline.results import Evidence
 
-Pool = Mapping[str, tuple[str, list[float]]]  # example id -> its cluster and its candidates' IoUs
 _NAMES: Mapping[Kind, str] = {"open": "M", "ground": "M_dagger"}
 
 
@@ -47,10 +48,12 @@ class Candidates:
         found: dict[str, Any] = {}
         for extractor in evidence.stores.extract:
             rows = [row for row, (name, _) in evidence.parts.rows.items() if name == extractor]
-            by_kind = {kind: _pool(evidence, extractor, kind) for kind in MASK_KINDS}
-            if rows and any(len(values) > 1 for pool in by_kind.values() for _, values in pool.values()):
+            if rows and has_choices(evidence, extractor):
                 found[extractor] = {
-                    _NAMES[kind]: self._about(pool, _chosen(evidence, rows, kind)) for kind, pool in by_kind.items()
+                    _NAMES[kind]: self._about(
+                        pool_of(evidence, extractor, kind, self.ks), _chosen(evidence, rows, kind)
+                    )
+                    for kind in MASK_KINDS
                 }
         return found
 
@@ -74,65 +77,33 @@ class Candidates:
             blocks.append(grid(("row", "regret", "share"), lines))
         return blocks
 
-    def _about(self, pool: Pool, chosen: Mapping[str, Mapping[str, float]]) -> dict[str, Any]:
-        clusters = Resampler(dict.fromkeys(cluster for cluster, _ in pool.values()), self.resamples, self.seed)
-
-        def over(values: Mapping[str, float]) -> Estimate:
-            return clusters.mean([(pool[id][0], value) for id, value in values.items()])
-
-        best = {id: max(values, default=0.0) for id, (_, values) in pool.items()}
-        curve = {k: over({id: best_of(values, k) for id, (_, values) in pool.items()}) for k in self.ks}
-        random = over({id: best_of(values, 1) for id, (_, values) in pool.items()})
-        oracle = over(best)
-        rows = {}
-        for row, values in chosen.items():
-            common = {id: best[id] - value for id, value in values.items() if id in best}
-            regret = over(common)
-            room = minus(oracle, random).value
-            known = math.isfinite(room) and room > 0 and bool(common)
-            rows[row] = {"regret": figure(regret, self.level), "share": 1 - regret.value / room if known else None}
+    def _about(self, pool: Pool, chosen: Mapping[str, Rows]) -> dict[str, Any]:
+        clusters = Resampler(pool.clusters, self.resamples, self.seed)
+        curve = {k: clusters.mean(pool.of, values) for k, values in zip(self.ks, pool.curve.T, strict=True)}
+        random, oracle = clusters.mean(pool.of, pool.random), clusters.mean(pool.of, pool.best)
+        regrets = {}
+        for row, scores in chosen.items():
+            common = scores[np.isin(scores["example"], pool.examples)]
+            at = np.searchsorted(pool.examples, common["example"])
+            regrets[row] = clusters.mean(pool.of[at], pool.best[at] - common["iou"])
+        room = minus(oracle, random).value
+        known = math.isfinite(room) and room > 0
         return {
-            "examples": len(pool),
-            "per_example": sum(len(v) for _, v in pool.values()) / len(pool) if pool else 0.0,
+            "examples": len(pool.examples),
+            "per_example": pool.candidates / len(pool.examples) if len(pool.examples) else 0.0,
             "iou_at": {str(k): figure(value, self.level) for k, value in curve.items()},
             "oracle": figure(oracle, self.level),
-            "rows": rows,
+            "rows": {
+                row: {
+                    "regret": figure(regret, self.level),
+                    "share": 1 - regret.value / room if known and regret.count else None,
+                }
+                for row, regret in regrets.items()
+            },
         }
 
 
-def best_of(values: Sequence[float], k: int) -> float:
-    """The expected maximum of k of the values drawn without replacement; of all where there are fewer; 0 of none.
-
-    The i-th largest of n (from 0) is the maximum with probability C(n - 1 - i, k - 1) / C(n, k).
-
-    >>> best_of([0.2, 0.8, 0.5], 1), best_of([0.2, 0.8, 0.5], 2), best_of([0.2, 0.8, 0.5], 9)
-    (0.5, 0.7000000000000001, 0.8)
-    """
-    ordered = sorted(values, reverse=True)
-    count = len(ordered)
-    if not count:
-        return 0.0
-    k = min(k, count)
-    ways = math.comb(count, k)
-    return sum(v * math.comb(count - 1 - i, k - 1) / ways for i, v in enumerate(ordered))
-
-
-def _pool(evidence: Evidence, extractor: str, kind: Kind) -> Pool:
-    pool: dict[str, tuple[str, list[float]]] = {}
-    for item in evidence.items:
-        example = item.example
-        record = evidence.stores.extract[extractor].get(item.key(kind), item.seen(kind))
-        if not example.absent and record is not None and record.value is not None:
-            values = ious([candidate.mask for candidate in candidates_of(record)], example.gt_mask)
-            pool[example.id] = (example.pair_id or example.id, values)
-    return pool
-
-
-def _chosen(evidence: Evidence, rows: Sequence[str], kind: Kind) -> dict[str, dict[str, float]]:
-    """Row -> example id -> IoU of what it chose."""
-    found: dict[str, dict[str, float]] = defaultdict(dict)
-    for score in evidence.scores:
-        known = score.kind == kind and score.iou is not None and not score.absent
-        if known and score.row is not None and score.row in rows:
-            found[score.row][score.example_id] = float(score.iou or 0.0)
-    return {row: found[row] for row in rows}
+def _chosen(evidence: Evidence, rows: Sequence[str], kind: Kind) -> dict[str, Rows]:
+    """The scores of what each row chose for present objects."""
+    found = {row: of_kind(evidence.table.masks(row), kind) for row in rows}
+    return {row: scores[~scores["absent"] & ~np.isnan(scores["iou"])] for row, scores in found.items()}

@@ -12,7 +12,8 @@ import numpy as np
 
 from pixfound.analyses.emergence import Emergence
 from pixfound.analyses.nulls import Array, Null
-from pixfound.scoring.bootstrap import Resampler, figure
+from pixfound.scoring.bootstrap import Resampler, numbered
+from pixfound.scoring.estimates import figure
 
 
 class Comparison:
@@ -21,6 +22,7 @@ class Comparison:
     names: of the F features. values: for each emergence (K, F). family: names of features that are tested together, so
     that their p are adjusted for one another. resamples, level, seed: of the bootstrap and of the nulls' draws.
 
+    of: the number of each emergence's cluster. clusters: draws them.
     free: null -> in how many answers it has a choice; in the others it can only pick the phrase that was the best.
     """
 
@@ -35,10 +37,12 @@ class Comparison:
         level: float = 0.95,
         seed: int = 0,
     ) -> None:
-        self.clusters = Resampler(dict.fromkeys(e.cluster for e in emergences), resamples, seed)
+        self.of, size = numbered(e.cluster for e in emergences)
+        self.clusters = Resampler(size, resamples, seed)
         self.level = level
-        self._emergences, self._index = emergences, {name: i for i, name in enumerate(names)}
+        self._index = {name: i for i, name in enumerate(names)}
         self._best = np.array([v[e.best] for e, v in zip(emergences, values, strict=True)])  # (examples, F)
+        self._means = [self.clusters.mean(self.of, column) for column in self._best.T]
         self._nulls: dict[str, list[dict[str, float]]] = {}
         self.free: dict[str, int] = {}
         together = [self._index[name] for name in family]
@@ -52,9 +56,8 @@ class Comparison:
     def figure(self, name: str) -> dict[str, Any]:
         """The mean of a feature with its interval; `nulls`: each null's expectation, interval and two-sided p."""
         i = self._index[name]
-        chosen = [(e.cluster, float(value)) for e, value in zip(self._emergences, self._best[:, i], strict=True)]
         nulls = {null: found[i] for null, found in self._nulls.items()}
-        return {**figure(self.clusters.mean(chosen), self.level), "nulls": nulls}
+        return {**figure(self._means[i], self.level), "nulls": nulls}
 
     def count(self, name: str) -> int:
         """How many best phrases have a feature that is 0 or 1."""

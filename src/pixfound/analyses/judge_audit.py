@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pixfound.interfaces import AsksJudge
 from pixfound.masks import ious
 from pixfound.pipeline.items import MASK_KINDS, Item
 from pixfound.pipeline.records import candidates_of
@@ -37,6 +38,8 @@ class JudgeAudit:
         """Row -> places, quality, presence and kinds of choice, both prompts together."""
         found: dict[str, Any] = {}
         for row, pair in evidence.parts.rows.items():
+            if not isinstance(evidence.parts.selectors[pair[1]].built, AsksJudge):
+                continue
             if any(value.get("about") for _, _, value in _records(evidence, pair)):
                 found[row] = self._about(list(_choices(evidence, pair)))
         return found

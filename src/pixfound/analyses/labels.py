@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,15 +11,16 @@ from pixfound.letters import Letters, check_letters, grade_letter
 from pixfound.pipeline.stage import describe
 from pixfound.report.table import figure as shown
 from pixfound.report.text import escape, grid
-from pixfound.scoring.bootstrap import Estimate, Resampler, figure, minus
-from pixfound.scoring.metrics import accuracies
-from pixfound.scoring.scores import Score, cluster_of
+from pixfound.scoring.bootstrap import Resampler
+from pixfound.scoring.estimates import Estimate, figure, minus
+from pixfound.scoring.figures import ACCURACY, accuracies
+from pixfound.scoring.scores import Score
+from pixfound.scoring.table import Filling, Table
 from pixfound.types import Example
 
 if TYPE_CHECKING:
     from pixfound.pipeline.results import Evidence
 
-_KINDS = (("A", "open"), ("A_dagger", "choice"))
 _NAMES = {"A_item": "A item", "A_pair": "A pair", "A_dagger_item": "A† item", "A_dagger_pair": "A† pair"}
 
 
@@ -40,19 +41,25 @@ class Labels:
 
     def compute(self, evidence: Evidence) -> Mapping[str, Any]:
         """Versions -> figures, differences to the first version, and the examples that they disagree about."""
-        examples = {item.example.id: item.example for item in evidence.items}
-        names = list(dict.fromkeys(name for example in examples.values() for name in example.labels))
+        names = list(dict.fromkeys(name for item in evidence.items for name in item.example.labels))
         if len(names) < 2:
             return {}
-        disputed = sorted(id for id, e in examples.items() if len(set(e.labels.values())) > 1)
-        answers = [score for score in evidence.scores if score.row is None and score.kind != "ground"]
-        clusters = Resampler(dict.fromkeys(map(cluster_of, answers)), self.resamples, self.seed)
-        by_version = {
-            name: _figures([self._graded(s, examples[s.example_id], name) for s in answers], clusters) for name in names
-        }
+        disputed = []
+        versions = {name: Filling() for name in names}
+        for item in evidence.items:
+            example = item.example
+            if len(set(example.labels.values())) > 1:
+                disputed.append(example.id)
+            for score in evidence.answers(item):
+                if score.kind != "ground":
+                    for name, filling in versions.items():
+                        filling.add(self._graded(score, example, name))
+        tables = {name: filling.table() for name, filling in versions.items()}
+        clusters = Resampler(tables[names[0]].clusters, self.resamples, self.seed)
+        by_version = {name: _figures(table, clusters) for name, table in tables.items()}
         first = by_version[names[0]]
         return {
-            "disputed": disputed,
+            "disputed": sorted(disputed),
             "versions": {
                 name: {key: figure(estimate, self.level) for key, estimate in figures.items()}
                 for name, figures in by_version.items()
@@ -94,9 +101,9 @@ class Labels:
         return replace(score, correct=correct, reason=reason)
 
 
-def _figures(answers: Sequence[Score], clusters: Resampler) -> dict[str, Estimate]:
+def _figures(answers: Table, clusters: Resampler) -> dict[str, Estimate]:
     figures: dict[str, Estimate] = {}
-    for name, kind in _KINDS:
-        by = accuracies(answers, kind, clusters)
+    for name, kind in ACCURACY:
+        by = accuracies(answers.scores, kind, clusters)
         figures |= {f"{name}_item": by["item"], f"{name}_pair": by["pair"]}
     return figures

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
+import numpy as np
 from PIL import Image
 
 from pixfound.analyses import when_figure, when_text
@@ -31,7 +32,7 @@ from pixfound.errors import UserError
 from pixfound.interfaces import Asker, Judge, PhraseFinder
 from pixfound.pipeline.items import MASK_KINDS, Item
 from pixfound.pipeline.records import candidates_of, unpack_generation
-from pixfound.scoring.bootstrap import Resampler, figure
+from pixfound.scoring.estimates import figure
 from pixfound.types import Kind
 
 if TYPE_CHECKING:
@@ -120,11 +121,16 @@ class When:
         return {when_text.PICTURE: when_figure.draw(found)}
 
     def _about(self, evidence: Evidence, kind: Kind) -> dict[str, Any]:
-        outcomes = [_find(evidence, item, self.row, kind, self.reading) for item in evidence.items]
-        emergences = [one for one in outcomes if isinstance(one, Emergence)]
-        left_out = dict(Counter(one for one in outcomes if isinstance(one, str)))
+        emergences: list[Emergence] = []
+        left_out: Counter[str] = Counter()
+        for item in evidence.items:
+            outcome = _find(evidence, item, self.row, kind, self.reading)
+            if isinstance(outcome, Emergence):
+                emergences.append(outcome)
+            else:
+                left_out[outcome] += 1
         if not emergences:
-            return {"examples": 0, "left_out": left_out}
+            return {"examples": 0, "left_out": dict(left_out)}
         ruled = self.concepts == "rules"
         compared = Comparison(
             emergences,
@@ -136,33 +142,38 @@ class When:
             self.level,
             self.seed,
         )
-        clusters = compared.clusters
-        places = [(e.cluster, e.places[e.best]) for e in emergences]
+        of, clusters = compared.of, compared.clusters
+        best_iou = clusters.mean(of, np.array([e.iou for e in emergences]))
+        median = clusters.median(of, np.array([e.places[e.best] for e in emergences]))
         labels = self._labels(emergences)
         return {
             "examples": len(emergences),
-            "left_out": left_out,
+            "left_out": dict(left_out),
             "phrases_per_answer": sum(len(e.phrases) for e in emergences) / len(emergences),
-            "best_iou": figure(clusters.mean([(e.cluster, e.iou) for e in emergences]), self.level),
+            "best_iou": figure(best_iou, self.level),
             "answers_with_a_choice": compared.free,
             "mean": compared.figure(PLACE),
-            "median": figure(clusters.median(places), self.level),
+            "median": figure(median, self.level),
             "deciles": [{"examples": compared.count(name), **compared.figure(name)} for name in DECILES],
             "not_the_expression": {name: compared.figure(name) for name in WORDINGS},
-            "concepts": {c: compared.figure(c) for c in ABOUT} if ruled else self._shares(emergences, labels, clusters),
+            "concepts": {c: compared.figure(c) for c in ABOUT} if ruled else self._shares(emergences, labels, compared),
             "concepts_unscored": [f"{id}: {one.why}" for id, one in labels.items() if one.concepts is None],
             "failures": [f"concept of {kind} {id}: {one.why}" for id, one in labels.items() if one.failed],
             "emergences": [_record(e, _concepts(labels, e)) for e in emergences],
         }
 
     def _shares(
-        self, emergences: Sequence[Emergence], labels: Mapping[str, Asked], clusters: Resampler
+        self, emergences: Sequence[Emergence], labels: Mapping[str, Asked], compared: Comparison
     ) -> dict[str, Any]:
         """The share of each concept among the phrases of which the judge's reply could be read."""
-        read = [(e.cluster, flags(found)) for e in emergences if (found := _concepts(labels, e)) is not None]
-        if not read:
+        about = [_concepts(labels, e) for e in emergences]
+        read = np.array([found is not None for found in about])
+        if not read.any():
             return {}
-        shares = {c: clusters.mean([(cluster, values[i]) for cluster, values in read]) for i, c in enumerate(ABOUT)}
+        values = np.array([flags(found) for found in about if found is not None])
+        shares = {
+            c: compared.clusters.mean(compared.of[read], column) for c, column in zip(ABOUT, values.T, strict=True)
+        }
         return {c: {**figure(share, self.level), "nulls": {}} for c, share in shares.items()}
 
     def _labels(self, emergences: Sequence[Emergence]) -> dict[str, Asked]:

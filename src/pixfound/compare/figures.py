@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pixfound.scoring.bootstrap import Array
+from pixfound.scoring.estimates import Array
 
 FIGURES = ("A", "A_dagger", "M", "M_dagger", "S", "joint")
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pixfound.compare.runs import Contestant, Line, Unit
-from pixfound.scoring.bootstrap import Array
+from pixfound.scoring.estimates import Array
 from pixfound.types import Kind
 
 JOINTS: tuple[tuple[Kind, Kind], ...] = (("open", "open"), ("open", "ground"), ("choice", "open"), ("choice", "ground"))

@@ -19,7 +19,8 @@ import numpy as np
 from pixfound.compare.figures import FIGURES, better_prompts, figures, harmonic, means_of
 from pixfound.compare.pairing import BASES, JOINTS, Paired
 from pixfound.errors import UserError
-from pixfound.scoring.bootstrap import Array, Resampler
+from pixfound.scoring.bootstrap import Codes, Resampler
+from pixfound.scoring.estimates import Array
 
 _BLOCK = 1000  # permutations made together, which bounds the memory
 _EQUAL = 1e-12  # sums in another order differ by this much
@@ -159,10 +160,10 @@ def holm(values: Sequence[float]) -> list[float]:
 
 def _interval(paired: Paired, settings: Settings) -> tuple[Array, Array]:
     """Both ends, (G,), of the intervals: the same clusters are drawn for both rows."""
-    clusters = Resampler(paired.clusters, settings.resamples, settings.seed)
+    clusters = Resampler(len(paired.clusters), settings.resamples, settings.seed)
     draws = []
     for sums in paired.sums:
-        estimates = [clusters.mean(_items(paired.clusters, s, n)) for s, n in zip(sums.T, paired.counts.T, strict=True)]
+        estimates = [clusters.mean(*_items(s, n)) for s, n in zip(sums.T, paired.counts.T, strict=True)]
         draws.append(figures(np.stack([estimate.draws for estimate in estimates], axis=-1)))  # (R, G)
     change = draws[1] - draws[0]
     ends = np.full((2, len(FIGURES)), np.nan)
@@ -174,9 +175,10 @@ def _interval(paired: Paired, settings: Settings) -> tuple[Array, Array]:
     return ends[0], ends[1]
 
 
-def _items(clusters: Sequence[str], sums: Array, counts: Array) -> list[tuple[str, float]]:
-    """As many items of each cluster as it has, all with the cluster's mean."""
-    return [(c, s / n) for c, s, n in zip(clusters, sums, counts, strict=True) for _ in range(int(n))]
+def _items(sums: Array, counts: Array) -> tuple[Codes, Array]:
+    """(I,) clusters and values of as many items of each cluster as it has, all with the cluster's mean."""
+    clusters = np.repeat(np.arange(len(counts)), counts.astype(np.int64))
+    return clusters, sums[clusters] / counts[clusters]
 
 
 def _cluster_values(paired: Paired, name: str) -> Array:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,8 +16,10 @@ from pixfound.pipeline.parts import Part, Parts, build
 from pixfound.pipeline.provenance import provenance
 from pixfound.pipeline.settings import Settings
 from pixfound.pipeline.stages import Stores
+from pixfound.scoring.conventions import Conventions
 from pixfound.scoring.metrics import Scoring
-from pixfound.scoring.scores import Score, make_scores
+from pixfound.scoring.scores import Score, answers_of, scores_of
+from pixfound.scoring.table import Filling, Table
 from pixfound.types import KINDS
 
 
@@ -39,12 +41,24 @@ class Result:
 
 @dataclass(frozen=True)
 class Evidence:
-    """All that a report draws from."""
+    """All that a report draws from. table: the scores as numbers; an item's index is its example's number there.
+
+    No more of the scores is held: those of one item are made when they are asked for.
+    """
 
     items: Sequence[Item]
     parts: Parts
     stores: Stores
-    scores: Sequence[Score]
+    conventions: Conventions
+    table: Table
+
+    def scores(self, item: Item) -> list[Score]:
+        """The scores of an item: of its answers first, then of the rows of the table in order."""
+        return list(scores_of(item, self.parts, self.stores, self.conventions))
+
+    def answers(self, item: Item) -> list[Score]:
+        """The first of them: those of its answers."""
+        return list(answers_of(item, self.stores, self.conventions))
 
 
 def finish(
@@ -56,26 +70,45 @@ def finish(
     settings: Settings,
 ) -> Result:
     """Scores, metrics and analyses of a run whose stages are done, written to its folder."""
-    scores = make_scores(items, parts, stores, scoring.built)
-    failures = [f"{s.key} {s.row or ''}: {s.reason}" for s in scores if "failed: " in s.reason]
-    evidence = Evidence(items, parts, stores, scores)
+    scored = _Scored()
+    write_atomic(result.folder / "scores.jsonl", scored.lines(items, parts, stores, scoring.built))
+    evidence = Evidence(items, parts, stores, scoring.built, scored.filling.table())
     found = {key: part.built.compute(evidence) for key, part in parts.analyses.items()}
-    cut = {"cut": count} if (count := _cut(items, stores)) else {}
     metrics = {
-        **scoring.built.metrics(scores),
-        **cut,
+        **scoring.built.metrics(evidence.table),
+        **({"cut": dict(scored.cut)} if scored.cut else {}),
         "analyses": {key: value for key, value in found.items() if value},
     }
     lost = [f"{key}: {failure}" for key, value in found.items() for failure in value.get("failures", ())]
-    result = replace(result, metrics=metrics, failures=[*failures, *lost])
+    result = replace(result, metrics=metrics, failures=[*scored.failures, *lost])
     _write(result, evidence, settings)
     return result
 
 
-def _cut(items: Sequence[Item], stores: Stores) -> dict[str, int]:
-    """Number of answers that were ended by the limit of new tokens, by kind; kinds without one are left out."""
-    said = ((kind, stores.generate.get(item.key(kind), item.asked(kind))) for item in items for kind in KINDS)
-    return dict(Counter(str(kind) for kind, record in said if record and record.value and record.value.get("cut")))
+class _Scored:
+    """What is kept of the one pass over all items in which their scores are made.
+
+    failures: the scores that there are none of. cut: number of answers that the limit of new tokens ended, by kind.
+    """
+
+    def __init__(self) -> None:
+        self.filling, self.failures, self.cut = Filling(), list[str](), Counter[str]()
+
+    def lines(self, items: Sequence[Item], parts: Parts, stores: Stores, conventions: Conventions) -> Iterator[str]:
+        """The lines of scores.jsonl."""
+        for item in items:
+            self.cut.update(_cut(item, stores))
+            for score in scores_of(item, parts, stores, conventions):
+                self.filling.add(score)
+                if "failed: " in score.reason:
+                    self.failures.append(f"{score.key} {score.row or ''}: {score.reason}")
+                yield json.dumps(score.to_json(), ensure_ascii=False) + "\n"
+
+
+def _cut(item: Item, stores: Stores) -> list[str]:
+    """The kinds of an item's answers that the limit of new tokens ended."""
+    said = ((kind, stores.generate.get(item.key(kind), item.asked(kind))) for kind in KINDS)
+    return [kind for kind, record in said if record and record.value and record.value.get("cut")]
 
 
 def finished(folder: Path, tracker: Mapping[str, Any]) -> dict[str, Any] | None:
@@ -88,7 +121,7 @@ def finished(folder: Path, tracker: Mapping[str, Any]) -> dict[str, Any] | None:
 
 
 def _write(result: Result, evidence: Evidence, settings: Settings) -> None:
-    """The run's files; metrics.json comes after the others, for it says that the run is finished."""
+    """The run's other files; metrics.json comes after the others, for it says that the run is finished."""
     from omegaconf import OmegaConf
 
     from pixfound.report.markdown import write_report
@@ -101,8 +134,6 @@ def _write(result: Result, evidence: Evidence, settings: Settings) -> None:
         folder / "provenance.json",
         json.dumps({**provenance(), "batch_size": settings.batch_size, **usage}, indent=2) + "\n",
     )
-    lines = (json.dumps(score.to_json(), ensure_ascii=False) + "\n" for score in evidence.scores)
-    write_atomic(folder / "scores.jsonl", lines)
     write_report(result, evidence, settings.pictures)
     body: dict[str, Any] = {
         "fingerprint": result.fingerprint,

@@ -47,7 +47,7 @@ def draw_sheet(evidence: Evidence, metrics: Mapping[str, Any], count: int) -> Im
     row = _main_row(evidence)
     if row is None:
         return None
-    strips = [draw_strip(item, row, evidence, metrics) for item in _picked(evidence.items, count)]
+    strips = [draw_strip(item, row, evidence, metrics) for item in _picked(evidence, count)]
     shown = [strip for strip in strips if strip is not None]
     if not shown:
         return None
@@ -72,7 +72,7 @@ def draw_strip(item: Item, row: str, evidence: Evidence, metrics: Mapping[str, A
         image = load(item.example)
     except (OSError, ValueError):
         return None
-    scores = {(s.kind, s.row): s for s in evidence.scores if s.example_id == item.example.id}
+    scores = {(s.kind, s.row): s for s in evidence.scores(item)}
     mask_score = scores[kind, row]
     image = shrunk(image)  # before anything is drawn: what is drawn with takes many bytes a pixel
     candidates, taken, heat = _found(item, row, kind, evidence, mask_score, image.size)
@@ -169,16 +169,13 @@ def _main_row(evidence: Evidence) -> str | None:
     return next(iter([*preferred, *with_heat, *rows]), None)
 
 
-def _picked(items: Sequence[Item], count: int) -> list[Item]:
+def _picked(evidence: Evidence, count: int) -> list[Item]:
     """About `count` examples from all over the benchmark, pairs kept whole and together."""
-    groups: dict[str, list[Item]] = {}
-    for item in items:
-        groups.setdefault(item.example.pair_id or item.example.id, []).append(item)
-    bundles = list(groups.values())
-    wanted = min(len(bundles), max(1, round(count / (len(items) / len(bundles)))))
+    bundle, bundles = evidence.table.cluster_of, evidence.table.clusters
+    wanted = min(bundles, max(1, round(count / (len(bundle) / bundles))))
     # Drawn, not strided: categories often follow each other in a cycle, which a stride would walk along.
-    chosen = sorted(np.random.default_rng(0).choice(len(bundles), size=wanted, replace=False))
-    return [item for i in chosen for item in bundles[i]]
+    chosen = sorted(np.random.default_rng(0).choice(bundles, size=wanted, replace=False))
+    return [evidence.items[int(i)] for one in chosen for i in np.flatnonzero(bundle == one)]
 
 
 def _printable(text: str) -> str:

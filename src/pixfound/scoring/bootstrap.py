@@ -3,143 +3,141 @@
 The two items of a pair share a question and a scene, so they are drawn together: intervals that treat them as
 independent are too narrow. All figures of one table use the same draws, which makes S's interval exact too.
 
-Shapes: `C` clusters, `R` resamples.
+Memory does not grow with the resamples: how often each cluster is drawn is drawn anew, from the same seed, whenever
+figures need it, a few resamples at a time. What waits for it is bounded in bytes.
+
+Shapes: `C` clusters, `R` resamples, `B` of these at a time, `I` items, `F` figures.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
-_ROWS = 100  # resamples that are drawn, or multiplied, at once, which bounds it too
-_TOGETHER = 128  # figures whose resamples are computed in one product, which bounds its memory
+from pixfound.scoring.estimates import Array, Estimate, ratios
 
-
-@dataclass(frozen=True)
-class Estimate:
-    """value: the figure, in [0, 1]; nan where nothing was scored. count: scored items.
-
-    resample: makes `draws`, (R,) the figure's resamples, when they are first asked for.
-    """
-
-    value: float
-    count: int
-    resample: Callable[[], Array]
-
-    @cached_property
-    def draws(self) -> Array:
-        """(R,) the figure in every resample; nan where it holds nothing scored."""
-        return self.resample()
-
-    def interval(self, level: float) -> tuple[float, float]:
-        """The central percentile interval; (nan, nan) where there is none."""
-        known = self.draws[np.isfinite(self.draws)]
-        if not len(known):
-            return float("nan"), float("nan")
-        low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
-        return float(low), float(high)
+Codes = npt.NDArray[np.integer]  # (I,) the number of each item's cluster
+_BLOCK = 2**21  # bytes of how often clusters are drawn, and of what that is multiplied with: both are made in blocks
+_WAITING = 2**23  # bytes of figures that wait for their resamples
+_ROWS, _COLUMNS = 100, 256  # of a block, at most
 
 
 class Resampler:
-    """Draws clusters with replacement, the same draws for every figure. clusters: the name of each, no doubles.
+    """Draws clusters 0 to `clusters` - 1 with replacement, the same draws for every figure.
 
-    The resamples of all figures that wait for theirs are computed together, in one matrix product.
+    The resamples of all figures that wait for theirs are computed together: make all that belong together before the
+    draws of one are asked for.
     """
 
-    def __init__(self, clusters: Iterable[str], resamples: int, seed: int) -> None:
-        self._index = {name: i for i, name in enumerate(clusters)}
-        size = len(self._index)
-        rng = np.random.default_rng(seed)
-        self._weights = np.zeros((resamples, size), dtype=np.min_scalar_type(size))  # (R, C) how often each was drawn
-        for rows in _blocks(self._weights) if size else ():
-            rows[:] = rng.multinomial(size, np.full(size, 1 / size), size=len(rows))
-        self._waiting: list[Array] = []  # (C, 2) totals and counts of each figure
-        self._drawn: list[Array] = []
+    def __init__(self, clusters: int, resamples: int, seed: int) -> None:
+        self._clusters, self._resamples, self._seed = clusters, resamples, seed
+        self._waiting: list[_Sums] = []
+        self._held = 0  # bytes of them
+        self._drawn: list[Array] = []  # (R,) each
 
-    def mean(self, values: Sequence[tuple[str, float]]) -> Estimate:
-        """The mean of (cluster, value) items."""
-        sums = np.zeros((len(self._index), 2))
-        total = 0.0  # added up in order: the same sum, to the last bit, as the plain loop of the paper's scripts
-        for cluster, value in values:
-            sums[self._index[cluster]] += (value, 1.0)
-            total += value
+    def mean(self, clusters: Codes, values: npt.NDArray[Any]) -> Estimate:
+        """The mean of (I,) items of these clusters."""
+        numbers = np.asarray(values, dtype=np.float64)
+        # Added up in order: the same sum, to the last bit, as the plain loop of the paper's scripts.
+        value = float(np.cumsum(numbers)[-1] / len(numbers)) if len(numbers) else float("nan")
         number = len(self._drawn) + len(self._waiting)
-        self._waiting.append(sums)
-        if len(self._waiting) == _TOGETHER:
-            self._draws(number)
-        return Estimate(_ratio(total, len(values)), len(values), lambda: self._draws(number))
+        self._waiting.append(_Sums.of(clusters, numbers))
+        self._held += self._waiting[-1].nbytes
+        if self._held > _WAITING:
+            self._draw()
+        return Estimate(value, len(numbers), lambda: self._draws(number))
+
+    def median(self, clusters: Codes, values: npt.NDArray[Any]) -> Estimate:
+        """The median of (I,) items of these clusters; of an even number, the mean of the two in the middle."""
+        order = np.argsort(values, kind="stable")
+        numbers, columns = np.asarray(values, dtype=np.float64)[order], np.asarray(clusters)[order]
+        value = float(np.median(numbers)) if len(numbers) else float("nan")
+
+        def resample() -> Array:
+            return np.concatenate([_medians(numbers, times[:, columns]) for times in self._times()])
+
+        return Estimate(value, len(numbers), resample)
 
     def _draws(self, number: int) -> Array:
         if number >= len(self._drawn):
-            waiting = np.concatenate(self._waiting, axis=1)  # (C, 2 x figures)
-            both = np.concatenate([rows.astype(np.float64) @ waiting for rows in _blocks(self._weights)])
-            self._drawn += list(_ratios(both[:, 0::2], both[:, 1::2]).T)
-            self._waiting = []
+            self._draw()
         return self._drawn[number]
 
-    def median(self, values: Sequence[tuple[str, float]]) -> Estimate:
-        """The median of (cluster, value) items; of an even number, the mean of the two in the middle."""
-        ordered = sorted(values, key=lambda item: item[1])
-        numbers = np.array([value for _, value in ordered])
-        columns = [self._index[cluster] for cluster, _ in ordered]
-        value = float(np.median(numbers)) if values else float("nan")
+    def _draw(self) -> None:
+        """The resamples of all that wait."""
+        waiting, self._waiting, self._held = self._waiting, [], 0
+        width = min(_COLUMNS, max(2, _BLOCK // (8 * max(1, self._clusters)))) // 2  # figures in one product
+        draws, done = np.empty((len(waiting), self._resamples)), 0
+        for times in self._times():
+            weights = times.astype(np.float64)
+            for first in range(0, len(waiting), width):
+                both = weights @ _beside(waiting[first : first + width], self._clusters)  # (B, 2 x F)
+                draws[first : first + width, done : done + len(times)] = ratios(both[:, 0::2], both[:, 1::2]).T
+            done += len(times)
+        self._drawn += list(draws)
 
-        def resample() -> Array:
-            return np.concatenate([_medians(numbers, rows[:, columns]) for rows in _blocks(self._weights)])
-
-        return Estimate(value, len(values), resample)
-
-
-def harmonic(a: Estimate, b: Estimate) -> Estimate:
-    """2 / (1/a + 1/b); 0 where both are 0 (the score S of arXiv 2502.04192)."""
-    value = float(_harmonic(np.array([a.value]), np.array([b.value]))[0])
-    return Estimate(value, min(a.count, b.count), lambda: _harmonic(a.draws, b.draws))
-
-
-def larger(a: Estimate, b: Estimate) -> Estimate:
-    """The larger of two figures, in every resample too; one that was not scored is left out."""
-    return Estimate(float(np.fmax(a.value, b.value)), max(a.count, b.count), lambda: np.fmax(a.draws, b.draws))
+    def _times(self) -> Iterator[npt.NDArray[np.int64]]:
+        """How often each cluster is drawn in each resample, (B, C) at a time."""
+        size, rng = self._clusters, np.random.default_rng(self._seed)
+        rows = min(_ROWS, max(1, _BLOCK // (8 * max(1, size))))
+        for first in range(0, self._resamples, rows):
+            shape = min(rows, self._resamples - first)
+            yield rng.multinomial(size, np.full(size, 1 / size), size=shape) if size else np.zeros((shape, 0), np.int64)
 
 
-def average(parts: Sequence[Estimate]) -> Estimate:
-    """The unweighted mean of figures, as CV-Bench takes it over its sources; nan where one of them was not scored."""
-    value = float(np.mean([part.value for part in parts])) if parts else float("nan")
-    count = sum(part.count for part in parts)
-    return Estimate(value, count, lambda: np.mean([part.draws for part in parts], axis=0) if parts else np.zeros(0))
+@dataclass(frozen=True)
+class _Sums:
+    """A figure's totals and counts in the clusters that it has items of, in as few bytes as hold them."""
+
+    clusters: Codes
+    totals: npt.NDArray[Any]
+    counts: npt.NDArray[Any]
+
+    @staticmethod
+    def of(clusters: Codes, values: Array) -> _Sums:
+        counts = np.bincount(clusters)
+        totals = np.bincount(clusters, weights=values)  # in order, too
+        there = np.flatnonzero(counts)
+        return _Sums(_small(there), _small(totals[there]), _small(counts[there]))
+
+    @property
+    def nbytes(self) -> int:
+        return self.clusters.nbytes + self.totals.nbytes + self.counts.nbytes
 
 
-def minus(a: Estimate, b: Estimate) -> Estimate:
-    """A - b, in every resample too: both must come from the same draws."""
-    return Estimate(a.value - b.value, min(a.count, b.count), lambda: a.draws - b.draws)
+def _beside(figures: Sequence[_Sums], clusters: int) -> Array:
+    """(C, 2 x F) totals and counts of each figure."""
+    both = np.zeros((clusters, 2 * len(figures)))
+    for i, sums in enumerate(figures):
+        both[sums.clusters, 2 * i], both[sums.clusters, 2 * i + 1] = sums.totals, sums.counts
+    return both
 
 
-def figure(estimate: Estimate, level: float) -> dict[str, Any]:
-    """An estimate as JSON: value, low and high end of its interval, count; null where there is none."""
-    low, high = estimate.interval(level)
-    return {"value": _known(estimate.value), "low": _known(low), "high": _known(high), "count": estimate.count}
+def _small(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The same numbers as small unsigned integers, where they are whole."""
+    highest = values.max(initial=0)
+    if values.min(initial=0) < 0 or highest >= 2**32:
+        return values
+    whole = values.astype(np.min_scalar_type(int(highest)))
+    return whole if (whole == values).all() else values
 
 
-def _blocks(weights: npt.NDArray[np.unsignedinteger]) -> list[npt.NDArray[np.unsignedinteger]]:
-    """Views of some rows each."""
-    return [weights[first : first + _ROWS] for first in range(0, len(weights), _ROWS)]
+def numbered(names: Iterable[Hashable]) -> tuple[Codes, int]:
+    """(I,) a number for each name, in the order in which they first come, and how many there are.
+
+    >>> numbered(["b", "a", "b"])
+    (array([0, 1, 0], dtype=int32), 2)
+    """
+    codes: dict[Hashable, int] = {}
+    found = np.fromiter((codes.setdefault(name, len(codes)) for name in names), dtype=np.int32)
+    return found, len(codes)
 
 
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _harmonic(a: Array, b: Array) -> Array:
-    return _ratios(2 * a * b, a + b, of_nothing=0.0)
-
-
-def _medians(numbers: Array, times: npt.NDArray[np.unsignedinteger]) -> Array:
+def _medians(numbers: Array, times: npt.NDArray[np.int64]) -> Array:
     """(R,) the median of each resample. numbers: (I,) in ascending order. times: (R, I) how often each was drawn."""
     if not len(numbers):
         return np.full(len(times), np.nan)
@@ -148,12 +146,3 @@ def _medians(numbers: Array, times: npt.NDArray[np.unsignedinteger]) -> Array:
     middle = [(reached <= place).sum(axis=1) for place in ((totals - 1) // 2, totals // 2)]
     low, high = (numbers[np.minimum(index, len(numbers) - 1)] for index in middle)
     return np.where(totals[:, 0] > 0, (low + high) / 2, np.nan)
-
-
-def _ratio(total: float, count: float) -> float:
-    return float(total / count) if count else float("nan")
-
-
-def _ratios(totals: Array, counts: Array, of_nothing: float = float("nan")) -> Array:
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where(counts == 0, of_nothing, totals / counts)

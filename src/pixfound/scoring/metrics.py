@@ -1,28 +1,34 @@
-"""The metrics of a run: plain functions of its scores.
-
-A: accuracy of the open answers, A_dagger: of the letters; M: mean IoU of the masks under the open prompt,
-M_dagger: under the grounding prompt; S: harmonic mean of the better A and the better M (arXiv 2502.04192).
-"""
+"""The metrics of a run, from the table of its scores (`figures` says what they are)."""
 
 from __future__ import annotations
 
-import math
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from pixfound.errors import UserError
-from pixfound.scoring.bootstrap import Estimate, Resampler, average, figure, harmonic, larger
-from pixfound.scoring.conventions import Conventions
-from pixfound.scoring.quadrants import by_pair, conditionals, counts, join
-from pixfound.scoring.scores import Score, cluster_of
+import numpy as np
+import numpy.typing as npt
 
-_ACCURACY = (("A", "open"), ("A_dagger", "choice"))
-_MIOU = (("M", "open"), ("M_dagger", "ground"))
-Unit = Literal["pair", "item"]
-Figures = dict[str, Estimate]
-Place = tuple[str, str]  # (tag, value)
+from pixfound.errors import UserError
+from pixfound.scoring.bootstrap import Resampler
+from pixfound.scoring.conventions import Conventions
+from pixfound.scoring.estimates import Estimate, plain
+from pixfound.scoring.figures import (
+    MIOU,
+    Place,
+    Unit,
+    better,
+    by_tag,
+    mean_iou,
+    miou_figures,
+    pointing,
+    shown_on_absent,
+    vqa_figures,
+)
+from pixfound.scoring.quadrants import Joints, by_pair, conditionals, counts, join
+from pixfound.scoring.table import ANSWER, UNKNOWN, Rows, Table, of_kind
+from pixfound.types import KINDS, Kind
 
 
 @dataclass(frozen=True)
@@ -53,189 +59,109 @@ class Scoring(Conventions):
         if self.resamples < 100:
             raise UserError(f"scoring.resamples={self.resamples}: give 100 or more")
 
-    def metrics(self, scores: Sequence[Score]) -> dict[str, Any]:
+    def metrics(self, table: Table) -> dict[str, Any]:
         """The metrics of a run (schema: pixfound/schemas/metrics.schema.json); all shares lie in [0, 1]."""
-        clusters = Resampler(dict.fromkeys(map(cluster_of, scores)), self.resamples, self.seed)
-        replies = [s for s in scores if s.row is None]
-        masks: dict[str, list[Score]] = defaultdict(list)
-        for score in scores:
-            if score.row is not None:
-                masks[score.row].append(score)
+        clusters = Resampler(table.clusters, self.resamples, self.seed)
+        scores, replies = table.scores, table.answers()
         unit = self._unit(replies)
         vqa = vqa_figures(replies, unit, clusters)
-        tagged = {place: vqa_figures(found, unit, clusters) for place, found in _groups(replies).items()}
-        asked = "open" if _better(vqa["A"], vqa["A_dagger"]) else "choice"
+        tagged = {place: vqa_figures(found, unit, clusters) for place, found in table.groups(replies)}
+        asked: Kind = "open" if better(vqa["A"], vqa["A_dagger"]) else "choice"
         answers = _Answers(
             vqa["best"],
             {place: figures["best"] for place, figures in tagged.items()},
-            {s.example_id: s.correct for s in replies if s.kind == asked and s.correct is not None},
+            _right(of_kind(replies, asked), len(table.examples)),
         )
         tree = {
-            "examples": len({s.example_id for s in scores}),
-            "absent": len({s.example_id for s in scores if s.absent}),
-            "pairs": len({s.pair_id for s in scores} - {None}),
+            "examples": len(table.examples),
+            "absent": _different(scores["example"][scores["absent"]]),
+            "pairs": _different(scores["cluster"][scores["paired"]]),
             "accuracy_unit": unit,
             "answer_prompt": asked,
             "iou_threshold": self.iou_threshold,
             "vqa": vqa,
-            "vqa_by_tag": _by_tag(tagged),
-            "rows": {row: self._row(found, answers, clusters) for row, found in masks.items()},
-            "unscored": _unscored(scores),
+            "vqa_by_tag": by_tag(tagged),
+            "rows": {row: self._row(table, row, answers, clusters) for row in table.rows},
+            "unscored": _unscored(table),
         }
-        plain: dict[str, Any] = _plain(tree, self.level)
-        return plain
+        metrics: dict[str, Any] = plain(tree, self.level)
+        return metrics
 
-    def _row(self, masks: Sequence[Score], answers: _Answers, clusters: Resampler) -> dict[str, Any]:
-        counted = [s for s in masks if s.named or self.nameless == "count"]
+    def _row(self, table: Table, row: str, answers: _Answers, clusters: Resampler) -> dict[str, Any]:
+        masks = table.masks(row)
+        counted = masks if self.nameless == "count" else masks[masks["named"]]
         figures = miou_figures(counted, answers.best, clusters)
-        kind = "open" if _better(figures["M"], figures["M_dagger"]) else "ground"
-        chosen = [s for s in masks if s.kind == kind]
-        joints = join(answers.right, chosen, self.iou_threshold, self.absent_area)
-        groups = _groups(masks)
+        kind: Kind = "open" if better(figures["M"], figures["M_dagger"]) else "ground"
+        chosen = of_kind(masks, kind)
+        joints = self._join(answers, chosen)
         quadrants: dict[str, dict[str, Any]] = defaultdict(dict)
-        for (tag, value), found in groups.items():
-            inside = [s for s in found if s.kind == kind]
-            quadrants[tag][value] = counts(join(answers.right, inside, self.iou_threshold, self.absent_area))
-        present = [s for s in masks if not s.absent]
+        for (tag, value), found in table.groups(masks):
+            quadrants[tag][value] = counts(self._join(answers, of_kind(found, kind)))
+        present = masks[~masks["absent"]]
         return {
             **figures,
             "grounding_prompt": kind,
-            "present_only": {name: mean_iou(present, k, clusters) for name, k in _MIOU},
-            "false_positives_on_absent": {name: shown_on_absent(counted, k, clusters) for name, k in _MIOU},
-            "pointing": {name: pointing([s for s in masks if s.kind == k], clusters) for name, k in _MIOU},
-            "by_tag": _by_tag(
+            "present_only": {name: mean_iou(present, k, clusters) for name, k in MIOU},
+            "false_positives_on_absent": {name: shown_on_absent(counted, k, clusters) for name, k in MIOU},
+            "pointing": {name: pointing(masks, k, clusters) for name, k in MIOU},
+            "by_tag": by_tag(
                 {
                     place: miou_figures(found, answers.best_by_tag[place], clusters)
-                    for place, found in _groups(counted).items()
+                    for place, found in table.groups(counted)
                 }
             ),
             "quadrants": counts(joints),
             "quadrants_of_pairs": counts(by_pair(joints)),
             "quadrants_by_tag": dict(quadrants),
             "quadrants_by_threshold": {
-                f"{threshold:g}": counts(join(answers.right, chosen, threshold, self.absent_area))
-                for threshold in self.iou_thresholds
+                f"{threshold:g}": counts(self._join(answers, chosen, threshold)) for threshold in self.iou_thresholds
             },
             **conditionals(joints, clusters),
         }
 
-    def _unit(self, answers: Sequence[Score]) -> Unit:
+    def _join(self, answers: _Answers, masks: Rows, threshold: float | None = None) -> Joints:
+        return join(answers.right, masks, self.iou_threshold if threshold is None else threshold, self.absent_area)
+
+    def _unit(self, answers: Rows) -> Unit:
         if self.accuracy != "auto":
             return self.accuracy
-        sizes = Counter(s.pair_id for s in answers if s.kind == "choice")
-        return "pair" if sizes and None not in sizes and set(sizes.values()) == {2} else "item"
+        letters = of_kind(answers, "choice")
+        _, members = np.unique(letters["cluster"], return_counts=True)
+        return "pair" if len(letters) and letters["paired"].all() and (members == 2).all() else "item"
 
 
 @dataclass(frozen=True)
 class _Answers:
-    """What all rows share. best: the better accuracy; right: example id -> whether the better question is answered."""
+    """What all rows share. best: the better accuracy; right: (E,) whether the better question is answered."""
 
     best: Estimate
     best_by_tag: Mapping[Place, Estimate]
-    right: Mapping[str, bool]
+    right: npt.NDArray[np.int8]
 
 
-def vqa_figures(answers: Sequence[Score], unit: Unit, clusters: Resampler) -> Figures:
-    """A and A_dagger in the unit, both per item and per pair too, and `best`: the better of the two."""
-    figures: Figures = {}
-    for name, kind in _ACCURACY:
-        by = accuracies(answers, kind, clusters)
-        figures |= {name: by[unit], f"{name}_item": by["item"], f"{name}_pair": by["pair"]}
-    return {**figures, "best": larger(figures["A"], figures["A_dagger"])}
+def _right(answers: Rows, examples: int) -> npt.NDArray[np.int8]:
+    """(E,) whether each example is answered rightly; UNKNOWN where that is not scored."""
+    found = np.full(examples, UNKNOWN, dtype=np.int8)
+    scored = answers[answers["correct"] != UNKNOWN]
+    found[scored["example"]] = scored["correct"]
+    return found
 
 
-def miou_figures(masks: Sequence[Score], best_accuracy: Estimate, clusters: Resampler) -> Figures:
-    """M, M_dagger and S of a row."""
-    found = {name: mean_iou(masks, kind, clusters) for name, kind in _MIOU}
-    return {**found, "S": harmonic(best_accuracy, larger(found["M"], found["M_dagger"]))}
+def _different(codes: npt.NDArray[np.int32]) -> int:
+    return len(np.unique(codes))
 
 
-def accuracies(answers: Sequence[Score], kind: str, clusters: Resampler) -> dict[Unit, Estimate]:
-    """Item and pair accuracy of one kind of answer; what is unscored, or is of a pair with an unscored, is left out."""
-    scored = [s for s in answers if s.kind == kind and s.correct is not None]
-    pairs: dict[str, list[Score]] = defaultdict(list)
-    for score in scored:
-        if score.pair_id is not None:
-            pairs[score.pair_id].append(score)
-    whole = [(pair, float(all(s.correct for s in both))) for pair, both in pairs.items() if len(both) == 2]
-    return {
-        "item": clusters.mean([(cluster_of(s), float(bool(s.correct))) for s in scored]),
-        "pair": clusters.mean(whole),
-    }
-
-
-def mean_iou(masks: Sequence[Score], kind: str, clusters: Resampler) -> Estimate:
-    """Mean over examples of the IoU under one kind of prompt."""
-    return clusters.mean([(cluster_of(s), s.iou) for s in masks if s.kind == kind and s.iou is not None])
-
-
-def shown_on_absent(masks: Sequence[Score], kind: str, clusters: Resampler) -> Estimate:
-    """How often something is shown of an object that is not in the image."""
-    known = [s for s in masks if s.absent and s.kind == kind and s.shown is not None]
-    return clusters.mean([(cluster_of(s), float(bool(s.shown))) for s in known])
-
-
-def pointing(masks: Sequence[Score], clusters: Resampler) -> Figures | None:
-    """Where the point lies, over the present objects of which a point was taken; None where there are none."""
-    known = [s for s in masks if s.on_target is not None]
-    if not known:
-        return None
-    on_object = [s for s in known if s.on_object]
-
-    def share(of: Sequence[Score], name: str) -> Estimate:
-        return clusters.mean([(cluster_of(s), float(getattr(s, name) or 0.0)) for s in of])
-
-    return {
-        "on_target": share(known, "on_target"),
-        "on_object": share(known, "on_object"),
-        "on_target_given_object": share(on_object, "on_target"),
-        "chance_given_object": share(on_object, "chance"),
-    }
-
-
-def _by_tag(found: Mapping[Place, Figures]) -> dict[str, Any]:
-    """Tag -> {"values": value -> figures, "mean": the mean of each figure over the values, each counted alike}."""
-    tags: dict[str, dict[str, Figures]] = defaultdict(dict)
-    for (tag, value), figures in found.items():
-        tags[tag][value] = figures
-    return {
-        tag: {
-            "values": values,
-            "mean": {name: average([f[name] for f in values.values()]) for name in next(iter(values.values()))},
-        }
-        for tag, values in tags.items()
-    }
-
-
-def _plain(node: Any, level: float) -> Any:
-    """A tree with every estimate as JSON. Last, so that the draws of all of them are computed together."""
-    if isinstance(node, Estimate):
-        return figure(node, level)
-    return {key: _plain(child, level) for key, child in node.items()} if isinstance(node, dict) else node
-
-
-def _groups(scores: Sequence[Score]) -> dict[Place, list[Score]]:
-    """The scores of each value of each tag, in alphabetical order."""
-    groups: dict[Place, list[Score]] = defaultdict(list)
-    for score in scores:
-        for place in score.tags.items():
-            groups[place].append(score)
-    return dict(sorted(groups.items()))
-
-
-def _better(a: Estimate, b: Estimate) -> bool:
-    """Whether `a` is the larger of two figures; one that was not scored never is."""
-    return a.value > b.value or (math.isnan(b.value) and not math.isnan(a.value))
-
-
-def _unscored(scores: Sequence[Score]) -> dict[str, int]:
-    """What could not be scored: per kind of answer, and per row for the masks."""
-    missing: Counter[str] = Counter()
-    for s in scores:
-        if s.row is None and s.kind != "ground" and s.correct is None:
-            missing[f"answers.{s.kind}"] += 1
-        elif s.row is None and s.kind == "ground" and s.response is None:
-            missing["answers.ground"] += 1
-        elif s.row is not None and s.iou is None:
-            missing[f"masks.{s.row}.{s.kind}"] += 1
-    return dict(missing)
+def _unscored(table: Table) -> dict[str, int]:
+    """What could not be scored, in order: per kind of answer, and per row for the masks."""
+    scores = table.scores
+    ground = scores["kind"] == KINDS.index("ground")
+    unanswered = np.where(ground, ~scores["answered"], scores["correct"] == UNKNOWN)
+    missing = scores[np.where(scores["row"] == ANSWER, unanswered, np.isnan(scores["iou"]))]
+    what = missing["row"].astype(np.int64) * len(KINDS) + missing["kind"]
+    found, first, times = np.unique(what, return_index=True, return_counts=True)
+    named = {}
+    for i in np.argsort(first):
+        row, kind = divmod(int(found[i]), len(KINDS))
+        where = "answers" if row == ANSWER else f"masks.{table.rows[row]}"
+        named[f"{where}.{KINDS[kind]}"] = int(times[i])
+    return named

@@ -1,88 +1,79 @@
 """The failure quadrants: is an example answered, is it grounded, and what does one say about the other.
 
 An object is grounded where the mask's IoU is over a threshold; an absent one where nothing is shown (IoU 1).
+
+Shapes: `J` examples, or pairs, of which both verdicts are known; `E` examples of the table.
 """
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pixfound.scoring.bootstrap import Estimate, Resampler
-from pixfound.scoring.scores import Score, cluster_of
+import numpy as np
+import numpy.typing as npt
+
+from pixfound.scoring.bootstrap import Codes, Resampler
+from pixfound.scoring.estimates import Estimate
+from pixfound.scoring.table import UNKNOWN, Rows
 
 QUADRANTS = ("both", "vqa_only", "grounding_only", "neither")
 
 
 @dataclass(frozen=True)
-class Joint:
-    """The two verdicts on one example."""
+class Joints:
+    """The two verdicts, (J,) each. cluster: of the bootstrap; paired: whether that is a pair."""
 
-    cluster: str
-    pair_id: str | None
-    answered: bool
-    grounded: bool
-
-    @property
-    def quadrant(self) -> str:
-        """The name of its quadrant."""
-        return quadrant(self.answered, self.grounded)
+    cluster: Codes
+    paired: npt.NDArray[np.bool_]
+    answered: npt.NDArray[np.bool_]
+    grounded: npt.NDArray[np.bool_]
 
 
-def join(
-    answers: Mapping[str, bool], masks: Sequence[Score], threshold: float, absent_area: float | None = None
-) -> list[Joint]:
-    """The examples of which both verdicts are known. answers: example id -> right or wrong.
+def join(answers: npt.NDArray[np.int8], masks: Rows, threshold: float, absent_area: float | None = None) -> Joints:
+    """The examples of which both verdicts are known. answers: (E,) 1 where rightly answered, 0 where not, or UNKNOWN.
 
     absent_area: an absent object is grounded where less than this share of the image is shown; None: where nothing is.
     """
-
-    def grounded(score: Score, iou: float) -> bool:
-        if absent_area is not None and score.absent and score.area is not None:
-            return score.area < absent_area
-        return iou > threshold
-
-    return [
-        Joint(cluster_of(score), score.pair_id, answers[score.example_id], grounded(score, score.iou))
-        for score in masks
-        if score.iou is not None and score.example_id in answers
-    ]
+    masks = masks[~np.isnan(masks["iou"]) & (answers[masks["example"]] != UNKNOWN)]
+    grounded = masks["iou"] > threshold
+    if absent_area is not None:
+        by_area = masks["absent"] & ~np.isnan(masks["area"])
+        grounded = np.where(by_area, masks["area"] < absent_area, grounded)
+    return Joints(masks["cluster"], masks["paired"], answers[masks["example"]] == 1, grounded)
 
 
-def by_pair(joints: Sequence[Joint]) -> list[Joint]:
+def by_pair(joints: Joints) -> Joints:
     """The whole pairs: answered, grounded, where both members are."""
-    pairs: dict[str, list[Joint]] = defaultdict(list)
-    for joint in joints:
-        if joint.pair_id is not None:
-            pairs[joint.pair_id].append(joint)
-    return [
-        Joint(pair, pair, all(j.answered for j in both), all(j.grounded for j in both))
-        for pair, both in pairs.items()
-        if len(both) == 2
-    ]
+    answered, grounded = (
+        whole_pairs(joints.cluster[joints.paired], verdict[joints.paired])
+        for verdict in (joints.answered, joints.grounded)
+    )
+    return Joints(answered[0], np.ones(len(answered[0]), dtype=np.bool_), answered[1], grounded[1])
 
 
-def counts(joints: Sequence[Joint]) -> dict[str, int]:
+def whole_pairs(pairs: Codes, verdicts: npt.NDArray[np.bool_]) -> tuple[Codes, npt.NDArray[np.bool_]]:
+    """Of verdicts on members of pairs: the pairs that have two, and whether both are true."""
+    members, true = np.bincount(pairs), np.bincount(pairs, weights=verdicts)
+    whole = np.flatnonzero(members == 2)
+    return whole, true[whole] == 2
+
+
+def counts(joints: Joints) -> dict[str, int]:
     """How many examples, or pairs, lie in each quadrant."""
-    return {**dict.fromkeys(QUADRANTS, 0), **Counter(joint.quadrant for joint in joints)}
+    found = np.bincount(2 * ~joints.answered + ~joints.grounded, minlength=len(QUADRANTS))
+    return dict(zip(QUADRANTS, found.tolist(), strict=True))
 
 
-def conditionals(joints: Sequence[Joint], clusters: Resampler) -> dict[str, Estimate]:
+def conditionals(joints: Joints, clusters: Resampler) -> dict[str, Estimate]:
     """The shares P(grounded | answered rightly), P(grounded | answered wrongly) and P(answered rightly | grounded)."""
-
-    def share(of: str, given: Sequence[Joint]) -> Estimate:
-        return clusters.mean([(j.cluster, float(getattr(j, of))) for j in given])
-
+    right, shown = joints.answered, joints.grounded
     return {
-        "grounded_given_correct": share("grounded", [j for j in joints if j.answered]),
-        "grounded_given_wrong": share("grounded", [j for j in joints if not j.answered]),
-        "correct_given_grounded": share("answered", [j for j in joints if j.grounded]),
+        "grounded_given_correct": clusters.mean(joints.cluster[right], shown[right]),
+        "grounded_given_wrong": clusters.mean(joints.cluster[~right], shown[~right]),
+        "correct_given_grounded": clusters.mean(joints.cluster[shown], right[shown]),
     }
 
 
 def quadrant(answered: bool, grounded: bool) -> str:
     """The name of a quadrant."""
-    if answered:
-        return "both" if grounded else "vqa_only"
-    return "grounding_only" if grounded else "neither"
+    return QUADRANTS[2 * (not answered) + (not grounded)]

@@ -59,16 +59,15 @@ def cluster_of(score: Score) -> str:
     return score.pair_id if score.pair_id is not None else score.example_id
 
 
-def make_scores(items: Sequence[Item], parts: Parts, stores: Stores, conventions: Conventions) -> list[Score]:
-    """All scores, example by example: the answers first, then the rows of the table in order."""
-    return [
-        score
-        for item in items
-        for score in (*_answers(item, stores, conventions), *_masks(item, parts, stores, conventions))
-    ]
+def scores_of(item: Item, parts: Parts, stores: Stores, conventions: Conventions) -> Iterator[Score]:
+    """All scores of one example: of the answers first, then of the rows of the table in order."""
+    yield from answers_of(item, stores, conventions)
+    for kind in MASK_KINDS:
+        yield from _masks(item, kind, parts, stores, conventions)
 
 
-def _answers(item: Item, stores: Stores, conventions: Conventions) -> Iterator[Score]:
+def answers_of(item: Item, stores: Stores, conventions: Conventions) -> Iterator[Score]:
+    """The scores of the answers about one example."""
     for kind in KINDS:
         said = stores.generate.get(item.key(kind), item.asked(kind))
         if said is None or said.value is None:
@@ -89,22 +88,23 @@ def _answers(item: Item, stores: Stores, conventions: Conventions) -> Iterator[S
         yield _score(item, kind, None, correct=correct, response=response, reason=reason)
 
 
-def _masks(item: Item, parts: Parts, stores: Stores, conventions: Conventions) -> Iterator[Score]:
-    for kind in MASK_KINDS:
-        for row, (extractor, selector) in parts.rows.items():
-            found = stores.extract[extractor].get(item.key(kind), item.seen(kind))
-            chosen = stores.select[extractor, selector].get(item.key(kind), item.whole(kind))
-            said = stores.generate.get(item.key(kind), item.asked(kind))
-            if said is None or said.value is None:
-                yield _score(item, kind, row, reason=_missing("generate", said))
-            elif said.value.get("ungrounded"):
-                yield _score(item, kind, row, reason=said.value["ungrounded"])
-            elif found is None or found.value is None:
-                yield _score(item, kind, row, reason=_missing("extract", found))
-            elif chosen is None or chosen.value is None:
-                yield _score(item, kind, row, reason=_missing("select", chosen))
-            else:
-                yield _mask_score(item, kind, row, chosen.value, found.value["candidates"], conventions)
+def _masks(item: Item, kind: Kind, parts: Parts, stores: Stores, conventions: Conventions) -> Iterator[Score]:
+    key = item.key(kind)
+    said = stores.generate.get(key, item.asked(kind))
+    lacking = _missing("generate", said) if said is None or said.value is None else said.value.get("ungrounded")
+    if lacking:
+        yield from (_score(item, kind, row, reason=lacking) for row in parts.rows)
+        return
+    proposed = {extractor: stores.extract[extractor].get(key, item.seen(kind)) for extractor in stores.extract}
+    for row, (extractor, selector) in parts.rows.items():
+        found = proposed[extractor]
+        chosen = stores.select[extractor, selector].get(key, item.whole(kind))
+        if found is None or found.value is None:
+            yield _score(item, kind, row, reason=_missing("extract", found))
+        elif chosen is None or chosen.value is None:
+            yield _score(item, kind, row, reason=_missing("select", chosen))
+        else:
+            yield _mask_score(item, kind, row, chosen.value, found.value["candidates"], conventions)
 
 
 def _mask_score(

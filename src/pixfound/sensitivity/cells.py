@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from omegaconf import OmegaConf
 
 from pixfound.errors import UserError
 from pixfound.scoring.scores import Score
+from pixfound.scoring.table import Filling, Table
 from pixfound.types import KINDS, Kind
 from pixfound.variations import NONE, VISUAL, parse_variation
 
@@ -28,7 +30,8 @@ class Cell:
     """One run of the sweep.
 
     subject: what is studied, the model and all that belongs to it. variation, family: what it is given, and of which
-    sort that is. inputs: for each kind of prompt, what tells its input from that of other cells.
+    sort that is. inputs: for each kind of prompt, what tells its input from that of other cells. table: its scores, the
+    examples numbered as in every other cell. content: a digest of all that the scores say.
     """
 
     folder: Path
@@ -36,7 +39,8 @@ class Cell:
     variation: str
     family: str
     inputs: Mapping[Kind, tuple[str, ...]]
-    scores: Sequence[Score]
+    table: Table
+    content: str
     metrics: Mapping[str, Any]
 
 
@@ -70,20 +74,20 @@ def read_cells(folders: Sequence[Path]) -> list[Cell]:
     for folder in sorted(folders):
         config = configs[folder]
         variation, family = _variation(config, varied)
-        scores = list(_scores(folder / "scores.jsonl"))
+        table, variants, content = _read(folder / "scores.jsonl")
         cell = Cell(
             folder=folder,
             subject=subjects[folder],
             variation=variation,
             family=family,
-            inputs={kind: _input(config, varied, scores, kind) for kind in KINDS},
-            scores=scores,
+            inputs={kind: _input(config, varied, variants.get(kind, "")) for kind in KINDS},
+            table=table,
+            content=content,
             metrics=json.loads((folder / "metrics.json").read_text())["metrics"],
         )
         known = cells.setdefault((cell.subject, cell.variation), cell)
         cells[cell.subject, cell.variation] = _fuller(known, cell)
-    made = list(cells.values())
-    _check(made)
+    made = _alike(list(cells.values()))
     return sorted(made, key=lambda c: (c.subject, c.variation != NONE, _ordered(c.variation)))
 
 
@@ -112,9 +116,8 @@ def _subjects(configs: Mapping[Path, Mapping[str, Any]], differ: Sequence[str]) 
     return names
 
 
-def _input(config: Mapping[str, Any], varied: Sequence[str], scores: Sequence[Score], kind: Kind) -> tuple[str, ...]:
+def _input(config: Mapping[str, Any], varied: Sequence[str], variant: str) -> tuple[str, ...]:
     """The variant of the prompt, how it was made, and the picture's variation."""
-    variant = next((s.key.removeprefix(f"{s.example_id}/{kind}/") for s in scores if s.kind == kind), "")
     made = [f"{k}={config.get(k)}" for k in varied if k not in (*_IDS, "benchmark.variation")]
     picture = str(config.get("benchmark.variation") or NONE)
     seen = picture if parse_variation(picture, "benchmark.variation").kind in VISUAL else NONE
@@ -123,23 +126,35 @@ def _input(config: Mapping[str, Any], varied: Sequence[str], scores: Sequence[Sc
 
 def _fuller(one: Cell, other: Cell) -> Cell:
     """The one of more examples of two runs of the same cell."""
-    if len(one.scores) == len(other.scores) and one.scores != other.scores:
+    if len(one.table.scores) == len(other.table.scores) and one.content != other.content:
         raise UserError(
             f"{one.folder} and {other.folder} are runs of the same cell, {one.subject} {one.variation}, with different "
             "scores, so what they were run on has changed in between: give only one of them"
         )
-    return other if len(other.scores) > len(one.scores) else one
+    return other if len(other.table.scores) > len(one.table.scores) else one
 
 
-def _check(cells: Sequence[Cell]) -> None:
+def _alike(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells with their examples numbered as in the first; UserError where they are not of the same examples."""
     first = cells[0]
-    ids = {s.example_id for s in first.scores}
     for cell in cells[1:]:
-        if {s.example_id for s in cell.scores} != ids:
+        if cell.table.examples.keys() != first.table.examples.keys():
             raise UserError(
                 f"{cell.folder} and {first.folder} are of different examples: give the runs of one sweep, all of them "
                 "on the same benchmark and with the same limit"
             )
+    return [replace(cell, table=cell.table.numbered_like(first.table)) for cell in cells]
+
+
+def _read(path: Path) -> tuple[Table, dict[Kind, str], str]:
+    """The scores of a run as a table, the variant of the prompt of each kind, and a digest of all that they say."""
+    filling, content = Filling(), hashlib.sha256()
+    variants: dict[Kind, str] = {}
+    for score in _scores(path):
+        filling.add(score)
+        variants.setdefault(score.kind, score.key.removeprefix(f"{score.example_id}/{score.kind}/"))
+        content.update(json.dumps(score.to_json()).encode())
+    return filling.table(), variants, content.hexdigest()
 
 
 def _scores(path: Path) -> Iterator[Score]:

@@ -1,5 +1,7 @@
 """The figures of a cell with their bootstrap draws, and the outcome of every example.
 
+Shapes: `E` examples, which have the same numbers in all cells; `I` items.
+
 A figure is named by a tuple: ("A",), ("A_dagger",), or (name, row) for M, M_dagger and S.
 """
 
@@ -8,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
-from pixfound.scoring.bootstrap import Array, Estimate, Resampler
-from pixfound.scoring.metrics import miou_figures, vqa_figures
+from pixfound.scoring.bootstrap import Codes, Resampler
+from pixfound.scoring.estimates import Array, Estimate
+from pixfound.scoring.figures import miou_figures, vqa_figures
+from pixfound.scoring.table import UNKNOWN, of_kind
 from pixfound.sensitivity.cells import Cell
 from pixfound.types import Kind
 
@@ -32,47 +37,51 @@ def rows_of(cells: Sequence[Cell]) -> list[str]:
 
 def figures(cell: Cell, rows: Sequence[str], clusters: Resampler) -> dict[Figure, Estimate]:
     """All figures of a cell. clusters: the same for all cells, so that they share their draws."""
-    vqa = vqa_figures([s for s in cell.scores if s.row is None], cell.metrics["accuracy_unit"], clusters)
+    vqa = vqa_figures(cell.table.answers(), cell.metrics["accuracy_unit"], clusters)
     found: dict[Figure, Estimate] = {(name,): vqa[name] for name in ("A", "A_dagger")}
     for row in rows:
-        masks = miou_figures([s for s in cell.scores if s.row == row], vqa["best"], clusters)
+        masks = miou_figures(cell.table.masks(row), vqa["best"], clusters)
         found |= {(name, row): masks[name] for name in ("M", "M_dagger", "S")}
     return found
 
 
-def outcomes(cell: Cell, figure: Figure) -> dict[str, bool]:
-    """Example id -> whether its answer is right, or its IoU above the threshold; what is unscored is left out."""
+def outcomes(cell: Cell, figure: Figure) -> npt.NDArray[np.int8]:
+    """(E,) 1 where an answer is right, or an IoU above the threshold, and 0 where not; UNKNOWN where unscored."""
     (kind,) = KINDS_OF[figure[0]]
-    row = figure[1] if len(figure) > 1 else None
-    mine = [s for s in cell.scores if s.kind == kind and s.row == row]
-    if row is None:
-        return {s.example_id: s.correct for s in mine if s.correct is not None}
-    threshold = cell.metrics["iou_threshold"]
-    return {s.example_id: s.iou > threshold for s in mine if s.iou is not None}
+    mine = of_kind(cell.table.masks(figure[1]) if len(figure) > 1 else cell.table.answers(), kind)
+    found = np.full(len(cell.table.examples), UNKNOWN, dtype=np.int8)
+    if len(figure) == 1:
+        found[mine["example"]] = mine["correct"]
+    else:
+        above = mine["iou"] > cell.metrics["iou_threshold"]
+        found[mine["example"]] = np.where(np.isnan(mine["iou"]), UNKNOWN, above)
+    return found
 
 
-def flips(cells: Sequence[Cell], figure: Figure) -> dict[str, float]:
-    """Example id -> chance that two different variations give it different outcomes.
+def flips(cells: Sequence[Cell], figure: Figure) -> Array:
+    """(E,) the chance that two different variations give an example different outcomes.
 
-    Of n variations that scored it, k of them with success: 2 k (n - k) / (n (n - 1)). Left out where n < 2.
+    Of n variations that scored it, k of them with success: 2 k (n - k) / (n (n - 1)). nan where n < 2.
     """
-    by_cell = [outcomes(cell, figure) for cell in cells]
-    rates = {}
-    for id in dict.fromkeys(id for found in by_cell for id in found):
-        seen = [found[id] for found in by_cell if id in found]
-        n, k = len(seen), sum(seen)
-        if n > 1:
-            rates[id] = 2 * k * (n - k) / (n * (n - 1))
-    return rates
+    by_cell = np.array([outcomes(cell, figure) for cell in cells])
+    n, k = (by_cell != UNKNOWN).sum(axis=0), (by_cell == 1).sum(axis=0)
+    return np.where(n > 1, 2 * k * (n - k) / np.maximum(n * (n - 1), 1), np.nan)
 
 
-def correlation(pairs: Sequence[tuple[str, float, float]], clusters: Resampler) -> Estimate:
-    """Pearson's correlation of (cluster, x, y) items, in every resample too; nan where one of them never moves."""
-    x, y = clusters.mean([(c, x) for c, x, _ in pairs]), clusters.mean([(c, y) for c, _, y in pairs])
-    xx, yy = clusters.mean([(c, x * x) for c, x, _ in pairs]), clusters.mean([(c, y * y) for c, _, y in pairs])
-    xy = clusters.mean([(c, x * y) for c, x, y in pairs])
-    value = _pearson(*(np.array([e.value]) for e in (x, y, xx, yy, xy)))
-    return Estimate(float(value[0]), len(pairs), lambda: _pearson(*(e.draws for e in (x, y, xx, yy, xy))))
+def mean_of_known(values: Array, of: Codes, clusters: Resampler) -> Estimate:
+    """The mean of (E,) values, without those that are nan. of: (E,) the examples' clusters."""
+    known = ~np.isnan(values)
+    return clusters.mean(of[known], values[known])
+
+
+def correlation(of: Codes, x: Array, y: Array, clusters: Resampler) -> Estimate:
+    """Pearson's correlation of (I,) items, in every resample too; nan where one of them never moves.
+
+    of: (I,) their clusters.
+    """
+    means = [clusters.mean(of, values) for values in (x, y, x * x, y * y, x * y)]
+    value = _pearson(*(np.array([mean.value]) for mean in means))
+    return Estimate(float(value[0]), len(x), lambda: _pearson(*(mean.draws for mean in means)))
 
 
 def _pearson(x: Array, y: Array, xx: Array, yy: Array, xy: Array) -> Array:

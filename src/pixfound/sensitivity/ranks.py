@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from pixfound.scoring.bootstrap import Array
+from pixfound.scoring.estimates import Array
 
 
 def kendall(x: Sequence[float], y: Sequence[float]) -> float:

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 from pixfound.errors import UserError
-from pixfound.scoring import bootstrap
-from pixfound.scoring.bootstrap import Estimate, Resampler
-from pixfound.scoring.scores import cluster_of
+from pixfound.scoring import estimates
+from pixfound.scoring.bootstrap import Resampler
+from pixfound.scoring.estimates import Estimate
 from pixfound.sensitivity.cells import Cell
-from pixfound.sensitivity.figures import KINDS_OF, Figure, correlation, figures, flips, rows_of
+from pixfound.sensitivity.figures import KINDS_OF, Figure, correlation, figures, flips, mean_of_known, rows_of
 from pixfound.sensitivity.ranks import stability
 from pixfound.variations import NONE
 
@@ -32,13 +32,13 @@ def study(cells: Sequence[Cell], resamples: int = 2000, level: float = 0.95, see
     """The whole analysis as JSON values; shares lie in [0, 1]."""
     if len(cells) < 2:
         raise UserError("only one run was found: a study of sensitivity needs two variations at least")
-    clusters = Resampler(dict.fromkeys(cluster_of(s) for s in cells[0].scores), resamples, seed)
+    clusters = Resampler(cells[0].table.clusters, resamples, seed)
     rows = rows_of(cells)
     values = {(c.subject, c.variation): figures(c, rows, clusters) for c in cells}
     analysis = _Analysis(values, clusters, level, rows)
     subjects = {name: analysis.subject(list(found)) for name, found in groupby(cells, key=lambda c: c.subject)}
-    return {
-        "examples": len({s.example_id for s in cells[0].scores}),
+    found = {
+        "examples": len(cells[0].table.examples),
         "accuracy_unit": cells[0].metrics["accuracy_unit"],
         "iou_threshold": cells[0].metrics["iou_threshold"],
         "level": level,
@@ -47,6 +47,8 @@ def study(cells: Sequence[Cell], resamples: int = 2000, level: float = 0.95, see
         "subjects": subjects,
         "ranks": analysis.ranks(cells),
     }
+    whole: dict[str, Any] = estimates.plain(found, level)
+    return whole
 
 
 class _Analysis:
@@ -110,15 +112,15 @@ class _Analysis:
         """flips: among the variations; flips_from_base: how often a variation's outcome is not the base's."""
         if len(KINDS_OF[figure[0]]) != 1:
             return {}
-        of = {s.example_id: cluster_of(s) for s in cells[0].scores}
-        among = self.clusters.mean([(of[id], rate) for id, rate in flips(cells, figure).items()])
-        found: dict[str, Any] = {"flips": self._figure(among), "ever_flips": None, "flips_from_base": None}
-        rates = flips(cells, figure)
-        found["ever_flips"] = self._figure(self.clusters.mean([(of[id], float(r > 0)) for id, r in rates.items()]))
-        if base is not None:
-            pairs = [(of[id], rate) for cell in cells for id, rate in flips([base, cell], figure).items()]
-            found["flips_from_base"] = self._figure(self.clusters.mean(pairs))
-        return found
+        of, rates = cells[0].table.cluster_of, flips(cells, figure)
+        ever = np.where(np.isnan(rates), np.nan, rates > 0)
+        from_base = [flips([base, cell], figure) for cell in cells] if base is not None else None
+        return {
+            "flips": mean_of_known(rates, of, self.clusters),
+            "ever_flips": mean_of_known(ever, of, self.clusters),
+            "flips_from_base": from_base
+            and mean_of_known(np.concatenate(from_base), np.tile(of, len(cells)), self.clusters),
+        }
 
     def _same_grid(self, cells: Sequence[Cell], row: str, base: Cell | None) -> dict[str, Any] | None:
         """VQA and grounding beside each other, over the variations that vary both.
@@ -129,18 +131,18 @@ class _Analysis:
         both = [c for c in distinct(cells, ("A_dagger",), base) if c in distinct(cells, ("M_dagger", row), base)]
         if len(both) < 2:
             return None
-        vqa = [float(np.fmax(self._of(c)["A",].value, self._of(c)["A_dagger",].value)) for c in both]
-        masks = [self._of(c)["M_dagger", row].value for c in both]
-        of = {s.example_id: cluster_of(s) for s in both[0].scores}
+        vqa = np.array([np.fmax(self._of(c)["A",].value, self._of(c)["A_dagger",].value) for c in both])
+        masks = np.array([self._of(c)["M_dagger", row].value for c in both])
+        known = np.isfinite(vqa) & np.isfinite(masks)
+        moves = int(known.sum())
+        alike = correlation(np.arange(moves), vqa[known], masks[known], Resampler(moves, 100, 0))
         answers, grounded = flips(both, ("A_dagger",)), flips(both, ("M_dagger", row))
-        pairs = [(of[id], answers[id], grounded[id]) for id in answers if id in grounded]
-        moves = [(str(i), a, m) for i, (a, m) in enumerate(zip(vqa, masks, strict=True))]
-        known = [move for move in moves if math.isfinite(move[1]) and math.isfinite(move[2])]
-        plain = correlation(known, Resampler([name for name, _, _ in known], 100, 0))
+        flipped = ~np.isnan(answers) & ~np.isnan(grounded)
+        of = both[0].table.cluster_of
         return {
             "variations": len(both),
-            "figures": self._figure(plain)["value"],
-            "flips": self._figure(correlation(pairs, self.clusters)),
+            "figures": self._figure(alike)["value"],
+            "flips": correlation(of[flipped], answers[flipped], grounded[flipped], self.clusters),
         }
 
     def ranks(self, cells: Sequence[Cell]) -> dict[str, Any]:
@@ -165,7 +167,7 @@ class _Analysis:
         return self.values[cell.subject, cell.variation]
 
     def _figure(self, estimate: Estimate) -> dict[str, Any]:
-        return bootstrap.figure(estimate, self.level)
+        return estimates.figure(estimate, self.level)
 
 
 def _of_subject(cells: Sequence[Cell], subject: str) -> list[Cell]:

@@ -12,6 +12,7 @@ from pixfound.errors import UserError
 from pixfound.pipeline.images import load
 from pixfound.pipeline.records import candidates_of
 from pixfound.scoring.scores import chosen_mask
+from pixfound.types import KINDS
 
 if TYPE_CHECKING:
     from pixfound.pipeline.results import Evidence, Result
@@ -61,8 +62,6 @@ class Wandb:
     def _table(self, wandb: Any, evidence: Evidence) -> Any:
         """A line for each example: the picture with the choice and the truth of every row over it."""
         rows = list(evidence.parts.rows)
-        answers = {(s.example_id, s.kind): s for s in evidence.scores if s.row is None}
-        masks = {(s.example_id, s.row): s for s in evidence.scores if s.row is not None and s.kind == "ground"}
         columns = ["id", "question", "truth", "open", "choice", "ground", "expression"]
         grid = wandb.Table(columns=[*columns, *(f"{row} {what}" for row in rows for what in ("mask", "iou"))])
         for item in evidence.items[: self.pictures]:
@@ -71,7 +70,8 @@ class Wandb:
                 image = load(example)
             except (OSError, ValueError):
                 continue
-            said = [answers[example.id, kind].response for kind in ("open", "choice", "ground")]
+            scores = {(s.kind, s.row): s for s in evidence.scores(item)}
+            said = [scores[kind, None].response for kind in KINDS]
             cells: list[Any] = [
                 example.id,
                 example.question,
@@ -80,7 +80,7 @@ class Wandb:
                 example.expression,
             ]
             for row in rows:
-                score = masks[example.id, row]
+                score = scores["ground", row]
                 layers = {"truth": _layer(example.gt_mask.decode())}
                 if score.choice not in (None, "unscored"):
                     record = evidence.stores.extract[evidence.parts.rows[row][0]].get(
