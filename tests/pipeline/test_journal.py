@@ -42,7 +42,7 @@ def test_the_latest_result_counts_or_else_the_latest_failure(
         places = Places(iter(read))
         written = [line._replace(turn=2**32 - 1) for line in written]  # what is written is later than what was read
         for line in written:
-            places.add(line)
+            places.add(line.name, line.place)
     finally:
         journal._NEW = usual
     expected = latest([*read, *written])

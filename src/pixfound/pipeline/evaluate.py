@@ -26,7 +26,7 @@ from pixfound.pipeline.stage import Budget, Task, Value, run_stage
 from pixfound.pipeline.store import Store, fingerprint
 from pixfound.pipeline.world import World, join_world
 from pixfound.scoring.metrics import Scoring
-from pixfound.types import Example
+from pixfound.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -49,11 +49,7 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
     scoring: Part[Scoring] = build(config["scoring"], "scoring")
     items = Items(parts.benchmark.built, parts.prompts.built, settings.limit)
     built_parts = (parts.model.built, *(part.built for part in parts.selectors.values()))
-    indexed = [built for built in built_parts if isinstance(built, Indexed)]
-    if indexed:
-        images = _images(items, parts.benchmark.built)
-        for built in indexed:
-            built.index(images)
+    _index([built for built in built_parts if isinstance(built, Indexed)], items, parts.benchmark.built)
     prints = fingerprints(parts)
     name = _run_fingerprint(items, parts, prints, scoring, settings)
     folder = (
@@ -75,19 +71,20 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
     return result
 
 
-def _images(items: Items, benchmark: Benchmark) -> dict[str, ImageInfo]:
-    """What is told of the run's examples, and of those that `limit` or the benchmark's own options leave out."""
-    found = {item.id: _info(item.example) for item in items}
+def _index(parts: Sequence[Indexed], items: Items, benchmark: Benchmark) -> None:
+    """Tell what is read from files of the examples: the run's, and those that `limit` or the benchmark leaves out."""
+    if not parts:
+        return
+    images = Shelf(lambda values: ImageInfo(values[0][0], tuple(values[0][1]), values[0][2]))
+    taken = set(items.ids)
+    for example in benchmark:
+        path = getattr(example.image, "path", None)
+        images.add(example.id, (Path(path).stem if path else "", example.gt_mask.size, example.id not in taken))
     dropped: Mapping[str, str] = getattr(benchmark, "left_out", {})
-    found |= {id: ImageInfo(stem, (1, 1), left_out=True) for id, stem in dropped.items()}
-    if len(items) < len(benchmark):
-        found |= {e.id: replace(_info(e), left_out=True) for e in benchmark if e.id not in found}
-    return found
-
-
-def _info(example: Example) -> ImageInfo:
-    path = getattr(example.image, "path", None)
-    return ImageInfo(Path(path).stem if path else "", example.gt_mask.size)
+    for id, stem in dropped.items():
+        images.add(id, (stem, (1, 1), True))
+    for part in parts:
+        part.index(images)
 
 
 def _run_stages(items: Items, parts: Parts, stores: stages.Stores, settings: Settings, world: World) -> Settings:
@@ -180,12 +177,9 @@ def _run_fingerprint(
     items: Items, parts: Parts, prints: Fingerprints, scoring: Part[Scoring], settings: Settings
 ) -> str:
     """Everything that can change what the run's folder holds."""
-    rows = {row: prints.select[pair] for row, pair in parts.rows.items()}
-    examples, objects = zip(*(item.content for item in items), strict=True)
     return fingerprint(
-        examples=examples,
-        objects=objects,
-        rows=rows,
+        examples=items.digest,
+        rows={row: prints.select[pair] for row, pair in parts.rows.items()},
         grade=prints.grade,
         scoring=scoring.identity(),
         analyses={key: part.identity() for key, part in parts.analyses.items()},

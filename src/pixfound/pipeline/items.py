@@ -6,12 +6,13 @@ examples and not the examples: those are asked for again when they are needed.
 
 from __future__ import annotations
 
+import hashlib
 import math
 from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, overload
+from typing import overload
 
 import numpy as np
 
@@ -26,8 +27,7 @@ UNREADABLE = "unreadable"  # in place of the digest of an image that cannot be r
 _PICTURED = 8  # examples whose masks are proposed together
 _ABOUT_ONE = 64  # or so many where they are about one image, which is then encoded once
 _NEAR = 128  # examples that are kept as they were last asked for: the same ones are needed again at once
-_OF_KIND = ("asked", "seen", "whole", "graded")
-_DIGESTS = (*(f"{what} {kind}" for kind in KINDS for what in _OF_KIND), "content", "objects")
+_DIGESTS = tuple(f"{what} {kind}" for kind in KINDS for what in ("asked", "seen", "whole", "graded"))
 _COLUMN = {name: column for column, name in enumerate(_DIGESTS)}
 
 
@@ -63,30 +63,26 @@ class Item:
 
     def asked(self, kind: Kind) -> str:
         """Digest of what the model is shown."""
-        return self.items.digest(self.index, f"asked {kind}")
+        return self.items.digest_of(self.index, f"asked {kind}")
 
     def seen(self, kind: Kind) -> str:
         """Digest of what an extractor is given."""
-        return self.items.digest(self.index, f"seen {kind}")
+        return self.items.digest_of(self.index, f"seen {kind}")
 
     def whole(self, kind: Kind) -> str:
         """Digest of what a selector is given, the truth for the oracle too."""
-        return self.items.digest(self.index, f"whole {kind}")
+        return self.items.digest_of(self.index, f"whole {kind}")
 
     def graded(self, kind: Kind) -> str:
         """Digest of what a judge is given."""
-        return self.items.digest(self.index, f"graded {kind}")
-
-    @property
-    def content(self) -> tuple[str, str]:
-        """Digests of all that a run's results can depend on: of the example, and of the objects in its image."""
-        return self.items.digest(self.index, "content"), self.items.digest(self.index, "objects")
+        return self.items.digest_of(self.index, f"graded {kind}")
 
 
 class Items(Sequence[Item]):
     """The items of a run: the first `limit` examples of a benchmark and the partners of those among them.
 
-    ids: of the examples. images: (I,) for each item the first one that is about the same image.
+    ids: of the examples. digest: of all in them that results can depend on.
+    images: (I,) for each item the first one that is about the same image.
     pixels: (I,) of the images. lengths: (I,) characters of all prompts together.
     Raises UserError where the benchmark is empty, or an id stands for several examples.
     """
@@ -95,7 +91,7 @@ class Items(Sequence[Item]):
         self.prompts, self._benchmark = prompts, benchmark
         self.ids: list[str] = []
         self.example = lru_cache(maxsize=_NEAR)(self._example)
-        rows, digests = array("q"), bytearray()
+        rows, self._digests, whole = array("q"), bytearray(), hashlib.sha256()
         first: dict[str, int] = {}  # the first item about an image
         for place, example in _taken(benchmark, limit):
             number, image = len(self.ids), image_digest(example)
@@ -103,10 +99,12 @@ class Items(Sequence[Item]):
             texts = {kind: prompts.prompt(example, kind).text for kind in KINDS}
             rows.extend((place, about, math.prod(example.gt_mask.size), sum(map(len, texts.values()))))
             found = _digests(example, image, texts)
-            digests += b"".join(bytes.fromhex(found[name]) for name in _DIGESTS)
+            self._digests += b"".join(bytes.fromhex(found[name]) for name in _DIGESTS)
+            whole.update(_content(example, found).encode())
             self.ids.append(example.id)
+        self.digest = whole.hexdigest()
         self._places, self.images, self.pixels, self.lengths = np.array(rows).reshape(-1, 4).T
-        self._digests, self._bytes = bytes(digests), len(digests) // len(self) // len(_DIGESTS)
+        self._bytes = len(self._digests) // len(self) // len(_DIGESTS)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -119,7 +117,7 @@ class Items(Sequence[Item]):
         found = range(len(self))[index]
         return Item(found, self) if isinstance(found, int) else [Item(i, self) for i in found]
 
-    def digest(self, index: int, name: str) -> str:
+    def digest_of(self, index: int, name: str) -> str:
         """One of an item's digests."""
         start = (index * len(_DIGESTS) + _COLUMN[name]) * self._bytes
         return self._digests[start : start + self._bytes].hex()
@@ -157,10 +155,14 @@ def _digests(example: Example, image: str, texts: Mapping[Kind, str]) -> dict[st
         whole = digest_of(seen, example.id, truth)
         graded = digest_of(asked, example.question, list(example.options), example.answer)
         found |= {f"asked {kind}": asked, f"seen {kind}": seen, f"whole {kind}": whole, f"graded {kind}": graded}
-    told: tuple[Any, ...] = (example.pair_id, dict(example.tags), dict(example.labels), example.named)
-    found["content"] = digest_of(found["whole ground"], found["graded open"], found["asked choice"], *told)
-    found["objects"] = digest_of([mask.to_json() for mask in example.objects])
     return found
+
+
+def _content(example: Example, digests: Mapping[str, str]) -> str:
+    """Digest of all in an example that results can depend on, beyond what its prompts' digests are of too."""
+    objects = [mask.to_json() for mask in example.objects]
+    told = (example.pair_id, dict(example.tags), dict(example.labels), example.named, objects)
+    return digest_of(digests["whole ground"], digests["graded open"], digests["asked choice"], *told)
 
 
 def image_digest(example: Example) -> str:

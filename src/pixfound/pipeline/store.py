@@ -153,8 +153,7 @@ class Store:
         descriptor = self._journal()
         write_all(descriptor, line)
         end = os.lseek(descriptor, 0, os.SEEK_CUR)
-        place = Place(self._rank, end - len(line), len(line), record.failure is not None)
-        self._places.add(Line(name, self._turn, None, place))
+        self._places.add(name, Place(self._rank, end - len(line), len(line), record.failure is not None))
 
     def arrays(self, record: Record) -> dict[str, npt.NDArray[Any]]:
         """The arrays written with a record; DamagedArrays where they are not what was written."""

@@ -159,7 +159,7 @@ def _score(item: Item, kind: Kind, row: str | None, **values: Any) -> Score:
     example = item.example
     return Score(
         key=item.key(kind),
-        example_id=example.id,
+        example_id=item.id,  # the text that is in memory already
         pair_id=example.pair_id,
         kind=kind,
         row=row,
