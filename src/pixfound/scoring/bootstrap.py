@@ -23,7 +23,10 @@ from pixfound.scoring.estimates import Array, Estimate, ratios
 Codes = npt.NDArray[np.integer]  # (I,) the number of each item's cluster
 _BLOCK = 2**21  # bytes of how often clusters are drawn, and of what that is multiplied with: both are made in blocks
 _WAITING = 2**23  # bytes of figures that wait for their resamples
-_ROWS, _COLUMNS = 100, 256  # of a block, at most
+_ROWS, _COLUMNS = 32, 64  # of a block, at most
+# Clusters that are summed up in one product, which OpenBLAS gives to one thread only where it is as small as this.
+# Several threads wait for each other longer than they compute, and the last bits depend on how many there are.
+_TERMS = 2**18 // (_ROWS * _COLUMNS)
 
 
 class Resampler:
@@ -75,7 +78,7 @@ class Resampler:
         for times in self._times():
             weights = times.astype(np.float64)
             for first in range(0, len(waiting), width):
-                both = weights @ _beside(waiting[first : first + width], self._clusters)  # (B, 2 x F)
+                both = _product(weights, _beside(waiting[first : first + width], self._clusters))  # (B, 2 x F)
                 draws[first : first + width, done : done + len(times)] = ratios(both[:, 0::2], both[:, 1::2]).T
             done += len(times)
         self._drawn += list(draws)
@@ -115,6 +118,14 @@ def _beside(figures: Sequence[_Sums], clusters: int) -> Array:
     for i, sums in enumerate(figures):
         both[sums.clusters, 2 * i], both[sums.clusters, 2 * i + 1] = sums.totals, sums.counts
     return both
+
+
+def _product(weights: Array, sums: Array) -> Array:
+    """(B, 2 x F) (B, C) weights times (C, 2 x F) sums."""
+    found = np.zeros((len(weights), sums.shape[1]))
+    for first in range(0, len(sums), _TERMS):
+        found += weights[:, first : first + _TERMS] @ sums[first : first + _TERMS]
+    return found
 
 
 def _small(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
