@@ -142,8 +142,9 @@ def test_a_name_that_is_too_long_is_a_missing_image(tmp_path: Path) -> None:
         images_in(tmp_path, ["x" * 5000], "benchmark.images")
 
 
-def test_attention_of_real_weights_that_overflows_fails_its_own_prompt_alone(
-    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("capture", [(), ("model.capture=none", "extraction=nulls")], ids=["captured", "plain"])
+def test_what_overflows_with_real_weights_fails_its_own_prompt_alone(
+    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capture: tuple[str, ...]
 ) -> None:
     """One byte, which only the prompts for a letter hold, has an embedding that float16 has no number for."""
     folder = tmp_path / "model"
@@ -153,11 +154,11 @@ def test_attention_of_real_weights_that_overflows_fails_its_own_prompt_alone(
     byte = byte_tokenizer().convert_tokens_to_ids("'")
     state[table][byte], state[head][byte] = 1e6, 0  # it is never said
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
-    over = (f"model.path={folder}", "limit=4", "batch_size=12")
+    over = (f"model.path={folder}", "limit=4", "batch_size=12", *capture)
     result = run(models, tmp_path / "out", *over, "model.dtype=float16")
     scores = scores_of(result)
     lost = [s for s in scores if s["kind"] == "choice"]
-    why = "generate failed: FloatingPointError: the captured attention is not finite"
+    why = "generate failed: FloatingPointError: the logits are not finite in float16"
     assert {(s["reason"], s["correct"], s["response"]) for s in lost} == {(why, None, None)}
     assert all(s["response"] for s in scores if s["row"] is None and s["kind"] != "choice")
     assert all(s["iou"] is not None for s in scores if s["row"])
@@ -185,5 +186,7 @@ def test_scores_that_overflow_in_every_row_are_all_failures(models: Path, tmp_pa
     result = run(models, tmp_path / "out", *over)
     assert all("FloatingPointError" in s["reason"] for s in scores_of(result))
     assert result.failures
-    with pytest.raises(UserError, match=r"max_failures=0 examples failed; the last was .* not finite\. What is done"):
+    with pytest.raises(
+        UserError, match=r"max_failures=0 examples failed; the last was .* not finite in float16\. What"
+    ):
         run(models, tmp_path / "out", *over, "max_failures=0")

@@ -69,6 +69,20 @@ def attending(folder: Path) -> list[int]:
 
 
 @every_family
+@pytest.mark.parametrize("capture", ["none", "step"])
+def test_logits_that_are_no_numbers_are_no_answer(
+    family: str, capture: str, family_folder: Folder, requests: list[tuple[Image.Image, Prompt]]
+) -> None:
+    model = adapter(family_folder(family), capture=capture)
+    model.generate(requests[:1])
+    head = model._model.get_output_embeddings()
+    with torch.no_grad():
+        head.weight[3] = torch.nan  # the row of one token
+    with pytest.raises(FloatingPointError, match="the logits are not finite in float32"):
+        model.generate(requests[:1])
+
+
+@every_family
 def test_a_kept_layer_and_head_are_those_captured_alone(
     family: str, family_folder: Folder, requests: list[tuple[Image.Image, Prompt]]
 ) -> None:

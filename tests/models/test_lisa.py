@@ -43,7 +43,7 @@ def test_the_original_says_and_draws_the_same(line: str) -> None:
     with torch.inference_mode():
         states = hidden_states(model._speaker, REQUEST, ids, range(len(ids)), "before")
         logits = modules.language.lm_head(states).numpy()
-        drawn = modules.logits(PICTURE, states[where]).numpy()
+        drawn = np.stack(list(modules.logits(PICTURE, states[where])))
     assert np.abs(logits - expected["logits"][:-1]).max() < 1e-4
     assert drawn.shape == expected["masks"].shape
     assert np.abs(drawn - expected["masks"]).max() < 1e-4
@@ -58,6 +58,25 @@ def test_the_first_seg_alone_as_an_option() -> None:
     every, first = tiny("lisa").generate([REQUEST])[0], tiny("lisa", seg="first").generate([REQUEST])[0]
     assert first.masks == every.masks[:1]
     assert first.text == every.text
+
+
+@pytest.mark.parametrize("size", [(1, 1), (9, 6000), (6000, 9)])
+def test_masks_are_of_the_size_of_the_oddest_images(size: tuple[int, int]) -> None:
+    """Of a side of a few pixels nothing is left in the model's square."""
+    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    model = tiny("lisa")
+    with torch.inference_mode():
+        masks = model._model.draw(Image.fromarray(pixels), torch.randn(2, 32))
+    assert [mask.size for mask in masks] == [size, size]
+
+
+def test_masks_of_logits_that_are_no_numbers_are_a_failure_and_not_empty() -> None:
+    model = tiny("lisa")
+    assert model.generate([REQUEST])[0].masks
+    with torch.no_grad():
+        next(model._model.sam.mask_decoder.parameters()).fill_(torch.nan)
+    with pytest.raises(FloatingPointError, match="the logits of its masks are not finite"):
+        model.generate([REQUEST])
 
 
 def test_a_batch_changes_nothing_and_attention_comes_along() -> None:

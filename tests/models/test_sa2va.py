@@ -50,7 +50,7 @@ def drawn(model: Sa2VA, ids: list[int]) -> np.ndarray:
     where = [i for i, one in enumerate(ids) if one == seg]
     with torch.inference_mode():
         states = hidden_states(model._speaker, REQUEST, ids, where, model.place, model.final_norm)
-        return np.asarray(modules.logits(PICTURE, states))
+        return np.stack(list(modules.logits(PICTURE, states)))
 
 
 @pytest.mark.verifies("native masks")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,6 +9,7 @@ from PIL import Image
 
 from pixfound.extractors import segment_points
 from pixfound.interfaces import Segmenter
+from pixfound.pixels import pixel_hash
 from pixfound.types import Candidate, Generation
 
 
@@ -30,8 +30,9 @@ class RandomPoint:
         )
 
     def _point(self, image: Image.Image, expression: str) -> tuple[float, float]:
-        digest = hashlib.sha256(image.tobytes() + f"{self.seed}:{expression}".encode()).digest()
-        rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+        digest = pixel_hash(image)
+        digest.update(f"{self.seed}:{expression}".encode())
+        rng = np.random.default_rng(int.from_bytes(digest.digest()[:8], "little"))
         return (float(rng.integers(image.width)), float(rng.integers(image.height)))
 
 

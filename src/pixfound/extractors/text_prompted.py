@@ -5,7 +5,6 @@ What the model said is never looked at, so their rows show what it adds. Nothing
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from pixfound.errors import UserError
 from pixfound.extractors.text import Combine, check_combine
 from pixfound.extractors.text_weights import KEY, Last, shared
 from pixfound.masks import union
+from pixfound.pixels import as_rgb, pixel_hash
 from pixfound.types import Candidate, Generation
 
 
@@ -65,14 +65,16 @@ class TextPrompted:
         if not text:
             return []
         text = self.template.replace("{}", text)
-        key = hashlib.sha256(image.tobytes() + f"{image.size}{image.mode}{text}".encode()).hexdigest()
+        digest = pixel_hash(image)
+        digest.update(f"{image.size}{image.mode}{text}".encode())
+        key = digest.hexdigest()
         return list(self._found.get(key, lambda: self._propose(image, self._outputs(image, text, key))))
 
     def _outputs(self, image: Image.Image, text: str, key: str) -> Any:
         """What the model says; extractors that share the weights ask it once."""
         if "model" not in vars(self._weights):
             self._weights.check(self.model_types, self._weights.description)
-        return self._weights.seen.get(key, lambda: self._look(image.convert("RGB"), text))
+        return self._weights.seen.get(key, lambda: self._look(as_rgb(image), text))
 
     def _look(self, image: Image.Image, text: str) -> Any:
         """The model's outputs for an image and a text."""

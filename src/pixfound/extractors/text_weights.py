@@ -84,13 +84,23 @@ class TextWeights:
         return made.to(pick_device(self.device)).eval()
 
     def outputs(self, inputs: Any) -> Any:
-        """The model's outputs for a processor's inputs, moved to its device and dtype."""
+        """The model's outputs for a processor's inputs, moved to its device and dtype.
+
+        FloatingPointError where what they say of the image is no number, from which it would follow that nothing is
+        there.
+        """
         import torch
+
+        from pixfound.models.finite import check_finite
 
         device, dtype = self.model.device, self.model.dtype
         moved = {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in inputs.items()}
         with torch.inference_mode():
-            return self.model(**moved)
+            found = self.model(**moved)
+        for name in ("logits", "pred_logits", "pred_masks"):
+            if getattr(found, name, None) is not None:
+                check_finite(found[name].amax(dim=-1), f"the model's {name}")  # -inf: of tokens of padding
+        return found
 
     def text_length(self) -> int:
         """The most tokens of a text that the model can take: GroundingDINO compares with fewer than BERT could read."""

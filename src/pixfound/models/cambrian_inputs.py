@@ -14,6 +14,7 @@ from torch import Tensor
 from pixfound.errors import UserError
 from pixfound.models.cambrian import TOWERS
 from pixfound.models.geometry import kept_of_square
+from pixfound.pixels import as_rgb
 
 _LOG = logging.getLogger(__name__)
 _CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
@@ -46,7 +47,7 @@ class Pictures:
         bars, mean, deviation = _COLOURS[tower]
         side = max(image.size)
         square = Image.new("RGB", (side, side), tuple(int(255 * v) for v in bars))
-        square.paste(image.convert("RGB"), ((side - image.width) // 2, (side - image.height) // 2))
+        square.paste(as_rgb(image), ((side - image.width) // 2, (side - image.height) // 2))
         resized = square.resize((self.sides[tower], self.sides[tower]), Image.Resampling.BICUBIC)
         values = torch.frombuffer(bytearray(resized.tobytes()), dtype=torch.uint8).view(*resized.size, 3)
         normal = (values.float() / 255 - torch.tensor(mean)) / torch.tensor(deviation)

@@ -15,6 +15,7 @@ from transformers import StoppingCriteria, StoppingCriteriaList
 
 from pixfound.models.cache import RowCache
 from pixfound.models.capture import Recorder, as_recorded
+from pixfound.models.finite import FiniteLogits
 from pixfound.models.prefix import Prompts, greedy, keep_positions
 
 _SHARE = 0.25  # of the rows must have ended for a batch to be made smaller: doing so copies what the others added
@@ -30,7 +31,7 @@ def decode(
 
     config: a GenerationConfig with `max_new_tokens`. recorder: makes one of image columns (B, N) and the number of
     tokens that are cached; None to record nothing, then no attention is returned. The first row of an answer's
-    attention is that of the last but one token of its prompt.
+    attention is that of the last but one token of its prompt. FloatingPointError where logits are no numbers.
     """
     ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
     stop = {end for end in ends if end is not None}
@@ -41,8 +42,9 @@ def decode(
     may_leave = isinstance(inputs.get("past_key_values"), RowCache)
     while alive:
         used = recorder(columns, cached) if recorder is not None else None
-        told = len(answers[alive[0]])
-        with torch.inference_mode(), used.active() if used is not None else nullcontext():
+        told, finite = len(answers[alive[0]]), FiniteLogits()
+        active = used.active() if used is not None else nullcontext()
+        with torch.inference_mode(), finite.watching(model), active:
             out = model.generate(
                 **inputs,
                 **as_recorded(model),
@@ -51,14 +53,16 @@ def decode(
             )
         length = inputs["input_ids"].shape[1]
         rows = torch.cat(used.passes(), dim=1).cpu() if used is not None else None
-        going_on = []
+        going_on, lengths = [], []
         for place, (row, ids) in enumerate(zip(alive, out.sequences[:, length:].tolist(), strict=True)):
             ended = next((i + 1 for i, token in enumerate(ids) if token in stop), None)
             answers[row] += ids[:ended]
+            lengths.append(len(ids[:ended]))
             if rows is not None:
                 parts[row].append(rows[place, : len(ids[:ended]) + (told == 0)])
             if may_leave and ended is None and len(answers[row]) < config.max_new_tokens:
                 going_on.append(place)
+        finite.check(lengths, model.dtype)
         alive = [alive[place] for place in going_on]
         if alive:
             inputs, columns, cached = _without_the_others(model, inputs, out, columns, going_on)

@@ -12,6 +12,7 @@ from pixfound.errors import UserError
 from pixfound.models.encoded import Box, Encoded
 from pixfound.models.geometry import tiles_of
 from pixfound.models.views import ramps, view_boxes, views_of
+from pixfound.pixels import as_rgb, pixel_hash
 from pixfound.types import Prompt, Tile
 
 Request = tuple[Image.Image, Prompt]
@@ -92,7 +93,7 @@ class Encoder:
         corner = ((side - image.width) // 2, (side - image.height) // 2)
         mean = tuple(int(255 * v) for v in self.processor.image_processor.image_mean)
         square = Image.new("RGB", (side, side), mean)
-        square.paste(image.convert("RGB"), corner)
+        square.paste(as_rgb(image), corner)
         return square, corner
 
     def _ask_for_views(self, size: tuple[int, int]) -> tuple[Box, ...]:
@@ -106,9 +107,11 @@ class Encoder:
         return self.processor(text=texts, images=images, padding=True, return_tensors="pt", **special)
 
 
-def content(image: Image.Image) -> Hashable:
-    """Equal for equal pictures only: bytes alone do not tell a wide one from a tall one."""
-    return image.size, image.mode, image.tobytes()
+def contents(requests: Sequence[Request]) -> list[Hashable]:
+    """For each request what is equal for equal pictures only: bytes alone do not tell a wide one from a tall one."""
+    images = {id(image): image for image, _ in requests}  # many prompts may be about one
+    found = {key: (image.size, image.mode, pixel_hash(image).digest()) for key, image in images.items()}
+    return [found[id(image)] for image, _ in requests]
 
 
 def check_prompt(prompt: str) -> None:

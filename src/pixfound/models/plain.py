@@ -19,6 +19,7 @@ from pixfound.models.encoding import Request
 from pixfound.models.loading import load_config, load_model
 from pixfound.models.processors import load_processor
 from pixfound.models.spans import token_spans
+from pixfound.pixels import as_rgb
 from pixfound.types import Generation
 
 
@@ -82,20 +83,27 @@ class Plain:
         return list(groups.values())
 
     def _answers(self, requests: Sequence[Request]) -> list[list[int]]:
-        """The ids of the answers (T), to the first end token, which is kept."""
+        """The ids of the answers (T), to the first end token, which is kept.
+
+        FloatingPointError where one was chosen from logits that are no numbers.
+        """
         import torch
 
+        from pixfound.models.finite import FiniteLogits
         from pixfound.models.prefix import greedy
 
-        model, processor = self._model, self._processor
-        texts, images = [prompt.text for _, prompt in requests], [image.convert("RGB") for image, _ in requests]
+        model, processor, finite = self._model, self._processor, FiniteLogits()
+        texts, images = [prompt.text for _, prompt in requests], [as_rgb(image) for image, _ in requests]
         batch = processor(text=texts, images=images, padding=True, return_tensors="pt")
         inputs = {k: v.to(model.device, model.dtype if v.is_floating_point() else None) for k, v in batch.items()}
-        with torch.inference_mode():
-            ids = model.generate(**inputs, generation_config=greedy(model.generation_config, **self.generation))
+        config = greedy(model.generation_config, **self.generation)
+        with torch.inference_mode(), finite.watching(model):
+            ids = model.generate(**inputs, generation_config=config)
         start = 1 if model.config.is_encoder_decoder else inputs["input_ids"].shape[1]  # a decoder's own start token
         end = processor.tokenizer.eos_token_id
-        return [row[: row.index(end) + 1] if end in row else row for row in ids[:, start:].tolist()]
+        answers = [row[: row.index(end) + 1] if end in row else row for row in ids[:, start:].tolist()]
+        finite.check([len(answer) for answer in answers], model.dtype)
+        return answers
 
     def _generation(self, request: Request, ids: Sequence[int]) -> Generation:
         tokenizer = self._processor.tokenizer

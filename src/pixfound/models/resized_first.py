@@ -8,6 +8,8 @@ from typing import Any
 
 from PIL import Image
 
+from pixfound.pixels import as_rgb
+
 _SQUARE = 28  # pixels: the side of what becomes one token of Qwen2.5-VL; the originals leave it so for Qwen3-VL too
 
 
@@ -34,7 +36,7 @@ class ResizedFirst:
 def resize(image: Image.Image, least: int, most: int) -> Image.Image:
     """The image, bicubic, in the size that `first_size` gives it."""
     height, width = first_size(image.height, image.width, least, most)
-    return image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
+    return as_rgb(image).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def first_size(height: int, width: int, least: int, most: int) -> tuple[int, int]:

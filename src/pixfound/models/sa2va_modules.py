@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from PIL import Image
@@ -50,6 +50,6 @@ class Sa2VAModules(nn.Module):
         """A mask in the image's size for each hidden state (S, D)."""
         return to_masks(self.logits(image, states))
 
-    def logits(self, image: Image.Image, states: Tensor) -> Tensor:
-        """(S, H, W) the logits of those masks."""
+    def logits(self, image: Image.Image, states: Tensor) -> Iterator[Tensor]:
+        """S times (H, W): the logits of those masks, one after the other."""
         return sam2_logits(self.sam2, image, self.text_hidden_fcs(states), self.bf16_mean)

@@ -5,6 +5,7 @@ Shapes: `S` language vectors (one a [SEG]), `D` decoder width, `H` x `W` image p
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -13,20 +14,22 @@ from PIL import Image
 from torch import Tensor
 from torch.nn import functional
 
-from pixfound.masks import RLE
+from pixfound.masks import RLE, BoolMask
+from pixfound.models.finite import check_finite
+from pixfound.pixels import as_rgb
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
 
 
-def sam_logits(sam: Any, image: Image.Image, vectors: Tensor) -> Tensor:
-    """(S, H, W) mask logits of a SamModel for vectors (S, D); LISA (arXiv 2308.00692) and GLaMM (arXiv 2311.03356).
+def sam_logits(sam: Any, image: Image.Image, vectors: Tensor) -> Iterator[Tensor]:
+    """S times (H, W) mask logits of a SamModel for vectors (S, D); LISA (arXiv 2308.00692), GLaMM (arXiv 2311.03356).
 
     Each vector is the only sparse prompt of its mask, with no point beside it; the decoder's single mask is taken.
     """
     side = int(sam.config.vision_config.image_size)
     scale = side / max(image.size)
-    width, height = (int(v * scale + 0.5) for v in image.size)
-    pixels = _normalised(image.convert("RGB").resize((width, height), Image.Resampling.BILINEAR))
+    width, height = (max(1, int(v * scale + 0.5)) for v in image.size)
+    pixels = _normalised(as_rgb(image).resize((width, height), Image.Resampling.BILINEAR))
     pixels = functional.pad(pixels, (0, side - width, 0, side - height))  # zeros after the normalisation
     embedding = sam.get_image_embeddings(pixels[None].to(vectors.device, sam.dtype))
     low, _ = sam.mask_decoder(
@@ -36,20 +39,18 @@ def sam_logits(sam: Any, image: Image.Image, vectors: Tensor) -> Tensor:
         dense_prompt_embeddings=_no_mask(sam, embedding),
         multimask_output=False,
     )
-    square = functional.interpolate(low[0].float(), (side, side), mode="bilinear", align_corners=False)
-    kept = square[..., :height, :width]
-    return functional.interpolate(kept, (image.height, image.width), mode="bilinear", align_corners=False)[:, 0]
+    yield from _enlarged(low[0], side, (height, width), image)
 
 
-def sam2_logits(sam2: Any, image: Image.Image, vectors: Tensor, bf16_mean: bool) -> Tensor:
-    """(S, H, W) mask logits of a Sam2Model for vectors (S, D); Sa2VA (arXiv 2501.04001) and RGA3 (arXiv 2506.18825).
+def sam2_logits(sam2: Any, image: Image.Image, vectors: Tensor, bf16_mean: bool) -> Iterator[Tensor]:
+    """S times (H, W) mask logits of a Sam2Model for vectors (S, D); Sa2VA (arXiv 2501.04001) and RGA3 (2506.18825).
 
     The image is squashed to a square. A vector follows two tokens for "not a point"; of three masks the one with the
     best predicted IoU is taken, whatever the object score. Logits are resized in two steps, as the originals do.
     bf16_mean: the image is normalised with a mean and a deviation that were rounded to bfloat16.
     """
     side = int(sam2.config.prompt_encoder_config.image_size)
-    squashed = image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC)
+    squashed = as_rgb(image).resize((side, side), Image.Resampling.BICUBIC)
     pixels = _normalised(squashed, torch.bfloat16 if bf16_mean else torch.float32)
     maps = sam2.get_image_embeddings(pixels[None].to(vectors.device, sam2.dtype))
     point = torch.zeros(1, len(vectors), 1, 2, device=vectors.device, dtype=sam2.dtype)
@@ -64,14 +65,30 @@ def sam2_logits(sam2: Any, image: Image.Image, vectors: Tensor, bf16_mean: bool)
         high_resolution_features=maps[:-1],
     )
     best = ious[0].argmax(dim=-1)
-    chosen = low[0][torch.arange(len(best), device=best.device), best][:, None].float()
-    square = functional.interpolate(chosen, (side, side), mode="bilinear", align_corners=False)
-    return functional.interpolate(square, (image.height, image.width), mode="bilinear", align_corners=False)[:, 0]
+    chosen = low[0][torch.arange(len(best), device=best.device), best][:, None]
+    yield from _enlarged(chosen, side, (side, side), image)
 
 
-def to_masks(logits: Tensor) -> tuple[RLE, ...]:
-    """One mask for each of (S, H, W) logits: where they are above 0."""
-    return tuple(RLE.encode(mask) for mask in (logits > 0).cpu().numpy())
+def to_masks(logits: Iterator[Tensor]) -> tuple[RLE, ...]:
+    """One mask for each (H, W) logits: where they are above 0."""
+    return tuple(RLE.encode(mask) for mask in map(_inside, logits))
+
+
+def _inside(logits: Tensor) -> BoolMask:
+    return np.asarray((logits > 0).cpu())
+
+
+def _enlarged(low: Tensor, side: int, kept: tuple[int, int], image: Image.Image) -> Iterator[Tensor]:
+    """(H, W) of each of the decoder's logits (S, 1, h, w), in two steps: the model's square, and what it shows.
+
+    kept: (height, width) of the image within the square. One after the other: in the size of the image they are large.
+    FloatingPointError where they are no numbers: none of them is above 0, so that an empty mask would come of them.
+    """
+    check_finite(low, "the logits of its masks")
+    for one in low.float():
+        square = functional.interpolate(one[None], (side, side), mode="bilinear", align_corners=False)
+        shown = square[..., : kept[0], : kept[1]]
+        yield functional.interpolate(shown, (image.height, image.width), mode="bilinear", align_corners=False)[0, 0]
 
 
 def _normalised(image: Image.Image, dtype: torch.dtype = torch.float32) -> Tensor:

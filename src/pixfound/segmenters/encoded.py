@@ -5,13 +5,14 @@ Shapes: `S` side of the model's square.
 
 from __future__ import annotations
 
-import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
+
+from pixfound.pixels import pixel_hash
 
 _KEPT = 4  # encoded images at least; those of the latest call are all kept, for the next extractor asks about them too
 _ENCODED = 2**22  # pixels in one call of the encoder: four images of 1024 x 1024; a quarter on a CPU, busy with one
@@ -86,7 +87,9 @@ class EncodedImages:
 
 
 def _digest(image: Image.Image) -> str:
-    return hashlib.sha256(image.tobytes() + f"{image.mode}{image.size}".encode()).hexdigest()
+    digest = pixel_hash(image)
+    digest.update(f"{image.mode}{image.size}".encode())
+    return str(digest.hexdigest())
 
 
 def _by_pixels(prepared: Mapping[str, Prepared], most: int) -> Iterator[list[str]]:

@@ -143,10 +143,13 @@ class PromptedSegmenter:
     def _decode(self, together: Mapping[str, list[Any]], name: str, multimask: bool) -> dict[str, tuple[Any, Any]]:
         """Logits (P, K, h, w) and scores (P, K) of all prompts of each encoded image.
 
+        FloatingPointError where they are no numbers: none of them is above 0, so that an empty mask would come of them.
         A row of the decoder's batch holds prompts of one image, as many as an image has on average; the last row of an
         image is filled up with its last prompt.
         """
         import torch
+
+        from pixfound.models.finite import check_finite
 
         total = sum(map(len, together.values()))
         width = -(-total // max(len(together), -(-total // _CHUNK))) if total else 1
@@ -163,8 +166,10 @@ class PromptedSegmenter:
             with torch.inference_mode():
                 embeddings = self._encoded.joined([key for key, _ in part])
                 out = self._model(**embeddings, **{name: values}, multimask_output=multimask)
-            both = zip(out.pred_masks.float().cpu(), out.iou_scores.float().cpu(), strict=True)
-            for (key, prompts), (logits, scores) in zip(part, both, strict=True):
+            both = (out.pred_masks.float().cpu(), out.iou_scores.float().cpu())
+            check_finite(both[0], "the segmenter's logits")
+            check_finite(both[1], "the segmenter's scores")
+            for (key, prompts), logits, scores in zip(part, *both, strict=True):
                 found[key].append((logits[: len(prompts)], scores[: len(prompts)]))
         return {
             key: (torch.cat([logits for logits, _ in parts]), torch.cat([scores for _, scores in parts]))

@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 
 from pixfound import weights
+from pixfound.pixels import as_rgb
 
 
 def load_settings(folder: str, path: str, key: str) -> dict[str, Any]:
@@ -28,7 +29,7 @@ def squashed(image: Image.Image, settings: dict[str, Any]) -> tuple[Any, tuple[i
     from torch.nn.functional import interpolate
 
     size = (int(settings["size"]["height"]), int(settings["size"]["width"]))
-    pixels = torch.from_numpy(np.asarray(image.convert("RGB")).copy()).permute(2, 0, 1)[None]
+    pixels = torch.from_numpy(np.array(as_rgb(image))).permute(2, 0, 1)[None]
     resized = interpolate(pixels, size=size, mode="bilinear", align_corners=False, antialias=True)  # 8 bits, rounded
     mean, std = (torch.tensor(settings[name])[:, None, None] for name in ("image_mean", "image_std"))
     return (resized.float() * settings.get("rescale_factor", 1 / 255) - mean) / std, size

@@ -57,8 +57,9 @@ def fetch(path: str, revision: str | None, key: str, tensors: bool = True, code:
 
     tensors: whether the weights are wanted too, or only what describes them (config, tokenizer, processor).
     code: whether Python files are wanted as well.
+    UserError for a revision of a folder.
     """
-    found = locate(path, key)
+    found = _locate(path, revision, key)
     if Path(found).is_dir():
         return found
     from huggingface_hub import snapshot_download
@@ -69,8 +70,11 @@ def fetch(path: str, revision: str | None, key: str, tensors: bool = True, code:
 
 
 def identity(path: str, revision: str | None, key: str) -> Mapping[str, Any]:
-    """What identifies the weights: a digest of a local folder's content, or a hub id with its revision."""
-    found = Path(locate(path, key))
+    """What identifies the weights: a digest of a local folder's content, or a hub id with its revision.
+
+    UserError for a revision of a folder.
+    """
+    found = Path(_locate(path, revision, key))
     if not found.is_dir():
         return {"hub": path, "revision": revision or "main"}
     digest = hashlib.sha256()
@@ -79,6 +83,24 @@ def identity(path: str, revision: str | None, key: str) -> Mapping[str, Any]:
             digest.update(str(file.relative_to(found)).encode())
             digest.update(_file_digest(file))
     return {"content": digest.hexdigest()}
+
+
+def _locate(path: str, revision: str | None, key: str) -> str:
+    """The folder of `path`, or the hub id; UserError where a revision was typed that nobody would read."""
+    found, name = locate(path, key), _revision_key(key)
+    if not isinstance(revision, str | None):  # a commit of digits alone is a number where it is typed without quotes
+        raise UserError(f"{name}={revision}: must be a text; type it as '{name}=\"{revision}\"'")
+    if revision is not None and Path(found).is_dir():
+        raise UserError(
+            f"{name}={revision}: {key}={path} is a folder, of which there are no revisions: what lies in it would be "
+            f"used, whatever {name} says; use {name}=null, or give a hub id (owner/name) as {key}"
+        )
+    return found
+
+
+def _revision_key(key: str) -> str:
+    """The config key of the revision that belongs to the path under `key`."""
+    return key.removesuffix("path") + "revision" if key.endswith(".path") else f"{key}_revision"
 
 
 class DamagedWeights(ValueError):
@@ -128,8 +150,8 @@ def _account(error: Exception, path: str, key: str) -> str:
     if isinstance(error, hub.GatedRepoError):
         return f"is gated: accept its licence at https://huggingface.co/{path}, then log in with `hf auth login`"
     if isinstance(error, hub.RevisionNotFoundError):
-        revision = key.rpartition(".")[0] + ".revision"
-        return f"has no such revision on the hub; give a branch, a tag or a commit of it as {revision}, or null"
+        name = _revision_key(key)
+        return f"has no such revision on the hub; give a branch, a tag or a commit of it as {name}, or null"
     if isinstance(error, hub.RepositoryNotFoundError):
         return "is not on the hub, or private: check the name, or log in with `hf auth login`"
     status = _status(error)
