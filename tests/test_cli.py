@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import OverrideParseException
 
 from pixfound.cli import main
 from pixfound.pipeline.evaluate import evaluate
+from pixfound.typos import explain
 from tests.support.run import config_of, random_models
 
 MISTAKES = [
@@ -78,6 +82,16 @@ def test_a_mistake_is_one_line(
     assert message in err
     assert len(err.strip().splitlines()) == 1
     assert out == ""
+
+
+@pytest.mark.parametrize("folder", ["a b (1)", "x=y,z", "it's", '[ü] {é}: "中"', "50%$x", "a\\b)"])
+def test_what_is_said_to_type_for_a_value_with_signs_is_that_value(folder: str) -> None:
+    parser = OverridesParser.create()
+    with pytest.raises(OverrideParseException) as refused:
+        parser.parse_overrides([f"outputs_dir={folder})"])
+    _, _, typed = explain(refused.value).partition(", type ")
+    (argument,) = shlex.split(typed)
+    assert parser.parse_override(argument).value() == f"{folder})"
 
 
 def test_an_output_folder_that_cannot_be_written(

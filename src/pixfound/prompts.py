@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pixfound.errors import UserError, nearest
 from pixfound.noise import misspelt, stream
 from pixfound.templates import check_library, ids_by_model, template
-from pixfound.types import Example, Kind, Prompt
+from pixfound.types import KINDS, Example, Kind, Prompt
 from pixfound.variations import parse_variation
 
 _ARTICLE = re.compile(r"(?:the|an|a)\s+$", re.IGNORECASE)
@@ -95,6 +95,7 @@ class Prompts:
         self.texts = {kind: template(templates, kind, str(id), unescape) for kind, id in self.ids.items()}
         self._slots = tuple(self.texts["vqa"].split("|")) if vqa is not None else _PLAIN
         self._fix, self._noise, self._seed, self._edits = articles == "fix", noise, seed, _edits(edits or {})
+        self._variants = {kind: self._variant(kind) for kind in KINDS}
 
     def prompt(self, example: Example, kind: Kind) -> Prompt:
         """The prompt of a kind for an example."""
@@ -138,6 +139,9 @@ class Prompts:
 
     def variant(self, kind: Kind) -> str:
         """What tells prompts of a kind from those that other templates make of the same example."""
+        return self._variants[kind]
+
+    def _variant(self, kind: Kind) -> str:
         parts = {"open": ("open", "vqa"), "choice": ("choice", "extension", "vqa"), "ground": ("ground",)}[kind]
         ids = [str(self.ids[part]) for part in parts if part in self.ids]
         noise = [] if self._noise is None else [f"spelling_{self._noise}"]

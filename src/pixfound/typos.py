@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Any
 
 from hydra import compose, initialize_config_module
@@ -25,8 +26,18 @@ def explain(error: Exception) -> str:
         name = unknown.group(1)
         return f"{name}: there is no such option; {nearest(name, known_keys())}"
     if isinstance(error, OverrideParseException):
-        return f"{error.override}: cannot be read as an override; write KEY=VALUE, with quotes where VALUE holds signs"
+        return f"{error.override}: cannot be read as an override; {_quoted(str(error.override))}"
     return text
+
+
+def _quoted(override: str) -> str:
+    """How to type an override whose value holds signs of Hydra's own: quotes for Hydra, and those of a shell around."""
+    key, equals, value = override.partition("=")
+    if not equals or not key:
+        return "write KEY=VALUE"
+    escaped = value.replace("'", "\\'")
+    typed = shlex.quote(f"{key}='{escaped}'")
+    return f"where the value is a text with such signs, type {typed}"
 
 
 def known_keys() -> list[str]:

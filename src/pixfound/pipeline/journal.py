@@ -58,9 +58,9 @@ class Places:
         high, low = _halves(name)
         row = bisect_left(self._high, high)
         while row < len(self._high) and self._high[row] == high:
-            found = self._rows[row]
-            if found["low"] == low:
-                return Place(int(found["rank"]), int(found["offset"]), int(found["length"]), not found["good"])
+            _, found, offset, length, rank, good = self._rows[row].item()
+            if found == low:
+                return Place(rank, offset, length, not good)
             row += 1
         return None
 
