@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,9 +30,9 @@ class FiniteLogits:
         self._steps: list[Tensor] = []  # (B) each
 
     @contextmanager
-    def watching(self, model: torch.nn.Module) -> Iterator[None]:
-        """Note what the model computes meanwhile; a processor of logits is not taken by every model's `generate`."""
-        hook = model.register_forward_hook(lambda module, given, out: self._note(out.logits[:, -1]))
+    def watching(self, model: Any) -> Iterator[None]:
+        """Note what the model's last layer gives meanwhile: not every `generate` takes a processor of logits."""
+        hook = model.get_output_embeddings().register_forward_hook(lambda head, given, out: self._note(out[:, -1]))
         try:
             yield
         finally:
