@@ -71,12 +71,12 @@ def test_the_guides_model_of_one_file_runs(tmp_path: Path, newcomer: Path) -> No
 
 
 def test_the_guides_model_of_one_yaml_runs_and_is_certified(models: Path, tmp_path: Path) -> None:
-    """With a folder in the place of OWNER/NAME."""
+    """With a folder in the place of OWNER/NAME, of which there are no revisions."""
     folder = tmp_path / "conf" / "model"
     folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text(block("yaml", "OWNER/NAME").replace("OWNER/NAME", str(models / "llava")))
     search = f"hydra.searchpath=[file://{tmp_path / 'conf'}]"
-    options = [search, "model=mine", "model.generation.max_new_tokens=8", f"outputs_dir={tmp_path}"]
+    options = [search, "model=mine", "model.revision=null", "model.generation.max_new_tokens=8", f"outputs_dir={tmp_path}"]
     result = evaluate(config_of(*options, f"segmenter.path={models / 'sam'}", "limit=2"))
     assert not result.failures
     assert any(s["row"] == "oracle" and s["shown"] for s in scores_of(result))
