@@ -76,7 +76,8 @@ def test_the_guides_model_of_one_yaml_runs_and_is_certified(models: Path, tmp_pa
     folder.mkdir(parents=True)
     (folder / "mine.yaml").write_text(block("yaml", "OWNER/NAME").replace("OWNER/NAME", str(models / "llava")))
     search = f"hydra.searchpath=[file://{tmp_path / 'conf'}]"
-    options = [search, "model=mine", "model.revision=null", "model.generation.max_new_tokens=8", f"outputs_dir={tmp_path}"]
+    options = [search, "model=mine", "model.revision=null", f"outputs_dir={tmp_path}"]
+    options += ["model.generation.max_new_tokens=8"]
     result = evaluate(config_of(*options, f"segmenter.path={models / 'sam'}", "limit=2"))
     assert not result.failures
     assert any(s["row"] == "oracle" and s["shown"] for s in scores_of(result))
