@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from typing import Any
 
 from PIL import Image
@@ -22,3 +23,10 @@ def pixel_hash(image: Image.Image) -> Any:
     for top in range(0, image.height, rows):
         digest.update(image.crop((0, top, image.width, min(top + rows, image.height))).tobytes())
     return digest
+
+
+def picture_keys(images: Sequence[Image.Image]) -> list[str]:
+    """For each picture what is equal for equal pictures only: bytes alone do not tell a wide one from a tall one."""
+    each = {id(image): image for image in images}  # many prompts may be about one
+    keys = {name: f"{pixel_hash(image).hexdigest()} {image.mode} {image.size}" for name, image in each.items()}
+    return [keys[id(image)] for image in images]

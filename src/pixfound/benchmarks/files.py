@@ -11,6 +11,7 @@ from pathlib import Path
 from PIL import Image
 
 from pixfound.errors import UserError
+from pixfound.pixels import as_rgb
 
 NO_IMAGES = "none"  # what to type for `benchmark.images` where predictions are read from files
 
@@ -25,7 +26,7 @@ class ImageFile:
         """The picture as RGB; OSError where it is missing or corrupt."""
         with Image.open(self.path) as image:
             image.load()
-            return image if image.mode == "RGB" else image.convert("RGB")  # no second copy of a large one
+            return as_rgb(image)
 
     def digest(self) -> str:
         """SHA-256 of the file's bytes."""

@@ -18,7 +18,7 @@ from pixfound.errors import UserError
 from pixfound.extractors.text import Combine, check_combine
 from pixfound.extractors.text_weights import KEY, Last, shared
 from pixfound.masks import union
-from pixfound.pixels import as_rgb, pixel_hash
+from pixfound.pixels import as_rgb, picture_keys
 from pixfound.types import Candidate, Generation
 
 
@@ -65,9 +65,7 @@ class TextPrompted:
         if not text:
             return []
         text = self.template.replace("{}", text)
-        digest = pixel_hash(image)
-        digest.update(f"{image.size}{image.mode}{text}".encode())
-        key = digest.hexdigest()
+        key = f"{picture_keys([image])[0]} {text}"
         return list(self._found.get(key, lambda: self._propose(image, self._outputs(image, text, key))))
 
     def _outputs(self, image: Image.Image, text: str, key: str) -> Any:

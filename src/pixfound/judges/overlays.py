@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from pixfound.masks import BoolMask
+from pixfound.pixels import as_rgb
 
 RED = (255, 0, 0)
 _GAP = 4
@@ -25,7 +26,7 @@ def draw_overlay(
 
     opacity: from 0 (only the image) to 1 (only the colour); the paper's 0.5.
     """
-    pixels = np.asarray(image.convert("RGB"), dtype=np.float32).copy()
+    pixels = np.array(as_rgb(image), dtype=np.float32)
     pixels[mask] = (1 - opacity) * pixels[mask] + opacity * np.asarray(colour, dtype=np.float32)
     shown = Image.fromarray(pixels.astype(np.uint8))
     if number is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from pixfound.errors import UserError
 from pixfound.models.encoded import Box, Encoded
 from pixfound.models.geometry import tiles_of
 from pixfound.models.views import ramps, view_boxes, views_of
-from pixfound.pixels import as_rgb, pixel_hash
+from pixfound.pixels import as_rgb
 from pixfound.types import Prompt, Tile
 
 Request = tuple[Image.Image, Prompt]
@@ -105,13 +105,6 @@ class Encoder:
         once = start is None or not all(text.startswith(start) for text in texts)  # a template may have written it
         special = {} if once else {"add_special_tokens": False}
         return self.processor(text=texts, images=images, padding=True, return_tensors="pt", **special)
-
-
-def contents(requests: Sequence[Request]) -> list[Hashable]:
-    """For each request what is equal for equal pictures only: bytes alone do not tell a wide one from a tall one."""
-    images = {id(image): image for image, _ in requests}  # many prompts may be about one
-    found = {key: (image.size, image.mode, pixel_hash(image).digest()) for key, image in images.items()}
-    return [found[id(image)] for image, _ in requests]
 
 
 def check_prompt(prompt: str) -> None:

@@ -15,10 +15,11 @@ from pixfound.errors import UserError
 from pixfound.interfaces import Fit
 from pixfound.kept import Keep, check_keep, check_layers, kept_rows
 from pixfound.models.asked import check_generation, check_indices, check_range, generation_options
-from pixfound.models.encoding import Request, contents
+from pixfound.models.encoding import Request
 from pixfound.models.resized import input_size
 from pixfound.models.spans import token_spans
 from pixfound.models.transformers_model import TransformersModel
+from pixfound.pixels import picture_keys
 from pixfound.types import FloatArray, Generation
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class HuggingFace(TransformersModel):
     def answer(self, requests: Sequence[Request]) -> list[tuple[Generation, list[int]]]:
         """What `generate` gives, each with the ids of its tokens, special ones too."""
         inputs = self.encode(requests)
-        keys = contents(requests)
+        keys = picture_keys([image for image, _ in requests])
         answers, rows = self._free_rows(inputs, keys)
         if self.capture == "forced":
             rows = self._forced(inputs, keys, answers)
@@ -103,7 +104,7 @@ class HuggingFace(TransformersModel):
 
         inputs = self.encode(requests)
         answers = [answer_ids(self.tokenizer, inputs["input_ids"][i], text) for i, text in enumerate(texts)]
-        rows = self._forced(inputs, contents(requests), answers)
+        rows = self._forced(inputs, picture_keys([image for image, _ in requests]), answers)
         return [self._generation(requests, inputs, i, ids, rows) for i, ids in enumerate(answers)]
 
     def _prompts(self, inputs: Mapping[str, Any], images: Sequence[Hashable], room: int) -> Prompts:

@@ -49,21 +49,24 @@ class Owners:
 
     def of(self, name: str) -> str | None:
         """The id of the run's example that a name means; None for none, or for several."""
-        id = self._known(name)
-        return None if id is None or self.images[id].left_out else id
+        return self._taken(self._known(name))
 
     def find(self, name: str, where: str) -> str | None:
         """As `of`, None only for an example that the run leaves out: a name that means no example is a UserError."""
-        if self._known(name) is None:
+        id = self._known(name)
+        if id is None:
             what = "may mean several examples" if name in self._others else "is no example of this benchmark"
             raise UserError(
                 f"{where}: {name!r} {what}; they are called {self._called()}: put it right, or take it away"
             )
-        return self.of(name)
+        return self._taken(id)
 
     def know(self, name: str) -> bool:
         """Whether a name means one example, which may be left out."""
         return self._known(name) is not None
+
+    def _taken(self, id: str | None) -> str | None:
+        return None if id is None or self.images[id].left_out else id
 
     def _known(self, name: str) -> str | None:
         padded = name.isdecimal() and len(name) <= _PADDED  # a longer number is the name of an image, as COCO has them

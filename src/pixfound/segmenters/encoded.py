@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from pixfound.pixels import pixel_hash
+from pixfound.pixels import picture_keys
 
 _KEPT = 4  # encoded images at least; those of the latest call are all kept, for the next extractor asks about them too
 _ENCODED = 2**22  # pixels in one call of the encoder: four images of 1024 x 1024; a quarter on a CPU, busy with one
@@ -43,8 +43,7 @@ class EncodedImages:
         """
         import torch
 
-        digests = {id(image): _digest(image) for image in images}
-        keys = [digests[id(image)] for image in images]
+        keys = picture_keys(images)
         new = {key: image for key, image in zip(keys, images, strict=True) if key not in self._kept}
         prepared = {key: prepare(image) for key, image in new.items()}
         for key in keys:
@@ -84,12 +83,6 @@ class EncodedImages:
     def clear(self) -> None:
         """Forget all images."""
         self._kept.clear()
-
-
-def _digest(image: Image.Image) -> str:
-    digest = pixel_hash(image)
-    digest.update(f"{image.mode}{image.size}".encode())
-    return str(digest.hexdigest())
 
 
 def _by_pixels(prepared: Mapping[str, Prepared], most: int) -> Iterator[list[str]]:
