@@ -20,7 +20,7 @@ from pixfound.pipeline.parts import Part, build
 from pixfound.pipeline.provenance import provenance
 from pixfound.pipeline.settings import check_names
 from pixfound.pipeline.store import fingerprint
-from pixfound.report.text import grid
+from pixfound.report.text import escape, grid
 from pixfound.types import FloatArray
 
 
@@ -56,7 +56,7 @@ def certify(config: Mapping[str, Any]) -> Certificate:
 
 def folder_of(config: Mapping[str, Any], part: Part[Any]) -> Path:
     """Where the certificate of a resolved config's model is, or would be; part: that model."""
-    named: Path = Path(config["outputs_dir"]) / "certificates" / config["names"]["model"]
+    named = Path(str(config["outputs_dir"])).expanduser() / "certificates" / config["names"]["model"]
     return named / fingerprint(model=part.identity(), dtype=part.built.dtype)
 
 
@@ -115,7 +115,7 @@ def _markdown(body: Mapping[str, Any]) -> str:
     golden, weights = body["golden"], body["weights"]
     facts = [[name, str(value)] for name, value in {**weights, **body["versions"]}.items() if value is not None]
     return (
-        f"# Certificate of {body['model']}: {'passed' if body['passed'] else 'FAILED'}\n\n"
+        f"# Certificate of {escape(body['model'])}: {'passed' if body['passed'] else 'FAILED'}\n\n"
         f"{grid(['gate', 'result', 'value', 'limit', ''], gates)}\n\n"
         f"![golden picture, attention, moved pixels](certificate.png)\n\n"
         f"{grid(['golden picture', ''], [[k, str(golden[k])] for k in _GOLDEN])}\n\n"

@@ -8,7 +8,8 @@ import hydra
 from omegaconf import DictConfig
 
 from pixfound.cli import CONFIG, guarded, resolve
-from pixfound.terminal import say
+from pixfound.errors import UserError
+from pixfound.terminal import complain, say
 
 
 def main() -> None:
@@ -20,11 +21,15 @@ def main() -> None:
 def _app(config: DictConfig) -> None:
     from pixfound.certify.certificate import certify
 
-    certificate = certify(resolve(config))
+    try:
+        certificate = certify(resolve(config))
+    except UserError as error:  # Hydra would name all overrides first
+        complain("pixfound", error)
+        sys.exit(2)
     marks = {True: "passed", False: "FAILED", None: "not used"}
     for gate in certificate.gates:
         value = "" if gate.value is None else f"{gate.value:.3g}"
         say(f"{marks[gate.passed]:8}  {gate.name:26}  {value:>9} {gate.limit}  {gate.detail}".rstrip())
-    print(f"{'passed' if certificate.passed else 'FAILED'}: {certificate.folder / 'certificate.md'}")
+    say(f"{'passed' if certificate.passed else 'FAILED'}: {certificate.folder / 'certificate.md'}")
     if not certificate.passed:
         sys.exit(1)

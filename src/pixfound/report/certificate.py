@@ -28,9 +28,9 @@ def certificate_lines(config: Mapping[str, Any], model: Part[Any]) -> list[str]:
     except (OSError, ValueError, KeyError, TypeError):
         return [
             "Certificate of the model: there was none for these weights and options when this report was written; "
-            f"`pixfound-certify model={name}`, with the run's other model options, makes it."
+            f"`pixfound-certify model={escape(name)}`, with the run's other model options, makes it."
         ]
-    return [f"Certificate of the model: {result} ({', '.join(gates)}); see `{file.with_suffix('.md')}`."]
+    return [f"Certificate of the model: {result} ({', '.join(gates)}); see `{escape(str(file.with_suffix('.md')))}`."]
 
 
 def _gate(gate: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from rich.text import Text
 
 from pixfound.pipeline.results import Result
 from pixfound.report.table import HEADERS, legend, table
+from pixfound.report.text import printable
 
 _WIDTH = 132  # what the table needs with its intervals; also taken where the output goes to a file
 
@@ -37,4 +38,4 @@ def show(result: Result) -> None:
         console.print(f"answers cut off by the limit of new tokens: {counts}")
     if result.was_complete:
         console.print("nothing to do: this run is complete")
-    console.print(f"report: {result.folder / 'report.md'}", soft_wrap=True)
+    console.print(printable(f"report: {result.folder / 'report.md'}"), soft_wrap=True)

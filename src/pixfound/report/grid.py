@@ -32,7 +32,7 @@ def show_grid(cells: Sequence[Mapping[str, Any]], folder: Path) -> None:
         _print(console, ("cell", "overrides", *HEADERS), rows)
     counts = {s: sum(c["status"] == s for c in cells) for s in ("done", "skipped", "failed")}
     summary = ", ".join(f"{count} {status}" for status, count in counts.items())
-    console.print(f"{summary}; both tables: {folder}/grid.md", soft_wrap=True)
+    console.print(printable(f"{summary}; both tables: {folder}/grid.md"), soft_wrap=True)
     blocks = ["# Grid", markdown(("cell", "overrides", "status", "why"), outcomes)]
     if rows:
         blocks.append(markdown(("cell", "overrides", *HEADERS), rows))

@@ -13,6 +13,7 @@ from pixfound.report.text import escape, grid, printable
 from pixfound.sensitivity.cells import read_cells
 from pixfound.sensitivity.study import study
 from pixfound.sensitivity.tables import Table, legend, tables
+from pixfound.terminal import say
 
 _WIDTH = 160  # also taken where the output goes to a file
 
@@ -31,7 +32,7 @@ def report(runs: Sequence[Path], out: Path, row: str | None, resamples: int, lev
     write_atomic(out / "sensitivity.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
     write_atomic(out / "sensitivity.md", _markdown(found, shown))
     _print(found, shown)
-    print(f"report: {out / 'sensitivity.md'}")
+    say(f"report: {out / 'sensitivity.md'}")
     return found
 
 
