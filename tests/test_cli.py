@@ -84,7 +84,7 @@ def test_a_mistake_is_one_line(
     assert out == ""
 
 
-@pytest.mark.parametrize("folder", ["a b (1)", "x=y,z", "it's", '[ü] {é}: "中"', "50%$x", "a\\b)"])
+@pytest.mark.parametrize("folder", ["a b (1)", "x=y,z", "it's", '[ü] {é}: "中"', "50%$x", "a\\b)", "a\\'b\\"])
 def test_what_is_said_to_type_for_a_value_with_signs_is_that_value(folder: str) -> None:
     parser = OverridesParser.create()
     with pytest.raises(OverrideParseException) as refused:
@@ -92,6 +92,19 @@ def test_what_is_said_to_type_for_a_value_with_signs_is_that_value(folder: str) 
     _, _, typed = explain(refused.value).partition(", type ")
     (argument,) = shlex.split(typed)
     assert parser.parse_override(argument).value() == f"{folder})"
+
+
+@pytest.mark.parametrize("folder", ["/a,b", "/a,'b", "/${a", "/(a\\"])
+def test_such_a_value_reaches_the_run_as_it_was_meant(
+    folder: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Of commas Hydra thinks only when it composes; a dollar and a brace are another key's value to OmegaConf."""
+    monkeypatch.setattr(sys, "argv", ["pixfound", f"outputs_dir={folder}"])
+    GlobalHydra.instance().clear()
+    with pytest.raises(SystemExit):
+        main()
+    (argument,) = shlex.split(capfd.readouterr().err.rpartition(" type ")[2])
+    assert config_of(argument)["outputs_dir"] == folder
 
 
 def test_an_output_folder_that_cannot_be_written(

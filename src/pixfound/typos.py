@@ -24,9 +24,12 @@ def explain(error: Exception) -> str:
     unknown = re.search(r"Could not override '([^'@]+)", text) or re.search(r"Key '([^']+)' is not in struct", text)
     if unknown:
         name = unknown.group(1)
-        return f"{name}: there is no such option; {nearest(name, known_keys())}"
+        return f"{name}: there is no such option; {nearest(name, (key for key in known_keys() if key != name))}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as an override; {_quoted(str(error.override))}"
+    several = re.search(r"Ambiguous value for argument '(.*)' 1\. ", text)
+    if several:
+        return f"{several[1]}: holds several values, which need -m; {_quoted(several[1])}"
     return text
 
 
@@ -35,7 +38,8 @@ def _quoted(override: str) -> str:
     key, equals, value = override.partition("=")
     if not equals or not key:
         return "write KEY=VALUE"
-    escaped = value.replace("'", "\\'")
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
+    escaped = escaped.replace("${", r"\${")  # or OmegaConf would look for the value of another key
     typed = shlex.quote(f"{key}='{escaped}'")
     return f"where the value is a text with such signs, type {typed}"
 

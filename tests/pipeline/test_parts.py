@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from pixfound.errors import UserError
-from pixfound.pipeline.parts import build
+from pixfound.pipeline.parts import build, build_parts
+from tests.support.run import config_of
 
 LLAVA = "pixfound.models.huggingface.HuggingFace"
 JUDGE = {"_target_": "pixfound.judges.openai.OpenAIJudge", "model": "gpt-4o"}
@@ -49,3 +50,25 @@ def test_answers_are_graded_anew_when_replies_are_read_in_another_way(
     assert build(config, "judge").identity() == before
     monkeypatch.setattr(f"{module}.READING", 10**6)
     assert build(config, "judge").identity() != before
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        ("model.path=5", "model.path=5"),
+        ("segmenter.path=null", "segmenter.path=None"),
+        ("model=hf model.path=x model.system=[a]", r"model.system=\['a'\]"),
+        ("benchmark=pixmmvp benchmark.root=2024", "benchmark.root=2024"),
+        ("benchmark=pixcvbench benchmark.root=x benchmark.images={a:b}", r"benchmark.images={'a': 'b'}"),
+        ("baseline=clipseg extraction.extractors.clipseg.path=true", "extraction.extractors.clipseg.path=True"),
+    ],
+)
+def test_what_is_no_text_where_one_is_needed_is_said(override: str, key: str) -> None:
+    config = config_of(*override.split())
+    with pytest.raises(UserError, match=rf"^{key}: must be a text; .* '\S+=\"TEXT\"'$"):
+        build_parts(config)
+
+
+def test_no_text_is_none_where_that_is_allowed_and_quotes_make_a_number_one() -> None:
+    config = config_of("model=hf", 'model.path="2024"', "model.revision=null", "model.system=null")
+    assert (build(config["model"], "model").built.path, config["model"]["system"]) == ("2024", None)

@@ -10,7 +10,7 @@ import pytest
 from pixfound.certify.certificate import certify
 from pixfound.errors import UserError
 from pixfound.pipeline.evaluate import evaluate
-from pixfound.pipeline.settings import check_names
+from pixfound.pipeline.settings import Settings, check_names
 from tests.support.run import config_of, random_models
 
 OUTSIDE = [
@@ -56,3 +56,14 @@ def test_a_folder_in_a_folder_and_any_script_are_names(tmp_path: Path) -> None:
     config = config_of(f"outputs_dir={tmp_path / 'out'}", *overrides)
     folder = evaluate({**config, "names": {**config["names"], "model": "mine/llava 7B"}}).folder
     assert folder.relative_to(tmp_path / "out").parts[:-1] == ("runs", "pixshapes", "mine", "llava 7B", "nulls")
+
+
+@pytest.mark.parametrize("typed", ["[a]", "{a: b}", "null", "true"])
+def test_outputs_that_are_no_folder(typed: str) -> None:
+    with pytest.raises(UserError, match=r"^outputs_dir=.*: give the name of a folder"):
+        Settings.from_config(config_of(f"outputs_dir={typed}"))
+
+
+@pytest.mark.parametrize(("typed", "folder"), [("2024", "2024"), ("1.5", "1.5"), ('"[a] é"', "[a] é")])
+def test_outputs_may_have_any_name(typed: str, folder: str) -> None:
+    assert Settings.from_config(config_of(f"outputs_dir={typed}")).outputs_dir == Path(folder)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -267,3 +268,11 @@ def test_names_that_a_terminal_or_a_browser_acts_on_are_shown_and_do_nothing(
     assert "a [31m[/red] &lt;b&gt;\\|' " in text
     for shown in (printed, text):
         assert all(c.isprintable() or c == "\n" for c in shown)
+
+
+def test_a_folder_whose_name_would_be_a_pattern_is_itself(crops: Path, tmp_path: Path) -> None:
+    odd = tmp_path / "runs [of] all? é*"
+    shutil.copytree(crops / "runs", odd)
+    found = find_runs([odd])
+    assert len(found) == len(find_runs([crops / "runs"])) > 1
+    assert found == find_runs([odd / "b"]), "a folder below it too"

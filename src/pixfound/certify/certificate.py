@@ -18,7 +18,7 @@ from pixfound.models.huggingface import HuggingFace
 from pixfound.pipeline.output import make_folder, write_atomic
 from pixfound.pipeline.parts import Part, build
 from pixfound.pipeline.provenance import provenance
-from pixfound.pipeline.settings import check_names
+from pixfound.pipeline.settings import check_names, outputs_folder
 from pixfound.pipeline.store import fingerprint
 from pixfound.report.text import escape, grid
 from pixfound.types import FloatArray
@@ -56,7 +56,7 @@ def certify(config: Mapping[str, Any]) -> Certificate:
 
 def folder_of(config: Mapping[str, Any], part: Part[Any]) -> Path:
     """Where the certificate of a resolved config's model is, or would be; part: that model."""
-    named = Path(str(config["outputs_dir"])).expanduser() / "certificates" / config["names"]["model"]
+    named: Path = outputs_folder(config) / "certificates" / config["names"]["model"]
     return named / fingerprint(model=part.identity(), dtype=part.built.dtype)
 
 

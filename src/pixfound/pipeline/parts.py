@@ -15,6 +15,7 @@ from pixfound.prompts import Prompts
 
 T = TypeVar("T")
 SERVICES = ("model", "segmenter", "phrases", "judge")
+_TEXTS = {"str": False, str(str): False, "str | None": True}  # annotations, and whether there may be none
 _RUNTIME = ("path", "device", "dtype")  # where and how, not what: `identity()` says what
 
 
@@ -63,9 +64,10 @@ def build(config: Mapping[str, Any], where: str, services: Mapping[str, Part[Any
     target = find_target(str(config.get("_target_", "")), where)
     known = inspect.signature(target).parameters
     arguments = {k: v for k, v in config.items() if k != "_target_"}
-    for name in arguments:
+    for name, value in arguments.items():
         if name not in known:
             raise UserError(f"{where}.{name}: {target.__name__} takes no such argument; {nearest(name, known)}")
+        _check_text(f"{where}.{name}", value, str(known[name].annotation))
     uses = {k: p for k, p in (services or {}).items() if k in known and k not in arguments}
     missing = [
         n for n, p in known.items() if p.default is inspect.Parameter.empty and n not in arguments and n not in uses
@@ -73,6 +75,13 @@ def build(config: Mapping[str, Any], where: str, services: Mapping[str, Part[Any
     if missing:
         raise UserError(f"{where}: {target.__name__} needs {' and '.join(f'{where}.{n}=...' for n in missing)}")
     return Part(config, target(**arguments, **{k: p.built for k, p in uses.items()}), uses)
+
+
+def _check_text(key: str, value: Any, annotation: str) -> None:
+    """UserError where an argument that is a text by its annotation, such as a path, was read as something else."""
+    optional = _TEXTS.get(annotation)
+    if optional is not None and not isinstance(value, str) and not (optional and value is None):
+        raise UserError(f"{key}={value}: must be a text; a number or brackets need double quotes: '{key}=\"TEXT\"'")
 
 
 def find_target(path: str, where: str) -> Any:

@@ -45,11 +45,19 @@ class Settings:
             limit=config["limit"],
             batch_size=config["batch_size"],
             seed=config["seed"],
-            outputs_dir=Path(str(config["outputs_dir"])).expanduser(),
+            outputs_dir=outputs_folder(config),
             max_failures=config["max_failures"],
             pictures=config["report"]["pictures"],
             names=config["names"],
         )
+
+
+def outputs_folder(config: Mapping[str, Any]) -> Path:
+    """The folder under `outputs_dir` of a resolved config; a number is a name too."""
+    folder = config["outputs_dir"]
+    if isinstance(folder, bool) or not isinstance(folder, str | int | float):
+        raise UserError(f"outputs_dir={folder}: give the name of a folder, in double quotes where it holds brackets")
+    return Path(str(folder)).expanduser()
 
 
 def check_names(names: Mapping[str, Any]) -> None:

@@ -48,7 +48,7 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
     """The folders of finished runs among paths, patterns and the folders above them, each once."""
     found: dict[Path, None] = {}
     for path in paths:
-        matches = [Path(m) for m in sorted(glob.glob(str(path)))]
+        matches = [Path(path)] if Path(path).is_dir() else [Path(m) for m in sorted(glob.glob(str(path)))]
         runs = [m for match in matches for m in sorted(match.rglob("metrics.json"))]
         if not runs:
             raise UserError(f"{path}: no finished run is there; give folders of runs, or outputs/runs/BENCHMARK/MODEL")
