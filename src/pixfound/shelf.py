@@ -1,10 +1,10 @@
-"""What is too much for memory and may be forgotten with the process: JSON values in a temporary file, by key."""
+"""What is too much for memory and may be forgotten with the process lies in temporary files."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Lock
 from typing import Any, Generic, TypeVar
 
@@ -13,30 +13,59 @@ from pixfound.errors import UserError
 T = TypeVar("T")
 _ENCODE = json.JSONEncoder(check_circular=False).encode
 _DECODE = json.JSONDecoder().decode
-_CACHE = 512  # KiB of the file that are kept in memory
-_SETTINGS = (
-    "journal_mode = OFF",
-    "synchronous = OFF",
-    f"cache_size = -{_CACHE}",
-)  # it is never read by another process
+_CACHE = 128  # KiB of a file that are kept in memory
+_SETTINGS = ("journal_mode = OFF", "synchronous = OFF", f"cache_size = -{_CACHE}")  # no other process ever reads it
+
+
+class Scratch:
+    """Tables of a temporary file of SQLite's own.
+
+    Nobody else sees it, it is gone when the process is, and there is none while all fits into the cache. Threads may
+    share it. Raises UserError where the disk is full.
+    """
+
+    def __init__(self, *tables: str) -> None:
+        self._lock = Lock()
+        self._file = sqlite3.connect("", check_same_thread=False)
+        self._cursor = self._file.cursor()
+        for statement in (*(f"PRAGMA {setting}" for setting in _SETTINGS), *(f"CREATE TABLE {t}" for t in tables)):
+            self.run(statement)
+
+    def run(self, statement: str, *values: Any) -> list[Any]:
+        """The rows that a statement gives."""
+        return self._safely(lambda: self._cursor.execute(statement, values).fetchall())
+
+    def fill(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Run a statement with the values of every row."""
+        self._safely(lambda: self._cursor.executemany(statement, rows))
+
+    def each(self, query: str) -> Iterator[Any]:
+        """The rows of a query, one by one."""
+        yield from self._file.execute(query)
+
+    def _safely(self, work: Callable[[], Any]) -> Any:
+        try:
+            with self._lock:
+                return work()
+        except sqlite3.OperationalError as error:
+            raise UserError(
+                f"the temporary file for what does not fit into memory cannot be written ({error}): make room, or set "
+                "TMPDIR (or SQLITE_TMPDIR) to a folder on a disk that has some"
+            ) from error
 
 
 class Shelf(Mapping[str, T], Generic[T]):
     """What `read` makes of the JSON values that were added to a key, whenever that is asked for.
 
-    Values are in the order in which they were added, and keys in the order of their first values.
-
-    The file is SQLite's own: nobody else sees it, it is gone when the process is, and there is none while all fits into
-    the cache. Threads may share a shelf. Raises UserError where the disk is full.
+    Values are in the order in which they were added, and keys in the order of their first values. They lie in a
+    `Scratch`.
     """
 
     def __init__(self, read: Callable[[list[Any]], T]) -> None:
-        self._read, self._lock, self._added = read, Lock(), 0
-        self._file = sqlite3.connect("", check_same_thread=False)
-        self._cursor = self._file.cursor()
-        for setting in _SETTINGS:
-            self._run(f"PRAGMA {setting}")
-        self._run("CREATE TABLE kept (key BLOB, place INTEGER, value TEXT, PRIMARY KEY (key, place)) WITHOUT ROWID")
+        self._read, self._added = read, 0
+        table = "kept (key BLOB, place INTEGER, value TEXT, PRIMARY KEY (key, place)) WITHOUT ROWID"
+        self._scratch = Scratch(table)
+        self._run = self._scratch.run
 
     def add(self, key: str, value: Any) -> None:
         """Put a value behind those that are there under the key."""
@@ -71,18 +100,8 @@ class Shelf(Mapping[str, T], Generic[T]):
         return self._added > 0
 
     def _keys(self, query: str) -> Iterator[str]:
-        for (key,) in self._file.execute(query):
+        for (key,) in self._scratch.each(query):
             yield key.decode("utf-8", "surrogatepass")
-
-    def _run(self, statement: str, *values: Any) -> list[Any]:
-        try:
-            with self._lock:
-                return self._cursor.execute(statement, values).fetchall()
-        except sqlite3.OperationalError as error:
-            raise UserError(
-                f"the temporary file for what does not fit into memory cannot be written ({error}): make room, or set "
-                "TMPDIR (or SQLITE_TMPDIR) to a folder on a disk that has some"
-            ) from error
 
 
 def _bytes(key: str) -> bytes:

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
-
 from pixfound.pipeline.output import encode
+from pixfound.shelf import Scratch
 
-_ROW = np.dtype(
-    [("high", "u8"), ("low", "u8"), ("offset", "u8"), ("length", "u4"), ("rank", "u2"), ("good", "?")], align=True
+_TABLE = (
+    "places (name BLOB PRIMARY KEY, good INTEGER, turn INTEGER, rank INTEGER, start INTEGER, length INTEGER) "
+    "WITHOUT ROWID"
 )
-_NEW = 4096  # lines that are kept one by one before they are put with the others
+_GET = "SELECT rank, start, length, good FROM places WHERE name = ?"
+_PUT = (
+    "INSERT INTO places VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET good = excluded.good, "
+    "turn = excluded.turn, rank = excluded.rank, start = excluded.start, length = excluded.length "
+    "WHERE (excluded.good, excluded.turn) >= (good, turn)"
+)
 
 
 class Place(NamedTuple):
@@ -41,58 +44,31 @@ class Line(NamedTuple):
 class Places:
     """The place of the line that counts of each name: of the latest result, or else of the latest failure.
 
-    The later of two lines is the one of the later turn, and of one turn the one that comes later here. Takes 32 bytes a
-    name.
+    The later of two lines is the one of the later turn, and of one turn the one that comes later here. Places lie in a
+    temporary file.
     """
 
     def __init__(self, lines: Iterable[Line] = ()) -> None:
-        self._new: dict[bytes, Place] = {}
-        rows = ((_row(line.name, line.place), line.turn) for line in lines)
-        read = np.fromiter(rows, dtype=[("row", _ROW), ("turn", "u4")])
-        self._keep(read["row"][np.argsort(read["turn"], kind="stable")])
+        self._scratch = Scratch(_TABLE)
+        self._scratch.fill(_PUT, map(_row, lines))
 
     def get(self, name: bytes) -> Place | None:
         """The place of a name's line."""
-        if name in self._new:
-            return self._new[name]
-        high, low = _halves(name)
-        row = bisect_left(self._high, high)
-        while row < len(self._high) and self._high[row] == high:
-            _, found, offset, length, rank, good = self._rows[row].item()
-            if found == low:
-                return Place(rank, offset, length, not good)
-            row += 1
+        for rank, start, length, good in self._scratch.run(_GET, name):
+            return Place(rank, start, length, not good)
         return None
 
     def done(self, name: bytes) -> bool:
         """Whether a name has a result."""
-        place = self.get(name)
-        return place is not None and not place.failed
+        return bool(self._scratch.run("SELECT 1 FROM places WHERE name = ? AND good", name))
 
-    def add(self, name: bytes, place: Place) -> None:
-        """Take note of a line that was just written. A failure does not stand for a result that there is."""
-        if place.failed and self.done(name):
-            return
-        self._new[name] = place
-        if len(self._new) == _NEW:
-            new = np.array([_row(name, place) for name, place in self._new.items()], dtype=_ROW)
-            self._keep(np.concatenate([self._rows, new]))
-            self._new = {}
+    def add(self, line: Line) -> None:
+        """Take note of a line."""
+        self._scratch.run(_PUT, *_row(line))
 
     def drop(self, name: bytes) -> None:
         """Forget a name."""
-        self._new.pop(name, None)
-        high, low = _halves(name)
-        self._keep(self._rows[(self._rows["high"] != high) | (self._rows["low"] != low)])
-
-    def _keep(self, rows: npt.NDArray[np.void]) -> None:
-        """Of each name the row that counts, in the order of the names. rows: the later ones last."""
-        ordered = rows[np.lexsort((rows["good"], rows["low"], rows["high"]))]  # stable
-        last = np.ones(len(ordered), dtype=bool)
-        last[:-1] = (ordered["high"][1:] != ordered["high"][:-1]) | (ordered["low"][1:] != ordered["low"][:-1])
-        self._rows = ordered[last]
-        high: Any = self._rows["high"]
-        self._high = memoryview(high)  # its numbers are Python's, which bisect likes
+        self._scratch.run("DELETE FROM places WHERE name = ?", name)
 
 
 def lines_of(journal: Path) -> Iterator[Line]:
@@ -122,9 +98,6 @@ def name_of(key: str, digest: str) -> bytes:
     return hashlib.sha256(encode(f"{key}\0{digest}")).digest()[:16]
 
 
-def _row(name: bytes, place: Place) -> tuple[int, int, int, int, int, bool]:
-    return (*_halves(name), place.offset, place.length, place.rank, not place.failed)
-
-
-def _halves(name: bytes) -> tuple[int, int]:
-    return int.from_bytes(name[:8]), int.from_bytes(name[8:])
+def _row(line: Line) -> tuple[bytes, bool, int, int, int, int]:
+    place = line.place
+    return line.name, not place.failed, line.turn, place.rank, place.offset, place.length

@@ -8,7 +8,7 @@ that it names, or are found damaged when they are read. Nothing is ever rewritte
 Which of two lines is the later one is told by their turns and never by a clock: a line's turn is one more than the
 last that its process had read. Half of a surrogate pair in a text is written as JSON's own escape of it.
 
-Memory holds where each line stands, and not what it says: a record is read when it is asked for.
+Memory holds neither what a line says nor where it stands: a record is read when it is asked for.
 """
 
 from __future__ import annotations
@@ -153,7 +153,8 @@ class Store:
         descriptor = self._journal()
         write_all(descriptor, line)
         end = os.lseek(descriptor, 0, os.SEEK_CUR)
-        self._places.add(name, Place(self._rank, end - len(line), len(line), record.failure is not None))
+        place = Place(self._rank, end - len(line), len(line), record.failure is not None)
+        self._places.add(Line(name, self._turn, None, place))
 
     def arrays(self, record: Record) -> dict[str, npt.NDArray[Any]]:
         """The arrays written with a record; DamagedArrays where they are not what was written."""
