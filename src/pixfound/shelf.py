@@ -33,15 +33,16 @@ class Scratch:
 
     def run(self, statement: str, *values: Any) -> list[Any]:
         """The rows that a statement gives."""
-        return self._safely(lambda: self._cursor.execute(statement, values).fetchall())
+        rows: list[Any] = self._safely(lambda: self._cursor.execute(statement, values).fetchall())
+        return rows
 
     def fill(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run a statement with the values of every row."""
         self._safely(lambda: self._cursor.executemany(statement, rows))
 
-    def each(self, query: str) -> Iterator[Any]:
+    def each(self, query: str, *values: Any) -> Iterator[Any]:
         """The rows of a query, one by one."""
-        yield from self._file.execute(query)
+        yield from self._file.execute(query, values)
 
     def _safely(self, work: Callable[[], Any]) -> Any:
         try:
@@ -101,9 +102,43 @@ class Shelf(Mapping[str, T], Generic[T]):
 
     def _keys(self, query: str) -> Iterator[str]:
         for (key,) in self._scratch.each(query):
-            yield key.decode("utf-8", "surrogatepass")
+            yield _text(key)
+
+
+class Numbers(Mapping[str, int]):
+    """Names with their numbers from 0, in the order in which they were first asked for. They lie in a `Scratch`."""
+
+    def __init__(self) -> None:
+        self._scratch = Scratch("numbers (name BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID")
+        self._count, self._last = 0, ("", -1)  # the last one is often asked for again
+
+    def number(self, name: str) -> int:
+        """The number of a name, the next one where it has none yet."""
+        if name != self._last[0] or self._last[1] < 0:
+            number = self.get(name, self._count)
+            if number == self._count:
+                self._scratch.run("INSERT INTO numbers VALUES (?, ?)", _bytes(name), number)
+                self._count += 1
+            self._last = name, number
+        return self._last[1]
+
+    def __getitem__(self, name: str) -> int:
+        for (number,) in self._scratch.run("SELECT number FROM numbers WHERE name = ?", _bytes(name)):
+            return int(number)
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        for (name,) in self._scratch.each("SELECT name FROM numbers ORDER BY number"):
+            yield _text(name)
+
+    def __len__(self) -> int:
+        return self._count
 
 
 def _bytes(key: str) -> bytes:
     """A key as it is kept: any text can be, also half of a surrogate pair."""
     return key.encode("utf-8", "surrogatepass")
+
+
+def _text(kept: bytes) -> str:
+    return kept.decode("utf-8", "surrogatepass")

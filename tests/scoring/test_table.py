@@ -53,39 +53,55 @@ def told(score):
     )
 
 
+def lined_up(table, scores):
+    """Each score with its line of the table."""
+    for row in {score.row for score in scores}:
+        lines = table.answers() if row is None else table.masks(row)
+        yield from zip([score for score in scores if score.row == row], lines, strict=True)
+
+
+def firsts(scores):
+    """The first score of each example."""
+    found = {}
+    for score in scores:
+        found.setdefault(score.example_id, score)
+    return list(found.values())
+
+
 @given(runs())
 def test_a_line_says_what_the_score_says(scores):
     table = tabulate(scores)
     names = list(SCORE.names)[4:]
-    for score, line in zip(scores, table.scores, strict=True):
+    assert table.count == len(scores)
+    for score, line in lined_up(table, scores):
         assert told(score) == tuple("-" if np.isnan(line[name]) else line[name].item() for name in names)
         assert KINDS[line["kind"]] == score.kind
         assert (None if line["row"] == ANSWER else table.rows[line["row"]]) == score.row
         assert table.examples[score.example_id] == line["example"]
-    for names_of, column in ((cluster_of, "cluster"), (lambda score: score.example_id, "example")):
-        first = list(dict.fromkeys(map(names_of, scores)))
-        assert [first[code] for code in table.scores[column]] == list(map(names_of, scores))
-    assert table.clusters == len(set(map(cluster_of, scores)))
+        assert table.cluster_of[line["example"]] == line["cluster"]
+        assert (table.absent[line["example"]], table.paired[line["example"]]) == (line["absent"], line["paired"])
+    names = list(dict.fromkeys(map(cluster_of, scores)))
+    assert [names[of] for of in table.cluster_of] == [cluster_of(one) for one in firsts(scores)]
+    assert list(table.examples) == [one.example_id for one in firsts(scores)]
+    assert table.clusters == len(names)
 
 
 @given(runs())
 def test_parts_of_a_table_are_those_of_its_scores_in_order(scores):
     table = tabulate(scores)
+    for row in (None, "a", "b", "c"):
+        mine = [score for score in scores if score.row == row]
+        lines = table.answers() if row is None else table.masks(row)
 
-    def same(lines, expected):
-        assert [table.scores[i].tobytes() for i in range(len(scores)) if expected(scores[i])] == [
-            line.tobytes() for line in lines
-        ]
+        def same(found, expected, mine=mine, lines=lines):
+            assert [lines[i].tobytes() for i in range(len(mine)) if expected(mine[i])] == [x.tobytes() for x in found]
 
-    same(table.answers(), lambda score: score.row is None)
-    for row in ("a", "b", "c"):
-        same(table.masks(row), lambda score, row=row: score.row == row)
-    for kind in KINDS:
-        same(of_kind(table.scores, kind), lambda score, kind=kind: score.kind == kind)
-    groups = dict(table.groups(table.scores))
-    assert list(groups) == sorted({place for score in scores for place in score.tags.items()})
-    for place, lines in groups.items():
-        same(lines, lambda score, place=place: place in score.tags.items())
+        for kind in KINDS:
+            same(of_kind(lines, kind), lambda score, kind=kind: score.kind == kind)
+        groups = dict(table.groups(lines))
+        assert list(groups) == sorted({place for score in mine for place in score.tags.items()})
+        for place, found in groups.items():
+            same(found, lambda score, place=place: place in score.tags.items())
 
 
 @given(runs(), st.randoms())
@@ -94,10 +110,11 @@ def test_another_order_of_the_same_examples_is_numbered_alike(scores, random):
     random.shuffle(mixed)
     found = tabulate(mixed).numbered_like(table)
     assert (found.examples, found.clusters) == (table.examples, table.clusters)
-    for score, line in zip(mixed, found.scores, strict=True):
+    for score, line in lined_up(found, mixed):
         assert line["example"] == table.examples[score.example_id]
         assert line["cluster"] == table.cluster_of[line["example"]]
-    for place, lines in found.groups(found.scores):
-        assert {int(line["example"]) for line in lines} == {
-            table.examples[score.example_id] for score in scores if place in score.tags.items()
-        }
+    for name in ("cluster_of", "absent", "paired"):
+        assert (getattr(found, name) == getattr(table, name)).all()
+    assert found.tags.keys() == table.tags.keys()
+    for tag, about in found.tags.items():
+        assert (about.of == table.tags[tag].of).all()

@@ -101,9 +101,10 @@ class Labels:
         return replace(score, correct=correct, reason=reason)
 
 
-def _figures(answers: Table, clusters: Resampler) -> dict[str, Estimate]:
+def _figures(table: Table, clusters: Resampler) -> dict[str, Estimate]:
     figures: dict[str, Estimate] = {}
+    replies = table.answers()
     for name, kind in ACCURACY:
-        by = accuracies(answers.scores, kind, clusters)
+        by = accuracies(replies, kind, clusters)
         figures |= {f"{name}_item": by["item"], f"{name}_pair": by["pair"]}
     return figures

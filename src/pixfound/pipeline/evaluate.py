@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pixfound.devices import use_threads
-from pixfound.interfaces import Benchmark, ImageInfo, Indexed, Load, Metered
+from pixfound.interfaces import Indexed, Load, Metered
 from pixfound.pipeline import stages
 from pixfound.pipeline.batching import choose_batch_size
 from pixfound.pipeline.items import Items
@@ -26,7 +26,6 @@ from pixfound.pipeline.stage import Budget, Task, Value, run_stage
 from pixfound.pipeline.store import Store, fingerprint
 from pixfound.pipeline.world import World, join_world
 from pixfound.scoring.metrics import Scoring
-from pixfound.shelf import Shelf
 
 log = logging.getLogger(__name__)
 
@@ -48,8 +47,9 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
     parts = build_parts(config)
     scoring: Part[Scoring] = build(config["scoring"], "scoring")
     items = Items(parts.benchmark.built, parts.prompts.built, settings.limit)
-    built_parts = (parts.model.built, *(part.built for part in parts.selectors.values()))
-    _index([built for built in built_parts if isinstance(built, Indexed)], items, parts.benchmark.built)
+    for built in (parts.model.built, *(part.built for part in parts.selectors.values())):
+        if isinstance(built, Indexed):
+            built.index(items.files)
     prints = fingerprints(parts)
     name = _run_fingerprint(items, parts, prints, scoring, settings)
     folder = (
@@ -69,22 +69,6 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
             result = finish(items, parts, stores, scoring, result, settings) if world.first else result
             world.meet()
     return result
-
-
-def _index(parts: Sequence[Indexed], items: Items, benchmark: Benchmark) -> None:
-    """Tell what is read from files of the examples: the run's, and those that `limit` or the benchmark leaves out."""
-    if not parts:
-        return
-    images = Shelf(lambda values: ImageInfo(values[0][0], tuple(values[0][1]), values[0][2]))
-    taken = set(items.ids)
-    for example in benchmark:
-        path = getattr(example.image, "path", None)
-        images.add(example.id, (Path(path).stem if path else "", example.gt_mask.size, example.id not in taken))
-    dropped: Mapping[str, str] = getattr(benchmark, "left_out", {})
-    for id, stem in dropped.items():
-        images.add(id, (stem, (1, 1), True))
-    for part in parts:
-        part.index(images)
 
 
 def _run_stages(items: Items, parts: Parts, stores: stages.Stores, settings: Settings, world: World) -> Settings:

@@ -1,7 +1,7 @@
 """The examples of a run as its stages take them: with their prompts, their digests, and in what order.
 
-A record is found by the key and the digest of its item, and never by a position. Memory holds the digests of the
-examples and not the examples: those are asked for again when they are needed.
+A record is found by the key and the digest of its item, and never by a position. Memory holds neither the examples nor
+their digests: those lie in a temporary file, and the examples are asked for again when they are needed.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from array import array
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import overload
 
 import numpy as np
 
 from pixfound.errors import UserError
-from pixfound.interfaces import Benchmark
+from pixfound.interfaces import Benchmark, ImageInfo
 from pixfound.pipeline.store import digest_of
 from pixfound.prompts import Prompts
+from pixfound.shelf import Numbers, Shelf
 from pixfound.types import KINDS, Example, Kind, Prompt
 
 MASK_KINDS: tuple[Kind, ...] = ("open", "ground")  # the choice prompt is answered by a letter: no masks
@@ -28,7 +30,7 @@ _PICTURED = 8  # examples whose masks are proposed together
 _ABOUT_ONE = 64  # or so many where they are about one image, which is then encoded once
 _NEAR = 128  # examples that are kept as they were last asked for: the same ones are needed again at once
 _DIGESTS = tuple(f"{what} {kind}" for kind in KINDS for what in ("asked", "seen", "whole", "graded"))
-_COLUMN = {name: column for column, name in enumerate(_DIGESTS)}
+_COLUMN = {name: column for column, name in enumerate(_DIGESTS, start=1)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ class Item:
     @property
     def id(self) -> str:
         """The example's."""
-        return self.items.ids[self.index]
+        return self.items.told(self.index)[0]
 
     @property
     def example(self) -> Example:
@@ -81,7 +83,8 @@ class Item:
 class Items(Sequence[Item]):
     """The items of a run: the first `limit` examples of a benchmark and the partners of those among them.
 
-    ids: of the examples. digest: of all in them that results can depend on.
+    digest: of all in the examples that results can depend on. files: what readers of files are told of the images of
+    the examples, by their ids, also of those that `limit` or the benchmark leaves out.
     images: (I,) for each item the first one that is about the same image.
     pixels: (I,) of the images. lengths: (I,) characters of all prompts together.
     Raises UserError where the benchmark is empty, or an id stands for several examples.
@@ -89,25 +92,34 @@ class Items(Sequence[Item]):
 
     def __init__(self, benchmark: Benchmark, prompts: Prompts, limit: int | None = None) -> None:
         self.prompts, self._benchmark = prompts, benchmark
-        self.ids: list[str] = []
+        self.files = Shelf(lambda values: ImageInfo(values[0][0], tuple(values[0][1]), values[0][2]))
+        self._told: Shelf[Sequence[str]] = Shelf(lambda values: values[0])  # id and digests
+        self.told = lru_cache(maxsize=_NEAR)(self._told_of)
         self.example = lru_cache(maxsize=_NEAR)(self._example)
-        rows, self._digests, whole = array("q"), bytearray(), hashlib.sha256()
-        first: dict[str, int] = {}  # the first item about an image
-        for place, example in _taken(benchmark, limit):
-            number, image = len(self.ids), image_digest(example)
-            about = number if image == UNREADABLE else first.setdefault(image, number)
+        rows, whole, images = array("q"), hashlib.sha256(), Numbers()
+        first = array("q")  # the first item about each image
+        for place, (example, taken) in enumerate(_taken(benchmark, limit)):
+            path, size = getattr(example.image, "path", None), example.gt_mask.size
+            self.files.add(example.id, (Path(path).stem if path else "", size, not taken))
+            if not taken:
+                continue
+            number, image = len(rows) // 4, image_digest(example)
+            if image != UNREADABLE and images.number(image) == len(first):
+                first.append(number)
+            about = number if image == UNREADABLE else first[images.number(image)]
             texts = {kind: prompts.prompt(example, kind).text for kind in KINDS}
-            rows.extend((place, about, math.prod(example.gt_mask.size), sum(map(len, texts.values()))))
+            rows.extend((place, about, math.prod(size), sum(map(len, texts.values()))))
             found = _digests(example, image, texts)
-            self._digests += b"".join(bytes.fromhex(found[name]) for name in _DIGESTS)
+            self._told.add(str(number), (example.id, *(found[name] for name in _DIGESTS)))
             whole.update(_content(example, found).encode())
-            self.ids.append(example.id)
+        dropped: Mapping[str, str] = getattr(benchmark, "left_out", {})
+        for id, stem in dropped.items():
+            self.files.add(id, (stem, (1, 1), True))
         self.digest = whole.hexdigest()
         self._places, self.images, self.pixels, self.lengths = np.array(rows).reshape(-1, 4).T
-        self._bytes = len(self._digests) // len(self) // len(_DIGESTS)
 
     def __len__(self) -> int:
-        return len(self.ids)
+        return len(self._places)
 
     @overload
     def __getitem__(self, index: int) -> Item: ...
@@ -119,26 +131,28 @@ class Items(Sequence[Item]):
 
     def digest_of(self, index: int, name: str) -> str:
         """One of an item's digests."""
-        start = (index * len(_DIGESTS) + _COLUMN[name]) * self._bytes
-        return self._digests[start : start + self._bytes].hex()
+        return self.told(index)[_COLUMN[name]]
+
+    def _told_of(self, index: int) -> Sequence[str]:
+        return self._told[str(index)]
 
     def _example(self, index: int) -> Example:
         return self._benchmark[int(self._places[index])]
 
 
-def _taken(benchmark: Benchmark, limit: int | None) -> Iterator[tuple[int, Example]]:
-    """The examples of a run with their places in the benchmark."""
+def _taken(benchmark: Benchmark, limit: int | None) -> Iterator[tuple[Example, bool]]:
+    """The examples of a benchmark, and whether the run takes them."""
     if len(benchmark) == 0:
         raise UserError("the benchmark has no examples")
-    seen: set[str] = set()
-    twice: set[str] = set()
+    seen, twice = Numbers(), set[str]()
     pairs: set[str | None] = set()
     for place, example in enumerate(benchmark):
-        (twice if example.id in seen else seen).add(example.id)
+        known = len(seen)
+        if seen.number(example.id) < known:
+            twice.add(example.id)
         if limit is not None and place < limit:
             pairs.add(example.pair_id)
-        if limit is None or place < limit or (example.pair_id is not None and example.pair_id in pairs):
-            yield place, example
+        yield example, limit is None or place < limit or (example.pair_id is not None and example.pair_id in pairs)
     if twice:
         raise UserError(
             f"the benchmark has {len(twice)} ids that stand for several examples, {min(twice)!r} among them"

@@ -27,7 +27,7 @@ from pixfound.scoring.figures import (
     vqa_figures,
 )
 from pixfound.scoring.quadrants import Joints, by_pair, conditionals, counts, join
-from pixfound.scoring.table import ANSWER, UNKNOWN, Rows, Table, of_kind
+from pixfound.scoring.table import UNKNOWN, Rows, Table, of_kind
 from pixfound.types import KINDS, Kind
 
 
@@ -62,7 +62,7 @@ class Scoring(Conventions):
     def metrics(self, table: Table) -> dict[str, Any]:
         """The metrics of a run (schema: pixfound/schemas/metrics.schema.json); all shares lie in [0, 1]."""
         clusters = Resampler(table.clusters, self.resamples, self.seed)
-        scores, replies = table.scores, table.answers()
+        replies = table.answers()
         unit = self._unit(replies)
         vqa = vqa_figures(replies, unit, clusters)
         tagged = {place: vqa_figures(found, unit, clusters) for place, found in table.groups(replies)}
@@ -74,8 +74,8 @@ class Scoring(Conventions):
         )
         tree = {
             "examples": len(table.examples),
-            "absent": _different(scores["example"][scores["absent"]]),
-            "pairs": _different(scores["cluster"][scores["paired"]]),
+            "absent": int(table.absent.sum()),
+            "pairs": len(np.unique(table.cluster_of[table.paired])),
             "accuracy_unit": unit,
             "answer_prompt": asked,
             "iou_threshold": self.iou_threshold,
@@ -147,21 +147,14 @@ def _right(answers: Rows, examples: int) -> npt.NDArray[np.int8]:
     return found
 
 
-def _different(codes: npt.NDArray[np.int32]) -> int:
-    return len(np.unique(codes))
-
-
 def _unscored(table: Table) -> dict[str, int]:
-    """What could not be scored, in order: per kind of answer, and per row for the masks."""
-    scores = table.scores
-    ground = scores["kind"] == KINDS.index("ground")
-    unanswered = np.where(ground, ~scores["answered"], scores["correct"] == UNKNOWN)
-    missing = scores[np.where(scores["row"] == ANSWER, unanswered, np.isnan(scores["iou"]))]
-    what = missing["row"].astype(np.int64) * len(KINDS) + missing["kind"]
-    found, first, times = np.unique(what, return_index=True, return_counts=True)
-    named = {}
-    for i in np.argsort(first):
-        row, kind = divmod(int(found[i]), len(KINDS))
-        where = "answers" if row == ANSWER else f"masks.{table.rows[row]}"
-        named[f"{where}.{KINDS[kind]}"] = int(times[i])
-    return named
+    """What could not be scored: per kind of answer, and per row for the masks."""
+    answers = table.answers()
+    ground = answers["kind"] == KINDS.index("ground")
+    missing = answers[np.where(ground, ~answers["answered"], answers["correct"] == UNKNOWN)]
+    found = {f"answers.{kind}": len(of_kind(missing, kind)) for kind in KINDS}
+    for row in table.rows:
+        masks = table.masks(row)
+        missing = masks[np.isnan(masks["iou"])]
+        found |= {f"masks.{row}.{kind}": len(of_kind(missing, kind)) for kind in KINDS}
+    return {what: count for what, count in found.items() if count}

@@ -1,4 +1,4 @@
-"""The scores of a run as a table of numbers: all that metrics are made of, in some 40 bytes a score.
+"""The scores of a run as a table of numbers, which lies in a temporary file: all that metrics are made of.
 
 What a score says beside them (what was replied, which candidate was chosen, and why) is in scores.jsonl, and
 `Evidence.scores` makes it anew for one example.
@@ -10,13 +10,15 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from pixfound.scoring.scores import Score, cluster_of
+from pixfound.shelf import Numbers, Scratch
 from pixfound.types import KINDS, Kind
 
 Rows = npt.NDArray[np.void]  # (S,) records of SCORE
@@ -30,6 +32,7 @@ SCORE = np.dtype(
         *((name, "f8") for name in ("iou", "area", "chance")),
     ]
 )
+_TOGETHER = 2**14  # bytes of the scores of a row that are put into the file together
 _PACKED = struct.Struct("=iihb????bbbbddd")
 _CODES: dict[str, int] = {kind: code for code, kind in enumerate(KINDS)}
 
@@ -44,35 +47,30 @@ class Tag:
 
 @dataclass(frozen=True)
 class Table:
-    """scores: (S,) in order. examples: id -> number, in the order in which they first come. rows: by number.
+    """count: of the scores. examples: their ids, numbered in the order in which they first come. rows: by number.
 
-    clusters: how many there are of what is drawn together in a bootstrap.
+    cluster_of: (E,) the number of each example's cluster, which is what is drawn together in a bootstrap; `clusters` of
+    them. absent, paired: (E,) whether its object is absent, whether it has a partner. read: the scores of a row, or
+    ANSWER, in order.
     """
 
-    scores: Rows
-    examples: dict[str, int]
+    count: int
+    examples: Mapping[str, int]
     rows: tuple[str, ...]
-    tags: dict[str, Tag]
+    tags: Mapping[str, Tag]
+    cluster_of: npt.NDArray[np.int32]
     clusters: int
-
-    @property
-    def cluster_of(self) -> npt.NDArray[np.int32]:
-        """(E,) the number of each example's cluster."""
-        found = np.zeros(len(self.examples), dtype=np.int32)
-        found[self.scores["example"]] = self.scores["cluster"]
-        return found
+    absent: npt.NDArray[np.bool_]
+    paired: npt.NDArray[np.bool_]
+    read: Callable[[int], Rows]
 
     def answers(self) -> Rows:
         """The scores of the answers."""
-        return self._of(ANSWER)
+        return self.read(ANSWER)
 
     def masks(self, row: str) -> Rows:
         """The scores of a row's masks; none where the table has no such row."""
-        return self._of(self.rows.index(row) if row in self.rows else len(self.rows))
-
-    def _of(self, row: int) -> Rows:
-        found: Rows = self.scores[self.scores["row"] == row]
-        return found
+        return self.read(self.rows.index(row) if row in self.rows else len(self.rows))
 
     def groups(self, scores: Rows) -> Iterator[tuple[tuple[str, str], Rows]]:
         """Of some of the scores: (tag, value) -> those that have it, in alphabetical order."""
@@ -86,11 +84,24 @@ class Table:
         if list(self.examples) == list(other.examples):
             return self
         order = np.array([other.examples[id] for id in self.examples], dtype=np.int32)
-        scores = self.scores.copy()
-        scores["example"] = order[scores["example"]]
-        scores["cluster"] = other.cluster_of[scores["example"]]
-        tags = {tag: replace(about, of=about.of[np.argsort(order)]) for tag, about in self.tags.items()}
-        return Table(scores, other.examples, self.rows, tags, other.clusters)
+        back = np.argsort(order)
+
+        def read(row: int) -> Rows:
+            scores = self.read(row)
+            scores["example"] = order[scores["example"]]
+            scores["cluster"] = other.cluster_of[scores["example"]]
+            return scores
+
+        return replace(
+            self,
+            examples=other.examples,
+            tags={tag: replace(about, of=about.of[back]) for tag, about in self.tags.items()},
+            cluster_of=other.cluster_of,
+            clusters=other.clusters,
+            absent=self.absent[back],
+            paired=self.paired[back],
+            read=read,
+        )
 
 
 def of_kind(scores: Rows, kind: Kind) -> Rows:
@@ -108,26 +119,31 @@ def tabulate(scores: Iterable[Score]) -> Table:
 
 
 class Filling:
-    """A table to which scores are added one by one, and that keeps none of them."""
+    """A table to which scores are added one by one."""
 
     def __init__(self) -> None:
-        self._scores = bytearray()
-        self._examples: dict[str, int] = {}
-        self._clusters: dict[str, int] = {}
+        self._scratch = Scratch("lines (row INTEGER, place INTEGER, data BLOB, PRIMARY KEY (row, place)) WITHOUT ROWID")
+        self._waiting: dict[int, bytearray] = defaultdict(bytearray)  # of each row
+        self._count = 0
+        self._examples, self._clusters = Numbers(), Numbers()
+        self._about = array("i"), bytearray(), bytearray()  # of each example: cluster, whether absent, whether paired
         self._rows: dict[str, int] = {}
         self._tags: dict[str, tuple[dict[str, int], array[int]]] = {}
 
     def add(self, score: Score) -> None:
-        """Take a score; the tags of an example are those of the first one about it."""
-        example = self._examples.get(score.example_id)
-        if example is None:
-            example = self._examples[score.example_id] = len(self._examples)
+        """Take a score; what all scores of an example have in common is taken from the first one."""
+        example = self._examples.number(score.example_id)
+        of, absent, paired = self._about
+        if example == len(of):
+            of.append(self._clusters.number(cluster_of(score)))
+            absent.append(score.absent)
+            paired.append(score.pair_id is not None)
             self._take_tags(example, score)
-        cluster = cluster_of(score)
-        self._scores += _PACKED.pack(
+        row = ANSWER if score.row is None else self._rows.setdefault(score.row, len(self._rows))
+        self._waiting[row] += _PACKED.pack(
             example,
-            self._clusters.setdefault(cluster, len(self._clusters)),
-            ANSWER if score.row is None else self._rows.setdefault(score.row, len(self._rows)),
+            of[example],
+            row,
             _CODES[score.kind],
             score.pair_id is not None,
             score.absent,
@@ -136,6 +152,12 @@ class Filling:
             *(UNKNOWN if v is None else v for v in (score.correct, score.shown, score.on_target, score.on_object)),
             *(np.nan if v is None else v for v in (score.iou, score.area, score.chance)),
         )
+        self._count += 1
+        if len(self._waiting[row]) > _TOGETHER:
+            self._put(row)
+
+    def _put(self, row: int) -> None:
+        self._scratch.run("INSERT INTO lines VALUES (?, ?, ?)", row, self._count, self._waiting.pop(row))
 
     def _take_tags(self, example: int, score: Score) -> None:
         for tag, value in score.tags.items():
@@ -145,14 +167,31 @@ class Filling:
 
     def table(self) -> Table:
         """The table of what was added; nothing can be added after."""
-        tags = {tag: self._tag(*found) for tag, found in self._tags.items()}
-        scores = np.frombuffer(self._scores, dtype=SCORE)
-        return Table(scores, self._examples, tuple(self._rows), tags, len(self._clusters))
+        for row in list(self._waiting):
+            self._put(row)
+        of, absent, paired = self._about
+        return Table(
+            count=self._count,
+            examples=self._examples,
+            rows=tuple(self._rows),
+            tags={tag: self._tag(*found) for tag, found in self._tags.items()},
+            cluster_of=np.array(of, dtype=np.int32),
+            clusters=len(self._clusters),
+            absent=np.frombuffer(absent, dtype=np.bool_),
+            paired=np.frombuffer(paired, dtype=np.bool_),
+            read=self._read,
+        )
+
+    def _read(self, row: int) -> Rows:
+        found = bytearray()
+        for (data,) in self._scratch.each("SELECT data FROM lines WHERE row = ? ORDER BY place", row):
+            found += data
+        return np.frombuffer(found, dtype=SCORE)
 
     def _tag(self, values: dict[str, int], of: array[int]) -> Tag:
         """With its values in alphabetical order."""
         place = {value: number for number, value in enumerate(sorted(values))}
         order = np.array([*(place[value] for value in values), UNKNOWN])  # the last one is that of UNKNOWN
-        every = np.full(len(self._examples), UNKNOWN, dtype=np.int32)
+        every = np.full(len(self._about[0]), UNKNOWN, dtype=np.int32)
         every[: len(of)] = order[np.frombuffer(of, dtype=np.int32)]
         return Tag(tuple(sorted(values)), every)

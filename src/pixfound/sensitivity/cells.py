@@ -126,19 +126,19 @@ def _input(config: Mapping[str, Any], varied: Sequence[str], variant: str) -> tu
 
 def _fuller(one: Cell, other: Cell) -> Cell:
     """The one of more examples of two runs of the same cell."""
-    if len(one.table.scores) == len(other.table.scores) and one.content != other.content:
+    if one.table.count == other.table.count and one.content != other.content:
         raise UserError(
             f"{one.folder} and {other.folder} are runs of the same cell, {one.subject} {one.variation}, with different "
             "scores, so what they were run on has changed in between: give only one of them"
         )
-    return other if len(other.table.scores) > len(one.table.scores) else one
+    return other if other.table.count > one.table.count else one
 
 
 def _alike(cells: Sequence[Cell]) -> list[Cell]:
     """The cells with their examples numbered as in the first; UserError where they are not of the same examples."""
     first = cells[0]
     for cell in cells[1:]:
-        if cell.table.examples.keys() != first.table.examples.keys():
+        if set(cell.table.examples) != set(first.table.examples):
             raise UserError(
                 f"{cell.folder} and {first.folder} are of different examples: give the runs of one sweep, all of them "
                 "on the same benchmark and with the same limit"
