@@ -21,8 +21,8 @@ import numpy.typing as npt
 from pixfound.scoring.estimates import Array, Estimate, ratios
 
 Codes = npt.NDArray[np.integer]  # (I,) the number of each item's cluster
-_BLOCK = 2**21  # bytes of how often clusters are drawn, and of what that is multiplied with: both are made in blocks
-_WAITING = 2**23  # bytes of figures that wait for their resamples
+_BLOCK = 2**20  # bytes of how often clusters are drawn, and of what that is multiplied with: both are made in blocks
+_WAITING = 2**21  # bytes of figures that wait for their resamples
 _ROWS, _COLUMNS = 32, 64  # of a block, at most
 # Clusters that are summed up in one product, which OpenBLAS gives to one thread only where it is as small as this.
 # Several threads wait for each other longer than they compute, and the last bits depend on how many there are.
@@ -76,20 +76,22 @@ class Resampler:
         width = min(_COLUMNS, max(2, _BLOCK // (8 * max(1, self._clusters)))) // 2  # figures in one product
         draws, done = np.empty((len(waiting), self._resamples)), 0
         for times in self._times():
-            weights = times.astype(np.float64)
             for first in range(0, len(waiting), width):
-                both = _product(weights, _beside(waiting[first : first + width], self._clusters))  # (B, 2 x F)
+                both = _product(times, _beside(waiting[first : first + width], self._clusters))  # (B, 2 x F)
                 draws[first : first + width, done : done + len(times)] = ratios(both[:, 0::2], both[:, 1::2]).T
             done += len(times)
         self._drawn += list(draws)
 
-    def _times(self) -> Iterator[npt.NDArray[np.int64]]:
-        """How often each cluster is drawn in each resample, (B, C) at a time."""
+    def _times(self) -> Iterator[Array]:
+        """How often each cluster is drawn in each resample, (B, C) at a time, each time in the same place."""
         size, rng = self._clusters, np.random.default_rng(self._seed)
-        rows = min(_ROWS, max(1, _BLOCK // (8 * max(1, size))))
-        for first in range(0, self._resamples, rows):
-            shape = min(rows, self._resamples - first)
-            yield rng.multinomial(size, np.full(size, 1 / size), size=shape) if size else np.zeros((shape, 0), np.int64)
+        chance = np.full(size, 1 / max(1, size))
+        block = np.empty((min(_ROWS, max(1, _BLOCK // (8 * max(1, size)))), size))
+        for first in range(0, self._resamples, len(block)):
+            drawn = block[: self._resamples - first]
+            for line in drawn if size else ():
+                line[:] = rng.multinomial(size, chance)
+            yield drawn
 
 
 @dataclass(frozen=True)
@@ -120,11 +122,11 @@ def _beside(figures: Sequence[_Sums], clusters: int) -> Array:
     return both
 
 
-def _product(weights: Array, sums: Array) -> Array:
-    """(B, 2 x F) (B, C) weights times (C, 2 x F) sums."""
-    found = np.zeros((len(weights), sums.shape[1]))
+def _product(times: Array, sums: Array) -> Array:
+    """(B, 2 x F) (B, C) times (C, 2 x F)."""
+    found = np.zeros((len(times), sums.shape[1]))
     for first in range(0, len(sums), _TERMS):
-        found += weights[:, first : first + _TERMS] @ sums[first : first + _TERMS]
+        found += times[:, first : first + _TERMS] @ sums[first : first + _TERMS]
     return found
 
 
@@ -148,7 +150,7 @@ def numbered(names: Iterable[Hashable]) -> tuple[Codes, int]:
     return found, len(codes)
 
 
-def _medians(numbers: Array, times: npt.NDArray[np.int64]) -> Array:
+def _medians(numbers: Array, times: Array) -> Array:
     """(R,) the median of each resample. numbers: (I,) in ascending order. times: (R, I) how often each was drawn."""
     if not len(numbers):
         return np.full(len(times), np.nan)

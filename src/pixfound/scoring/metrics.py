@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,7 +27,7 @@ from pixfound.scoring.figures import (
     vqa_figures,
 )
 from pixfound.scoring.quadrants import Joints, by_pair, conditionals, counts, join
-from pixfound.scoring.table import UNKNOWN, Rows, Table, of_kind
+from pixfound.scoring.table import UNKNOWN, Rows, Table, of, of_kind
 from pixfound.types import KINDS, Kind
 
 
@@ -62,34 +62,33 @@ class Scoring(Conventions):
     def metrics(self, table: Table) -> dict[str, Any]:
         """The metrics of a run (schema: pixfound/schemas/metrics.schema.json); all shares lie in [0, 1]."""
         clusters = Resampler(table.clusters, self.resamples, self.seed)
-        replies = table.answers()
-        unit = self._unit(replies)
-        vqa = vqa_figures(replies, unit, clusters)
-        tagged = {place: vqa_figures(found, unit, clusters) for place, found in table.groups(replies)}
-        asked: Kind = "open" if better(vqa["A"], vqa["A_dagger"]) else "choice"
-        answers = _Answers(
-            vqa["best"],
-            {place: figures["best"] for place, figures in tagged.items()},
-            _right(of_kind(replies, asked), len(table.examples)),
-        )
+        told, answers = self._answers(table, clusters)
         tree = {
             "examples": len(table.examples),
             "absent": int(table.absent.sum()),
             "pairs": len(np.unique(table.cluster_of[table.paired])),
-            "accuracy_unit": unit,
-            "answer_prompt": asked,
             "iou_threshold": self.iou_threshold,
-            "vqa": vqa,
-            "vqa_by_tag": by_tag(tagged),
+            **told,
             "rows": {row: self._row(table, row, answers, clusters) for row in table.rows},
             "unscored": _unscored(table),
         }
         metrics: dict[str, Any] = plain(tree, self.level)
         return metrics
 
+    def _answers(self, table: Table, clusters: Resampler) -> tuple[dict[str, Any], _Answers]:
+        """The metrics of the answers, and what the rows need of them."""
+        replies = table.answers()
+        unit = self._unit(replies)
+        vqa = vqa_figures(replies, unit, clusters)
+        tagged = {place: vqa_figures(found, unit, clusters) for place, found in table.groups(replies)}
+        asked: Kind = "open" if better(vqa["A"], vqa["A_dagger"]) else "choice"
+        told = {"accuracy_unit": unit, "answer_prompt": asked, "vqa": vqa, "vqa_by_tag": by_tag(tagged)}
+        best = {place: figures["best"] for place, figures in tagged.items()}
+        return told, _Answers(vqa["best"], best, _right(of_kind(replies, asked), len(table.examples)))
+
     def _row(self, table: Table, row: str, answers: _Answers, clusters: Resampler) -> dict[str, Any]:
         masks = table.masks(row)
-        counted = masks if self.nameless == "count" else masks[masks["named"]]
+        counted = masks if self.nameless == "count" else of(masks, masks["named"])
         figures = miou_figures(counted, answers.best, clusters)
         kind: Kind = "open" if better(figures["M"], figures["M_dagger"]) else "ground"
         chosen = of_kind(masks, kind)
@@ -97,7 +96,7 @@ class Scoring(Conventions):
         quadrants: dict[str, dict[str, Any]] = defaultdict(dict)
         for (tag, value), found in table.groups(masks):
             quadrants[tag][value] = counts(self._join(answers, of_kind(found, kind)))
-        present = masks[~masks["absent"]]
+        present = of(masks, ~masks["absent"])
         return {
             **figures,
             "grounding_prompt": kind,
@@ -149,12 +148,16 @@ def _right(answers: Rows, examples: int) -> npt.NDArray[np.int8]:
 
 def _unscored(table: Table) -> dict[str, int]:
     """What could not be scored: per kind of answer, and per row for the masks."""
-    answers = table.answers()
-    ground = answers["kind"] == KINDS.index("ground")
-    missing = answers[np.where(ground, ~answers["answered"], answers["correct"] == UNKNOWN)]
-    found = {f"answers.{kind}": len(of_kind(missing, kind)) for kind in KINDS}
+    found = _by_kind("answers", table.answers(), _unanswered)
     for row in table.rows:
-        masks = table.masks(row)
-        missing = masks[np.isnan(masks["iou"])]
-        found |= {f"masks.{row}.{kind}": len(of_kind(missing, kind)) for kind in KINDS}
-    return {what: count for what, count in found.items() if count}
+        found |= _by_kind(f"masks.{row}", table.masks(row), lambda masks: np.isnan(masks["iou"]))
+    return found
+
+
+def _unanswered(answers: Rows) -> npt.NDArray[np.bool_]:
+    return np.where(answers["kind"] == KINDS.index("ground"), ~answers["answered"], answers["correct"] == UNKNOWN)
+
+
+def _by_kind(what: str, scores: Rows, which: Callable[[Rows], npt.NDArray[np.bool_]]) -> dict[str, int]:
+    missing = np.bincount(scores["kind"][which(scores)], minlength=len(KINDS)).tolist()
+    return {f"{what}.{kind}": count for kind, count in zip(KINDS, missing, strict=True) if count}

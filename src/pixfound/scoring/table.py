@@ -106,8 +106,12 @@ class Table:
 
 def of_kind(scores: Rows, kind: Kind) -> Rows:
     """The scores of one kind of prompt."""
-    found: Rows = scores[scores["kind"] == _CODES[kind]]
-    return found
+    return of(scores, scores["kind"] == _CODES[kind])
+
+
+def of(scores: Rows, which: npt.NDArray[np.bool_]) -> Rows:
+    """The scores that are meant, not copied where that is all of them."""
+    return scores if which.all() else scores[which]
 
 
 def tabulate(scores: Iterable[Score]) -> Table:
