@@ -116,7 +116,7 @@ class Items(Sequence[Item]):
         for id, stem in dropped.items():
             self.files.add(id, (stem, (1, 1), True))
         self.digest = whole.hexdigest()
-        self._places, self.images, self.pixels, self.lengths = np.array(rows).reshape(-1, 4).T
+        self._places, self.images, self.pixels, self.lengths = np.frombuffer(rows, dtype=np.int64).reshape(-1, 4).T
 
     def __len__(self) -> int:
         return len(self._places)

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from pixfound.scoring.estimates import Array, Estimate, ratios
 
 Codes = npt.NDArray[np.integer]  # (I,) the number of each item's cluster
-_BLOCK = 2**20  # bytes of how often clusters are drawn, and of what that is multiplied with: both are made in blocks
+_BLOCK = 2**19  # bytes of how often clusters are drawn, and of what that is multiplied with: both are made in blocks
 _WAITING = 2**21  # bytes of figures that wait for their resamples
 _ROWS, _COLUMNS = 32, 64  # of a block, at most
 # Clusters that are summed up in one product, which OpenBLAS gives to one thread only where it is as small as this.
