@@ -33,26 +33,30 @@ class Scratch:
 
     def run(self, statement: str, *values: Any) -> list[Any]:
         """The rows that a statement gives."""
-        rows: list[Any] = self._safely(lambda: self._cursor.execute(statement, values).fetchall())
-        return rows
+        try:
+            with self._lock:
+                return self._cursor.execute(statement, values).fetchall()
+        except sqlite3.OperationalError as error:
+            raise _full(error) from error
 
     def fill(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run a statement with the values of every row."""
-        self._safely(lambda: self._cursor.executemany(statement, rows))
+        try:
+            with self._lock:
+                self._cursor.executemany(statement, rows)
+        except sqlite3.OperationalError as error:
+            raise _full(error) from error
 
     def each(self, query: str, *values: Any) -> Iterator[Any]:
         """The rows of a query, one by one."""
         yield from self._file.execute(query, values)
 
-    def _safely(self, work: Callable[[], Any]) -> Any:
-        try:
-            with self._lock:
-                return work()
-        except sqlite3.OperationalError as error:
-            raise UserError(
-                f"the temporary file for what does not fit into memory cannot be written ({error}): make room, or set "
-                "TMPDIR (or SQLITE_TMPDIR) to a folder on a disk that has some"
-            ) from error
+
+def _full(error: sqlite3.OperationalError) -> UserError:
+    return UserError(
+        f"the temporary file for what does not fit into memory cannot be written ({error}): make room, or set TMPDIR "
+        "(or SQLITE_TMPDIR) to a folder on a disk that has some"
+    )
 
 
 class Shelf(Mapping[str, T], Generic[T]):

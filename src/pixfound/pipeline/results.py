@@ -22,6 +22,8 @@ from pixfound.scoring.scores import Score, answers_of, scores_of
 from pixfound.scoring.table import Filling, Table
 from pixfound.types import KINDS
 
+_ENCODE = json.JSONEncoder(ensure_ascii=False).encode
+
 
 @dataclass(frozen=True)
 class Result:
@@ -102,7 +104,7 @@ class _Scored:
                 self.filling.add(score)
                 if "failed: " in score.reason:
                     self.failures.append(f"{score.key} {score.row or ''}: {score.reason}")
-                yield json.dumps(score.to_json(), ensure_ascii=False) + "\n"
+                yield _ENCODE(score.to_json()) + "\n"
 
 
 def _cut(item: Item, stores: Stores) -> list[str]:

@@ -34,6 +34,7 @@ from pixfound.pipeline.output import encode, make_folder, write_all, write_atomi
 log = logging.getLogger(__name__)
 _OPEN = 8  # journals of a store that are open at once: there may be as many as processes
 _NEAR = 16  # records that are kept as they were last read: the same ones are asked for again at once
+_SORTED = json.JSONEncoder(sort_keys=True).encode
 FORMAT = 2  # raise it when a stage's results change their meaning: older stores are then left alone
 
 
@@ -58,7 +59,7 @@ class Store:
         self.folder, self._rank = folder, rank
         self._descriptor: int | None = None
         self._places = Places()
-        self._load = lru_cache(maxsize=_NEAR)(self._read_line)
+        self._near = lru_cache(maxsize=_NEAR)(self._find)
         self._readers: dict[int, BinaryIO] = {}  # journals that lines are read from, by rank
         self._read_at: dict[str, int] | None = None  # size of each journal when it was read
         self._turn = 0  # of the lines that this process writes
@@ -95,11 +96,12 @@ class Store:
         if state == self._read_at:
             return
         self._read_at = state
+        self._near.cache_clear()
         lost: dict[bytes, Line] = {}
         self._places = Places(line for path in journals for line in self._whole(lines_of(path), lost))
         for name, line in lost.items():
             if not self._places.done(name):
-                what = f"the arrays of {self._load(line.place).key} are not whole ({line.array_bytes} bytes)"
+                what = f"the arrays of {self._read_line(line.place).key} are not whole ({line.array_bytes} bytes)"
                 log.warning("%s: %s: computed again", self.folder, what)
 
     def _whole(self, lines: Iterable[Line], lost: dict[bytes, Line]) -> Iterator[Line]:
@@ -113,8 +115,7 @@ class Store:
 
     def get(self, key: str, digest: str) -> Record | None:
         """The record of these inputs, if there is one; a failed one too."""
-        place = self._places.get(name_of(key, digest))
-        return None if place is None else self._load(place)
+        return self._near(key, digest)
 
     def done(self, key: str, digest: str) -> bool:
         """Whether there is a result; a failure is none, and is tried again."""
@@ -155,6 +156,7 @@ class Store:
         end = os.lseek(descriptor, 0, os.SEEK_CUR)
         place = Place(self._rank, end - len(line), len(line), record.failure is not None)
         self._places.add(Line(name, self._turn, None, place))
+        self._near.cache_clear()
 
     def arrays(self, record: Record) -> dict[str, npt.NDArray[Any]]:
         """The arrays written with a record; DamagedArrays where they are not what was written."""
@@ -167,6 +169,7 @@ class Store:
             if path.exists():
                 os.replace(path, path.with_suffix(".damaged"))
             self._places.drop(name)
+            self._near.cache_clear()
             raise DamagedArrays(
                 f"the stored arrays of {record.key} are damaged ({self.folder}): run the same command again, and they "
                 "are computed anew"
@@ -178,6 +181,10 @@ class Store:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+    def _find(self, key: str, digest: str) -> Record | None:
+        place = self._places.get(name_of(key, digest))
+        return None if place is None else self._read_line(place)
 
     def _read_line(self, place: Place) -> Record:
         if place.rank not in self._readers:
@@ -225,4 +232,4 @@ def fingerprint(**values: Any) -> str:
 
 def digest_of(*values: Any) -> str:
     """A short hash of JSON values: what a record was computed from."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:24]
+    return hashlib.sha256(_SORTED(values).encode()).hexdigest()[:24]
