@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixfound.shelf import Shelf
+from pixfound.shelf import Numbers, Shelf
 from tests.support.memory import memory
 
 KEYS = st.text(st.characters(), max_size=5)  # halves of surrogate pairs, and NUL, too
@@ -73,6 +73,17 @@ def test_it_takes_no_memory_that_grows() -> None:
             shelf.add(str(number), "a long text " * 20)
         assert held() < 100_000  # the values are 1.2 MB
     assert sum(len(values) for values in shelf.values()) == 5000
+
+
+@given(st.lists(KEYS, max_size=20), KEYS)
+def test_names_are_numbered_as_they_come(names: list[str], other: str) -> None:
+    numbers = Numbers()
+    expected: dict[str, int] = {}
+    for name in names:
+        assert numbers.number(name) == expected.setdefault(name, len(expected))
+    assert numbers == expected
+    assert list(numbers) == list(expected)
+    assert (other in numbers) == (other in expected)
 
 
 FULL = """

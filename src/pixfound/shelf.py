@@ -49,7 +49,10 @@ class Scratch:
 
     def each(self, query: str, *values: Any) -> Iterator[Any]:
         """The rows of a query, one by one."""
-        yield from self._file.execute(query, values)
+        try:
+            yield from self._file.execute(query, values)
+        except sqlite3.OperationalError as error:
+            raise _full(error) from error
 
 
 def _full(error: sqlite3.OperationalError) -> UserError:

@@ -27,6 +27,7 @@ from pixfound.pipeline.world import World
 from pixfound.segmenters.sam import Sam
 from pixfound.types import KINDS, Example, Generation, Kind, Prompt
 from tests.support.examples import ArrayImage, drawn, make_example
+from tests.support.memory import memory
 from tests.support.random_sam import save_random_sam
 
 
@@ -142,6 +143,17 @@ def test_a_benchmark_without_examples_or_with_an_id_that_stands_twice_is_refused
         items_of()
     with pytest.raises(UserError, match=r"1 ids that stand for several examples, '0' among them"):
         items_of(about(0, 1, "a"), about(1, 1, "a"), about(0, 2, "b"))
+
+
+def test_items_take_a_few_numbers_of_memory_each() -> None:
+    examples = [about(number, 3, f"image {number}") for number in range(3000)]
+    held = {}
+    for count in (1000, 3000):
+        with memory() as bytes_held:
+            items = items_of(*examples[:count])
+            assert items[count - 1].id == str(count - 1)
+            held[count] = bytes_held()
+    assert (held[3000] - held[1000]) / 2000 < 64, held
 
 
 def test_only_what_its_digest_is_of_changes_it() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 from pixfound.scoring.bootstrap import Resampler
 from pixfound.scoring.estimates import Estimate, average, harmonic, larger
 from pixfound.scoring.quadrants import whole_pairs
-from pixfound.scoring.table import UNKNOWN, Rows, of, of_kind
+from pixfound.scoring.table import UNKNOWN, Rows, of_kind, only
 from pixfound.types import Kind
 
 ACCURACY: tuple[tuple[str, Kind], ...] = (("A", "open"), ("A_dagger", "choice"))
@@ -44,8 +44,8 @@ def miou_figures(masks: Rows, best_accuracy: Estimate, clusters: Resampler) -> F
 def accuracies(answers: Rows, kind: Kind, clusters: Resampler) -> dict[Unit, Estimate]:
     """Item and pair accuracy of one kind of answer; what is unscored, or is of a pair with an unscored, is left out."""
     scored = of_kind(answers, kind)
-    scored = of(scored, scored["correct"] != UNKNOWN)
-    paired = of(scored, scored["paired"])
+    scored = only(scored, scored["correct"] != UNKNOWN)
+    paired = only(scored, scored["paired"])
     return {
         "item": clusters.mean(scored["cluster"], scored["correct"]),
         "pair": clusters.mean(*whole_pairs(paired["cluster"], paired["correct"])),
@@ -55,7 +55,7 @@ def accuracies(answers: Rows, kind: Kind, clusters: Resampler) -> dict[Unit, Est
 def mean_iou(masks: Rows, kind: Kind, clusters: Resampler) -> Estimate:
     """Mean over examples of the IoU under one kind of prompt."""
     scored = of_kind(masks, kind)
-    scored = of(scored, ~np.isnan(scored["iou"]))
+    scored = only(scored, ~np.isnan(scored["iou"]))
     return clusters.mean(scored["cluster"], scored["iou"])
 
 

@@ -27,7 +27,7 @@ from pixfound.scoring.figures import (
     vqa_figures,
 )
 from pixfound.scoring.quadrants import Joints, by_pair, conditionals, counts, join
-from pixfound.scoring.table import UNKNOWN, Rows, Table, of, of_kind
+from pixfound.scoring.table import UNKNOWN, Rows, Table, of_kind, only
 from pixfound.types import KINDS, Kind
 
 
@@ -88,7 +88,7 @@ class Scoring(Conventions):
 
     def _row(self, table: Table, row: str, answers: _Answers, clusters: Resampler) -> dict[str, Any]:
         masks = table.masks(row)
-        counted = masks if self.nameless == "count" else of(masks, masks["named"])
+        counted = masks if self.nameless == "count" else only(masks, masks["named"])
         figures = miou_figures(counted, answers.best, clusters)
         kind: Kind = "open" if better(figures["M"], figures["M_dagger"]) else "ground"
         chosen = of_kind(masks, kind)
@@ -96,7 +96,7 @@ class Scoring(Conventions):
         quadrants: dict[str, dict[str, Any]] = defaultdict(dict)
         for (tag, value), found in table.groups(masks):
             quadrants[tag][value] = counts(self._join(answers, of_kind(found, kind)))
-        present = of(masks, ~masks["absent"])
+        present = only(masks, ~masks["absent"])
         return {
             **figures,
             "grounding_prompt": kind,

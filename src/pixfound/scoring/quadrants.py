@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pixfound.scoring.bootstrap import Codes, Resampler
 from pixfound.scoring.estimates import Estimate
-from pixfound.scoring.table import UNKNOWN, Rows, of
+from pixfound.scoring.table import UNKNOWN, Rows, only
 
 QUADRANTS = ("both", "vqa_only", "grounding_only", "neither")
 
@@ -34,7 +34,7 @@ def join(answers: npt.NDArray[np.int8], masks: Rows, threshold: float, absent_ar
 
     absent_area: an absent object is grounded where less than this share of the image is shown; None: where nothing is.
     """
-    masks = of(masks, ~np.isnan(masks["iou"]) & (answers[masks["example"]] != UNKNOWN))
+    masks = only(masks, ~np.isnan(masks["iou"]) & (answers[masks["example"]] != UNKNOWN))
     grounded = masks["iou"] > threshold
     if absent_area is not None:
         by_area = masks["absent"] & ~np.isnan(masks["area"])

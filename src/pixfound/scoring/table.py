@@ -106,10 +106,10 @@ class Table:
 
 def of_kind(scores: Rows, kind: Kind) -> Rows:
     """The scores of one kind of prompt."""
-    return of(scores, scores["kind"] == _CODES[kind])
+    return only(scores, scores["kind"] == _CODES[kind])
 
 
-def of(scores: Rows, which: npt.NDArray[np.bool_]) -> Rows:
+def only(scores: Rows, which: npt.NDArray[np.bool_]) -> Rows:
     """The scores that are meant, not copied where that is all of them."""
     return scores if which.all() else scores[which]
 
