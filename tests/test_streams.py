@@ -100,7 +100,6 @@ def test_what_is_no_json_is_told_as_by_the_standard_library(path: Path, at: int,
         ("[1]\n\n x", r"Extra data: line 3 column 2 \(char 6\)"),
         ('[\n"a', r"Unterminated string starting at: line 2 column 1 \(char 2\)"),
         ("nothing", "Expecting value: line 1 column 1"),
-        ("\ufeff[]", "Expecting value: line 1 column 1"),
     ],
 )
 def test_places_in_what_is_no_json(text: str, message: str, path: Path) -> None:
@@ -128,6 +127,14 @@ def test_memory_is_that_of_an_entry(path: Path) -> None:
         assert tracemalloc.get_traced_memory()[1] < 1_500_000  # of 2.8 MB, and of 40 MB of Python objects
     finally:
         tracemalloc.stop()
+
+
+def test_the_mark_before_utf_8_is_no_part_of_the_text(path: Path) -> None:
+    path.write_bytes(b"\xef\xbb\xbf[1, 2]")
+    assert list(json_list(path)) == [1, 2]
+    path.write_bytes(b"\xef\xbb\xbf[1, \xff]")
+    with pytest.raises(UnicodeError, match="byte 0xff in position 7"):
+        list(json_list(path))
 
 
 @pytest.mark.parametrize("before", [0, 1, 8191, 8192, 30_000])

@@ -21,15 +21,18 @@ class NoList(ValueError):
 
 
 @contextmanager
-def open_text(path: Path, encoding: str = "utf-8", newline: str | None = None) -> Iterator[TextIO]:
-    """A text file to be read; UnicodeError, with the place in the whole file, where it is none in UTF-8."""
-    with path.open("rb") as file, TextIOWrapper(file, encoding, newline=newline) as stream:
+def open_text(path: Path, encoding: str = "utf-8-sig") -> Iterator[TextIO]:
+    """A text file to be read, whose lines end with a line feed alone, in UTF-8 with or without the mark before it.
+
+    UnicodeError, with the place in the whole file, where it is none.
+    """
+    with path.open("rb") as file, TextIOWrapper(file, encoding) as stream:
         try:
             yield stream
         except UnicodeDecodeError as error:  # it knows its place in what was decoded last
             place = file.tell() - len(error.object) + error.start
             wrong = f"byte 0x{error.object[error.start]:02x} in position {place}"
-            raise UnicodeError(f"'utf-8' codec can't decode {wrong}: {error.reason}") from error
+            raise UnicodeError(f"{error.encoding!r} codec can't decode {wrong}: {error.reason}") from error
 
 
 def json_list(path: Path) -> Iterator[Any]:

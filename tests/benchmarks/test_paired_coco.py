@@ -63,6 +63,21 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
         assert a.image.load().tobytes() == b.image.load().tobytes()
 
 
+@pytest.mark.parametrize(("separator", "encoding"), [(";", "utf-8-sig"), ("\t", "utf-16")])
+def test_a_table_that_excel_saved(separator: str, encoding: str, tmp_path: Path) -> None:
+    """With semicolons or as Unicode text, lines within a cell, and cells that were used once beside and below it."""
+    arguments = write(tmp_path)
+    expected = list(PairedCoco(**arguments))
+    rows = list(csv.reader((tmp_path / "table.csv").open()))
+    rows[1][COLUMNS.index("question")] = expected[0].question.replace(" ", "\n")
+    with (tmp_path / "table.csv").open("w", newline="", encoding=encoding) as stream:
+        writer = csv.writer(stream, delimiter=separator)
+        writer.writerows([*([*row, "", ""] for row in rows), [""] * len(rows[0])])
+    read = list(PairedCoco(**arguments))
+    assert read[1:] == expected[1:]
+    assert read[0].question.split("\n") == expected[0].question.split()
+
+
 def test_polygons_and_uncompressed_counts(tmp_path: Path) -> None:
     arguments = write(tmp_path)
     data = json.loads((tmp_path / "coco.json").read_text())
@@ -222,8 +237,14 @@ WRONG: list[tuple[Callable[[Path], object], str]] = [
     ),
     (lambda f: (f / "table.csv").unlink(), "benchmark.questions=.* cannot be read"),
     (table(lambda rows: rows[0].__setitem__(2, "questoin")), "no column 'question'; did you mean questoin"),
-    (table(lambda rows: rows[2].append("more")), "line 3: has not as many fields as the header"),
-    (lambda f: (f / "table.csv").write_bytes(b"id,image\n\xff"), "is no CSV file in UTF-8 .*position 9"),
+    (
+        table(lambda rows: rows[2].append("more")),
+        "line 3: has 10 fields, the header 9; put quotes around values with commas",
+    ),
+    (
+        lambda f: (f / "table.csv").write_bytes(b"id,image\n\xff"),
+        "table.csv: is no text .*position 9.*; save it as CSV in UTF-8",
+    ),
     (set_cell(2, "answer", "c"), "line 3: answer 'c' is no letter of the options"),
     (set_cell(2, "options", "yes"), "line 3: answer .* is no letter of the options 'yes'"),
     (set_cell(2, "id", "0000a"), "line 3: the id '0000a' stands in an earlier line"),

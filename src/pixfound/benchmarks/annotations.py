@@ -1,4 +1,4 @@
-"""Reading annotation files: keyed CSV tables, and COCO JSON whose outlines may be of another size than the image.
+"""Reading annotation files: COCO JSON whose outlines may be of another size than the image.
 
 Frame: image pixels, origin at the left top corner, x to the right, y down. Sizes are (height, width).
 Every problem is a UserError that names the file, the row and what to do.
@@ -6,8 +6,6 @@ Every problem is a UserError that names the file, the row and what to do.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Sequence
@@ -19,7 +17,6 @@ import numpy as np
 
 from pixfound.benchmarks.paired_coco import parse_segmentation
 from pixfound.errors import UserError
-from pixfound.errors import nearest as closest
 from pixfound.greys import Resize, linear_mask, nearest
 from pixfound.masks import RLE, union
 
@@ -66,38 +63,6 @@ def read_text(path: Path) -> str:
         raise UserError(f"{path}: cannot be read ({error.strerror}); give the folder that holds it") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: is no text in UTF-8 ({error}); {_AGAIN}") from error
-
-
-def read_table(path: Path, keys: Sequence[str], columns: Sequence[str]) -> dict[int, dict[str, str]]:
-    """Rows of a CSV file by their number in the key column, in the file's order.
-
-    keys: spellings of the key column. Spaces around column names are dropped, those around values are kept.
-    """
-    text = read_text(path)
-    try:
-        header, *lines = (line for line in csv.reader(io.StringIO(text, newline=""), strict=True) if line)
-    except (ValueError, csv.Error) as error:
-        raise UserError(f"{path}: is no CSV table ({error}); {_AGAIN}") from error
-    names = [name.strip() for name in header]
-    for wanted in columns:
-        if wanted not in names:
-            raise UserError(f"{path}: the table has no column {wanted!r}; {closest(wanted, filter(None, names))}")
-    key = next((k for k in keys if k in names), None)
-    if key is None:
-        raise UserError(f"{path}: the table has no column {keys[0]!r}; {closest(keys[0], filter(None, names))}")
-    rows: dict[int, dict[str, str]] = {}
-    for number, line in enumerate(lines, start=2):
-        where = f"{path}, line {number}"
-        if len(line) != len(names):
-            raise UserError(f"{where}: has {len(line)} fields, the header {len(names)}; put quotes around commas")
-        row = dict(zip(names, line, strict=True))
-        if not row[key].strip().isdecimal():
-            raise UserError(f"{where}: {key} {row[key]!r} is no number; {_AGAIN}")
-        index = int(row[key])
-        if index in rows:
-            raise UserError(f"{where}: {key} {index} stands in an earlier line too; remove one of them")
-        rows[index] = row
-    return rows
 
 
 def read_outlines(path: Path) -> dict[int, Outlines]:

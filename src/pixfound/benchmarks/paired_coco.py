@@ -1,6 +1,6 @@
 """Anyone's own benchmark: a COCO annotation file, a table of questions and a folder of images.
 
-The table is a CSV file with a line for each example and the columns
+The table is a CSV file, with commas, semicolons or tabs, with a line for each example and the columns
 
     id            unique name of the example
     image         the image's `file_name` in the annotation file
@@ -17,7 +17,6 @@ and any others, which become tags. Annotations may be polygons, compressed or un
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,10 +28,11 @@ from pycocotools import mask as coco
 
 from pixfound.benchmarks.files import images_in
 from pixfound.benchmarks.shelved import ShelvedExamples
+from pixfound.benchmarks.tables import table_rows
 from pixfound.errors import UserError, nearest
 from pixfound.masks import RLE, union
 from pixfound.shelf import Shelf
-from pixfound.streams import NoList, json_lists, open_text
+from pixfound.streams import NoList, json_lists
 from pixfound.types import Example, ImageSource
 
 _REQUIRED = ("id", "image", "question", "options", "answer", "expression")
@@ -45,11 +45,11 @@ class PairedCoco(ShelvedExamples):
     def __init__(self, annotations: str, questions: str, images: str) -> None:
         outlined = _read_annotations(annotations)
         table = Path(questions).expanduser()
-        names = (row["image"] for row in _read_table(table))
+        names = (row["image"] for _, row in _read_table(table))
         source = images_in(Path(images).expanduser(), names, "benchmark.images")
         super().__init__(source, lambda name: tuple(outlined[name].masks.values()))
         seen: set[str] = set()
-        for line, row in enumerate(_read_table(table), start=2):
+        for line, row in _read_table(table):
             where, name = f"{questions}, line {line}", row["image"]
             if row["id"] in seen:
                 raise UserError(f"{where}: the id {row['id']!r} stands in an earlier line too; ids must be unique")
@@ -188,22 +188,9 @@ def _entries(path: str, *lists: str) -> Iterator[tuple[str, Any]]:
         raise UserError(f"benchmark.annotations={where}: is no JSON file ({error})") from error
 
 
-def _read_table(path: Path) -> Iterator[dict[str, str]]:
-    """The rows of the table of questions, one by one."""
+def _read_table(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
+    """(line, row) of the table of questions, one by one."""
     try:
-        with open_text(path, "utf-8-sig", newline="") as stream:
-            reader = csv.DictReader(stream, skipinitialspace=True)
-            columns = list(reader.fieldnames or ())
-            for name in _REQUIRED:
-                if name not in columns:
-                    raise UserError(f"{path}: the table has no column {name!r}; {nearest(name, columns)}")
-            for line, row in enumerate(reader, start=2):
-                if None in row or None in row.values():
-                    raise UserError(
-                        f"{path}, line {line}: has not as many fields as the header; put quotes around commas"
-                    )
-                yield row
+        yield from table_rows(path, _REQUIRED, skipinitialspace=True)
     except OSError as error:
         raise UserError(f"benchmark.questions={path}: cannot be read ({error.strerror})") from error
-    except (UnicodeError, csv.Error) as error:
-        raise UserError(f"benchmark.questions={path}: is no CSV file in UTF-8 ({error})") from error

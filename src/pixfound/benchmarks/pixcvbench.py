@@ -19,7 +19,7 @@ from typing import Literal, get_args, overload
 
 from PIL import Image
 
-from pixfound.benchmarks.annotations import Outlines, Size, answer_index, expect, read_table
+from pixfound.benchmarks.annotations import Outlines, Size, answer_index, expect
 from pixfound.benchmarks.files import NO_IMAGES, ImageFile, NoImage, images_in
 from pixfound.benchmarks.pixcvbench_expressions import refer
 from pixfound.benchmarks.pixcvbench_files import (
@@ -34,6 +34,7 @@ from pixfound.benchmarks.pixcvbench_files import (
     place_of,
     read_questions,
 )
+from pixfound.benchmarks.tables import read_table
 from pixfound.errors import UserError
 from pixfound.greys import RESIZES, Resize
 from pixfound.types import Example

@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pixfound.benchmarks.annotations import Outlines, read_outlines, read_table, read_text
+from pixfound.benchmarks.annotations import Outlines, read_outlines, read_text
+from pixfound.benchmarks.tables import read_table
 from pixfound.errors import UserError
 
 COUNTS = {"ADE20K": 633, "COCO": 805}

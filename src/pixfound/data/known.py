@@ -44,8 +44,8 @@ def _pixmmvp_images(root: Path) -> tuple[File, ...]:
 
 def _make_pixmmvp(root: Path, lacking: tuple[File, ...]) -> None:
     """meta_none.txt, which names the images whose object is `None`."""
-    from pixfound.benchmarks.annotations import read_table
     from pixfound.benchmarks.pixmmvp import NONE, clean
+    from pixfound.benchmarks.tables import read_table
 
     if "meta_none.txt" in by_place(lacking) and (root / "Objects.csv").is_file():
         rows = read_table(root / "Objects.csv", ("Index", "lndex"), ("Object",))
