@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
+from pycocotools import mask as coco
 
 from pixfound.masks import RLE, iou, union
 from tests.support.examples import drawn
@@ -52,6 +53,14 @@ def test_round_trips(mask):
     assert rle.area == mask.sum()
     assert RLE.from_json(rle.to_json()) == rle
     assert rle.to_json() == {"size": list(mask.shape), "counts": rle.counts}
+
+
+@pytest.mark.parametrize("height", [127, 128, 129, 300])
+def test_masks_of_many_rows_are_packed_as_pycocotools_does_it_at_once(height):
+    mask = np.random.default_rng(height).random((height, 70)) < 0.5
+    for seen in (mask, mask[:, ::2], np.asfortranarray(mask)):
+        counts = coco.encode(np.asfortranarray(seen, np.uint8))["counts"].decode()
+        assert RLE.encode(seen).counts == counts
 
 
 @given(masks)
