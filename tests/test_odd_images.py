@@ -1,4 +1,5 @@
-"""The whole pipeline, with the embedded models, over a corrupt image, one of a single pixel and one of 108 million."""
+"""The whole pipeline over images of a single pixel and of 108 million, a corrupt one, and one that is said to have more
+pixels than PIL reads."""
 
 from __future__ import annotations
 
@@ -15,10 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.support.examples import claim_size
 from tests.support.pixel import DATA
 from tests.support.random_text_prompted import SAVE
 
 LARGE = (12_000, 9_000)  # width, height
+BOMB = (20_000, 20_000)
+LOST = {"half": "image file is truncated", "bomb": "exceeds limit of"}  # and why
 LIMIT_KB = 3 * 2**20  # memory that a run over them may take
 ENDS_WITH_MEMORY = """
 import resource, sys
@@ -36,7 +40,7 @@ def box(x0: int, y0: int, x1: int, y1: int) -> list[float]:
 
 @pytest.fixture(scope="module")
 def benchmark(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three images in COCO's format; the corrupt one is half of a PNG file."""
+    """Four images in COCO's format; the corrupt one is half of a PNG file."""
     return write_benchmark(tmp_path_factory.mktemp("odd"), LARGE)
 
 
@@ -50,8 +54,10 @@ def write_benchmark(folder: Path, size: tuple[int, int]) -> Path:
     large.save(folder / "images/large.jpg", quality=60)
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)).save(folder / "images/whole.png")
     (folder / "images/half.png").write_bytes((folder / "images/whole.png").read_bytes()[:2000])
-    images = [("half.png", 64, 64), ("dot.png", 1, 1), ("large.jpg", *size)]
-    boxes = [box(8, 8, 40, 40), box(0, 0, 1, 1), box(*square)]
+    (folder / "images/bomb.png").write_bytes((folder / "images/whole.png").read_bytes())
+    claim_size(folder / "images/bomb.png", BOMB)
+    images = [("half.png", 64, 64), ("dot.png", 1, 1), ("large.jpg", *size), ("bomb.png", *BOMB)]
+    boxes = [box(8, 8, 40, 40), box(0, 0, 1, 1), box(*square), box(8, 8, 40, 40)]
     coco = {
         "images": [{"id": i, "file_name": n, "width": w, "height": h} for i, (n, w, h) in enumerate(images)],
         "annotations": [{"id": i, "image_id": i, "segmentation": [b]} for i, b in enumerate(boxes)],
@@ -93,10 +99,12 @@ def test_odd_images_are_survived_named_and_tried_again(benchmark: Path, tmp_path
     assert "scores are missing because of failures" in done.stderr
     assert peak < LIMIT_KB, f"{peak / 2**20:.2f} GB"
     found = scores(tmp_path)
-    lost = [s for s in found if s["example_id"] == "half"]
-    assert lost
-    assert all("failed: " in s["reason"] and s["iou"] is None and s["correct"] is None for s in lost)
-    kept = [s for s in found if s["example_id"] != "half"]
+    for name, why in LOST.items():
+        lost = [s for s in found if s["example_id"] == name]
+        assert lost
+        assert all("failed: " in s["reason"] and why in s["reason"] for s in lost)
+        assert all(s["iou"] is None and s["correct"] is None for s in lost)
+    kept = [s for s in found if s["example_id"] not in LOST]
     assert {s["example_id"] for s in kept} == {"dot", "large"}
     assert all(s["iou"] is not None for s in kept if s["row"])
     (report,) = tmp_path.glob("runs/*/*/*/*/report.md")
@@ -153,7 +161,7 @@ def test_other_baselines_survive_them_too(setup: str, tmp_path: Path) -> None:
     assert peak < LIMIT_KB, f"{peak / 2**20:.2f} GB"
     found = scores(tmp_path / "out")
     lost = [s for s in found if s["iou"] is None and s["row"] is not None]
-    assert {s["example_id"] for s in lost} == {"half"}
+    assert {s["example_id"] for s in lost} == set(LOST)
     assert all("failed: " in s["reason"] for s in lost)
     assert {s["example_id"] for s in found if s["iou"] is not None} >= {"dot", "large"}
     if setup == "text-prompted":

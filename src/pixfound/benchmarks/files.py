@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,16 @@ from pixfound.pixels import as_rgb
 NO_IMAGES = "none"  # what to type for `benchmark.images` where predictions are read from files
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """A picture in a file; OSError for whatever PIL has against it, as where it has more pixels than PIL reads."""
+    try:
+        with Image.open(path) as image:
+            yield image
+    except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise OSError(f"{path.name}: {error}") from error
+
+
 @dataclass(frozen=True, slots=True)
 class ImageFile:
     """An image file as an image source."""
@@ -23,8 +34,8 @@ class ImageFile:
     path: Path
 
     def load(self) -> Image.Image:
-        """The picture as RGB; OSError where it is missing or corrupt."""
-        with Image.open(self.path) as image:
+        """The picture as RGB; OSError where it is missing, corrupt or too large."""
+        with opened(self.path) as image:
             image.load()
             return as_rgb(image)
 

@@ -17,10 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args, overload
 
-from PIL import Image
-
 from pixfound.benchmarks.annotations import Outlines, Size, answer_index, expect
-from pixfound.benchmarks.files import NO_IMAGES, ImageFile, NoImage, images_in
+from pixfound.benchmarks.files import NO_IMAGES, ImageFile, NoImage, images_in, opened
 from pixfound.benchmarks.pixcvbench_expressions import refer
 from pixfound.benchmarks.pixcvbench_files import (
     AGAIN,
@@ -138,7 +136,7 @@ class PixCVBench(Sequence[Example]):
 def _size_of(image: ImageFile | NoImage) -> Size | None:
     """(H, W) from the header of an image's file; None where it cannot be opened."""
     try:
-        with Image.open(image.path) as picture:
+        with opened(image.path) as picture:
             return picture.height, picture.width
     except OSError:
         return None
