@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from PIL import Image
 
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
+from tests.support.examples import claim_size
 from tests.support.run import LIMIT, count_lines, run, scores_of
 
 ROWS = (
@@ -196,14 +198,29 @@ class Pictures(list):  # type: ignore[type-arg]
             self.append(replace(example, image=Folder(path)))
 
 
-def test_a_corrupt_picture_is_a_failure_that_is_mended_alone(models: Path, tmp_path: Path) -> None:
+TRACKED = ("tracker=wandb", "tracker.mode=offline", "tracker.pictures=8")
+
+
+def cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def too_large(path: Path) -> None:
+    """PIL raises an error of its own kind, which is no OSError."""
+    claim_size(path, (20_000, 20_000))
+
+
+@pytest.mark.parametrize("damage", [cut_off, too_large])
+def test_a_corrupt_picture_is_a_failure_that_is_mended_alone(
+    damage: Callable[[Path], None], models: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "pictures"
     Pictures(str(folder))
     bad = folder / "0001a.png"
     good = bad.read_bytes()
-    bad.write_bytes(good[:200])
+    damage(bad)
     over = ("benchmark._target_=tests.pipeline.test_evaluate.Pictures", "~benchmark.seed", "benchmark.pairs=4")
-    arguments = (models, tmp_path / "outputs", *over, f"+benchmark.folder={folder}")
+    arguments = (models, tmp_path / "outputs", *over, f"+benchmark.folder={folder}", "report.pictures=8", *TRACKED)
     result = run(*arguments)
     lost = [s for s in scores_of(result) if s["example_id"] == "0001a"]
     assert all(s["correct"] is None and s["iou"] is None for s in lost)

@@ -70,7 +70,7 @@ def draw_strip(item: Item, row: str, evidence: Evidence, metrics: Mapping[str, A
     kind: Kind = metrics["rows"][row]["grounding_prompt"]
     try:
         image = load(item.example)
-    except (OSError, ValueError):
+    except Exception:  # whatever its source raises, which is told among the failures
         return None
     scores = {(s.kind, s.row): s for s in evidence.scores(item)}
     mask_score = scores[kind, row]
