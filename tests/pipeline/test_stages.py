@@ -84,7 +84,7 @@ def test_examples_about_one_image_and_of_like_lengths_go_together(tmp_path: Path
         about(4, 3, "b"),
         about(5, 3, "c", words=8),
     )
-    assert batches(items, 6, tmp_path) == [[1, 4], [2, 5], [0, 3]]
+    assert batches(items, 6, tmp_path) == [[0, 3], [2, 5], [1, 4]]
 
 
 def test_every_example_is_asked_once_whatever_the_batch(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def _try_out(items: Items, parts: Parts) -> Fit:
     model = parts.model.built
     if not isinstance(model, Fitting):
         return Fit(_DEFAULT, None, None, "")
-    for item in reversed(list(by_length(items))):
+    for item in by_length(items):
         images, _ = read_images([(item, model)])
         if not images:
             continue  # a failure of that example, which the stage records
