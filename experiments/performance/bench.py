@@ -65,7 +65,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=4, help="images, each with three prompts")
     parser.add_argument("--side", type=int, default=512, help="pixels of the segmenter's square")
     parser.add_argument("--batches", type=int, default=48, help="batches that two processes share")
-    parser.add_argument("--pairs", type=int, default=60, help="pairs of a full run of the command")
+    parser.add_argument("--pairs", type=int, default=150, help="pairs of a full run; PixMMVP has as many")
     parser.add_argument(
         "--examples", type=int, default=1438, help="examples of a small run over records; the large: ten times"
     )

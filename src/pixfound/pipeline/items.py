@@ -190,8 +190,8 @@ def image_digest(example: Example) -> str:
 def by_length(items: Items) -> Iterator[Item]:
     """Items that make like numbers of tokens side by side, so that a batch holds little padding.
 
-    That is by pixels, then by the length of the prompts; what is about one image stays together. The most come first: the
-    batches with which processes end are short, and what is too much for memory is so at once.
+    That is by pixels, then by the length of the prompts; what is about one image stays together. The most come first:
+    the batches with which processes end are short, and what is too much for memory is so at once.
     """
     longest = np.zeros(len(items), dtype=np.int64)
     np.maximum.at(longest, items.images, items.lengths)
