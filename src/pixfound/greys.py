@@ -18,6 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pixfound.masks import RLE
+from pixfound.pixels import opened
 
 Levels = npt.NDArray[np.uint8]
 Grey = Literal["threshold", "levels"]
@@ -29,7 +30,7 @@ _RED, _GREEN, _BLUE = 9797, 19234, 3737  # of 32768: libpng's weights of the col
 
 def read_levels(path: Path) -> Levels:
     """The grey levels of a picture as OpenCV reads them, whatever its mode. Raises OSError where it is unreadable."""
-    with Image.open(path) as picture:
+    with opened(path) as picture:
         if picture.format == "JPEG":
             picture.draft("L", picture.size)  # the luminance as it is stored
         if picture.mode in ("L", "1"):

@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 _PART = 2**22  # pixels that are copied at a time
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[Image.Image]:
+    """A picture in a file; OSError for whatever PIL has against it, as where it has more pixels than PIL reads."""
+    try:
+        with Image.open(path) as image:
+            yield image
+    except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise OSError(f"{path.name}: {error}") from error
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

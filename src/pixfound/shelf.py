@@ -117,11 +117,12 @@ class Numbers(Mapping[str, int]):
 
     def __init__(self) -> None:
         self._scratch = Scratch("numbers (name BLOB PRIMARY KEY, number INTEGER) WITHOUT ROWID")
-        self._count, self._last = 0, ("", -1)  # the last one is often asked for again
+        self._count = 0
+        self._last: tuple[str | None, int] = (None, 0)  # the one that was asked for last often is so again
 
     def number(self, name: str) -> int:
         """The number of a name, the next one where it has none yet."""
-        if name != self._last[0] or self._last[1] < 0:
+        if name != self._last[0]:
             number = self.get(name, self._count)
             if number == self._count:
                 self._scratch.run("INSERT INTO numbers VALUES (?, ?)", _bytes(name), number)

@@ -4,27 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.pixels import as_rgb
+from pixfound.pixels import as_rgb, opened
 
 NO_IMAGES = "none"  # what to type for `benchmark.images` where predictions are read from files
-
-
-@contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
-    """A picture in a file; OSError for whatever PIL has against it, as where it has more pixels than PIL reads."""
-    try:
-        with Image.open(path) as image:
-            yield image
-    except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise OSError(f"{path.name}: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)

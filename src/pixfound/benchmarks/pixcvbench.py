@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal, get_args, overload
 
 from pixfound.benchmarks.annotations import Outlines, Size, answer_index, expect
-from pixfound.benchmarks.files import NO_IMAGES, ImageFile, NoImage, images_in, opened
+from pixfound.benchmarks.files import NO_IMAGES, ImageFile, NoImage, images_in
 from pixfound.benchmarks.pixcvbench_expressions import refer
 from pixfound.benchmarks.pixcvbench_files import (
     AGAIN,
@@ -35,6 +35,7 @@ from pixfound.benchmarks.pixcvbench_files import (
 from pixfound.benchmarks.tables import read_table
 from pixfound.errors import UserError
 from pixfound.greys import RESIZES, Resize
+from pixfound.pixels import opened
 from pixfound.types import Example
 
 Source = Literal["all", "ADE20K", "COCO"]

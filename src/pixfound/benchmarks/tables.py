@@ -114,7 +114,9 @@ def _check(path: Path, names: Sequence[str], columns: Sequence[str]) -> None:
 
 def _number(text: str, where: str) -> int:
     try:
-        return int(text)
+        if text.strip().isdecimal():
+            return int(text)
+        raise ValueError
     except ValueError as error:
         raise UserError(f"{where} {text!r} is no number; download it again") from error
 

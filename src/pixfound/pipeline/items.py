@@ -103,10 +103,13 @@ class Items(Sequence[Item]):
             self.files.add(example.id, (Path(path).stem if path else "", size, not taken))
             if not taken:
                 continue
-            number, image = len(rows) // 4, image_digest(example)
-            if image != UNREADABLE and images.number(image) == len(first):
-                first.append(number)
-            about = number if image == UNREADABLE else first[images.number(image)]
+            about = number = len(rows) // 4
+            image = image_digest(example)
+            if image != UNREADABLE:
+                known = images.number(image)
+                if known == len(first):
+                    first.append(number)
+                about = first[known]
             texts = {kind: prompts.prompt(example, kind).text for kind in KINDS}
             rows.extend((place, about, math.prod(size), sum(map(len, texts.values()))))
             found = _digests(example, image, texts)

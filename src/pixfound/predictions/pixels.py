@@ -7,13 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from PIL import Image
-
 from pixfound.benchmarks.annotations import check_runs
 from pixfound.benchmarks.paired_coco import parse_segmentation
 from pixfound.errors import UserError
 from pixfound.greys import Grey, mask_of, read_levels
 from pixfound.masks import RLE
+from pixfound.pixels import opened
 from pixfound.predictions.naming import Owners
 from pixfound.shelf import Shelf
 from pixfound.streams import NoList, json_list
@@ -31,7 +30,7 @@ def read_mask(path: Path, size: tuple[int, int], resize: Resize = "error", grey:
     """
     try:
         levels = read_levels(path)
-    except (OSError, SyntaxError, Image.DecompressionBombError) as error:
+    except OSError as error:
         raise ValueError(f"{path}: is no readable picture ({error}); write it again") from error
     if levels.shape != size and resize == "error":
         raise ValueError(
@@ -84,10 +83,10 @@ def _entries(path: Path, key: str) -> Iterator[Any]:
 def check_picture(path: Path, size: tuple[int, int], resize: Resize, key: str) -> None:
     """Raise a UserError unless a file is a whole picture of `size` (H, W), or may be resized; no pixel is decoded."""
     try:
-        with Image.open(path) as picture:
+        with opened(path) as picture:
             width, height = picture.size
             picture.verify()
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except OSError as error:
         raise UserError(f"{key}: {path} is no readable picture ({error}); write it again") from error
     if (height, width) != size and resize == "error":
         raise UserError(
