@@ -39,7 +39,7 @@ def joined(answers, masks, threshold):
     """answers: example -> whether it is rightly answered; of those that have no mask nothing is known either."""
     table = tabulate(masks)
     right = np.array([answers.get(id, UNKNOWN) for id in table.examples], dtype=np.int8)
-    return join(right, table.masks("oracle"), threshold)
+    return join(right, table.masks("oracle", "ground"), threshold)
 
 
 def value(figure):

@@ -19,7 +19,7 @@ from pixfound.report.table import figure as shown
 from pixfound.report.text import grid
 from pixfound.scoring.bootstrap import Resampler
 from pixfound.scoring.estimates import figure, minus
-from pixfound.scoring.table import Rows, of_kind
+from pixfound.scoring.table import Rows
 from pixfound.types import Kind
 
 if TYPE_CHECKING:
@@ -105,5 +105,5 @@ class Candidates:
 
 def _chosen(evidence: Evidence, rows: Sequence[str], kind: Kind) -> dict[str, Rows]:
     """The scores of what each row chose for present objects."""
-    found = {row: of_kind(evidence.table.masks(row), kind) for row in rows}
+    found = {row: evidence.table.masks(row, kind) for row in rows}
     return {row: scores[~scores["absent"] & ~np.isnan(scores["iou"])] for row, scores in found.items()}

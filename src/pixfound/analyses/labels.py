@@ -103,8 +103,7 @@ class Labels:
 
 def _figures(table: Table, clusters: Resampler) -> dict[str, Estimate]:
     figures: dict[str, Estimate] = {}
-    replies = table.answers()
     for name, kind in ACCURACY:
-        by = accuracies(replies, kind, clusters)
+        by = accuracies(table.answers(kind), clusters)
         figures |= {f"{name}_item": by["item"], f"{name}_pair": by["pair"]}
     return figures

@@ -4,25 +4,24 @@ The two items of a pair share a question and a scene, so they are drawn together
 independent are too narrow. All figures of one table use the same draws, which makes S's interval exact too.
 
 Memory does not grow with the resamples: how often each cluster is drawn is drawn anew, from the same seed, whenever
-figures need it, a few resamples at a time. What waits for it is bounded in bytes.
+figures need it, a few resamples at a time. What waits for it lies in a temporary file.
 
 Shapes: `C` clusters, `R` resamples, `B` of these at a time, `I` items, `F` figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pixfound.scoring.estimates import Array, Estimate, ratios
+from pixfound.shelf import Scratch
 
 Codes = npt.NDArray[np.integer]  # (I,) the number of each item's cluster
 _BLOCK = 2**19  # bytes of how often clusters are drawn, and of what that is multiplied with: both are made in blocks
-_WAITING = 2**21  # bytes of figures that wait for their resamples
 _ROWS, _COLUMNS = 32, 64  # of a block, at most
 # Clusters that are summed up in one product, which OpenBLAS gives to one thread only where it is as small as this.
 # Several threads wait for each other longer than they compute, and the last bits depend on how many there are.
@@ -38,20 +37,19 @@ class Resampler:
 
     def __init__(self, clusters: int, resamples: int, seed: int) -> None:
         self._clusters, self._resamples, self._seed = clusters, resamples, seed
-        self._waiting: list[_Sums] = []
-        self._held = 0  # bytes of them
-        self._drawn: list[Array] = []  # (R,) each
+        self._sums = Scratch("sums (figure INTEGER PRIMARY KEY, types TEXT, clusters BLOB, totals BLOB, counts BLOB)")
+        self._figures = 0
+        self._drawn: list[Array] = []  # (R,) each of the first figures; the others wait
 
     def mean(self, clusters: Codes, values: npt.NDArray[Any]) -> Estimate:
         """The mean of (I,) items of these clusters."""
         numbers = np.asarray(values, dtype=np.float64)
         # Added up in order: the same sum, to the last bit, as the plain loop of the paper's scripts.
         value = float(np.cumsum(numbers)[-1] / len(numbers)) if len(numbers) else float("nan")
-        number = len(self._drawn) + len(self._waiting)
-        self._waiting.append(_Sums.of(clusters, numbers))
-        self._held += self._waiting[-1].nbytes
-        if self._held > _WAITING:
-            self._draw()
+        number, self._figures = self._figures, self._figures + 1
+        sums = _sums(clusters, numbers)
+        types = " ".join(array.dtype.str for array in sums)
+        self._sums.run("INSERT INTO sums VALUES (?, ?, ?, ?, ?)", number, types, *(array.data for array in sums))
         return Estimate(value, len(numbers), lambda: self._draws(number))
 
     def median(self, clusters: Codes, values: npt.NDArray[Any]) -> Estimate:
@@ -72,15 +70,27 @@ class Resampler:
 
     def _draw(self) -> None:
         """The resamples of all that wait."""
-        waiting, self._waiting, self._held = self._waiting, [], 0
+        first, last = len(self._drawn), self._figures
         width = min(_COLUMNS, max(2, _BLOCK // (8 * max(1, self._clusters)))) // 2  # figures in one product
-        draws, done = np.empty((len(waiting), self._resamples)), 0
+        draws, done = np.empty((last - first, self._resamples)), 0
         for times in self._times():
-            for first in range(0, len(waiting), width):
-                both = _product(times, _beside(waiting[first : first + width], self._clusters))  # (B, 2 x F)
-                draws[first : first + width, done : done + len(times)] = ratios(both[:, 0::2], both[:, 1::2]).T
+            for start in range(first, last, width):
+                both = _product(times, self._beside(range(start, min(start + width, last))))  # (B, 2 x F)
+                part = slice(start - first, start - first + width)
+                draws[part, done : done + len(times)] = ratios(both[:, 0::2], both[:, 1::2]).T
             done += len(times)
         self._drawn += list(draws)
+        self._sums.run("DELETE FROM sums")
+
+    def _beside(self, figures: range) -> Array:
+        """(C, 2 x F) totals and counts of figures."""
+        both = np.zeros((self._clusters, 2 * len(figures)))
+        found = self._sums.run("SELECT * FROM sums WHERE figure BETWEEN ? AND ?", figures[0], figures[-1])
+        for number, types, *data in found:
+            clusters, totals, counts = map(np.frombuffer, data, types.split())
+            column = 2 * (number - figures[0])
+            both[clusters, column], both[clusters, column + 1] = totals, counts
+        return both
 
     def _times(self) -> Iterator[Array]:
         """How often each cluster is drawn in each resample, (B, C) at a time, each time in the same place."""
@@ -94,32 +104,12 @@ class Resampler:
             yield drawn
 
 
-@dataclass(frozen=True)
-class _Sums:
-    """A figure's totals and counts in the clusters that it has items of, in as few bytes as hold them."""
-
-    clusters: Codes
-    totals: npt.NDArray[Any]
-    counts: npt.NDArray[Any]
-
-    @staticmethod
-    def of(clusters: Codes, values: Array) -> _Sums:
-        counts = np.bincount(clusters)
-        totals = np.bincount(clusters, weights=values)  # in order, too
-        there = np.flatnonzero(counts)
-        return _Sums(_small(there), _small(totals[there]), _small(counts[there]))
-
-    @property
-    def nbytes(self) -> int:
-        return self.clusters.nbytes + self.totals.nbytes + self.counts.nbytes
-
-
-def _beside(figures: Sequence[_Sums], clusters: int) -> Array:
-    """(C, 2 x F) totals and counts of each figure."""
-    both = np.zeros((clusters, 2 * len(figures)))
-    for i, sums in enumerate(figures):
-        both[sums.clusters, 2 * i], both[sums.clusters, 2 * i + 1] = sums.totals, sums.counts
-    return both
+def _sums(clusters: Codes, values: Array) -> tuple[npt.NDArray[Any], ...]:
+    """The clusters that items are of, with the totals of these and their counts, in as few bytes as hold them."""
+    counts = np.bincount(clusters)
+    totals = np.bincount(clusters, weights=values)  # in order, too
+    there = np.flatnonzero(counts)
+    return _small(there), _small(totals[there]), _small(counts[there])
 
 
 def _product(times: Array, sums: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The figures that metrics are made of, each a plain function of the scores that it is about.
+"""The figures that metrics are made of, each a plain function of the scores that it is about, of one kind of prompt.
 
 A: accuracy of the open answers, A_dagger: of the letters; M: mean IoU of the masks under the open prompt,
 M_dagger: under the grounding prompt; S: harmonic mean of the better A and the better M (arXiv 2502.04192).
@@ -16,35 +16,34 @@ import numpy as np
 from pixfound.scoring.bootstrap import Resampler
 from pixfound.scoring.estimates import Estimate, average, harmonic, larger
 from pixfound.scoring.quadrants import whole_pairs
-from pixfound.scoring.table import UNKNOWN, Rows, of_kind, only
+from pixfound.scoring.table import UNKNOWN, Rows, only
 from pixfound.types import Kind
 
-ACCURACY: tuple[tuple[str, Kind], ...] = (("A", "open"), ("A_dagger", "choice"))
-MIOU: tuple[tuple[str, Kind], ...] = (("M", "open"), ("M_dagger", "ground"))
+Kinds = tuple[tuple[str, Kind], ...]  # of prompts, with the name of the figure under each
+ACCURACY: Kinds = (("A", "open"), ("A_dagger", "choice"))
+MIOU: Kinds = (("M", "open"), ("M_dagger", "ground"))
 Unit = Literal["pair", "item"]
 Figures = dict[str, Estimate]
+Accuracies = dict[Unit, Estimate]
 Place = tuple[str, str]  # (tag, value)
 
 
-def vqa_figures(answers: Rows, unit: Unit, clusters: Resampler) -> Figures:
+def vqa_figures(accuracies: Mapping[str, Accuracies], unit: Unit) -> Figures:
     """A and A_dagger in the unit, both per item and per pair too, and `best`: the better of the two."""
     figures: Figures = {}
-    for name, kind in ACCURACY:
-        by = accuracies(answers, kind, clusters)
+    for name, by in accuracies.items():
         figures |= {name: by[unit], f"{name}_item": by["item"], f"{name}_pair": by["pair"]}
     return {**figures, "best": larger(figures["A"], figures["A_dagger"])}
 
 
-def miou_figures(masks: Rows, best_accuracy: Estimate, clusters: Resampler) -> Figures:
+def miou_figures(mious: Mapping[str, Estimate], best_accuracy: Estimate) -> Figures:
     """M, M_dagger and S of a row."""
-    found = {name: mean_iou(masks, kind, clusters) for name, kind in MIOU}
-    return {**found, "S": harmonic(best_accuracy, larger(found["M"], found["M_dagger"]))}
+    return {**mious, "S": harmonic(best_accuracy, larger(mious["M"], mious["M_dagger"]))}
 
 
-def accuracies(answers: Rows, kind: Kind, clusters: Resampler) -> dict[Unit, Estimate]:
-    """Item and pair accuracy of one kind of answer; what is unscored, or is of a pair with an unscored, is left out."""
-    scored = of_kind(answers, kind)
-    scored = only(scored, scored["correct"] != UNKNOWN)
+def accuracies(answers: Rows, clusters: Resampler) -> Accuracies:
+    """Accuracy of answers by item and by pair; what is unscored, or is of a pair with an unscored, is left out."""
+    scored = only(answers, answers["correct"] != UNKNOWN)
     paired = only(scored, scored["paired"])
     return {
         "item": clusters.mean(scored["cluster"], scored["correct"]),
@@ -52,24 +51,21 @@ def accuracies(answers: Rows, kind: Kind, clusters: Resampler) -> dict[Unit, Est
     }
 
 
-def mean_iou(masks: Rows, kind: Kind, clusters: Resampler) -> Estimate:
-    """Mean over examples of the IoU under one kind of prompt."""
-    scored = of_kind(masks, kind)
-    scored = only(scored, ~np.isnan(scored["iou"]))
+def mean_iou(masks: Rows, clusters: Resampler) -> Estimate:
+    """Mean of the IoU."""
+    scored = only(masks, ~np.isnan(masks["iou"]))
     return clusters.mean(scored["cluster"], scored["iou"])
 
 
-def shown_on_absent(masks: Rows, kind: Kind, clusters: Resampler) -> Estimate:
+def shown_on_absent(masks: Rows, clusters: Resampler) -> Estimate:
     """How often something is shown of an object that is not in the image."""
-    absent = of_kind(masks, kind)
-    known = absent[absent["absent"] & (absent["shown"] != UNKNOWN)]
+    known = masks[masks["absent"] & (masks["shown"] != UNKNOWN)]
     return clusters.mean(known["cluster"], known["shown"])
 
 
-def pointing(masks: Rows, kind: Kind, clusters: Resampler) -> Figures | None:
+def pointing(masks: Rows, clusters: Resampler) -> Figures | None:
     """Where the point lies, over the present objects of which a point was taken; None where there are none."""
-    known = of_kind(masks, kind)
-    known = known[known["on_target"] != UNKNOWN]
+    known = masks[masks["on_target"] != UNKNOWN]
     if not len(known):
         return None
     on_object = known[known["on_object"] == 1]

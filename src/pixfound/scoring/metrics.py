@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -15,9 +15,12 @@ from pixfound.scoring.bootstrap import Resampler
 from pixfound.scoring.conventions import Conventions
 from pixfound.scoring.estimates import Estimate, plain
 from pixfound.scoring.figures import (
+    ACCURACY,
     MIOU,
+    Kinds,
     Place,
     Unit,
+    accuracies,
     better,
     by_tag,
     mean_iou,
@@ -27,8 +30,10 @@ from pixfound.scoring.figures import (
     vqa_figures,
 )
 from pixfound.scoring.quadrants import Joints, by_pair, conditionals, counts, join
-from pixfound.scoring.table import UNKNOWN, Rows, Table, of_kind, only
+from pixfound.scoring.table import SCORE, UNKNOWN, Rows, Table, only
 from pixfound.types import KINDS, Kind
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -77,37 +82,34 @@ class Scoring(Conventions):
 
     def _answers(self, table: Table, clusters: Resampler) -> tuple[dict[str, Any], _Answers]:
         """The metrics of the answers, and what the rows need of them."""
-        replies = table.answers()
-        unit = self._unit(replies)
-        vqa = vqa_figures(replies, unit, clusters)
-        tagged = {place: vqa_figures(found, unit, clusters) for place, found in table.groups(replies)}
+        unit = self._unit(table.answers("choice"))
+        found, tagged = _figures(table, ACCURACY, table.answers, lambda replies: accuracies(replies, clusters))
+        vqa, vqa_tagged = vqa_figures(found, unit), {place: vqa_figures(by, unit) for place, by in tagged.items()}
         asked: Kind = "open" if better(vqa["A"], vqa["A_dagger"]) else "choice"
-        told = {"accuracy_unit": unit, "answer_prompt": asked, "vqa": vqa, "vqa_by_tag": by_tag(tagged)}
-        best = {place: figures["best"] for place, figures in tagged.items()}
-        return told, _Answers(vqa["best"], best, _right(of_kind(replies, asked), len(table.examples)))
+        told = {"accuracy_unit": unit, "answer_prompt": asked, "vqa": vqa, "vqa_by_tag": by_tag(vqa_tagged)}
+        best = {place: figures["best"] for place, figures in vqa_tagged.items()}
+        return told, _Answers(vqa["best"], best, _right(table.answers(asked), len(table.examples)))
 
     def _row(self, table: Table, row: str, answers: _Answers, clusters: Resampler) -> dict[str, Any]:
-        masks = table.masks(row)
-        counted = masks if self.nameless == "count" else only(masks, masks["named"])
-        figures = miou_figures(counted, answers.best, clusters)
-        kind: Kind = "open" if better(figures["M"], figures["M_dagger"]) else "ground"
-        chosen = of_kind(masks, kind)
+        found, tagged = _figures(
+            table, MIOU, lambda k: self._counted(table.masks(row, k)), lambda masks: mean_iou(masks, clusters)
+        )
+        kind: Kind = "open" if better(found["M"], found["M_dagger"]) else "ground"
+        chosen = table.masks(row, kind)
         joints = self._join(answers, chosen)
         quadrants: dict[str, dict[str, Any]] = defaultdict(dict)
-        for (tag, value), found in table.groups(masks):
-            quadrants[tag][value] = counts(self._join(answers, of_kind(found, kind)))
-        present = only(masks, ~masks["absent"])
+        for (tag, value), part in table.groups(chosen):
+            quadrants[tag][value] = counts(self._join(answers, part))
         return {
-            **figures,
+            **miou_figures(found, answers.best),
             "grounding_prompt": kind,
-            "present_only": {name: mean_iou(present, k, clusters) for name, k in MIOU},
-            "false_positives_on_absent": {name: shown_on_absent(counted, k, clusters) for name, k in MIOU},
-            "pointing": {name: pointing(masks, k, clusters) for name, k in MIOU},
+            "present_only": {name: mean_iou(_present(table.masks(row, k)), clusters) for name, k in MIOU},
+            "false_positives_on_absent": {
+                name: shown_on_absent(self._counted(table.masks(row, k)), clusters) for name, k in MIOU
+            },
+            "pointing": {name: pointing(table.masks(row, k), clusters) for name, k in MIOU},
             "by_tag": by_tag(
-                {
-                    place: miou_figures(found, answers.best_by_tag[place], clusters)
-                    for place, found in table.groups(counted)
-                }
+                {place: miou_figures(mious, answers.best_by_tag[place]) for place, mious in tagged.items()}
             ),
             "quadrants": counts(joints),
             "quadrants_of_pairs": counts(by_pair(joints)),
@@ -121,10 +123,12 @@ class Scoring(Conventions):
     def _join(self, answers: _Answers, masks: Rows, threshold: float | None = None) -> Joints:
         return join(answers.right, masks, self.iou_threshold if threshold is None else threshold, self.absent_area)
 
-    def _unit(self, answers: Rows) -> Unit:
+    def _counted(self, masks: Rows) -> Rows:
+        return masks if self.nameless == "count" else only(masks, masks["named"])
+
+    def _unit(self, letters: Rows) -> Unit:
         if self.accuracy != "auto":
             return self.accuracy
-        letters = of_kind(answers, "choice")
         _, members = np.unique(letters["cluster"], return_counts=True)
         return "pair" if len(letters) and letters["paired"].all() and (members == 2).all() else "item"
 
@@ -138,6 +142,27 @@ class _Answers:
     right: npt.NDArray[np.int8]
 
 
+def _present(masks: Rows) -> Rows:
+    return only(masks, ~masks["absent"])
+
+
+def _figures(
+    table: Table, kinds: Kinds, rows: Callable[[Kind], Rows], figure: Callable[[Rows], T]
+) -> tuple[dict[str, T], dict[Place, dict[str, T]]]:
+    """A figure by the names of some kinds of prompt: of their scores, and of those of each tag's values."""
+    found = {name: _parts(table, rows(kind), figure) for name, kind in kinds}
+    places = sorted({place for _, parts in found.values() for place in parts})
+    nothing = figure(np.empty(0, SCORE))
+    return (
+        {name: whole for name, (whole, _) in found.items()},
+        {place: {name: parts.get(place, nothing) for name, (_, parts) in found.items()} for place in places},
+    )
+
+
+def _parts(table: Table, scores: Rows, figure: Callable[[Rows], T]) -> tuple[T, dict[Place, T]]:
+    return figure(scores), {place: figure(part) for place, part in table.groups(scores)}
+
+
 def _right(answers: Rows, examples: int) -> npt.NDArray[np.int8]:
     """(E,) whether each example is answered rightly; UNKNOWN where that is not scored."""
     found = np.full(examples, UNKNOWN, dtype=np.int8)
@@ -148,16 +173,8 @@ def _right(answers: Rows, examples: int) -> npt.NDArray[np.int8]:
 
 def _unscored(table: Table) -> dict[str, int]:
     """What could not be scored: per kind of answer, and per row for the masks."""
-    found = _by_kind("answers", table.answers(), _unanswered)
+    found = {f"answers.{kind}": int((table.answers(kind)["correct"] == UNKNOWN).sum()) for _, kind in ACCURACY}
+    found["answers.ground"] = int((~table.answers("ground")["answered"]).sum())
     for row in table.rows:
-        found |= _by_kind(f"masks.{row}", table.masks(row), lambda masks: np.isnan(masks["iou"]))
-    return found
-
-
-def _unanswered(answers: Rows) -> npt.NDArray[np.bool_]:
-    return np.where(answers["kind"] == KINDS.index("ground"), ~answers["answered"], answers["correct"] == UNKNOWN)
-
-
-def _by_kind(what: str, scores: Rows, which: Callable[[Rows], npt.NDArray[np.bool_]]) -> dict[str, int]:
-    missing = np.bincount(scores["kind"][which(scores)], minlength=len(KINDS)).tolist()
-    return {f"{what}.{kind}": count for kind, count in zip(KINDS, missing, strict=True) if count}
+        found |= {f"masks.{row}.{kind}": int(np.isnan(table.masks(row, kind)["iou"]).sum()) for kind in KINDS}
+    return {what: count for what, count in found.items() if count}

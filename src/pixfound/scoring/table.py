@@ -19,22 +19,20 @@ import numpy.typing as npt
 
 from pixfound.scoring.scores import Score, cluster_of
 from pixfound.shelf import Numbers, Scratch
-from pixfound.types import KINDS, Kind
+from pixfound.types import Kind
 
 Rows = npt.NDArray[np.void]  # (S,) records of SCORE
 UNKNOWN = -1  # in place of what is neither true nor false; a number that is not known is nan
-ANSWER = -1  # the row of a score of an answer, which all rows of the table share
 SCORE = np.dtype(
     [
-        *(("example", "i4"), ("cluster", "i4"), ("row", "i2"), ("kind", "i1")),
+        *(("example", "i4"), ("cluster", "i4")),
         *((name, "?") for name in ("paired", "absent", "named", "answered")),
         *((name, "i1") for name in ("correct", "shown", "on_target", "on_object")),
         *((name, "f8") for name in ("iou", "area", "chance")),
     ]
 )
-_TOGETHER = 2**14  # bytes of the scores of a row that are put into the file together
-_PACKED = struct.Struct("=iihb????bbbbddd")
-_CODES: dict[str, int] = {kind: code for code, kind in enumerate(KINDS)}
+_TOGETHER = 2**13  # bytes of the scores of a row and kind that are put into the file together
+_PACKED = struct.Struct("=ii????bbbbddd")
 
 
 @dataclass(frozen=True)
@@ -47,11 +45,11 @@ class Tag:
 
 @dataclass(frozen=True)
 class Table:
-    """count: of the scores. examples: their ids, numbered in the order in which they first come. rows: by number.
+    """count: of the scores. examples: their ids, numbered in the order in which they first come.
 
     cluster_of: (E,) the number of each example's cluster, which is what is drawn together in a bootstrap; `clusters` of
-    them. absent, paired: (E,) whether its object is absent, whether it has a partner. read: the scores of a row, or
-    ANSWER, in order.
+    them. absent, paired: (E,) whether its object is absent, whether it has a partner. read: the scores of a kind of
+    prompt, in order, of a row's masks, or with None of the answers.
     """
 
     count: int
@@ -62,15 +60,15 @@ class Table:
     clusters: int
     absent: npt.NDArray[np.bool_]
     paired: npt.NDArray[np.bool_]
-    read: Callable[[int], Rows]
+    read: Callable[[str | None, Kind], Rows]
 
-    def answers(self) -> Rows:
-        """The scores of the answers."""
-        return self.read(ANSWER)
+    def answers(self, kind: Kind) -> Rows:
+        """The scores of the answers to a kind of prompt."""
+        return self.read(None, kind)
 
-    def masks(self, row: str) -> Rows:
-        """The scores of a row's masks; none where the table has no such row."""
-        return self.read(self.rows.index(row) if row in self.rows else len(self.rows))
+    def masks(self, row: str, kind: Kind) -> Rows:
+        """The scores of a row's masks under a kind of prompt; none where the table has no such row."""
+        return self.read(row, kind)
 
     def groups(self, scores: Rows) -> Iterator[tuple[tuple[str, str], Rows]]:
         """Of some of the scores: (tag, value) -> those that have it, in alphabetical order."""
@@ -86,8 +84,8 @@ class Table:
         order = np.array([other.examples[id] for id in self.examples], dtype=np.int32)
         back = np.argsort(order)
 
-        def read(row: int) -> Rows:
-            scores = self.read(row)
+        def read(row: str | None, kind: Kind) -> Rows:
+            scores = self.read(row, kind)
             scores["example"] = order[scores["example"]]
             scores["cluster"] = other.cluster_of[scores["example"]]
             return scores
@@ -102,11 +100,6 @@ class Table:
             paired=self.paired[back],
             read=read,
         )
-
-
-def of_kind(scores: Rows, kind: Kind) -> Rows:
-    """The scores of one kind of prompt."""
-    return only(scores, scores["kind"] == _CODES[kind])
 
 
 def only(scores: Rows, which: npt.NDArray[np.bool_]) -> Rows:
@@ -126,12 +119,13 @@ class Filling:
     """A table to which scores are added one by one."""
 
     def __init__(self) -> None:
-        self._scratch = Scratch("lines (row INTEGER, place INTEGER, data BLOB, PRIMARY KEY (row, place)) WITHOUT ROWID")
-        self._waiting: dict[int, bytearray] = defaultdict(bytearray)  # of each row
+        table = "lines (part INTEGER, place INTEGER, data BLOB, PRIMARY KEY (part, place)) WITHOUT ROWID"
+        self._scratch = Scratch(table)
+        self._parts: dict[tuple[str | None, Kind], int] = {}  # what is read at once, by number
+        self._waiting: dict[int, bytearray] = defaultdict(bytearray)  # of each part
         self._count = 0
         self._examples, self._clusters = Numbers(), Numbers()
         self._about = array("i"), bytearray(), bytearray()  # of each example: cluster, whether absent, whether paired
-        self._rows: dict[str, int] = {}
         self._tags: dict[str, tuple[dict[str, int], array[int]]] = {}
 
     def add(self, score: Score) -> None:
@@ -143,12 +137,10 @@ class Filling:
             absent.append(score.absent)
             paired.append(score.pair_id is not None)
             self._take_tags(example, score)
-        row = ANSWER if score.row is None else self._rows.setdefault(score.row, len(self._rows))
-        self._waiting[row] += _PACKED.pack(
+        part = self._parts.setdefault((score.row, score.kind), len(self._parts))
+        self._waiting[part] += _PACKED.pack(
             example,
             of[example],
-            row,
-            _CODES[score.kind],
             score.pair_id is not None,
             score.absent,
             score.named,
@@ -157,11 +149,11 @@ class Filling:
             *(np.nan if v is None else v for v in (score.iou, score.area, score.chance)),
         )
         self._count += 1
-        if len(self._waiting[row]) > _TOGETHER:
-            self._put(row)
+        if len(self._waiting[part]) > _TOGETHER:
+            self._put(part)
 
-    def _put(self, row: int) -> None:
-        self._scratch.run("INSERT INTO lines VALUES (?, ?, ?)", row, self._count, self._waiting.pop(row))
+    def _put(self, part: int) -> None:
+        self._scratch.run("INSERT INTO lines VALUES (?, ?, ?)", part, self._count, self._waiting.pop(part))
 
     def _take_tags(self, example: int, score: Score) -> None:
         for tag, value in score.tags.items():
@@ -171,13 +163,13 @@ class Filling:
 
     def table(self) -> Table:
         """The table of what was added; nothing can be added after."""
-        for row in list(self._waiting):
-            self._put(row)
+        for part in list(self._waiting):
+            self._put(part)
         of, absent, paired = self._about
         return Table(
             count=self._count,
             examples=self._examples,
-            rows=tuple(self._rows),
+            rows=tuple(dict.fromkeys(row for row, _ in self._parts if row is not None)),
             tags={tag: self._tag(*found) for tag, found in self._tags.items()},
             cluster_of=np.array(of, dtype=np.int32),
             clusters=len(self._clusters),
@@ -186,10 +178,13 @@ class Filling:
             read=self._read,
         )
 
-    def _read(self, row: int) -> Rows:
-        found = bytearray()
-        for (data,) in self._scratch.each("SELECT data FROM lines WHERE row = ? ORDER BY place", row):
-            found += data
+    def _read(self, row: str | None, kind: Kind) -> Rows:
+        part = self._parts.get((row, kind))
+        ((size,),) = self._scratch.run("SELECT TOTAL(LENGTH(data)) FROM lines WHERE part = ?", part)
+        found, filled = bytearray(int(size)), 0
+        for (data,) in self._scratch.each("SELECT data FROM lines WHERE part = ? ORDER BY place", part):
+            found[filled : filled + len(data)] = data
+            filled += len(data)
         return np.frombuffer(found, dtype=SCORE)
 
     def _tag(self, values: dict[str, int], of: array[int]) -> Tag:

@@ -14,8 +14,8 @@ import numpy.typing as npt
 
 from pixfound.scoring.bootstrap import Codes, Resampler
 from pixfound.scoring.estimates import Array, Estimate
-from pixfound.scoring.figures import miou_figures, vqa_figures
-from pixfound.scoring.table import UNKNOWN, of_kind
+from pixfound.scoring.figures import ACCURACY, MIOU, accuracies, mean_iou, miou_figures, vqa_figures
+from pixfound.scoring.table import UNKNOWN
 from pixfound.sensitivity.cells import Cell
 from pixfound.types import Kind
 
@@ -37,18 +37,19 @@ def rows_of(cells: Sequence[Cell]) -> list[str]:
 
 def figures(cell: Cell, rows: Sequence[str], clusters: Resampler) -> dict[Figure, Estimate]:
     """All figures of a cell. clusters: the same for all cells, so that they share their draws."""
-    vqa = vqa_figures(cell.table.answers(), cell.metrics["accuracy_unit"], clusters)
+    answered = {name: accuracies(cell.table.answers(kind), clusters) for name, kind in ACCURACY}
+    vqa = vqa_figures(answered, cell.metrics["accuracy_unit"])
     found: dict[Figure, Estimate] = {(name,): vqa[name] for name in ("A", "A_dagger")}
     for row in rows:
-        masks = miou_figures(cell.table.masks(row), vqa["best"], clusters)
-        found |= {(name, row): masks[name] for name in ("M", "M_dagger", "S")}
+        mious = {name: mean_iou(cell.table.masks(row, kind), clusters) for name, kind in MIOU}
+        found |= {(name, row): estimate for name, estimate in miou_figures(mious, vqa["best"]).items()}
     return found
 
 
 def outcomes(cell: Cell, figure: Figure) -> npt.NDArray[np.int8]:
     """(E,) 1 where an answer is right, or an IoU above the threshold, and 0 where not; UNKNOWN where unscored."""
     (kind,) = KINDS_OF[figure[0]]
-    mine = of_kind(cell.table.masks(figure[1]) if len(figure) > 1 else cell.table.answers(), kind)
+    mine = cell.table.masks(figure[1], kind) if len(figure) > 1 else cell.table.answers(kind)
     found = np.full(len(cell.table.examples), UNKNOWN, dtype=np.int8)
     if len(figure) == 1:
         found[mine["example"]] = mine["correct"]
