@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +15,13 @@ _PART = 2**22  # pixels that are copied at a time
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[Image.Image]:
+def opened(path: str | Path) -> Iterator[Image.Image]:
     """A picture in a file; OSError for whatever PIL has against it, as where it has more pixels than PIL reads."""
     try:
         with Image.open(path) as image:
             yield image
     except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise OSError(f"{path.name}: {error}") from error
+        raise OSError(f"{os.path.basename(path)}: {error}") from error
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

@@ -187,7 +187,7 @@ def test_a_folder_of_squares_is_read(tmp_path: Path) -> None:
     assert len(kept) == 298
     assert (kept[0].gt_mask.area, kept[0].answer, kept[1].answer) == (200, 0, 1)
     (tmp_path / "MMVP Images").rename(tmp_path / "elsewhere")
-    assert PixMMVP(str(tmp_path), images=str(tmp_path / "elsewhere"))[0].image.path == tmp_path / "elsewhere/1.jpg"
+    assert PixMMVP(str(tmp_path), images=str(tmp_path / "elsewhere"))[0].image.path == str(tmp_path / "elsewhere/1.jpg")
 
 
 @pytest.mark.parametrize(("damage", "message"), WRONG, ids=[message[:40] for _, message in WRONG])

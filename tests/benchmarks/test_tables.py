@@ -66,6 +66,8 @@ def test_the_same_table_in_other_clothes(content: bytes, tmp_path: Path) -> None
         (b"Nr,Object\n1,a\n", r"t\.csv: the table has no column 'Id'"),
         (b"Id;Objetc\n1;a\n", r"t\.csv: the table has no column 'Object'; did you mean Objetc"),
         (b'Id,Object\n1,"a\nb"\nx,c\n', r"t\.csv, line 4: Id 'x' is no number"),
+        (b"Id,Object\n-5,a\n", r"t\.csv, line 2: Id '-5' is no number"),
+        (b"Id,Object\n1_000,a\n", r"t\.csv, line 2: Id '1_000' is no number"),
         (b"Id,Object\n" + b"9" * 5000 + b",a\n", r"t\.csv, line 2: Id '9+' is no number"),
         (b'Id,Object\n\n1,"a\r\nb"\r\n1,c\n', r"t\.csv, line 5: Id 1 stands in an earlier line too"),
         (b"Id,Object\n1,a,b\n", r"t\.csv, line 2: has 3 fields, the header 2; put quotes around values with commas"),

@@ -18,9 +18,9 @@ NO_IMAGES = "none"  # what to type for `benchmark.images` where predictions are 
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """An image file as an image source."""
+    """An image file as an image source. path: plain text, for each Path makes Python's table of names grow."""
 
-    path: Path
+    path: str
 
     def load(self) -> Image.Image:
         """The picture as RGB; OSError where it is missing, corrupt or too large."""
@@ -30,22 +30,23 @@ class ImageFile:
 
     def digest(self) -> str:
         """SHA-256 of the file's bytes."""
-        return hashlib.sha256(self.path.read_bytes()).hexdigest()
+        with open(self.path, "rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class NoImage:
     """Stands for an image file that is not needed: what is read from files is scored without the pictures."""
 
-    path: Path
+    path: str
 
     def load(self) -> Image.Image:
         """Always an OSError."""
-        raise FileNotFoundError(f"{self.path.name}: not read, as benchmark.images=none says")
+        raise FileNotFoundError(f"{os.path.basename(self.path)}: not read, as benchmark.images=none says")
 
     def digest(self) -> str:
         """The file's name."""
-        return f"no image: {self.path.name}"
+        return f"no image: {os.path.basename(self.path)}"
 
 
 def images_in(
@@ -58,7 +59,7 @@ def images_in(
     image is looked for, and none can be loaded.
     """
     if without:
-        return lambda name: NoImage(folder / name)
+        return lambda name: NoImage(os.path.join(folder, name))
     if not folder.is_dir():
         raise UserError(f"{key}={folder}: there is no such folder; give the one that holds the images")
     count, first, found = 0, "", False
@@ -71,7 +72,7 @@ def images_in(
         raise UserError(
             f"{key}={folder}: has none of the {count} images (the first is {first}); give the folder that holds them"
         )
-    return lambda name: ImageFile(folder / name)
+    return lambda name: ImageFile(os.path.join(folder, name))
 
 
 def _is_file(path: Path) -> bool:

@@ -27,6 +27,7 @@ from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.masks import RLE, union
+from pixfound.pixels import opened
 from pixfound.types import Example
 
 
@@ -56,14 +57,15 @@ class SkimageFile:
 
         Raises OSError where the file is corrupt and UserError where it is another picture than the outlines'.
         """
-        with Image.open(self.path) as image:
-            if (image.height, image.width) != self.size:
-                found = f"{image.height} x {image.width}"
-                raise UserError(
-                    f"{self.file} of the installed scikit-image is {found} pixels, its outlines are for "
-                    f"{self.size[0]} x {self.size[1]} (height x width): pip install 'scikit-image>=0.25'"
-                )
-            return image.convert("RGB")
+        with opened(self.path) as image:
+            picture = image.convert("RGB")
+        if (picture.height, picture.width) != self.size:
+            found = f"{picture.height} x {picture.width}"
+            raise UserError(
+                f"{self.file} of the installed scikit-image is {found} pixels, its outlines are for "
+                f"{self.size[0]} x {self.size[1]} (height x width): pip install 'scikit-image>=0.25'"
+            )
+        return picture
 
     def digest(self) -> str:
         """The SHA-256 of the file's bytes, in hex."""

@@ -1,27 +1,26 @@
 """The examples of a run as its stages take them: with their prompts, their digests, and in what order.
 
 A record is found by the key and the digest of its item, and never by a position. Memory holds neither the examples nor
-their digests: those lie in a temporary file, and the examples are asked for again when they are needed.
+their digests nor their order: those lie in temporary files, and the examples are asked for again when they are needed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import math
-from array import array
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
-from typing import overload
-
-import numpy as np
+from itertools import groupby, islice
+from operator import itemgetter
+from typing import NamedTuple, overload
 
 from pixfound.errors import UserError
 from pixfound.interfaces import Benchmark, ImageInfo
 from pixfound.pipeline.store import digest_of
 from pixfound.prompts import Prompts
-from pixfound.shelf import Numbers, Shelf
+from pixfound.shelf import Numbers, Scratch, Shelf
 from pixfound.types import KINDS, Example, Kind, Prompt
 
 MASK_KINDS: tuple[Kind, ...] = ("open", "ground")  # the choice prompt is answered by a letter: no masks
@@ -29,8 +28,21 @@ UNREADABLE = "unreadable"  # in place of the digest of an image that cannot be r
 _PICTURED = 8  # examples whose masks are proposed together
 _ABOUT_ONE = 64  # or so many where they are about one image, which is then encoded once
 _NEAR = 128  # examples that are kept as they were last asked for: the same ones are needed again at once
-_DIGESTS = tuple(f"{what} {kind}" for kind in KINDS for what in ("asked", "seen", "whole", "graded"))
-_COLUMN = {name: column for column, name in enumerate(_DIGESTS, start=1)}
+_SIZES = "sizes (item INTEGER PRIMARY KEY, image INTEGER, pixels INTEGER, length INTEGER)"
+_BY_IMAGE = "SELECT image, item FROM sizes ORDER BY image, item"
+_BY_LENGTH = (
+    "SELECT item FROM sizes JOIN (SELECT image, MAX(length) AS longest FROM sizes GROUP BY image) USING (image) "
+    "ORDER BY pixels DESC, longest DESC, image, item"
+)
+
+
+class Told(NamedTuple):
+    """What is kept of an item. place: in the benchmark. image: the number of its image. digests: by their names."""
+
+    id: str
+    place: int
+    image: int
+    digests: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +55,7 @@ class Item:
     @property
     def id(self) -> str:
         """The example's."""
-        return self.items.told(self.index)[0]
+        return self.items.told(self.index).id
 
     @property
     def example(self) -> Example:
@@ -53,7 +65,7 @@ class Item:
     @property
     def image(self) -> int:
         """Equal for items about the same image. An image that cannot be read is like no other."""
-        return int(self.items.images[self.index])
+        return self.items.told(self.index).image
 
     def prompt(self, kind: Kind) -> Prompt:
         """What is said to the model."""
@@ -65,19 +77,22 @@ class Item:
 
     def asked(self, kind: Kind) -> str:
         """Digest of what the model is shown."""
-        return self.items.digest_of(self.index, f"asked {kind}")
+        return self._digest("asked", kind)
 
     def seen(self, kind: Kind) -> str:
         """Digest of what an extractor is given."""
-        return self.items.digest_of(self.index, f"seen {kind}")
+        return self._digest("seen", kind)
 
     def whole(self, kind: Kind) -> str:
         """Digest of what a selector is given, the truth for the oracle too."""
-        return self.items.digest_of(self.index, f"whole {kind}")
+        return self._digest("whole", kind)
 
     def graded(self, kind: Kind) -> str:
         """Digest of what a judge is given."""
-        return self.items.digest_of(self.index, f"graded {kind}")
+        return self._digest("graded", kind)
+
+    def _digest(self, what: str, kind: Kind) -> str:
+        return self.items.told(self.index).digests[f"{what} {kind}"]
 
 
 class Items(Sequence[Item]):
@@ -85,44 +100,39 @@ class Items(Sequence[Item]):
 
     digest: of all in the examples that results can depend on. files: what readers of files are told of the images of
     the examples, by their ids, also of those that `limit` or the benchmark leaves out.
-    images: (I,) for each item the first one that is about the same image.
-    pixels: (I,) of the images. lengths: (I,) characters of all prompts together.
+    sizes: of each item the number of its image, the pixels of that, and the characters of all prompts together.
     Raises UserError where the benchmark is empty, or an id stands for several examples.
     """
 
     def __init__(self, benchmark: Benchmark, prompts: Prompts, limit: int | None = None) -> None:
         self.prompts, self._benchmark = prompts, benchmark
         self.files = Shelf(lambda values: ImageInfo(values[0][0], tuple(values[0][1]), values[0][2]))
-        self._told: Shelf[Sequence[str]] = Shelf(lambda values: values[0])  # id and digests
+        self._told: Shelf[Told] = Shelf(lambda values: Told(*values[0]))
         self.told = lru_cache(maxsize=_NEAR)(self._told_of)
         self.example = lru_cache(maxsize=_NEAR)(self._example)
-        rows, whole, images = array("q"), hashlib.sha256(), Numbers()
-        first = array("q")  # the first item about each image
+        self.sizes, self._count = Scratch(_SIZES), 0
+        whole, images = hashlib.sha256(), Numbers()
         for place, (example, taken) in enumerate(_taken(benchmark, limit)):
             path, size = getattr(example.image, "path", None), example.gt_mask.size
-            self.files.add(example.id, (Path(path).stem if path else "", size, not taken))
+            self.files.add(example.id, (os.path.splitext(os.path.basename(path))[0] if path else "", size, not taken))
             if not taken:
                 continue
-            about = number = len(rows) // 4
             image = image_digest(example)
-            if image != UNREADABLE:
-                known = images.number(image)
-                if known == len(first):
-                    first.append(number)
-                about = first[known]
+            about = images.number(f"{image} {place}" if image == UNREADABLE else image)
             texts = {kind: prompts.prompt(example, kind).text for kind in KINDS}
-            rows.extend((place, about, math.prod(size), sum(map(len, texts.values()))))
             found = _digests(example, image, texts)
-            self._told.add(str(number), (example.id, *(found[name] for name in _DIGESTS)))
             whole.update(_content(example, found).encode())
+            length = sum(map(len, texts.values()))
+            self.sizes.run("INSERT INTO sizes VALUES (?, ?, ?, ?)", self._count, about, math.prod(size), length)
+            self._told.add(str(self._count), Told(example.id, place, about, found))
+            self._count += 1
         dropped: Mapping[str, str] = getattr(benchmark, "left_out", {})
         for id, stem in dropped.items():
             self.files.add(id, (stem, (1, 1), True))
         self.digest = whole.hexdigest()
-        self._places, self.images, self.pixels, self.lengths = np.frombuffer(rows, dtype=np.int64).reshape(-1, 4).T
 
     def __len__(self) -> int:
-        return len(self._places)
+        return self._count
 
     @overload
     def __getitem__(self, index: int) -> Item: ...
@@ -132,15 +142,11 @@ class Items(Sequence[Item]):
         found = range(len(self))[index]
         return Item(found, self) if isinstance(found, int) else [Item(i, self) for i in found]
 
-    def digest_of(self, index: int, name: str) -> str:
-        """One of an item's digests."""
-        return self.told(index)[_COLUMN[name]]
-
-    def _told_of(self, index: int) -> Sequence[str]:
+    def _told_of(self, index: int) -> Told:
         return self._told[str(index)]
 
     def _example(self, index: int) -> Example:
-        return self._benchmark[int(self._places[index])]
+        return self._benchmark[self.told(index).place]
 
 
 def _taken(benchmark: Benchmark, limit: int | None) -> Iterator[tuple[Example, bool]]:
@@ -196,10 +202,7 @@ def by_length(items: Items) -> Iterator[Item]:
     That is by pixels, then by the length of the prompts; what is about one image stays together. The most come first:
     the batches with which processes end are short, and what is too much for memory is so at once.
     """
-    longest = np.zeros(len(items), dtype=np.int64)
-    np.maximum.at(longest, items.images, items.lengths)
-    order = np.lexsort((np.arange(len(items)), items.images, -longest[items.images], -items.pixels))
-    return (items[int(i)] for i in order)
+    return (items[number] for (number,) in items.sizes.each(_BY_LENGTH))
 
 
 def by_image(items: Items) -> Iterator[tuple[int, Item]]:
@@ -207,12 +210,10 @@ def by_image(items: Items) -> Iterator[tuple[int, Item]]:
 
     None is in two batches, unless more examples are about it than go together.
     """
-    order = np.lexsort((np.arange(len(items)), items.images))
     batch, room = 0, _PICTURED
-    for about in np.split(order, np.flatnonzero(np.diff(items.images[order])) + 1):
-        for first in range(0, len(about), _ABOUT_ONE):
-            part = about[first : first + _ABOUT_ONE]
+    for _, about in groupby(items.sizes.each(_BY_IMAGE), itemgetter(0)):
+        while part := list(islice(about, _ABOUT_ONE)):
             if len(part) > room and room < _PICTURED:
                 batch, room = batch + 1, _PICTURED
             room -= len(part)
-            yield from ((batch, items[int(i)]) for i in part)
+            yield from ((batch, items[number]) for _, number in part)

@@ -21,7 +21,8 @@ from pixfound.scoring.estimates import Array, Estimate, ratios
 from pixfound.shelf import Scratch
 
 Codes = npt.NDArray[np.integer]  # (I,) the number of each item's cluster
-_BLOCK = 2**19  # bytes of how often clusters are drawn, and of what that is multiplied with: both are made in blocks
+Times = npt.NDArray[np.uint8]  # drawn once on average, and over 255 times with a chance below 1e-500
+_BLOCK = 2**18  # bytes of how often clusters are drawn, and of what that is multiplied with: both are made in blocks
 _ROWS, _COLUMNS = 32, 64  # of a block, at most
 # Clusters that are summed up in one product, which OpenBLAS gives to one thread only where it is as small as this.
 # Several threads wait for each other longer than they compute, and the last bits depend on how many there are.
@@ -92,11 +93,11 @@ class Resampler:
             both[clusters, column], both[clusters, column + 1] = totals, counts
         return both
 
-    def _times(self) -> Iterator[Array]:
+    def _times(self) -> Iterator[Times]:
         """How often each cluster is drawn in each resample, (B, C) at a time, each time in the same place."""
         size, rng = self._clusters, np.random.default_rng(self._seed)
         chance = np.full(size, 1 / max(1, size))
-        block = np.empty((min(_ROWS, max(1, _BLOCK // (8 * max(1, size)))), size))
+        block = np.empty((min(_ROWS, max(1, _BLOCK // max(1, size))), size), dtype=np.uint8)
         for first in range(0, self._resamples, len(block)):
             drawn = block[: self._resamples - first]
             for line in drawn if size else ():
@@ -112,11 +113,11 @@ def _sums(clusters: Codes, values: Array) -> tuple[npt.NDArray[Any], ...]:
     return _small(there), _small(totals[there]), _small(counts[there])
 
 
-def _product(times: Array, sums: Array) -> Array:
+def _product(times: Times, sums: Array) -> Array:
     """(B, 2 x F) (B, C) times (C, 2 x F)."""
     found = np.zeros((len(times), sums.shape[1]))
     for first in range(0, len(sums), _TERMS):
-        found += times[:, first : first + _TERMS] @ sums[first : first + _TERMS]
+        found += times[:, first : first + _TERMS].astype(np.float64) @ sums[first : first + _TERMS]
     return found
 
 
@@ -140,7 +141,7 @@ def numbered(names: Iterable[Hashable]) -> tuple[Codes, int]:
     return found, len(codes)
 
 
-def _medians(numbers: Array, times: Array) -> Array:
+def _medians(numbers: Array, times: Times) -> Array:
     """(R,) the median of each resample. numbers: (I,) in ascending order. times: (R, I) how often each was drawn."""
     if not len(numbers):
         return np.full(len(times), np.nan)

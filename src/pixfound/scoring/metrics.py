@@ -151,12 +151,12 @@ def _figures(
 ) -> tuple[dict[str, T], dict[Place, dict[str, T]]]:
     """A figure by the names of some kinds of prompt: of their scores, and of those of each tag's values."""
     found = {name: _parts(table, rows(kind), figure) for name, kind in kinds}
-    places = sorted({place for _, parts in found.values() for place in parts})
-    nothing = figure(np.empty(0, SCORE))
-    return (
-        {name: whole for name, (whole, _) in found.items()},
-        {place: {name: parts.get(place, nothing) for name, (_, parts) in found.items()} for place in places},
-    )
+    tagged: dict[Place, dict[str, T]] = {}
+    for place in sorted({place for _, parts in found.values() for place in parts}):
+        tagged[place] = {
+            name: parts[place] if place in parts else figure(np.empty(0, SCORE)) for name, (_, parts) in found.items()
+        }
+    return {name: whole for name, (whole, _) in found.items()}, tagged
 
 
 def _parts(table: Table, scores: Rows, figure: Callable[[Rows], T]) -> tuple[T, dict[Place, T]]:
