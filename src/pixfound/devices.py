@@ -13,22 +13,24 @@ _DTYPES = ("float32", "bfloat16", "float16", "float64")
 def pick_device(device: str) -> str:
     """`auto` is this process's own GPU where there is one, else the CPU; UserError for a device that is not there.
 
-    Every part asks before it computes, so this is where the number of threads comes into force.
+    More processes than GPUs share them. Every part asks before it computes, so this is where the number of threads, or
+    what makes a GPU give the same last bits each time, comes into force.
     """
     if device == "auto":
         import torch
 
-        device = f"cuda:{os.environ.get('LOCAL_RANK', '0')}" if torch.cuda.is_available() else "cpu"
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        device = f"cuda:{int(os.environ.get('LOCAL_RANK', '0')) % count}" if count else "cpu"
     if device == "cpu" and _threads is not None:
         import torch
 
         torch.set_num_threads(_threads)
     if device != "cpu":
-        _check(device)
+        _prepare(device)
     return device
 
 
-def _check(device: str) -> None:
+def _prepare(device: str) -> None:
     import torch
 
     try:
@@ -41,6 +43,10 @@ def _check(device: str) -> None:
             f"device={device}: torch {torch.__version__} sees {count} GPU{'' if count == 1 else 's'} here; give auto, "
             "or install the build of torch that fits your GPU and its driver"
         )
+    if wanted.type == "cuda":
+        torch.backends.cudnn.deterministic = True  # a transposed convolution, as in SAM, may else add in any order
+        if wanted.index is not None:
+            torch.cuda.set_device(wanted)  # for what is not told where, such as kernels written in Triton
 
 
 def check_dtype(dtype: str, key: str, auto: bool = False) -> None:

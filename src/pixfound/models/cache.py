@@ -18,6 +18,8 @@ from torch import Tensor
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer
 
+_HALF = (torch.float16, torch.bfloat16)
+
 
 class Groups:
     """Which prefix each row goes on from, and the rows of each prefix side by side.
@@ -159,9 +161,7 @@ class RowCache(Cache):  # type: ignore[misc]
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
     """Batched matrix product of (., ., ., .) in fp32, whatever the inputs are."""
-    if left.dtype == torch.float32:
-        return left @ right
-    if left.is_cuda and not torch.version.hip:  # reads half precision, adds in single
+    if left.is_cuda and left.dtype in _HALF and not torch.version.hip:  # reads half precision, adds in single
         flat = torch.bmm(left.flatten(0, 1), right.flatten(0, 1), out_dtype=torch.float32)
         return flat.view(*left.shape[:2], *flat.shape[1:])
     return left.float() @ right.float()

@@ -14,10 +14,14 @@ _PATIENCE = timedelta(days=30)  # a process may wait for a slow one; the launche
 
 
 class World:
-    """This process among the others. rank: 0 to size - 1. counter: a torch.distributed store that all share."""
+    """This process among the others. rank: 0 to size - 1.
 
-    def __init__(self, rank: int = 0, size: int = 1, accelerator: Any = None, counter: Any = None) -> None:
-        self.rank, self.size, self._accelerator, self._counter = rank, size, accelerator, counter
+    state: accelerate's, of the group of processes; None where there is one. counter: a torch.distributed store that all
+    share.
+    """
+
+    def __init__(self, rank: int = 0, size: int = 1, state: Any = None, counter: Any = None) -> None:
+        self.rank, self.size, self._state, self._counter = rank, size, state, counter
 
     @property
     def first(self) -> bool:
@@ -37,7 +41,7 @@ class World:
 
     def least(self, number: int) -> int:
         """The smallest of the numbers that the processes give, each one; all must call it."""
-        if self._accelerator is None:
+        if self._state is None:
             return number
         from accelerate.utils import gather_object
 
@@ -45,13 +49,13 @@ class World:
 
     def meet(self) -> None:
         """Wait until every process is here."""
-        if self._accelerator is not None:
-            self._accelerator.wait_for_everyone()
+        if self._state is not None:
+            self._state.wait_for_everyone()
 
     def close(self) -> None:
         """Leave the group of processes."""
-        if self._accelerator is not None:
-            self._accelerator.end_training()
+        if self._state is not None:
+            self._state.destroy_process_group()
 
 
 def join_world(num_processes: int | None, num_nodes: int = 1) -> World:
@@ -80,19 +84,17 @@ def join_world(num_processes: int | None, num_nodes: int = 1) -> World:
         )
     if size == 1:
         return World()
-    import torch
-    from accelerate import Accelerator
-    from accelerate.utils import InitProcessGroupKwargs
+    from accelerate import PartialState
 
-    accelerator = Accelerator(
-        cpu=not torch.cuda.is_available(), kwargs_handlers=[InitProcessGroupKwargs(timeout=_PATIENCE)]
-    )
-    if accelerator.num_processes != size:
+    # Over gloo on GPUs too: a few numbers are all that is sent, and NCCL takes memory of each GPU and refuses to let
+    # two processes share one.
+    state = PartialState(cpu=True, timeout=_PATIENCE)
+    if state.num_processes != size:
         raise UserError(
-            f"WORLD_SIZE={size}, but accelerate joined {accelerator.num_processes} process(es): on a machine without "
-            "GPUs start with torchrun --nproc_per_node, or pixfound launch.num_processes="
+            f"WORLD_SIZE={size}, but accelerate joined {state.num_processes} process(es): start with torchrun "
+            "--nproc_per_node, or pixfound launch.num_processes="
         )
-    return World(accelerator.process_index, size, accelerator, _shared_counter(accelerator.process_index, size))
+    return World(state.process_index, size, state, _shared_counter(state.process_index, size))
 
 
 def _shared_counter(rank: int, size: int) -> Any:
