@@ -207,7 +207,7 @@ def test_memory_is_bounded_whatever_the_number_of_clusters():
     _ = found[0].draws
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 24 * 2**20
+    assert peak < 8 * 2**20
 
 
 def test_names_are_numbered_as_they_come():
