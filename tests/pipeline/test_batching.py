@@ -117,6 +117,20 @@ def test_less_memory_fits_less(models: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert 3 < found[2].prompts < 32
 
 
+@pytest.mark.parametrize(("processes", "left"), [(1, 1200), (2, 1200), (3, 700), (5, 533)])
+def test_processes_that_share_a_gpu_share_what_is_free(
+    processes: int, left: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two GPUs, of which torch's answers are stood in for."""
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
+    for name, answer in {"memory_reserved": 300, "memory_allocated": 100}.items():
+        monkeypatch.setattr(torch.cuda, name, lambda device, answer=answer: answer)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert memory._free("cuda:0") == left
+    assert memory._free("cpu") == 1000 // processes
+
+
 def test_where_two_examples_do_not_fit_one_is_taken(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> list[int]:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")

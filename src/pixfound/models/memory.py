@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -110,13 +111,14 @@ def _peaks(work: Callable[[], Any], devices: Sequence[str]) -> list[int]:
 
 
 def _free(device: str) -> int:
-    """Bytes that this process may still take; its neighbours on this machine take as much."""
+    """Bytes that this process may still take; those that share the device with it take as much."""
     import torch
 
+    free, processes = free_bytes(device) or 0, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
     if torch.device(device).type == "cuda":
         unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return (free_bytes(device) or 0) + unused
-    return (free_bytes(device) or 0) // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        return free // math.ceil(processes / torch.cuda.device_count()) + unused
+    return free // processes
 
 
 def _process_bytes(name: str) -> int:
