@@ -93,6 +93,11 @@ def test_a_process_that_fails_ends_the_run_with_its_reason(models: Path, tmp_pat
     assert "process 1 of 2 ended" in done.stderr or "process 0 of 2 ended" in done.stderr
 
 
+def test_what_no_process_can_do_is_said_before_any_starts(models: Path, tmp_path: Path) -> None:
+    done = execute(command(SINGLE, models, tmp_path, "launch.num_processes=2", "launch.threads=0"))
+    assert (done.returncode, done.stderr) == (2, "pixfound: launch.threads=0: give a whole number of at least 1\n")
+
+
 class FailingModel(HuggingFace):
     """A model that never answers."""
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from typing import Any
 
+from pixfound.devices import use_threads
 from pixfound.errors import UserError
 from pixfound.models.device_map import check_alone
 from pixfound.pipeline.evaluate import evaluate
@@ -20,6 +21,9 @@ def launch(config: dict[str, Any], num_processes: int, num_nodes: int = 1) -> Re
     With several machines each runs this same command at the same time.
     """
     check_alone(config["model"].get("device_map"), num_processes * num_nodes)
+    threads = config["launch"]["threads"]
+    use_threads(threads)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # as torchrun does: else each process starts one per core
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
