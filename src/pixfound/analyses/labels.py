@@ -13,7 +13,7 @@ from pixfound.report.table import figure as shown
 from pixfound.report.text import escape, grid
 from pixfound.scoring.bootstrap import Resampler
 from pixfound.scoring.estimates import Estimate, figure, minus
-from pixfound.scoring.figures import ACCURACY, accuracies
+from pixfound.scoring.figures import accuracies_of, vqa_figures
 from pixfound.scoring.scores import Score
 from pixfound.scoring.table import Filling, Table
 from pixfound.types import Example
@@ -102,8 +102,5 @@ class Labels:
 
 
 def _figures(table: Table, clusters: Resampler) -> dict[str, Estimate]:
-    figures: dict[str, Estimate] = {}
-    for name, kind in ACCURACY:
-        by = accuracies(table.answers(kind), clusters)
-        figures |= {f"{name}_item": by["item"], f"{name}_pair": by["pair"]}
-    return figures
+    figures = vqa_figures(accuracies_of(table, clusters), "item")
+    return {name: figures[name] for name in _NAMES}

@@ -16,7 +16,7 @@ import numpy as np
 from pixfound.scoring.bootstrap import Resampler
 from pixfound.scoring.estimates import Estimate, average, harmonic, larger
 from pixfound.scoring.quadrants import whole_pairs
-from pixfound.scoring.table import UNKNOWN, Rows, only
+from pixfound.scoring.table import UNKNOWN, Rows, Table, only
 from pixfound.types import Kind
 
 Kinds = tuple[tuple[str, Kind], ...]  # of prompts, with the name of the figure under each
@@ -28,10 +28,10 @@ Accuracies = dict[Unit, Estimate]
 Place = tuple[str, str]  # (tag, value)
 
 
-def vqa_figures(accuracies: Mapping[str, Accuracies], unit: Unit) -> Figures:
+def vqa_figures(answered: Mapping[str, Accuracies], unit: Unit) -> Figures:
     """A and A_dagger in the unit, both per item and per pair too, and `best`: the better of the two."""
     figures: Figures = {}
-    for name, by in accuracies.items():
+    for name, by in answered.items():
         figures |= {name: by[unit], f"{name}_item": by["item"], f"{name}_pair": by["pair"]}
     return {**figures, "best": larger(figures["A"], figures["A_dagger"])}
 
@@ -49,6 +49,11 @@ def accuracies(answers: Rows, clusters: Resampler) -> Accuracies:
         "item": clusters.mean(scored["cluster"], scored["correct"]),
         "pair": clusters.mean(*whole_pairs(paired["cluster"], paired["correct"])),
     }
+
+
+def accuracies_of(table: Table, clusters: Resampler) -> dict[str, Accuracies]:
+    """The accuracies of all answers of a table, by the names of their figures."""
+    return {name: accuracies(table.answers(kind), clusters) for name, kind in ACCURACY}
 
 
 def mean_iou(masks: Rows, clusters: Resampler) -> Estimate:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pixfound.scoring.bootstrap import Codes, Resampler
 from pixfound.scoring.estimates import Array, Estimate
-from pixfound.scoring.figures import ACCURACY, MIOU, accuracies, mean_iou, miou_figures, vqa_figures
+from pixfound.scoring.figures import MIOU, accuracies_of, mean_iou, miou_figures, vqa_figures
 from pixfound.scoring.table import UNKNOWN
 from pixfound.sensitivity.cells import Cell
 from pixfound.types import Kind
@@ -37,8 +37,7 @@ def rows_of(cells: Sequence[Cell]) -> list[str]:
 
 def figures(cell: Cell, rows: Sequence[str], clusters: Resampler) -> dict[Figure, Estimate]:
     """All figures of a cell. clusters: the same for all cells, so that they share their draws."""
-    answered = {name: accuracies(cell.table.answers(kind), clusters) for name, kind in ACCURACY}
-    vqa = vqa_figures(answered, cell.metrics["accuracy_unit"])
+    vqa = vqa_figures(accuracies_of(cell.table, clusters), cell.metrics["accuracy_unit"])
     found: dict[Figure, Estimate] = {(name,): vqa[name] for name in ("A", "A_dagger")}
     for row in rows:
         mious = {name: mean_iou(cell.table.masks(row, kind), clusters) for name, kind in MIOU}
