@@ -9,8 +9,6 @@ from pathlib import Path, PurePosixPath
 
 from pixfound.errors import UserError
 
-_BLOCK = 1 << 20
-
 
 @dataclass(frozen=True)
 class File:
@@ -97,6 +95,4 @@ def by_place(files: Iterable[File]) -> Mapping[str, File]:
 
 def _digest(path: Path, digest: hashlib._Hash) -> str:
     with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, lambda: digest).hexdigest()
