@@ -9,17 +9,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
+# What is decoded inside this process. PIL reads others too, and some by starting a program: EPS by Ghostscript.
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000")
 _PART = 2**22  # pixels that are copied at a time
 
 
 @contextmanager
 def opened(path: str | Path) -> Iterator[Image.Image]:
-    """A picture in a file; OSError for whatever PIL has against it, as where it has more pixels than PIL reads."""
+    """A picture in a file; OSError for whatever PIL has against it, as where it has more pixels than PIL reads.
+
+    Its format must be one of FORMATS, whatever its name ends in.
+    """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             yield image
+    except UnidentifiedImageError as error:
+        kinds = ", ".join(FORMATS)
+        raise OSError(
+            f"{os.path.basename(path)}: is damaged, or no picture of a format that is read ({kinds})"
+        ) from error
     except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise OSError(f"{os.path.basename(path)}: {error}") from error
 
