@@ -10,7 +10,7 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,8 +47,8 @@ WORDINGS = tuple(f"{ask} the red object in the {place}." for ask in ("Identify",
 Requests = Sequence[tuple[Image.Image, Prompt]]
 
 
-def measure(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """All figures. Texts and maps of both ways are compared first: a wrong answer is not fast."""
+def measure(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Each figure as soon as it is known. Texts and maps of both ways are compared first: wrong is not fast."""
     pictures = noise(options.images)
     requests = ask(pictures, TEXTS)
     ours, plain, forced = (load(folder, options, capture) for capture in ("step", "none", "forced"))
@@ -67,28 +67,20 @@ def measure(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
         return compare(name, one, other, len(asked), options.repeats)
 
     wordings, apart = ask(pictures[:1], WORDINGS), ask(lookalikes(pictures[0], len(WORDINGS)), WORDINGS, once=True)
-    return [
-        against("generate + capture vs one by one, eager", lambda: ours.generate(requests), recipe, requests),
-        against(
-            "capture by step vs no capture",
-            lambda: ours.generate(requests),
-            lambda: plain.generate(requests),
-            requests,
-        ),
-        against(
-            "forced capture vs no capture",
-            lambda: forced.generate(requests),
-            lambda: plain.generate(requests),
-            requests,
-        ),
-        against(
-            f"{len(WORDINGS)} wordings about one image vs about as many",
-            lambda: ours.generate(wordings),
-            lambda: ours.generate(apart),
-            wordings,
-        ),
-        measure_memory(folder, options),
-    ]
+    yield against("generate + capture vs one by one, eager", lambda: ours.generate(requests), recipe, requests)
+    yield against(
+        "capture by step vs no capture", lambda: ours.generate(requests), lambda: plain.generate(requests), requests
+    )
+    yield against(
+        "forced capture vs no capture", lambda: forced.generate(requests), lambda: plain.generate(requests), requests
+    )
+    yield against(
+        f"{len(WORDINGS)} wordings about one image vs about as many",
+        lambda: ours.generate(wordings),
+        lambda: ours.generate(apart),
+        wordings,
+    )
+    yield measure_memory(folder, options)
 
 
 def measure_memory(folder: Path, options: argparse.Namespace) -> dict[str, Any]:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable, Iterable
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,24 +20,43 @@ Row = dict[str, Any]
 
 
 def main() -> None:
-    """Measure, print a table, write the file."""
+    """Measure part by part: each row is printed and written when it is known, a part that fails is a row too."""
     options = _options()
-    rows = []
+    target = Path(options.out)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = []
     with TemporaryDirectory() as folder:
         for name, measure in _parts(Path(folder), options).items():
             if name in options.only:
-                rows += measure()
-    target = Path(options.out)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(rows, indent=2) + "\n")
-    for row in rows:
-        figures = f"{row['ours']:9.3f} {row['baseline']:9.3f} {row['unit']}"
-        print(f"{row['name']:<48} {figures:<30} x{row['ratio']:.3f} ({row['ratio_min']:.3f} to {row['ratio_max']:.3f})")
+                for row in _rows(name, measure):
+                    rows.append(row)
+                    target.write_text(json.dumps(rows, indent=2) + "\n")
+                    print(_line(row), flush=True)
     print(f"written to {target}")
+    failed = [row["name"] for row in rows if "error" in row]
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
+
+
+def _rows(name: str, measure: Callable[[], Iterable[Row]]) -> Iterator[Row]:
+    """The rows of a part, with a last one that has an `error` where it fails."""
+    try:
+        yield from measure()
+    except Exception as error:  # whatever it is, the other parts are measured
+        traceback.print_exc()
+        said = [f"{type(error).__name__}: {error}", getattr(error, "stderr", None) or ""]
+        yield {"name": name, "error": "\n".join(said).strip()}
+
+
+def _line(row: Row) -> str:
+    if "error" in row:
+        return f"{row['name']:<48} failed: {row['error'].splitlines()[0]}"
+    figures = f"{row['ours']:9.3f} {row['baseline']:9.3f} {row['unit']}"
+    return f"{row['name']:<48} {figures:<30} x{row['ratio']:.3f} ({row['ratio_min']:.3f} to {row['ratio_max']:.3f})"
 
 
 def _parts(folder: Path, options: argparse.Namespace) -> dict[str, Callable[[], Iterable[Row]]]:
-    def answers() -> list[Row]:
+    def answers() -> Iterable[Row]:
         answering.save_model(folder / "llava", options.layers, options.width)
         return answering.measure(folder / "llava", options)
 

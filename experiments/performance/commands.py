@@ -12,7 +12,7 @@ import json
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +34,12 @@ sys.exit(code)
 """
 
 
-def measure(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
-    """All figures, in seconds unless they say otherwise."""
+def measure(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """All figures, each as soon as it is known; in seconds unless they say otherwise."""
     helped, two, selector, metric, growth, memory = ([] for _ in range(6))
     for _ in range(options.repeats):
         helped.append((run("--help")[0], run(code="import torch, transformers")[0]))
+    yield figure("--help vs import of torch and transformers", helped, "s", higher_is_better=False)
     answering.save_model(folder / "llava", options.layers, options.width)
     asked = [
         f"benchmark.pairs={options.pairs}",
@@ -55,6 +56,9 @@ def measure(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
         two.append((2 * options.pairs / side_by_side, 2 * options.pairs / one))
         selector.append((run(*work, f"extraction.selectors.similarity.threshold={0.3 + repeat / 100}")[0], one))
         metric.append((run(*work, f"scoring.resamples={500 + repeat}")[0], one))
+    yield figure("two processes vs one", two, "examples/s")
+    yield figure("another selector vs the full run", selector, "s", higher_is_better=False)
+    yield figure("another metric vs the full run", metric, "s", higher_is_better=False)
     small, large = (recorded(folder / str(count), count) for count in (options.examples, 10 * options.examples))
     for line in (small, large):
         run(*line)
@@ -63,14 +67,8 @@ def measure(folder: Path, options: argparse.Namespace) -> list[dict[str, Any]]:
         growth.append((many, few))
         memory.append((many_mb, few_mb))
     again = f"scoring {10 * options.examples} examples again vs {options.examples}"
-    return [
-        figure("--help vs import of torch and transformers", helped, "s", higher_is_better=False),
-        figure("two processes vs one", two, "examples/s"),
-        figure("another selector vs the full run", selector, "s", higher_is_better=False),
-        figure("another metric vs the full run", metric, "s", higher_is_better=False),
-        figure(f"{again}, time", growth, "s", higher_is_better=False),
-        figure(f"{again}, memory", memory, "MB", higher_is_better=False),
-    ]
+    yield figure(f"{again}, time", growth, "s", higher_is_better=False)
+    yield figure(f"{again}, memory", memory, "MB", higher_is_better=False)
 
 
 def run(*overrides: str, code: str | None = None) -> tuple[float, float]:

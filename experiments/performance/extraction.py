@@ -9,7 +9,8 @@ weights and the published decoder. Encoding an image takes 87 times the operatio
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +35,18 @@ from pixfound.segmenters.sam import Sam
 
 PROMPTS = 3  # answers about an image
 Points = list[tuple[float, float]]
+Logits = npt.NDArray[np.float32]
 Work = Sequence[tuple[Image.Image, Sequence[Points]]]  # images, each with the points of PROMPTS answers
 
 
 def measure_extraction(folder: Path, options: argparse.Namespace) -> dict[str, Any]:
-    """Masks of three answers about each image; both ways must give the same, but for pixels on a mask's very edge."""
+    """Masks of three answers about each image; both ways must give the same, but for pixels at rounding from zero."""
     save_segmenter(folder, options.side)
     work = make_work(options.images)
     ours = Sam(str(folder), device="cpu")
     model, processor = SamModel.from_pretrained(folder).eval(), SamImageProcessor.from_pretrained(folder)
-    differ = disagreement(together(ours, work), one_by_one(model, processor, work))
-    assert differ < 1e-5, differ
+    furthest = disagreement(together(ours, work), logits_one_by_one(model, processor, work))
+    assert furthest <= rounding(model), f"masks differ where the logit is {furthest:.1e} of the largest"
     return compare(
         "extraction together vs point by point",
         lambda: together(ours, work),
@@ -103,35 +105,56 @@ def together(segmenter: Sam, work: Work) -> list[list[RLE]]:
 
 def one_by_one(model: Any, processor: Any, work: Work) -> list[list[RLE]]:
     """The masks of each answer, prompt by prompt, without anything of pixfound's own segmenters."""
-    found = []
+    return [[RLE.encode(one > 0) for one in answer] for answer in logits_one_by_one(model, processor, work)]
+
+
+def logits_one_by_one(model: Any, processor: Any, work: Work) -> Iterator[list[Logits]]:
+    """(H, W) of each mask of each answer, in the order of `one_by_one`."""
     for prompt in range(PROMPTS):
         for image, answers in work:
             inputs = processor(images=image, return_tensors="pt")
             with torch.inference_mode():
                 embeddings = model.get_image_embeddings(inputs["pixel_values"])
-            masks: list[npt.NDArray[np.bool_]] = []
+            found: list[Logits] = []
             for point in answers[prompt]:
-                masks.extend(_masks_of(model, processor, inputs, embeddings, image, point))
-            found.append([RLE.encode(mask) for mask in masks])
-    return found
+                found.extend(_logits_of(model, processor, inputs, embeddings, image, point))
+            yield found
 
 
-def _masks_of(
+def _logits_of(
     model: Any, processor: Any, inputs: Any, embeddings: Any, image: Image.Image, point: tuple[float, float]
-) -> list[npt.NDArray[np.bool_]]:
-    """The three masks of a point."""
+) -> list[Logits]:
+    """The three masks of a point, before they are cut at zero."""
     height, width = inputs["reshaped_input_sizes"][0].tolist()
     where = torch.tensor([point[0] * width / image.width, point[1] * height / image.height])
     with torch.inference_mode():
         out = model(image_embeddings=embeddings, input_points=where[None, None, None], multimask_output=True)
     size = [(image.height, image.width)]
     full = processor.post_process_masks([out.pred_masks[0]], size, [(height, width)], binarize=False)[0]
-    return list((full[0] > 0).numpy())
+    return list(full[0].numpy())
 
 
-def disagreement(ours: list[list[RLE]], theirs: list[list[RLE]]) -> float:
-    """The share of pixels in which two lists of masks differ; 1.0 where they do not even correspond."""
-    if [len(masks) for masks in ours] != [len(masks) for masks in theirs]:
-        return 1.0
-    pairs = [pair for a, b in zip(ours, theirs, strict=True) for pair in zip(a, b, strict=True)]
-    return float(np.mean([(a.decode() != b.decode()).mean() for a, b in pairs]))
+def disagreement(ours: Sequence[Sequence[RLE]], theirs: Iterable[Sequence[Logits]]) -> float:
+    """The largest |logit| at a pixel that `ours` puts on the other side of zero, as a share of that mask's largest.
+
+    Infinite where the two do not even correspond.
+    """
+    furthest = 0.0
+    for masks, logits in zip_longest(ours, theirs, fillvalue=()):
+        if len(masks) != len(logits):
+            return float("inf")
+        for mask, values in zip(masks, logits, strict=True):
+            size = np.abs(values)
+            differ = size[mask.decode() != (values > 0)]
+            furthest = max(furthest, float(differ.max(initial=0) / size.max()))
+    return furthest
+
+
+def rounding(model: Any) -> float:
+    """The error of a logit by rounding, relative to the largest: terms that are added on the way to it times epsilon.
+
+    The longest sum of each encoder layer counts. The order of additions, and with it the error, is the processor's own;
+    the share of pixels that are so near to zero depends on the weights and says nothing.
+    """
+    vision = model.config.vision_config
+    return float(vision.num_hidden_layers * vision.mlp_dim * torch.finfo(torch.float32).eps)

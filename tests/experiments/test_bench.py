@@ -7,6 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
+from experiments.performance.extraction import disagreement
+
+from pixfound.masks import RLE
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -22,6 +27,28 @@ def test_every_figure_is_a_ratio_against_a_named_baseline(tmp_path: Path) -> Non
         assert " vs " in row["name"]
         assert row["ratio"] > 0
         assert {"ours", "baseline", "unit", "higher_is_better", "machine", "ratio_min", "ratio_max"} <= set(row)
+
+
+def test_a_part_that_fails_is_a_row_and_the_others_are_kept(tmp_path: Path) -> None:
+    line = [sys.executable, "-m", "experiments.performance.bench", "--only", "answers", "scoring", "--repeats", "1"]
+    line += ["--images", "0", "--out", str(tmp_path / "bench.json")]  # no answers: there is nothing to measure
+    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
+    failed, kept = json.loads((tmp_path / "bench.json").read_text())
+    assert (failed["name"], sorted(failed)) == ("answers", ["error", "name"])
+    assert kept["name"].startswith("scoring 300 masks") and kept["ratio"] > 0
+    assert done.returncode == 1 and done.stderr.endswith("failed: answers\n")
+    assert [text.split()[0] for text in done.stdout.splitlines()] == ["answers", "scoring", "written"]
+
+
+def test_masks_may_differ_where_a_logit_is_rounding_and_nowhere_else() -> None:
+    logits = np.array([[4.0, -2.0], [1e-4, -1e-4]], dtype=np.float32)
+    nearly = RLE.encode(np.array([[True, False], [False, True]]))
+    wrong = RLE.encode(np.array([[True, True], [True, False]]))
+    assert disagreement([[RLE.encode(logits > 0)]], [[logits]]) == 0
+    assert 0 < disagreement([[nearly]], [[logits]]) < 1e-4
+    assert disagreement([[nearly, wrong]], [[logits, logits]]) == 0.5
+    assert disagreement([[nearly]], [[logits], [logits]]) == np.inf
+    assert disagreement([[nearly]], [[logits, logits]]) == np.inf
 
 
 def test_the_figures_of_a_gpu_can_be_made_at_a_small_size_anywhere() -> None:
