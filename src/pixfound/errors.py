@@ -10,6 +10,10 @@ class UserError(ValueError):
     """Something that the user typed or provided is wrong; the message says what to do instead."""
 
 
+class PromptTooLong(ValueError):
+    """A prompt, and the answer it may be given, need more positions than a text decoder has: that example fails."""
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A clause with the known names nearest to a mistyped one, ready to end a message with."""
     names = sorted(known)

@@ -54,6 +54,15 @@ def test_it_is_shown_the_very_pixels_and_the_prompt(tmp_path):
     assert server.bodies[0]["temperature"] == 0
 
 
+def test_a_reply_that_ends_at_its_limit_is_cut(tmp_path):
+    with JudgeServer(Act("A cat and a", finish="length"), Act("A dog.")) as server:
+        asked = model(server, tmp_path, concurrency=1)
+        first = [said.cut for said in asked.generate(requests("a", "b"))]
+        kept = [said.cut for said in model(server, tmp_path).generate(requests("a", "b"))]
+    assert first == kept == [True, False]
+    assert len(server.bodies) == 2
+
+
 def test_answers_are_in_order_side_by_side_and_kept(tmp_path):
     def echo(body):
         return body["messages"][-1]["content"][0]["text"].upper()

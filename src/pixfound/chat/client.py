@@ -53,6 +53,12 @@ class ChatClient(ChatOptions):
 
     def ask(self, system: str | None, question: str, images: Sequence[Image.Image] = ()) -> str:
         """The model's answer to a question about images, from the cache where it was asked before."""
+        return str(self.complete(system, question, images)["reply"])
+
+    def complete(
+        self, system: str | None, question: str, images: Sequence[Image.Image] = ()
+    ) -> Mapping[str, str | int | None]:
+        """The fields of the `Completion` that answers a question about images, from the cache where there is one."""
         question = replace_surrogates(question)  # it may quote a model
         shown = [{"type": "image_url", "image_url": {"url": data_url(image)}} for image in images]
         content = [{"type": "text", "text": question}, *shown] if shown else question
@@ -69,7 +75,7 @@ class ChatClient(ChatOptions):
         kept = self._replies.get(key)
         if kept is not None:
             self._count(cached=1)
-            return str(kept["reply"])
+            return kept
         with self._slots:
             return self._request(key, body)
 
@@ -101,7 +107,7 @@ class ChatClient(ChatOptions):
         except importlib.metadata.PackageNotFoundError:
             return {"openai": None}
 
-    def _request(self, key: str, body: Mapping[str, Any]) -> str:
+    def _request(self, key: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
         """Ask the server until it replies, at most `max_retries` times more, and keep its reply."""
         attempt = 0
         while True:
@@ -110,7 +116,7 @@ class ChatClient(ChatOptions):
             if not isinstance(outcome, Failure):
                 self._unreachable = False
                 self._replies.put(key, outcome)
-                return str(outcome["reply"])
+                return outcome
             if not outcome.again:
                 raise outcome.error
             if outcome.wait > MAX_WAIT_S:

@@ -1,11 +1,13 @@
-"""What is typed about how a model answers and which of its attention is read, checked before its weights are loaded."""
+"""What a model is asked for: options checked before its weights are loaded, and prompts before they are answered."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
-from pixfound.errors import UserError, nearest
+from pixfound.errors import PromptTooLong, UserError, nearest
+
+T = TypeVar("T")
 
 
 def generation_options(typed: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -50,3 +52,38 @@ def check_range(name: str, indices: Sequence[int] | None, count: int) -> None:
     beyond = [i for i in indices or () if i >= count]
     if beyond:
         raise UserError(f"model.{name}: there is no {beyond[0]}; the text decoder has {count}, from 0 to {count - 1}")
+
+
+def positions(text: Any) -> int | None:
+    """How many tokens a text decoder can take, by its config; None where the config sets no limit.
+
+    `max_position_embeddings` counts what it was trained on with some kinds of scaled rotary positions, and what they
+    reach with others: the larger of both counts.
+    """
+    most = getattr(text, "max_position_embeddings", None)
+    if most is None:
+        return None
+    rope = getattr(text, "rope_parameters", None) or {}
+    kinds = [rope, *(kind for kind in rope.values() if isinstance(kind, Mapping))]  # one for each type of layer
+    reached = [int(kind["factor"] * (kind.get("original_max_position_embeddings") or most))
+               for kind in kinds if kind.get("factor")]  # fmt: skip
+    return max([int(most), *reached])
+
+
+def too_long(length: int, new: int, text: Any) -> PromptTooLong | None:
+    """The error of a prompt of `length` tokens that leaves no room for `new` more; None where it fits."""
+    most = positions(text)
+    if most is None or length + new <= most:
+        return None
+    return PromptTooLong(
+        f"the prompt has {length} tokens, which leave no room for {new} new ones (model.generation.max_new_tokens) in "
+        f"the model's {most} positions: shorten the text, show a smaller picture, or take fewer new tokens"
+    )
+
+
+def without_errors(outcomes: Sequence[T | Exception]) -> list[T]:
+    """The outcomes; the first error among them is raised."""
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+    return [outcome for outcome in outcomes if not isinstance(outcome, Exception)]

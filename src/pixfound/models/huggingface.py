@@ -11,10 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixfound.errors import UserError
+from pixfound.errors import PromptTooLong, UserError
 from pixfound.interfaces import Fit
 from pixfound.kept import Keep, check_keep, check_layers, kept_rows
-from pixfound.models.asked import check_generation, check_indices, check_range, generation_options
+from pixfound.models.asked import (
+    check_generation,
+    check_indices,
+    check_range,
+    generation_options,
+    too_long,
+    without_errors,
+)
 from pixfound.models.encoding import Request
 from pixfound.models.resized import input_size
 from pixfound.models.spans import token_spans
@@ -71,19 +78,36 @@ class HuggingFace(TransformersModel):
         """Answer a batch of (image, prompt). The text is the same with any batch and any capture.
 
         The first call loads the model: UserError, before its weights are fetched, where it cannot be used. Raises
-        FloatingPointError where logits, or captured attention, are no numbers.
+        FloatingPointError where logits, or captured attention, are no numbers, PromptTooLong as `answer_many` says.
         """
         return [generation for generation, _ in self.answer(requests)]
 
+    def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
+        """What `generate` gives for each, in order; an error stands for a prompt that is too long."""
+        return [one if isinstance(one, PromptTooLong) else one[0] for one in self.answer_many(requests)]
+
     def answer(self, requests: Sequence[Request]) -> list[tuple[Generation, list[int]]]:
         """What `generate` gives, each with the ids of its tokens, special ones too."""
+        return without_errors(self.answer_many(requests))
+
+    def answer_many(self, requests: Sequence[Request]) -> list[tuple[Generation, list[int]] | PromptTooLong]:
+        """What `answer` gives for each; an error for a prompt that leaves no room for `max_new_tokens` more.
+
+        Past its positions a decoder writes nonsense, and takes minutes for it. The others are answered.
+        """
         inputs = self.encode(requests)
+        lengths, new = inputs["attention_mask"].sum(dim=1).tolist(), self.generation["max_new_tokens"]
+        errors = [too_long(length, new, self._config.get_text_config(decoder=True)) for length in lengths]
+        fitting = [request for request, error in zip(requests, errors, strict=True) if error is None]
+        if len(fitting) < len(requests):
+            found = iter(self.answer(fitting) if fitting else ())
+            return [error or next(found) for error in errors]
         keys = picture_keys([image for image, _ in requests])
         answers, rows = self._free_rows(inputs, keys)
         if self.capture == "forced":
             rows = self._forced(inputs, keys, answers)
-        found = [(self._generation(requests, inputs, i, ids, rows), ids) for i, ids in enumerate(answers)]
-        return [(replace(generation, cut=self._cut(ids)), ids) for generation, ids in found]
+        said = [(self._generation(requests, inputs, i, ids, rows), ids) for i, ids in enumerate(answers)]
+        return [(replace(generation, cut=self._cut(ids)), ids) for generation, ids in said]
 
     def _cut(self, ids: Sequence[int]) -> bool:
         """Whether an answer was ended by `max_new_tokens` and not by the model."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from pixfound import weights
 from pixfound.devices import pick_device
-from pixfound.errors import UserError
+from pixfound.errors import PromptTooLong, UserError
 from pixfound.models import keymap
 from pixfound.models.encoding import Request, check_prompt
 from pixfound.models.llama import make_room
@@ -72,8 +72,8 @@ class Lisa(SegModel):
         """The device and dtype asked for, and where CLIP comes from."""
         return {**super().provenance(), "vision_tower": self.vision_tower}
 
-    def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """Answers, with a mask for every [SEG] in them."""
+    def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
+        """Answers, with a mask for every [SEG] in them; an error stands for a prompt that is too long."""
         model = self._model
         token = seg_id(self._processor.tokenizer, self.path)
         return generate(self._speaker, requests, model.draw, token, "before", self.seg)

@@ -12,6 +12,7 @@ from pixfound.chat.client import ChatClient
 from pixfound.errors import UserError
 from pixfound.interfaces import TextVectors
 from pixfound.judges.asking import JudgeError, side_by_side
+from pixfound.models.asked import without_errors
 from pixfound.types import Generation, Prompt
 
 
@@ -30,19 +31,16 @@ class OpenAIModel(ChatClient):
 
     def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
         """`generate_many`, but the first error is raised, after the other requests are done."""
-        said = self.generate_many(requests)
-        for found in said:
-            if isinstance(found, JudgeError):
-                raise found
-        return [found for found in said if isinstance(found, Generation)]
+        return without_errors(self.generate_many(requests))
 
     def generate_many(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation | JudgeError]:
         """Ask `concurrency` at a time; each request has its own outcome. A UserError ends all, and is raised."""
 
         def one(request: tuple[Image.Image, Prompt]) -> Generation:
             image, prompt = request
-            said = self.ask(self.system, prompt.text, [image]).strip()  # some servers keep the blank of the first token
-            return Generation(said, (image.height, image.width))
+            said = self.complete(self.system, prompt.text, [image])
+            text = str(said["reply"]).strip()  # some servers keep the blank of the first token
+            return Generation(text, (image.height, image.width), cut=said.get("finish_reason") == "length")
 
         return side_by_side(one, requests, self.concurrency)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pixfound.devices import pick_device
-from pixfound.errors import UserError
+from pixfound.errors import PromptTooLong, UserError
 from pixfound.models import keymap
 from pixfound.models.encoding import Request
 from pixfound.models.resized_first import ResizedFirst
@@ -54,8 +54,8 @@ class Sa2VA(SegModel):
             raise UserError(f"model.place={self.place}: valid values are before and at")
         self._speaker.system = self.system  # an option of its own: the whole prompt of LISA has no place for one
 
-    def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """Answers, with a mask for every [SEG] in them."""
+    def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
+        """Answers, with a mask for every [SEG] in them; an error stands for a prompt that is too long."""
         model = self._model
         token = seg_id(self._processor.tokenizer, self.path)
         return generate(self._speaker, requests, model.draw, token, self.place, self.seg, self.final_norm)

@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from pixfound.errors import PromptTooLong
 from pixfound.interfaces import Fit, TextVectors
 from pixfound.kept import Keep
 from pixfound.models import keymap
+from pixfound.models.asked import without_errors
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Request
 from pixfound.models.huggingface import HuggingFace
 from pixfound.models.seg_tokens import Seg, check_seg
 from pixfound.models.transformers_model import Capture
+from pixfound.types import Generation
 
 
 @dataclass(eq=False, kw_only=True)
@@ -51,6 +54,14 @@ class SegModel:
             generation=self.generation,
             keep=self.keep,
         )
+
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """`generate_many`, but the first error is raised."""
+        return without_errors(self.generate_many(requests))
+
+    def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
+        """Answers, with a mask for every [SEG] in them; an error stands for a prompt that is too long."""
+        raise NotImplementedError
 
     def identity(self) -> Mapping[str, Any]:
         """What identifies the weights."""

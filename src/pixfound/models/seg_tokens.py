@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from pixfound.errors import UserError
+from pixfound.errors import PromptTooLong, UserError
 from pixfound.masks import RLE
 from pixfound.models.encoding import Request
 from pixfound.models.huggingface import HuggingFace
@@ -46,14 +46,20 @@ def generate(
     place: Place,
     seg: Seg,
     final_norm: bool = True,
-) -> list[Generation]:
+) -> list[Generation | PromptTooLong]:
     """Answers with a mask for every [SEG]; an answer without one draws nothing, on purpose.
+
+    An error stands for a prompt that is too long.
 
     draw: image and hidden states (S, D) -> masks. place: whether the state that predicts [SEG] is decoded, or its own.
     final_norm: whether it is taken after the decoder's final norm, or before it.
     """
-    found = []
-    for request, (generation, ids) in zip(requests, speaker.answer(requests), strict=True):
+    found: list[Generation | PromptTooLong] = []
+    for request, said in zip(requests, speaker.answer_many(requests), strict=True):
+        if isinstance(said, PromptTooLong):
+            found.append(said)
+            continue
+        generation, ids = said
         where = [i for i, one in enumerate(ids) if one == token][: None if seg == "all" else 1]
         masks: tuple[RLE, ...] = ()
         if where:

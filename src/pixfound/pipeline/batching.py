@@ -6,7 +6,7 @@ import logging
 import sys
 from typing import Literal
 
-from pixfound.errors import UserError
+from pixfound.errors import PromptTooLong, UserError
 from pixfound.interfaces import Fit, Fitting
 from pixfound.pipeline.images import read_images
 from pixfound.pipeline.items import Items, by_length
@@ -47,6 +47,8 @@ def _try_out(items: Items, parts: Parts) -> Fit:
             continue  # a failure of that example, which the stage records
         try:
             return model.fit([(images[item.index], item.prompt(kind)) for kind in KINDS])
+        except PromptTooLong:
+            continue  # this too
         except UserError:
             raise
         except Exception as error:
