@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hydra.errors import HydraException
 
-from pixfound.pipeline.parts import SERVICES, find_target
+from pixfound.pipeline.parts import SERVICES, find_target, stable_name
 from tests.support.run import config_of
 
 ROOT = Path(__file__).parents[1]
@@ -71,6 +71,12 @@ def test_an_experiment_composes_and_fits(path: Path) -> None:
     config = config_of(f"experiment={path.stem}")
     for where, node in targets(config, "config"):
         bind(where, node)
+
+
+def test_no_two_components_have_one_name_in_fingerprints() -> None:
+    found = {node["_target_"] for path in GROUPS for _, node in targets(yaml.safe_load(path.read_text()), "")}
+    names = [stable_name(find_target(target, "")) for target in sorted(found)]
+    assert len(set(names)) == len(names) > 30
 
 
 def test_there_are_experiments_and_groups() -> None:

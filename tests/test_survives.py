@@ -54,7 +54,21 @@ def test_a_changed_version_is_told_with_both(
     with caplog.at_level(logging.WARNING):
         run(models, tmp_path, "limit=4")
     told = f"transformers: {before['transformers']} -> 9.9.9"
-    assert f"resuming stage generate, which was begun with another setting: {told}" in caplog.text
+    assert (
+        f"stored results of generate, extract, grade, select were computed with another setting: {told}" in caplog.text
+    )
+    caplog.clear()
+    assert run(models, tmp_path, "limit=2").was_complete
+    assert caplog.text.count(told) == 1  # where nothing is left to compute too
+
+
+def test_a_run_in_another_dtype_is_computed_anew(models: Path, tmp_path: Path) -> None:
+    first = run(models, tmp_path, "limit=2")
+    for key in ("model.dtype=bfloat16", "segmenter.dtype=bfloat16"):
+        other = run(models, tmp_path, "limit=2", key)
+        assert not other.was_complete
+        assert other.folder != first.folder
+    assert run(models, tmp_path, "limit=2").was_complete
 
 
 def test_a_clock_that_is_set_back_changes_nothing(
@@ -144,7 +158,7 @@ def test_a_name_that_is_too_long_is_a_missing_image(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("capture", [(), ("model.capture=none", "extraction=nulls")], ids=["captured", "plain"])
 def test_what_overflows_with_real_weights_fails_its_own_prompt_alone(
-    models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture, capture: tuple[str, ...]
+    models: Path, tmp_path: Path, capture: tuple[str, ...]
 ) -> None:
     """One byte, which only the prompts for a letter hold, has an embedding that float16 has no number for."""
     folder = tmp_path / "model"
@@ -169,8 +183,7 @@ def test_what_overflows_with_real_weights_fails_its_own_prompt_alone(
     assert run(models, tmp_path / "out", *over, "model.dtype=float16").failures == result.failures
     assert count_lines(tmp_path / "out")["generate"] == before + 4, "only what failed is tried again"
     assert not run(models, tmp_path / "out", *over, "model.dtype=float32").failures
-    assert count_lines(tmp_path / "out")["generate"] == before + 8
-    assert "dtype: float16 -> float32" in caplog.text
+    assert count_lines(tmp_path / "out")["generate"] == before + 4 + 12, "another dtype is another model"
 
 
 def test_scores_that_overflow_in_every_row_are_all_failures(models: Path, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from pixfound.errors import UserError
 
 _threads: int | None = None
+_GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA's driver, AMD's, and Windows' for Linux
 _DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
@@ -28,6 +30,13 @@ def pick_device(device: str) -> str:
     if device != "cpu":
         _prepare(device)
     return device
+
+
+def device_name(device: str) -> str:
+    """The device that `pick_device` gives, as recorded beside results; torch is imported only where there is a GPU."""
+    if device != "auto":
+        return device
+    return pick_device(device) if any(Path(node).exists() for node in _GPU_NODES) else "cpu"
 
 
 def _prepare(device: str) -> None:

@@ -1,8 +1,12 @@
 """What each exchangeable part must offer. Protocols only: a part is any class with these methods.
 
-A config's `_target_` names the class and its other keys are the constructor's arguments. A constructor
-parameter called `model`, `segmenter`, `phrases` or `judge` is filled with the run's own part of that name.
-Constructors are cheap: weights are loaded at the first use, so that a finished run loads none.
+A config's `_target_` names the class and its other keys are the constructor's arguments. A constructor parameter
+called `model`, `segmenter`, `phrases` or `judge` is filled with the run's own part of that name. Constructors are
+cheap: weights are loaded at the first use, so that a finished run loads none.
+
+A class may have `version`, 1 where it has none: raised when the same options give other results, so that what is
+stored is computed anew. In fingerprints a class is known by its name, or by an older one in `stable_name`; one from
+outside the package is known by its source too.
 """
 
 from __future__ import annotations

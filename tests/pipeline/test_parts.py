@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,6 +21,68 @@ def test_how_a_judge_works_is_no_part_of_its_identity() -> None:
     assert build({**JUDGE, "concurrency": 9, "max_retries": 1, "timeout_s": 3.0}, "judge").identity() == plain
     assert build({**JUDGE, "temperature": 0.0}, "judge").identity() != plain
     assert build({**JUDGE, "model": "other"}, "judge").identity() != plain
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"_target_": LLAVA, "path": "embedded:tiny_llava"},
+        {"_target_": "pixfound.segmenters.sam.Sam", "path": "embedded:tiny_sam"},
+    ],
+    ids=["model", "segmenter"],
+)
+def test_the_dtype_is_part_of_the_identity_and_the_device_is_not(config: dict[str, Any]) -> None:
+    plain = build({**config, "dtype": "float32", "device": "auto"}, "x").identity()
+    assert build({**config, "dtype": "float32", "device": "cpu"}, "x").identity() == plain
+    assert build({**config, "dtype": "bfloat16", "device": "auto"}, "x").identity() != plain
+
+
+def test_a_component_that_moved_is_the_same_until_its_version_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
+    config = {"_target_": "pixfound.selectors.simple.RandomCandidate", "seed": 3}
+    before = build(config, "x").identity()
+    monkeypatch.setitem(sys.modules, "pixfound.moved", sys.modules["pixfound.selectors.simple"])
+    assert build({**config, "_target_": "pixfound.moved.RandomCandidate"}, "x").identity() == before
+    monkeypatch.setattr("pixfound.selectors.simple.RandomCandidate.version", 2, raising=False)
+    assert build(config, "x").identity() != before
+
+
+OUTSIDE = """
+import json
+from {package}bright import above
+class Mine:
+    def __init__(self, threshold=1): ...
+    def extract(self, image):
+        from {package}late import unused
+        return above(image)
+"""
+
+
+@pytest.mark.parametrize("package", ["", "lab_parts."])
+def test_a_component_from_outside_is_known_by_its_source(
+    package: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    folder = tmp_path / package.rstrip(".")
+    folder.mkdir(exist_ok=True)
+    texts = {"__init__": "", "bright": "def above(image): return image > 1", "late": "unused = 1", "other": ""}
+    for name, text in {**texts, "mine": OUTSIDE.format(package=package)}.items():
+        (folder / f"{name}.py").write_text(text)
+
+    def identity() -> dict[str, Any]:
+        return build({"_target_": f"{package}mine.Mine"}, "x").identity()
+
+    before = identity()
+    for module in ("mine", "bright", "late"):
+        file = folder / f"{module}.py"
+        text = file.read_text()
+        file.write_text(f"{text}\n# another line")
+        assert identity() != before, module
+        file.write_text(text)
+        assert identity() == before
+    (folder / "other.py").write_text("# nobody imports it")
+    assert identity() == before
+    for name in [name for name in sys.modules if name.split(".")[0] in ("lab_parts", *texts, "mine")]:
+        monkeypatch.delitem(sys.modules, name)
 
 
 def test_services_are_given_to_those_that_ask() -> None:

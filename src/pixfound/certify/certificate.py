@@ -57,7 +57,7 @@ def certify(config: Mapping[str, Any]) -> Certificate:
 def folder_of(config: Mapping[str, Any], part: Part[Any]) -> Path:
     """Where the certificate of a resolved config's model is, or would be; part: that model."""
     named: Path = outputs_folder(config) / "certificates" / config["names"]["model"]
-    return named / fingerprint(model=part.identity(), dtype=part.built.dtype)
+    return named / fingerprint(model=part.identity())
 
 
 def _heat(findings: Findings, phrases: Any) -> tuple[FloatArray, str]:

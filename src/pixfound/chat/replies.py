@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pixfound.errors import UserError
+from pixfound.weights.digests import cache_folder
 
 
 class Replies:
@@ -47,6 +48,5 @@ class Replies:
 
 
 def default_folder() -> Path:
-    """Where replies are kept unless a config says otherwise: $XDG_CACHE_HOME, else ~/.cache."""
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "pixfound" / "judge"
+    """Where replies are kept unless a config says otherwise."""
+    return cache_folder() / "judge"

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from pixfound import weights
-from pixfound.devices import pick_device
+from pixfound.devices import device_name
 from pixfound.errors import UserError
 from pixfound.extractors.text import Combine, check_combine
 from pixfound.extractors.text_weights import KEY, Last, shared
@@ -57,7 +57,7 @@ class TextPrompted:
 
     def provenance(self) -> Mapping[str, Any]:
         """The device and dtype asked for."""
-        return {"device": pick_device(self.device), "dtype": self.dtype, "path": self.path, "revision": self.revision}
+        return {"device": device_name(self.device), "dtype": self.dtype, "path": self.path, "revision": self.revision}
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """The most confident first; none where nothing was found, or where there is nothing to look for."""

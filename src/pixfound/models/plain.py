@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from pixfound import weights
-from pixfound.devices import check_dtype, pick_device
+from pixfound.devices import check_dtype, device_name, pick_device
 from pixfound.interfaces import TextVectors
 from pixfound.models.asked import check_generation, generation_options
 from pixfound.models.embeddings import InputEmbeddings
@@ -52,7 +52,7 @@ class Plain:
 
     def provenance(self) -> Mapping[str, Any]:
         """The device and dtype asked for."""
-        return {"device": pick_device(self.device), "dtype": self.dtype, "path": self.path, "revision": self.revision}
+        return {"device": device_name(self.device), "dtype": self.dtype, "path": self.path, "revision": self.revision}
 
     def vectors(self) -> TextVectors:
         """The input embeddings, without loading the model."""

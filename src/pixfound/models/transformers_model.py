@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from PIL import Image
 
 from pixfound import weights
-from pixfound.devices import check_dtype, pick_device
+from pixfound.devices import check_dtype, device_name, pick_device
 from pixfound.errors import UserError
 from pixfound.interfaces import TextVectors
 from pixfound.models.capturable import can_capture, check_capture, check_capture_early
@@ -69,7 +69,7 @@ class TransformersModel:
     def provenance(self) -> Mapping[str, Any]:
         """The device and dtype asked for, and whether the weights' own code is run."""
         return {
-            "device": pick_device(self.device) if self.device_map is None else self.device_map,
+            "device": device_name(self.device) if self.device_map is None else self.device_map,
             "dtype": self.dtype,
             "path": self.path,
             "revision": self.revision,

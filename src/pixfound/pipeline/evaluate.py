@@ -56,14 +56,16 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
         settings.outputs_dir / "runs" / Path(*(settings.names[k] for k in ("benchmark", "model", "extraction"))) / name
     )
     make_folder(folder)
-    done = finished(folder, config["tracker"])
-    if done is not None:
-        metrics = done["metrics"] if world.first else {}
-        return Result(folder, settings.names, name, config, metrics, was_complete=True)
-    with only_writer(folder, "this run") if world.first else nullcontext():
-        world.meet()
-        use_threads(config["launch"]["threads"])
-        with _stores(parts, prints, settings, world) as stores:
+    with _stores(parts, prints, settings, world) as stores:
+        if world.first:
+            _warn_of_changes(parts, stores)
+        done = finished(folder, config["tracker"])
+        if done is not None:
+            metrics = done["metrics"] if world.first else {}
+            return Result(folder, settings.names, name, config, metrics, was_complete=True)
+        with only_writer(folder, "this run") if world.first else nullcontext():
+            world.meet()
+            use_threads(config["launch"]["threads"])
             settings = _run_stages(items, parts, stores, settings, world)
             result = Result(folder, settings.names, name, config, {}, was_complete=False)
             result = finish(items, parts, stores, scoring, result, settings) if world.first else result
@@ -105,7 +107,7 @@ def _run_stages(items: Items, parts: Parts, stores: stages.Stores, settings: Set
             for store in stores.all() if world.size > 1 else stores.of(name):
                 store.read()  # what other processes, and other runs, have written meanwhile
             world.meet()  # all have read the same, so all know the same work
-            run_stage(name, tasks, compute, world, budget, partial(_begin, name, parts, stores, world))
+            run_stage(name, tasks, compute, world, budget, partial(_begin, name, parts, stores))
             world.meet()
     if world.first and world.size > 1:
         for store in stores.all():
@@ -142,19 +144,33 @@ def _stores(parts: Parts, prints: Fingerprints, settings: Settings, world: World
             store.close()
 
 
-def _begin(stage: str, parts: Parts, stores: stages.Stores, world: World) -> None:
-    """Describe the stores of a stage that has work to do; finding the device of a part imports torch."""
+def _described(stage: str, parts: Parts, stores: stages.Stores) -> list[tuple[Store, Part[Any]]]:
+    """The stores of a stage, each with the component whose results it holds."""
     described: dict[str, list[tuple[Store, Part[Any]]]] = {
         "generate": [(stores.generate, parts.model)],
         "grade": [(stores.grade, parts.judge)],
         "extract": [(store, parts.extractors[name]) for name, store in stores.extract.items()],
         "select": [(store, parts.selectors[name]) for (_, name), store in stores.select.items()],
     }
-    for store, part in described[stage]:
-        about = {"identity": part.identity(), "provenance": {**provenance(), **part.provenance()}}
-        for change in store.begin(about):
-            if world.first:
-                log.warning("resuming stage %s, which was begun with another setting: %s", stage, change)
+    return described[stage]
+
+
+def _begin(stage: str, parts: Parts, stores: stages.Stores) -> None:
+    """Describe the stores of a stage that has work to do."""
+    for store, part in _described(stage, parts, stores):
+        store.begin({"identity": part.identity(), "provenance": {**provenance(), **part.provenance()}})
+
+
+def _warn_of_changes(parts: Parts, stores: stages.Stores) -> None:
+    """Say what was otherwise (versions, code, device) when the stored results of this run were computed."""
+    changes: dict[str, list[str]] = {}
+    for stage in ("generate", "extract", "grade", "select"):
+        for store, part in _described(stage, parts, stores):
+            for change in store.changes({**provenance(), **part.provenance()}):
+                if stage not in changes.setdefault(change, []):
+                    changes[change].append(stage)
+    for change, of in changes.items():
+        log.warning("stored results of %s were computed with another setting: %s", ", ".join(of), change)
 
 
 def _run_fingerprint(

@@ -10,13 +10,15 @@ from typing import Any, Generic, TypeVar
 
 from pixfound.errors import UserError, nearest
 from pixfound.interfaces import Analysis, Benchmark, Described, Extractor, Identified, Judge, Model, Selector
+from pixfound.pipeline.source import source_digest
 from pixfound.pipeline.store import fingerprint
 from pixfound.prompts import Prompts
 
 T = TypeVar("T")
 SERVICES = ("model", "segmenter", "phrases", "judge")
 _TEXTS = {"str": False, str(str): False, "str | None": True}  # annotations, and whether there may be none
-_RUNTIME = ("path", "device", "dtype")  # where and how, not what: `identity()` says what
+_CONTENT = ("path",)  # where it lies: `identity()` says what lies there
+_RUNTIME = ("device",)  # how it works, not what comes out
 
 
 @dataclass(frozen=True)
@@ -28,11 +30,23 @@ class Part(Generic[T]):
     uses: Mapping[str, Part[Any]]
 
     def identity(self) -> dict[str, Any]:
-        """What its results depend on: config, content, and the services that it uses."""
-        runtime = {*_RUNTIME, *getattr(self.built, "runtime_options", ())}
-        own = {k: v for k, v in self.config.items() if k not in runtime}
+        """What its results depend on: name and version, options, content, the services that it uses.
+
+        Its module is not among them, so that moving it throws nothing away; the source of one from outside the package
+        is.
+        """
+        cls = type(self.built)
         content = dict(self.built.identity()) if isinstance(self.built, Identified) else {}
-        return {"config": own, "content": content, "uses": {k: p.identity() for k, p in self.uses.items()}}
+        apart = {"_target_", *_RUNTIME, *(_CONTENT if content else ()), *getattr(cls, "runtime_options", ())}
+        source = source_digest(find_target(self.config["_target_"], "_target_"))
+        return {
+            "name": stable_name(cls),
+            "version": getattr(cls, "version", 1),
+            "options": {k: v for k, v in self.config.items() if k not in apart},
+            "content": content,
+            "uses": {k: p.identity() for k, p in self.uses.items()},
+            **({"source": source} if source else {}),
+        }
 
     def provenance(self) -> dict[str, Any]:
         """What is recorded beside its results, its services' too."""
@@ -54,6 +68,11 @@ class Parts:
     judge: Part[Judge]
     rows: Mapping[str, tuple[str, str]]
     analyses: Mapping[str, Part[Analysis]]
+
+
+def stable_name(cls: type) -> str:
+    """The name of a component in fingerprints: that of its class, unless it has kept an older one."""
+    return str(getattr(cls, "stable_name", cls.__name__))
 
 
 def build(config: Mapping[str, Any], where: str, services: Mapping[str, Part[Any]] | None = None) -> Part[Any]:

@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 _OPEN = 8  # journals of a store that are open at once: there may be as many as processes
 _NEAR = 16  # records that are kept as they were last read: the same ones are asked for again at once
 _SORTED = json.JSONEncoder(sort_keys=True).encode
-FORMAT = 2  # raise it when a stage's results change their meaning: older stores are then left alone
+FORMAT = 3  # raise it when a stage's results change their meaning: older stores are then left alone
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,15 @@ class Store:
         about = self.folder / "stage.json"
         if not about.is_file():
             write_atomic(about, json.dumps(description, indent=2, sort_keys=True, default=str))
+        return self.changes(description["provenance"])
+
+    def changes(self, provenance: Mapping[str, Any]) -> list[str]:
+        """Differences between a provenance and the one that the folder was begun with; [] where it was not begun."""
         try:
-            before = json.loads(about.read_text()).get("provenance", {})
-        except json.JSONDecodeError:
+            before = json.loads((self.folder / "stage.json").read_text()).get("provenance", {})
+        except (FileNotFoundError, json.JSONDecodeError):
             return []
-        now = description["provenance"]
+        now = json.loads(json.dumps(provenance, default=str))  # as it is read back
         return [f"{k}: {before.get(k)} -> {now.get(k)}" for k in sorted({*before, *now}) if before.get(k) != now.get(k)]
 
     def read(self) -> None:

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pixfound import weights
-from pixfound.devices import check_dtype, pick_device
+from pixfound.devices import check_dtype, device_name, pick_device
 from pixfound.errors import UserError, nearest
 from pixfound.interfaces import SegmenterMasks
 from pixfound.models.loading import load_pretrained
@@ -63,7 +63,7 @@ class PromptedSegmenter:
 
     def provenance(self) -> Mapping[str, Any]:
         """The device and dtype asked for."""
-        return {"device": pick_device(self.device), "dtype": self.dtype, "path": self.path, "revision": self.revision}
+        return {"device": device_name(self.device), "dtype": self.dtype, "path": self.path, "revision": self.revision}
 
     def masks(self, image: Image.Image, points: Sequence[tuple[float, float]]) -> SegmenterMasks:
         """The masks of each point alone, with their predicted IoU, in the decoder's order."""

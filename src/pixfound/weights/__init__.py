@@ -12,10 +12,9 @@ from pickle import UnpicklingError  # the name of an error; nothing is unpickled
 from typing import Any
 
 from pixfound.errors import UserError, nearest
+from pixfound.weights.digests import file_digest
 
 EMBEDDED = "embedded:"
-_WHOLE = 64 * 2**20  # bytes; larger weight files are identified by their header and the start of every tensor
-_HEAD = 4096
 _POINTER = b"version https://git-lfs"
 _SMALL = ["*.json", "*.jinja", "*.txt", "*.model"]
 _NEEDED = ["*.safetensors", *_SMALL]  # not the same weights in other formats
@@ -81,7 +80,7 @@ def identity(path: str, revision: str | None, key: str) -> Mapping[str, Any]:
     with loading(path, key):
         for file in sorted(f for f in found.rglob("*") if f.is_file()):
             digest.update(str(file.relative_to(found)).encode())
-            digest.update(_file_digest(file))
+            digest.update(file_digest(file))
     return {"content": digest.hexdigest()}
 
 
@@ -192,20 +191,3 @@ def _status(error: BaseException | None) -> int | None:
             return int(error.response.status_code)
         error = error.__cause__ or error.__context__
     return None
-
-
-def _file_digest(file: Path) -> bytes:
-    if file.suffix != ".safetensors" or file.stat().st_size <= _WHOLE:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").digest()
-    digest = hashlib.sha256(str(file.stat().st_size).encode())
-    first, tensors = header(file)
-    with file.open("rb") as stream:
-        stream.seek(8)
-        digest.update(stream.read(first - 8))
-        for tensor in tensors.values():
-            if "data_offsets" in tensor:
-                start, end = tensor["data_offsets"]
-                stream.seek(first + start)
-                digest.update(stream.read(min(_HEAD, end - start)))
-    return digest.digest()
