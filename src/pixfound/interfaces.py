@@ -191,6 +191,14 @@ class Asker(Protocol):
         """The answer, never empty; raises `pixfound.judges.asking.JudgeError` when none could be had."""
 
 
+@runtime_checkable
+class Forgets(Protocol):
+    """A judge that keeps its replies on disk, and can drop one."""
+
+    def forget(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> None:
+        """Drop the kept reply to what `ask` was asked, so that it is asked anew."""
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """What a run is about to ask of a judge: requests, the characters of their texts, and images."""

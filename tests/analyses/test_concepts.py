@@ -154,7 +154,7 @@ def test_braces_in_an_answer_are_no_fields() -> None:
 
 
 def test_what_cannot_be_read_is_no_concept_and_no_failure() -> None:
-    assert Questions(Replies("Hm.")).ask("x", "y") == Asked(None, "the reply could not be read: 'Hm.'")
+    assert Questions(Replies("Hm.")).ask("x", "y") == Asked(None, "the reply could not be read: 'Hm.'", failed=True)
 
 
 def test_a_judge_that_is_down_is_not_asked_for_ever() -> None:

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from pixfound.chat.replies import Replies
-from pixfound.judges.asking import grade_by_asking, read_verdict
+from pixfound.judges.asking import UnreadableReply, grade_by_asking, read_verdict
 from pixfound.judges.mllm import MllmJudge
 from tests.support.examples import drawn, make_example
 
@@ -45,25 +45,55 @@ def test_the_right_options_text_can_be_told_too() -> None:
 
 
 @pytest.mark.parametrize(
-    "reply", ["yes", "Yes.", "YES!", " **Yes** \n", "`yes`", '"Yes."', "<answer>Yes</answer>", "Yes</s>", "(yes)...",
-              "<think>no, or is it?</think>\nYes", "Yes<|im_end|>"],
+    "reply",
+    [
+        "yes", "Yes.", "YES!", " **Yes** \n", "`yes`", '"Yes."', "<answer>Yes</answer>", "Yes</s>", "(yes)...",
+        "<think>no, or is it?</think>\nYes", "Yes<|im_end|>", "Yes, the answer is correct.", "Answer: Yes",
+        "**Answer:** Yes", "The answer is yes.", "Yes - it matches (b).", "Yes it is correct", "Final answer: **Yes**",
+        "Verdict: yes", "The response says closed, which fits.\n\nYes", "The answer names option (b). Yes.",
+        "Yes, there is no difference between the two.", '{"answer": "yes"}', "Correct.", "The answer is correct.",
+        "Yes\n\nThe answer correctly answers the question.", "Yes, that's right", "Yes: (b)", "So the answer is yes.",
+        "My answer: yes", "Response: Yes", 'yes, the answer "closed" is right',
+    ],
 )  # fmt: skip
 def test_yes(reply: str) -> None:
     assert read_verdict(reply) is True
 
 
-@pytest.mark.parametrize("reply", ["no", "No.", "NO", "**no**", "_No_", "\u201cNo\u201d", "<s>No</s>"])
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "no", "No.", "NO", "**no**", "_No_", "\u201cNo\u201d", "<s>No</s>", "The answer is no", "Answer: No",
+        "No, the answer is incorrect.", "No, the answer is not correct.", "No, the correct answer is (b).",
+        "No it does not.", "No. The response says open, but the correct answer is closed.", "Incorrect.",
+        "The answer is not correct.", "No, it isn't correct", "Therefore, the answer is no.",
+        "The response is wrong. No.", "No\nThe answer is wrong.",
+    ],
+)  # fmt: skip
 def test_no(reply: str) -> None:
     assert read_verdict(reply) is False
 
 
 @pytest.mark.parametrize(
-    "reply", ["None of them", "Yes/No", "yes and no", "Yes, no", "nope", "yesterday", "", "...", "Not sure.", "Yes?"]
-)
-def test_anything_else_is_unscored(reply: str) -> None:
-    correct, reason = grade_by_asking(Says(reply), EXAMPLE, "x")
-    assert correct is None
-    assert reason == f"the judge's reply could not be read: {reply!r}"
+    "reply",
+    [
+        "None of them", "Yes/No", "yes and no", "Yes, no", "nope", "yesterday", "", "...", "Not sure.", "Yes?",
+        "Yes, but the answer is wrong.", "No, the answer is correct.", "Yes, the answer is incorrect",
+        "The correct answer is no.", "The student's answer is yes.", "There is no door.", "No. 2", "no one",
+        "I would not say yes", "The answer 'yes' is wrong", "Yes... wait, no.", "Answer: Yes or No", "Answer: yes/no",
+        "If the answer is yes, it is right", "Yes, partially.", "Maybe yes", "I cannot tell", "The answer is not yes",
+        "No doubt, yes", "The answer is no different", "Yes, this is not the right answer", "Yes. It isn't right.",
+        "No, that's right", "Is the answer: yes?", "The answer is yes. The answer is no.", "The answer is (a)",
+        "Yes, the answer does not answer the question", "It is wrong to say yes", "The answer is neither yes nor no.",
+        "The response is no, which is correct.",
+    ],
+)  # fmt: skip
+def test_anything_else_and_what_contradicts_itself_is_never_guessed(reply: str) -> None:
+    assert read_verdict(reply) is None
+    with pytest.raises(UnreadableReply) as caught:
+        grade_by_asking(Says(reply), EXAMPLE, "x")
+    assert str(caught.value) == f"the judge's reply could not be read: {reply!r}"
+    assert grade_by_asking(Says(reply), EXAMPLE, "x", verdicts="literal")[0] is False
 
 
 def test_hidden_reasoning_is_no_answer() -> None:
@@ -72,7 +102,10 @@ def test_hidden_reasoning_is_no_answer() -> None:
 
 
 def test_a_long_reply_is_cut_in_the_reason() -> None:
-    assert len(grade_by_asking(Says("word " * 500), EXAMPLE, "x")[1]) < 150
+    assert len(grade_by_asking(Says("Yes, " * 500), EXAMPLE, "x")[1]) < 150
+    with pytest.raises(UnreadableReply) as caught:
+        grade_by_asking(Says("word " * 500), EXAMPLE, "x")
+    assert len(str(caught.value)) < 150
 
 
 def test_a_damaged_reply_on_disk_is_none(tmp_path) -> None:
@@ -87,4 +120,4 @@ def test_a_damaged_reply_on_disk_is_none(tmp_path) -> None:
 def test_a_judging_model_is_asked_about_what_no_tokenizer_takes(models: Path) -> None:
     options = {"path": str(models / "llava"), "dtype": "float32", "device": "cpu", "capture": "none"}
     judge = MllmJudge({"_target_": "pixfound.models.huggingface.HuggingFace", **options})
-    assert judge.grade(EXAMPLE, "half \ud83d") == judge.grade(EXAMPLE, "half \ufffd")
+    assert judge.ask("s", "half \ud83d") == judge.ask("s", "half \ufffd")

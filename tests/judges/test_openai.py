@@ -17,7 +17,7 @@ from PIL import Image
 from pixfound.chat.responses import seconds
 from pixfound.errors import UserError
 from pixfound.interfaces import Load
-from pixfound.judges.asking import JudgeError
+from pixfound.judges.asking import JudgeError, UnreadableReply
 from pixfound.judges.openai import OpenAIJudge
 from tests.support.examples import drawn, make_example
 from tests.support.judge_server import Act, JudgeServer
@@ -46,7 +46,9 @@ def judge_at(tmp_path):
 def test_it_grades_and_counts(judge_at) -> None:
     with JudgeServer(Act("Yes."), Act("**No**"), Act("None of them")) as server:
         judge = judge_at(server, price_per_million_input=2.5, price_per_million_output=10)
-        assert [judge.grade(EXAMPLE, text)[0] for text in ("a", "b", "c")] == [True, False, None]
+        assert [judge.grade(EXAMPLE, text)[0] for text in ("a", "b")] == [True, False]
+        with pytest.raises(UnreadableReply, match="could not be read: 'None of them'"):
+            judge.grade(EXAMPLE, "c")
         assert judge.name == "openai:m"
         assert judge.usage() == pytest.approx(
             {"requests": 3, "cached": 0, "input_tokens": 300, "output_tokens": 6, "cost": 810e-6}
@@ -55,6 +57,23 @@ def test_it_grades_and_counts(judge_at) -> None:
         assert (body["model"], body["temperature"], body["max_tokens"]) == ("m", 0.2, 256)
         assert [m["role"] for m in body["messages"]] == ["system", "user"]
         assert server.headers[0]["authorization"] == f"Bearer {KEY}"
+
+
+def test_a_reply_that_cannot_be_read_is_not_kept(judge_at) -> None:
+    picture = Image.new("RGB", (4, 4))
+    with JudgeServer(Act("Maybe"), Act("Perhaps"), OK, OK) as server:
+        for _ in range(2):
+            with pytest.raises(UnreadableReply):
+                judge_at(server).grade(EXAMPLE, "c")
+        assert judge_at(server).grade(EXAMPLE, "c")[0] is judge_at(server).grade(EXAMPLE, "c")[0] is True
+        assert len(server.bodies) == 3
+        judge_at(server).ask("s", "q", [picture])
+        judge_at(server).forget("s", "q")
+        judge_at(server).ask("s", "q", [picture])
+        assert len(server.bodies) == 4, "that was another question"
+        judge_at(server).forget("s", "q", [picture])
+        judge_at(server).ask("s", "q", [picture])
+        assert len(server.bodies) == 5
 
 
 def test_null_leaves_a_setting_out_and_cost_unknown(judge_at) -> None:

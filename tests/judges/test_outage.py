@@ -67,3 +67,30 @@ def test_with_the_usual_limit_the_run_is_broken_off_and_says_so(
     over += [f"limit={EXAMPLES}", "extraction=nulls", "model.capture=none"]
     with pytest.raises(UserError, match=r"more than max_failures=10 examples failed; .* in stage grade: .*connection"):
         run(models, tmp_path, *over)
+
+
+def test_replies_that_cannot_be_read_are_said_and_asked_again(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "any")
+    over = [
+        "judge=openai",
+        f"judge.cache_dir={tmp_path / 'cache'}",
+        "limit=4",
+        "extraction=nulls",
+        "model.capture=none",
+    ]
+    with JudgeServer(Act("Yes, the answer is correct."), Act("Yes and no."), Act("Answer: No")) as server:
+        over += [f"judge.base_url={server.url}", "judge.concurrency=1", "model.capture=none"]
+        result = run(models, tmp_path, *over)
+        (failure,) = result.failures
+        assert "grade failed: UnreadableReply: the judge's reply could not be read: 'Yes and no.'" in failure
+        assert "could not be read: 'Yes and no.'" in caplog.text
+        graded = [s["correct"] for s in scores_of(result) if s["row"] is None and s["kind"] == "open"]
+        assert graded == [True, None, False, False]
+        asked = len(server.bodies)
+        again = run(models, tmp_path, *over)
+        assert not again.failures and len(server.bodies) == asked + 1
+        server.script[:] = [Act("Hm.")]
+        with pytest.raises(UserError, match=r"more than max_failures=2 .* could not be read: 'Hm.'"):
+            run(models, tmp_path / "other", *over, "judge.model=other", "max_failures=2")

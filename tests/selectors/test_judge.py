@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pixfound.errors import UserError
+from pixfound.judges.asking import UnreadableReply
 from pixfound.judges.overlays import RED, draw_overlay, sheet
 from pixfound.judges.rules import RulesJudge
 from pixfound.selectors.judge import JudgeChoice, read_choice
@@ -113,10 +115,9 @@ def test_few_candidates_need_no_question() -> None:
         "All 3 images",
     ],
 )
-def test_a_reply_that_names_no_candidate_is_unscored_and_never_the_first(reply: str) -> None:
-    choice = JudgeChoice(Scripted("yes", reply)).choose(EXAMPLE, CANDIDATES[:3])
-    assert choice.kind == "unscored"
-    assert repr(reply) in choice.reason
+def test_a_reply_that_names_no_candidate_is_a_failure_and_never_the_first(reply: str) -> None:
+    with pytest.raises(UnreadableReply, match=re.escape(repr(reply))):
+        JudgeChoice(Scripted("yes", reply)).choose(EXAMPLE, CANDIDATES[:3])
 
 
 @pytest.mark.parametrize(
@@ -127,8 +128,9 @@ def test_none_of_them_is_an_answer(reply: str) -> None:
     assert JudgeChoice(Scripted("yes", reply), none="unscored").choose(EXAMPLE, CANDIDATES[:3]).kind == "unscored"
 
 
-def test_a_presence_that_cannot_be_read_is_unscored() -> None:
-    assert JudgeChoice(Scripted("Perhaps")).choose(EXAMPLE, CANDIDATES).kind == "unscored"
+def test_a_presence_that_cannot_be_read_is_a_failure() -> None:
+    with pytest.raises(UnreadableReply, match=r"presence: .*'Perhaps'"):
+        JudgeChoice(Scripted("Perhaps")).choose(EXAMPLE, CANDIDATES)
 
 
 @pytest.mark.parametrize(

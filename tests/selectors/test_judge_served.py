@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from pixfound.benchmarks.pixshapes import PixShapes
-from pixfound.judges.asking import JudgeError
+from pixfound.judges.asking import JudgeError, UnreadableReply
 from pixfound.judges.openai import OpenAIJudge
 from pixfound.masks import RLE
 from pixfound.selectors.judge import JudgeChoice
@@ -45,10 +45,13 @@ def test_a_judge_that_is_down_raises_and_is_asked_again(act: Act, judge_at) -> N
         assert JudgeChoice(judge_at(server), shuffle=False).choose(EXAMPLE, CANDIDATES[:3]).index == 2
 
 
-@pytest.mark.parametrize(("reply", "kind"), [("None of them", "empty"), ("0", "unscored"), ("4", "unscored")])
-def test_what_the_server_says_is_never_taken_for_the_first(reply: str, kind: str, judge_at) -> None:
-    with JudgeServer(Act("yes"), Act(reply)) as server:
-        assert JudgeChoice(judge_at(server)).choose(EXAMPLE, CANDIDATES[:3]).kind == kind
+def test_what_the_server_says_is_never_taken_for_the_first_and_is_asked_again(judge_at) -> None:
+    with JudgeServer(Act("yes"), Act("0"), Act("4"), Act("None of them")) as server:
+        for reply in ("'0'", "'4'"):
+            with pytest.raises(UnreadableReply, match=reply):
+                JudgeChoice(judge_at(server)).choose(EXAMPLE, CANDIDATES[:3])
+        assert JudgeChoice(judge_at(server)).choose(EXAMPLE, CANDIDATES[:3]).kind == "empty"
+        assert len(server.bodies) == 4, "only what could not be read is asked again"
 
 
 def pictures(body: Any) -> list[Image.Image]:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Literal
 
 from pixfound.analyses import concept_words as words
 from pixfound.analyses.wording import singular
 from pixfound.interfaces import Asker, Load, Metered
-from pixfound.judges.asking import JudgeError
+from pixfound.judges.asking import JudgeError, shortened, side_by_side, unreadable
 from pixfound.types import Phrase
 
 Concept = Literal["appearance", "location", "part", "context", "object", "state"]
@@ -111,7 +110,7 @@ def _letters(piece: str) -> Sequence[int | None]:
 class Asked:
     """What came of asking about one phrase. concepts: None where there are none; then `why` says why not.
 
-    failed: no reply was had, so asking again later may help.
+    failed: no reply was had, or none that can be read: another run asks again.
     """
 
     concepts: tuple[Concept, ...] | None
@@ -138,19 +137,22 @@ class Questions:
             fixed = len(self.system) + len(self.question)
             characters = sum(fixed + len(phrase) + len(text) for phrase, text in phrases)
             print(f"judge, concepts: {self.asker.plan(Load(len(phrases), characters))}", file=sys.stderr)
-        with ThreadPoolExecutor(getattr(self.asker, "concurrency", 1)) as pool:
-            return list(pool.map(lambda pair: self.ask(*pair), phrases))
+        asked = side_by_side(lambda pair: self.ask(*pair), phrases, getattr(self.asker, "concurrency", 1))
+        return [one if isinstance(one, Asked) else Asked(None, str(one), failed=True) for one in asked]
 
     def ask(self, phrase: str, text: str) -> Asked:
         """What the judge says about one phrase; neither a concept nor a reply is ever guessed."""
         if self._failures >= self.give_up:
             return Asked(None, f"not asked: the judge failed {self.give_up} times in a row", failed=True)
+        question = self.question.format(phrase=phrase, text=text)
         try:
-            reply = self.asker.ask(self.system, self.question.format(phrase=phrase, text=text))
+            reply = self.asker.ask(self.system, question)
         except JudgeError as error:
             self._failures += 1
             return Asked(None, f"no reply: {error}", failed=True)
         self._failures = 0
         concepts = read_concepts(reply)
-        shown = repr(reply if len(reply) <= 80 else f"{reply[:80]}...")
-        return Asked(concepts, "" if concepts else f"the reply could not be read: {shown}")
+        if concepts is None:
+            why = f"the reply could not be read: {shortened(reply)}"
+            return Asked(None, str(unreadable(self.asker, self.system, question, (), why)), failed=True)
+        return Asked(concepts)

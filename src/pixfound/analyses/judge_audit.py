@@ -67,7 +67,7 @@ class JudgeAudit:
             "how many a random pick gives. Regret: IoU that the oracle gains on the row, and on its picks alone. Of "
             "all choices: empty, unscored.",
             grid(("row", "n", "as oracle", "by chance", "regret", "regret of picks", "empty", "unscored"), quality),
-            "What it said of presence, against the truth; and choices that could not be read.",
+            "What it said of presence, against the truth; and choices that are unscored.",
             grid(("row", *_PRESENCE.values(), "unscored"), presence),
         ]
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pixfound.pipeline.results import Evidence
 
 _NAMES = {"A_item": "A item", "A_pair": "A pair", "A_dagger_item": "A† item", "A_dagger_pair": "A† pair"}
+_FAILED = "grade failed: "
 
 
 class Labels:
@@ -44,7 +45,7 @@ class Labels:
         names = list(dict.fromkeys(name for item in evidence.items for name in item.example.labels))
         if len(names) < 2:
             return {}
-        disputed = []
+        disputed, failures = [], []
         versions = {name: Filling() for name in names}
         for item in evidence.items:
             example = item.example
@@ -53,13 +54,17 @@ class Labels:
             for score in evidence.answers(item):
                 if score.kind != "ground":
                     for name, filling in versions.items():
-                        filling.add(self._graded(score, example, name))
+                        graded = self._graded(score, example, name)
+                        filling.add(graded)
+                        if graded is not score and graded.reason.startswith(_FAILED):
+                            failures.append(f"{score.key} by the labels {name}: {graded.reason}")
         tables = {name: filling.table() for name, filling in versions.items()}
         clusters = Resampler(tables[names[0]].clusters, self.resamples, self.seed)
         by_version = {name: _figures(table, clusters) for name, table in tables.items()}
         first = by_version[names[0]]
         return {
             "disputed": sorted(disputed),
+            "failures": failures,
             "versions": {
                 name: {key: figure(estimate, self.level) for key, estimate in figures.items()}
                 for name, figures in by_version.items()
@@ -97,7 +102,7 @@ class Labels:
         try:
             correct, reason = self.judge.grade(replace(example, answer=answer), score.response)
         except RuntimeError as error:  # a judge that is down: neither right nor wrong
-            correct, reason = None, describe(error)
+            correct, reason = None, f"{_FAILED}{describe(error)}"
         return replace(score, correct=correct, reason=reason)
 
 

@@ -59,6 +59,20 @@ class ChatClient(ChatOptions):
         self, system: str | None, question: str, images: Sequence[Image.Image] = ()
     ) -> Mapping[str, str | int | None]:
         """The fields of the `Completion` that answers a question about images, from the cache where there is one."""
+        key, body = self._asked(system, question, images)
+        kept = self._replies.get(key)
+        if kept is not None:
+            self._count(cached=1)
+            return kept
+        with self._slots:
+            return self._request(key, body)
+
+    def forget(self, system: str | None, question: str, images: Sequence[Image.Image] = ()) -> None:
+        """Drop the reply to a question from the cache: it is asked anew the next time."""
+        self._replies.drop(self._asked(system, question, images)[0])
+
+    def _asked(self, system: str | None, question: str, images: Sequence[Image.Image]) -> tuple[str, dict[str, Any]]:
+        """(the hash that names a request in the cache, its body)."""
         question = replace_surrogates(question)  # it may quote a model
         shown = [{"type": "image_url", "image_url": {"url": data_url(image)}} for image in images]
         content = [{"type": "text", "text": question}, *shown] if shown else question
@@ -71,13 +85,7 @@ class ChatClient(ChatOptions):
         if self.max_tokens is not None:  # OpenAI's newer models refuse the old name, many other servers the new one
             body["max_completion_tokens" if self.url == DEFAULT_URL else "max_tokens"] = self.max_tokens
         text = json.dumps({"base_url": self.url, **body}, sort_keys=True)  # elsewhere a name may mean other weights
-        key = hashlib.sha256(text.encode()).hexdigest()
-        kept = self._replies.get(key)
-        if kept is not None:
-            self._count(cached=1)
-            return kept
-        with self._slots:
-            return self._request(key, body)
+        return hashlib.sha256(text.encode()).hexdigest(), body
 
     def usage(self) -> dict[str, float | None]:
         """This object's totals. requests: those sent, retries too; cost: None where a price is unknown."""

@@ -43,6 +43,10 @@ class Replies:
         temporary.write_text(json.dumps(data))  # ASCII: half of a surrogate pair too
         os.replace(temporary, path)
 
+    def drop(self, key: str) -> None:
+        """Remove what was kept under a hash."""
+        self._path(key).unlink(missing_ok=True)
+
     def _path(self, key: str) -> Path:
         return self.folder / key[:2] / f"{key}.json"
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import queue
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Literal, TypeVar
+
+from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.grading import REASONING
-from pixfound.interfaces import Asker
+from pixfound.interfaces import Asker, Forgets
 from pixfound.prompts import letter, options_text
 from pixfound.types import Example
 
@@ -18,7 +21,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 AnswerForm = Literal["letter", "letter_and_text"]
 Verdicts = Literal["meant", "literal"]
-READING = 1  # raise it when a reply is read in another way: what was graded before is then graded anew
+READING = 2  # raise it when a reply is read in another way: what was graded before is then graded anew
 ANSWER_FORMS: tuple[AnswerForm, ...] = ("letter", "letter_and_text")
 VERDICTS: tuple[Verdicts, ...] = ("meant", "literal")
 SYSTEM = (
@@ -29,6 +32,34 @@ QUESTION = (
     "answers the question, answer:{response}? Respond with a Yes/No"
 )
 _TAGS = re.compile(rf"{REASONING}|<\|[^|<>]*\|>|</?\w+>", re.DOTALL)
+_MARKUP = re.compile(r"""[*`"()\[\]{}$\u201c\u201d]|(?<!\w)['\u2018\u2019]|['\u2019](?!\w)""")
+# A yes or no stands alone where its clause ends behind it, or where what is judged follows: not in "no error".
+_ALONE = (
+    r"(?=\s*\Z|\s?[,.;:!\n\u2013\u2014]|\s-\s|\s(?:and|or|but|it|its|it's|the|this|that|i|because|since)\b)(?!\.\s?\d)"
+)
+_SAYS = re.compile(rf"\b(?:(yes)\b|(no)\b{_ALONE})")
+# Where one is the verdict: at the beginning, behind "the answer is" or "verdict:" at a clause's beginning, or as the
+# last sentence.
+_GIVEN = re.compile(
+    rf"(?:\A|(?:\A|[.,;:!\n]\s?)(?:(?:so|thus|hence|therefore),?\s)?(?:the\s|my\s)?(?:final\s)?"
+    rf"(?:(?:answer|verdict|judge?ment)\s?(?:is\b|:|=|-)|response\s?:)\s?:?\s?)(?:yes|no)\b{_ALONE}"
+    rf"|[.!\n]\s?(?:yes|no)\W?\Z"
+)
+_BARE = re.compile(
+    r"(?:(?:(?:the|this)\s)?(?:answer|response)\sis\s|(?:it|that)(?:\sis\s|'s\s))?(?:(not\s)?correct|(incorrect))"
+)
+_RIGHT = re.compile(
+    r"(?:\b(?:is|are|was|be|looks|seems)|'s)\s(?:(?!not\b)\w+\s){0,2}(?:correct|right|accurate)\b(?!\s(?:answer|option|choice))"
+    r"|(?<!not )(?<!n't )\bcorrectly\sanswers\b"
+)
+_WRONG = re.compile(
+    r"\b(?:incorrect(?:ly)?|wrong(?:ly)?|inaccurate|mistaken|fails\sto)\b"
+    r"|(?:\bnot|n't)\s(?:\w+\s){0,2}(?:correct(?:ly)?|right|accurate|match(?:es)?|answer(?:ed|s)?)\b"
+)
+_UNSURE = re.compile(
+    r"\b(?:partial(?:ly)?|partly|somewhat|maybe|perhaps|unsure|unclear|ambiguous|depends|uncertain|cannot|can't"
+    r"|not sure)\b|\?"
+)
 _EDGES = " \t\r\n.,;:!*_`~#\"'()[]{}\u2018\u2019\u201c\u201d"
 
 
@@ -36,25 +67,41 @@ class JudgeError(RuntimeError):
     """No answer could be had from the judge this time; asking again later may help."""
 
 
+class UnreadableReply(JudgeError):
+    """A reply that says none of what was asked for."""
+
+
 def grade_by_asking(
     asker: Asker, example: Example, response: str, answer_form: AnswerForm = "letter", verdicts: Verdicts = "meant"
-) -> tuple[bool | None, str]:
-    """Whether a response answers the example's open question rightly, or None (unscored), and why.
+) -> tuple[bool, str]:
+    """Whether a response answers the example's open question rightly, and the reply that says so.
 
     answer_form: what the judge is told to be right: "(a)" as in the paper, or "(a) open".
-    verdicts: how the judge's reply is read; `meant`: by `read_verdict`; `literal`: a bare "yes" or "yes." is right and
-        all else wrong, as in the paper's scripts.
+    verdicts: how the judge's reply is read; `meant`: by `read_verdict`, UnreadableReply where it is None; `literal`: a
+        bare "yes" or "yes." is right and all else wrong, as in the paper's scripts.
     """
     right = f"({letter(example.answer).lower()})"
     if answer_form == "letter_and_text":
         right += f" {example.options[example.answer]}"
     prompt = f"{example.question} {options_text(example.options)}"
-    reply = asker.ask(SYSTEM, QUESTION.format(prompt=prompt, answer=right, response=response))
+    question = QUESTION.format(prompt=prompt, answer=right, response=response)
+    reply = asker.ask(SYSTEM, question)
     verdict = read_verdict(reply) if verdicts == "meant" else reply.lower() in ("yes", "yes.")
-    shown = repr(reply if len(reply) <= 80 else f"{reply[:80]}...")
     if verdict is None:
-        return None, f"the judge's reply could not be read: {shown}"
-    return verdict, f"the judge's reply: {shown}"
+        raise unreadable(asker, SYSTEM, question, (), f"the judge's reply could not be read: {shortened(reply)}")
+    return verdict, f"the judge's reply: {shortened(reply)}"
+
+
+def unreadable(asker: Asker, system: str, question: str, images: Sequence[Image.Image], reason: str) -> UnreadableReply:
+    """The error for a reply that cannot be read; no cache keeps that reply, so that the next run asks again."""
+    if isinstance(asker, Forgets):
+        asker.forget(system, question, images)
+    return UnreadableReply(reason)
+
+
+def shortened(reply: str) -> str:
+    """A reply in quotes, its first 80 characters."""
+    return repr(reply if len(reply) <= 80 else f"{reply[:80]}...")
 
 
 def asking_identity() -> Mapping[str, Any]:
@@ -70,9 +117,10 @@ def check_options(answer_form: str, verdicts: str) -> None:
 
 
 def side_by_side(work: Callable[[T], R], items: Sequence[T], concurrency: int) -> list[R | JudgeError]:
-    """What `work` gives for each item, `concurrency` at a time, in order; a JudgeError stands for itself.
+    """The outcomes of `work` for each item in order, `concurrency` of them at a time; a JudgeError stands for itself.
 
-    So that one outage costs each item its own tries, and no more. Any other error ends all, and is raised.
+    So that one outage costs each item its own tries, and no more. Any other error ends all, and is raised once the
+    items under way are done; Ctrl-C is raised at once.
     """
 
     def one(item: T) -> R | JudgeError:
@@ -81,23 +129,66 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], concurrency: int) -
         except JudgeError as error:
             return error
 
-    with ThreadPoolExecutor(concurrency) as pool:
-        futures = [pool.submit(one, item) for item in items]
-        try:
-            return [future.result() for future in futures]
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    if concurrency == 1 or len(items) < 2:
+        return [one(item) for item in items]
+    todo: queue.SimpleQueue[int] = queue.SimpleQueue()
+    done: queue.SimpleQueue[tuple[int, R | JudgeError, Exception | None]] = queue.SimpleQueue()
+    broken_off = threading.Event()
+    found: dict[int, R | JudgeError] = {}
+    for number in range(len(items)):
+        todo.put(number)
+
+    def worker() -> None:
+        while not broken_off.is_set():
+            try:
+                number = todo.get_nowait()
+            except queue.Empty:
+                return
+            try:
+                done.put((number, one(items[number]), None))
+            except Exception as error:
+                done.put((number, JudgeError(), error))
+
+    # Daemons, for Python waits at its end for the threads of a ThreadPoolExecutor, and they for their servers.
+    threads = [threading.Thread(target=worker, daemon=True) for _ in range(min(concurrency, len(items)))]
+    for thread in threads:
+        thread.start()
+    try:
+        while len(found) < len(items):
+            number, outcome, error = done.get()
+            if error is not None:
+                broken_off.set()
+                for thread in threads:  # what is under way is paid for
+                    thread.join()
+                raise error
+            found[number] = outcome
+    finally:
+        broken_off.set()
+    return [found[number] for number in range(len(items))]
 
 
 def read_verdict(reply: str) -> bool | None:
-    """True for yes, False for no, in any case, with punctuation or markup around; None for anything else.
+    """True for yes, False for no; None for a reply that says neither, both, or one and something else than it means.
 
-    >>> read_verdict("**Yes.**"), read_verdict("no"), read_verdict("Yes/No")
-    (True, False, None)
+    Read are a bare yes or no, one that begins the reply, follows "the answer is" or "verdict:", or is the last
+    sentence, in any case and markup; and "correct" and "incorrect" alone. A reply that says yes and no, "yes" and
+    "wrong", or that is unsure, is not read.
+
+    >>> read_verdict("**Yes.**"), read_verdict("The answer is no"), read_verdict("Yes, the answer is correct.")
+    (True, False, True)
+    >>> read_verdict("Yes/No"), read_verdict("Yes, but the answer is wrong."), read_verdict("There is no door.")
+    (None, None, None)
     """
-    word = plain_reply(reply).lower()
-    return {"yes": True, "no": False}.get(word)
+    text = _MARKUP.sub("", plain_reply(reply).lower())
+    text = re.sub(r" ?\n[ \n]*", "\n", re.sub(r"[^\S\n]+", " ", text)).strip()
+    if bare := _BARE.fullmatch(text.rstrip(".!")):
+        return bare[1] is None and bare[2] is None
+    says = {match[1] is not None for match in _SAYS.finditer(text)}
+    says |= {True} if _RIGHT.search(text) else set()
+    says |= {False} if _WRONG.search(text) else set()
+    if len(says) != 1 or _UNSURE.search(text) or not _GIVEN.search(text):
+        return None
+    return says.pop()
 
 
 def plain_reply(reply: str) -> str:

@@ -39,7 +39,7 @@ class MllmJudge:
     runtime_options = ("model",)  # `identity` has it, without its device and path
 
     def grade(self, example: Example, response: str) -> tuple[bool | None, str]:
-        """Whether a response answers the example's question rightly, or None (unscored), and why."""
+        """Whether a response answers the example's question rightly, and the reply; JudgeError where none says so."""
         return grade_by_asking(self, example, response, self.answer_form, self.verdicts)
 
     def ask(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> str:

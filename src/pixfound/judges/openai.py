@@ -41,7 +41,7 @@ class OpenAIJudge(ChatClient):
         check_options(self.answer_form, self.verdicts)
 
     def grade(self, example: Example, response: str) -> tuple[bool | None, str]:
-        """Whether a response answers the example's question rightly, or None (unscored), and why."""
+        """Whether a response answers the example's question rightly, and the reply; JudgeError where none says so."""
         return grade_by_asking(self, example, response, self.answer_form, self.verdicts)
 
     def grade_many(self, pairs: Sequence[tuple[Example, str]]) -> list[tuple[bool | None, str] | JudgeError]:

@@ -20,6 +20,7 @@ from pixfound.interfaces import (
     Load,
     Selector,
 )
+from pixfound.judges.asking import side_by_side
 from pixfound.pipeline.images import read_images
 from pixfound.pipeline.items import MASK_KINDS, Item, Items, by_image, by_length
 from pixfound.pipeline.parts import Parts
@@ -139,7 +140,9 @@ def grade(parts: Parts, stores: Stores, batch: Sequence[Item]) -> list[Value | E
     """Ask the judge; one that can take many at once is given the batch."""
     pairs = [(item.example, _answer(item, stores)) for item in batch]
     judge = parts.judge.built
-    many = judge.grade_many(pairs) if isinstance(judge, GradesMany) else [judge.grade(*pair) for pair in pairs]
+    many = (
+        judge.grade_many(pairs) if isinstance(judge, GradesMany) else side_by_side(lambda p: judge.grade(*p), pairs, 1)
+    )
     return [
         graded if isinstance(graded, Exception) else Value({"correct": graded[0], "reason": graded[1]})
         for graded in many

@@ -13,7 +13,7 @@ from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.interfaces import Asker, Judge, Load
-from pixfound.judges.asking import JudgeError, plain_reply, read_verdict, side_by_side
+from pixfound.judges.asking import JudgeError, plain_reply, read_verdict, shortened, side_by_side, unreadable
 from pixfound.judges.overlays import RED, draw_overlay
 from pixfound.masks import ious
 from pixfound.types import Candidate, Choice, Example
@@ -45,8 +45,8 @@ class JudgeChoice:
         the order; None shows all. duplicates: a candidate whose IoU with one that is shown is more than this is not
         shown; None shows it. system, presence_question, choice_question: the wording, the paper's unless changed.
 
-    A reply that names no candidate, or several, is unscored: never the first one. A judge that is down raises
-    JudgeError, and the example is tried again by the next run.
+    A reply that names no candidate, or several, is never the first one: it raises UnreadableReply. As with a judge that
+    is down, which raises JudgeError, the example is tried again by the next run.
     """
 
     def __init__(
@@ -104,7 +104,8 @@ class JudgeChoice:
             reply = self.judge.ask(self.system, question, [image])
             about["present"] = read_verdict(reply)
             if about["present"] is None:
-                return Choice("unscored", reason=f"presence: the reply could not be read: {_short(reply)}", about=about)
+                why = f"presence: the reply could not be read: {shortened(reply)}"
+                raise unreadable(self.judge, self.system, question, [image], why)
             if not about["present"]:
                 return Choice("empty", reason="the judge does not see the object", about=about)
         about["questions"] = []
@@ -135,10 +136,8 @@ class JudgeChoice:
             for part in _chunks(left, self.chunk or len(left)):
                 picked: int | None = 0
                 if len(part) > 1:
-                    picked, why = self._ask(example, image, [candidates[i] for i in part])
+                    picked = self._ask(example, image, [candidates[i] for i in part])
                     about["questions"].append({"order": list(part), "picked": picked})
-                    if picked is None and why:
-                        return Choice("unscored", reason=why, about=about)
                 if picked is not None:
                     winners.append(part[picked])
             left = winners
@@ -148,14 +147,17 @@ class JudgeChoice:
             return Choice("unscored", reason="the judge names none of the candidates", about=about)
         return Choice("empty", reason="the judge names none of the candidates", about=about)
 
-    def _ask(self, example: Example, image: Image.Image, candidates: Sequence[Candidate]) -> tuple[int | None, str]:
-        """The place of the best of several overlays, from 0; or None: with "" for none of them, else with why."""
+    def _ask(self, example: Example, image: Image.Image, candidates: Sequence[Candidate]) -> int | None:
+        """The place of the best of several overlays, from 0; None for none of them."""
         shown = [
             draw_overlay(image, c.mask.decode(), number if self.numbered else None, self.colour, self.opacity)
             for number, c in enumerate(candidates, start=1)
         ]
         question = self.choice_question.format(expression=example.expression, count=len(shown))
-        return read_choice(self.judge.ask(self.system, question, shown), len(shown))
+        place, why = read_choice(self.judge.ask(self.system, question, shown), len(shown))
+        if why:
+            raise unreadable(self.judge, self.system, question, shown, why)
+        return place
 
     def _order(self, example: Example, candidates: Sequence[Candidate]) -> list[int]:
         """Indices of the candidates that are shown, in the order in which they are."""
@@ -185,16 +187,12 @@ def read_choice(reply: str, count: int) -> tuple[int | None, str]:
     if none and not numbers:
         return None, ""
     if none or len(numbers) != 1:
-        return None, f"the judge's reply names no candidate, or several: {_short(reply)}"
+        return None, f"the judge's reply names no candidate, or several: {shortened(reply)}"
     number = numbers.pop()
     if not 1 <= number <= count:
-        return None, f"the judge's reply names number {number} of {count} candidates: {_short(reply)}"
+        return None, f"the judge's reply names number {number} of {count} candidates: {shortened(reply)}"
     return number - 1, ""
 
 
 def _chunks(items: Sequence[int], size: int) -> list[Sequence[int]]:
     return [items[i : i + size] for i in range(0, len(items), size)]
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 80 else f"{text[:80]}...")
