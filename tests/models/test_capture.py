@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sequence
+from importlib import import_module
 from typing import Any
 
 import pytest
@@ -11,13 +13,17 @@ from transformers import (
     AutoModelForCausalLM,
     Gemma3nTextConfig,
     Gemma3TextConfig,
+    GptOssConfig,
     Llama4TextConfig,
     LlamaConfig,
+    MistralConfig,
     Qwen2Config,
     Qwen3Config,
 )
 
-from pixfound.models.capture import NAME, Recorder
+from pixfound.errors import UserError
+from pixfound.models.cache import Layer
+from pixfound.models.capture import NAME, Recorder, capturing_attention
 
 SIZES: dict[str, Any] = {
     "vocab_size": 97,
@@ -33,16 +39,21 @@ SIZES: dict[str, Any] = {
     "eos_token_id": 96,
     "bos_token_id": 1,
 }
+LAYERS = ["sliding_attention", "full_attention"] * 2
 DECODERS = {
     "llama": LlamaConfig(**SIZES),
     "qwen2": Qwen2Config(**SIZES),
     "qwen3": Qwen3Config(**SIZES),
+    "mistral with a sliding window": MistralConfig(**SIZES, sliding_window=6),
+    "gpt_oss with sinks": GptOssConfig(
+        **SIZES, sliding_window=6, num_local_experts=4, num_experts_per_tok=2, layer_types=LAYERS
+    ),
     "gemma3n, whose last layers share keys": Gemma3nTextConfig(
         **{**SIZES, "intermediate_size": [64] * 4},
         sliding_window=6,
         num_kv_shared_layers=2,
         laurel_rank=4,
-        layer_types=["sliding_attention", "full_attention"] * 2,
+        layer_types=LAYERS,
         hidden_size_per_layer_input=8,
         vocab_size_per_layer_input=97,
         activation_sparsity_pattern=[0.0] * 4,
@@ -57,7 +68,7 @@ DECODERS = {
         interleave_moe_layer_step=2,
     ),
     "gemma3 with a sliding window": Gemma3TextConfig(
-        **SIZES, sliding_window=6, layer_types=["sliding_attention", "full_attention"] * 2, query_pre_attn_scalar=8
+        **SIZES, sliding_window=6, layer_types=LAYERS, query_pre_attn_scalar=8
     ),
 }
 LENGTHS = (14, 9, 20)
@@ -70,7 +81,7 @@ def decoders(request: pytest.FixtureRequest) -> tuple[Any, Any]:
     config = DECODERS[request.param]  # copied below: models built from one config object share it
     torch.manual_seed(0)
     eager = AutoModelForCausalLM.from_config(copy.deepcopy(config), attn_implementation="eager").eval()
-    ours = AutoModelForCausalLM.from_config(copy.deepcopy(config), attn_implementation="sdpa").eval()
+    ours = AutoModelForCausalLM.from_config(copy.deepcopy(config)).eval()
     ours.load_state_dict(eager.state_dict())
     ours.set_attn_implementation(NAME)
     return ours, eager
@@ -184,3 +195,73 @@ def test_a_layer_that_is_run_for_some_tokens_alone_is_an_error() -> None:
     recorder.record(0, 5, lambda rows: torch.ones(1, 1, rows.shape[1], 5))
     with pytest.raises(RuntimeError, match="layer 1 attends from 1 of 5 tokens"):
         recorder.record(1, 1, lambda rows: torch.ones(1, 1, rows.shape[1], 5))
+
+
+def eager_of(family: str) -> Any:
+    return import_module(f"transformers.models.{family}.modeling_{family}").eager_attention_forward
+
+
+@pytest.mark.parametrize(
+    ("family", "keywords"),
+    [
+        ("gpt_oss", ("s_aux",)),
+        ("granite_swa", ("s_aux",)),
+        ("gemma2", ("softcap",)),
+        ("inkling", ("position_bias",)),
+        ("llama", ()),
+    ],
+)
+@pytest.mark.parametrize("masked", ["bool", "additive", "causal", "all"])
+def test_keywords_that_change_the_result_equal_eager(family: str, keywords: Sequence[str], masked: str) -> None:
+    """A prompt, and a step after it, with weights and output."""
+    torch.manual_seed(0)
+    batch, heads, groups, tokens, width = 3, 4, 2, 7, 5
+    query, key, value = (torch.randn(batch, n, tokens, width) for n in (heads, groups, groups))
+    whole = {"s_aux": torch.randn(heads) + 1, "softcap": 0.7, "position_bias": torch.randn(1, heads, tokens, tokens)}
+    module = Attention(whole["s_aux"], family)
+    causal = torch.ones(tokens, tokens, dtype=torch.bool).tril().expand(batch, 1, -1, -1)
+    seen = causal.clone()
+    seen[1, :, :, :3] = False  # padding
+    right = torch.zeros(seen.shape).masked_fill(~(seen if masked in ("bool", "additive") else causal), -1e30)
+    mask = {"bool": seen, "additive": right}.get(masked)
+    if masked == "all":
+        right = torch.zeros(seen.shape)
+    given = {name: whole[name] for name in keywords} | {"scaling": 0.6}
+    told = {"is_causal": False} if masked == "all" else {}
+    output, weights = eager_of(family)(module, query, key, value, right, **given)
+    recorder = Recorder(torch.arange(tokens).expand(batch, -1), rows=torch.arange(-tokens, 0).expand(batch, -1))
+    with recorder.active():
+        found, _ = capturing_attention(module, query, key, value, mask, **given, **told)
+    rows = slice(3 if masked in ("bool", "additive") else 0, None)  # a row of padding is of no use to anyone
+    assert torch.allclose(found[:, rows], output[:, rows], atol=1e-6)
+    assert torch.allclose(recorder.passes()[0][:, rows], weights.mean(1)[:, rows], atol=1e-6)
+
+    layer, step = Layer(room=0), Recorder(torch.arange(tokens).expand(batch, -1), cached=tokens - 1)
+    keys, values = layer.update(key, value)
+    if "position_bias" in given:
+        given["position_bias"] = given["position_bias"][:, :, -1:]
+    with step.active():
+        last, _ = capturing_attention(
+            module, query[:, :, -1:], keys, values, None if mask is None else mask[:, :, -1:], **given
+        )
+    assert torch.allclose(last, output[:, -1:], atol=1e-6)
+    assert torch.allclose(step.passes()[0][:, 0], weights.mean(1)[:, -1], atol=1e-6)
+
+
+class Attention(torch.nn.Module):
+    """What attention functions read of a decoder's own module, which lies in a file of its family."""
+
+    def __init__(self, sinks: torch.Tensor, family: str) -> None:
+        super().__init__()
+        self.sinks, self.layer_idx, self.num_key_value_groups, self.is_causal = torch.nn.Parameter(sinks), 0, 2, True
+        self.__class__ = type(family, (Attention,), {"__module__": eager_of(family).__module__})
+        self.eval()
+
+
+def test_a_keyword_that_is_not_known_is_named(decoders: tuple[Any, Any]) -> None:
+    """It may change what attention gives; nothing of it would be seen."""
+    ours, _ = decoders
+    ids, mask, _ = batch()
+    kind = next(type(part).__name__ for part in ours.modules() if type(part).__name__.endswith("Attention"))
+    with pytest.raises(UserError, match=rf"{kind} gives its attention tree, which .* model=plain"):
+        ours(ids, attention_mask=mask, tree=torch.ones(1))

@@ -14,7 +14,7 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from pixfound.errors import UserError
 from pixfound.models.cache import Groups, Layer, Prefix, RowCache
-from pixfound.models.capture import decoding_step
+from pixfound.models.capture import Scoring, decoding_step
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import Prompt
 
@@ -30,7 +30,7 @@ def numbered(rows: list[int]) -> list[int]:
 def a_layer(rows: list[int], rng: torch.Generator, dtype: torch.dtype = torch.float32) -> tuple[Layer, torch.Tensor]:
     """A layer with prefixes of five tokens, to which each row has added three; and a query (B, 4 heads, 1, 8)."""
     made = [torch.randn(max(rows) + 1, 2, 5, 8, generator=rng).to(dtype) for _ in range(2)]
-    layer = Layer(room=2, prefix=Prefix(made[0].transpose(-1, -2), made[1], Groups(rows)))
+    layer = Layer(room=2, prefix=Prefix(made[0].transpose(-1, -2), made[1], Groups(rows)), attended=True)
     for tokens in (1, 1, 1):
         keys, _ = layer.update(*(torch.randn(len(rows), 2, tokens, 8, generator=rng).to(dtype) for _ in range(2)))
         assert keys.layer is layer  # type: ignore[attr-defined]
@@ -46,7 +46,7 @@ def test_one_step_equals_torch_attention_over_all_keys(rows: list[int], seed: in
     mask = torch.ones(len(rows), 1, 1, 8, dtype=torch.bool)
     if masked:
         mask[::2, :, :, :4] = False
-    weights, output = decoding_step(query, layer, mask if masked else None, 0.3, None)
+    weights, output = decoding_step(query, layer, mask if masked else None, Scoring(0.3))
     wide = [states.repeat_interleave(2, dim=1) for states in (keys, values)]
     expected = torch.nn.functional.scaled_dot_product_attention(query, *wide, attn_mask=mask, scale=0.3)
     assert torch.allclose(output, expected.transpose(1, 2), atol=1e-5)
@@ -68,7 +68,7 @@ def test_rows_that_stay_keep_what_is_theirs(rows: list[int], seed: int, data: st
 
 def test_half_precision_is_multiplied_in_single() -> None:
     layer, query = a_layer([0, 0, 1], torch.Generator().manual_seed(0), torch.bfloat16)
-    weights, output = decoding_step(query, layer, None, 0.3, None)
+    weights, output = decoding_step(query, layer, None, Scoring(0.3))
     keys = layer.whole()[0].repeat_interleave(2, dim=1)
     exact = (query.double() @ keys.double().transpose(-1, -2) * 0.3).softmax(-1)
     assert weights.dtype == torch.float32

@@ -70,14 +70,16 @@ class Layer(DynamicLayer):  # type: ignore[misc]
     """One decoder layer.
 
     `update` returns what the rows have added; `layer` of the returned keys is this layer, which knows the prefix.
-    room: tokens that will be added after the first ones. prefix: None where nothing is shared.
+    A decoder that makes keys and values of what it keeps (latent attention) must be given the prefix too.
+    room: tokens that will be added after the first ones. prefix: None where nothing is shared. attended: whether the
+    keys that `update` returns are those that are attended to, as the capturing attention notes.
     """
 
     is_croppable = False
 
-    def __init__(self, room: int, prefix: Prefix | None = None) -> None:
+    def __init__(self, room: int, prefix: Prefix | None = None, attended: bool = False) -> None:
         super().__init__()
-        self._room, self._added, self.prefix = room, 0, prefix
+        self._room, self._added, self.prefix, self.attended = room, 0, prefix, attended
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         """Make room. Called by `update` with the first keys and values (B, G, S, D)."""
@@ -89,13 +91,18 @@ class Layer(DynamicLayer):  # type: ignore[misc]
         )
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Add keys and values (B, G, 1 or more, D); all that the rows have added is returned."""
+        """Add keys and values (B, G, 1 or more, D); all that the rows have added is returned.
+
+        With the prefix before it where the keys are not `attended` to: then they are (B, G, P + S, D).
+        """
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
         before, self._added = self._added, self._added + key_states.shape[2]
         self._keys[:, :, before : self._added] = key_states
         self._values[:, :, before : self._added] = value_states
         self.keys, self.values = self._keys[:, :, : self._added], self._values[:, :, : self._added]
+        if self.prefix is not None and not self.attended:
+            return self.whole()
         self.keys.layer = self  # type: ignore[attr-defined]
         return self.keys, self.values
 
@@ -183,14 +190,14 @@ def empty_cache(model: Any, room: int) -> RowCache:
     return RowCache(layers=[Layer(room) for _ in range(count)])
 
 
-def share(cache: Any, rows: Sequence[int], room: int) -> RowCache:
+def share(cache: RowCache, rows: Sequence[int], room: int) -> RowCache:
     """A cache of len(rows) rows that go on from the rows of another. rows: (B) where each goes on from."""
     groups = Groups(rows)
-    return RowCache(layers=[Layer(room, _prefix(layer, groups)) for layer in cache.layers])
+    return RowCache(layers=[Layer(room, _prefix(layer, groups), layer.attended) for layer in cache.layers])
 
 
-def _prefix(layer: Any, groups: Groups) -> Prefix | None:
-    """What a layer of transformers' cache holds; None for one that reads another's keys.
+def _prefix(layer: Layer, groups: Groups) -> Prefix | None:
+    """What a layer holds; None for one that reads another's keys.
 
     A product with few queries reads keys faster that lie side by side for each dimension.
     """

@@ -10,9 +10,11 @@ Shapes: `B` batch, `H` heads, `Q` queries, `K` keys, `D` head width, `R` wanted 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,10 +23,22 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from pixfound.errors import UserError
 from pixfound.kept import Keep
 from pixfound.models.cache import Layer
 
 NAME = "pixfound_capture"
+_AT_ONCE = 2**26  # weights (256 MB) of a prompt that are computed together where torch's own attention does not do
+# Keywords of attention functions that change the result; a sliding window is in the mask already.
+_HONOURED = ("scaling", "softcap", "s_aux", "position_bias", "is_causal", "sliding_window")
+_HARMLESS = (  # for training, packed sequences and outputs, and inputs of other parts of the model, handed down
+    "dropout deterministic cu_seq_lens_q cu_seq_lens_k max_length_q max_length_k seq_idx num_items_in_batch labels "
+    "output_attentions output_hidden_states output_router_logits return_dict use_cache cache_position logits_to_keep "
+    "input_ids position_ids position_embeddings token_type_ids mm_token_type_ids moe_mm_token_type_ids conv_mask "
+    "pixel_values pixel_values_videos pixel_mask image_sizes image_position_ids image_grid_thw grid_thw video_grid_thw "
+    "video_position_ids video_second_per_grid num_frames_per_video mm_encoder_outputs use_audio_in_video"
+)
+_KNOWN = frozenset((*_HONOURED, *_HARMLESS.split()))
 
 
 class Recorder:
@@ -143,29 +157,50 @@ def as_recorded(model: Any) -> dict[str, Tensor]:
     return whole_passes(model) if _ACTIVE.get() is not None else {}
 
 
-def attention_rows(
-    query: Tensor, key: Tensor, mask: Tensor | None, scaling: float, rows: Tensor, softcap: float | None = None
-) -> Tensor:
+@dataclass(frozen=True)
+class Scoring:
+    """The way from products of queries and keys to weights, as a decoder asks for it.
+
+    scaling: factor of the products. softcap: scores are bent to stay below it (Gemma 2). sinks: (H) scores of a column
+    without a value, which takes its share of every row's weight (gpt-oss). causal: a missing mask is a causal one.
+    """
+
+    scaling: float
+    softcap: float | None = None
+    sinks: Tensor | None = None
+    causal: bool = True
+
+    def scores(self, products: Tensor) -> Tensor:
+        """Scores of the same shape, before any mask."""
+        scores = products * self.scaling
+        return scores if self.softcap is None else torch.tanh(scores / self.softcap) * self.softcap
+
+    def weights(self, scores: Tensor) -> Tensor:
+        """Softmax (B, H, R, K) of masked scores; a row sums to 1 less the share of its sink."""
+        if self.sinks is None:
+            return scores.softmax(dim=-1)
+        sinks = self.sinks.to(scores.dtype)[:, None, None].expand(*scores.shape[:-1], 1)
+        return torch.cat([scores, sinks], dim=-1).softmax(dim=-1)[..., :-1]
+
+
+def attention_rows(query: Tensor, key: Tensor, mask: Tensor | None, rows: Tensor, scoring: Scoring) -> Tensor:
     """Softmax rows (B, H, R, K) in fp32 of the queries at `rows` (B, R); grouped heads need no repetition.
 
-    mask: (B or 1, 1, Q, K), bool (True attends) or additive; None is causal. softcap: scores are bent to stay below
-    it (Gemma 2); None leaves them.
+    mask: (B or 1, H or 1, Q, K), bool (True attends) or additive; None is causal or all, as `scoring` says.
     """
     batch, heads, queries, width = query.shape
     groups, keys = key.shape[1], key.shape[2]
     index = rows[:, None, :, None].expand(-1, heads, -1, width)
     chosen = query.gather(2, index).float().view(batch, groups, heads // groups, rows.shape[1], width)
-    scores = (chosen @ key.float()[:, :, None].transpose(-1, -2) * scaling).flatten(1, 2)  # (B, H, R, K)
-    if softcap is not None:
-        scores = torch.tanh(scores / softcap) * softcap
-    if mask is None:
-        causal = torch.arange(keys, device=key.device) <= (rows + (keys - queries))[..., None]  # (B, R, K)
-        scores = scores.masked_fill(~causal[:, None], float("-inf"))
-    else:
+    scores = scoring.scores(chosen @ key.float()[:, :, None].transpose(-1, -2)).flatten(1, 2)  # (B, H, R, K)
+    if mask is not None:
         wide = mask[..., :keys].expand(batch, -1, -1, -1)
         taken = wide.gather(2, rows[:, None, :, None].expand(-1, wide.shape[1], -1, wide.shape[3]))
         scores = scores.masked_fill(~taken, float("-inf")) if taken.dtype == torch.bool else scores + taken.float()
-    return scores.softmax(dim=-1)
+    elif scoring.causal:
+        causal = torch.arange(keys, device=key.device) <= (rows + (keys - queries))[..., None]  # (B, R, K)
+        scores = scores.masked_fill(~causal[:, None], float("-inf"))
+    return scoring.weights(scores)
 
 
 def capturing_attention(
@@ -176,12 +211,27 @@ def capturing_attention(
     attention_mask: Tensor | None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """The attention function registered with transformers; signature as its `sdpa_attention_forward`."""
-    recorder, softcap = _ACTIVE.get(), kwargs.get("softcap")
-    scaling = kwargs.get("scaling") or query.shape[-1] ** -0.5
+    """The attention function registered with transformers; signature as its `sdpa_attention_forward`.
+
+    UserError for a keyword that is not known: it may change the result.
+    """
+    _check_keywords(module, kwargs)
+    recorder, sinks, bias = _ACTIVE.get(), kwargs.get("s_aux"), kwargs.pop("position_bias", None)
+    causal = kwargs.get("is_causal")
+    scoring = Scoring(
+        scaling=kwargs.get("scaling") or query.shape[-1] ** -0.5,
+        softcap=kwargs.get("softcap"),
+        sinks=sinks,
+        causal=bool(getattr(module, "is_causal", True) if causal is None else causal),
+    )
     queries, layer = query.shape[2], getattr(key, "layer", None)
-    if isinstance(layer, Layer) and queries == 1:
-        weights, output = decoding_step(query, layer, attention_mask, scaling, softcap)
+    if isinstance(layer, Layer):
+        layer.attended = True
+    if bias is not None:
+        attention_mask = _biased(attention_mask, bias, scoring.causal and queries > 1)
+    told = scoring if sinks is None or recorder is None or _tells_sinks(module, sinks) else replace(scoring, sinks=None)
+    if isinstance(layer, Layer) and queries == 1 and told is scoring:
+        weights, output = decoding_step(query, layer, attention_mask, scoring)
         if recorder is not None:
             recorder.record(_layer_of(module), 1, lambda _: weights)
         return output, None
@@ -191,41 +241,78 @@ def capturing_attention(
         recorder.record(
             _layer_of(module),
             queries,
-            lambda rows: attention_rows(query, key, attention_mask, scaling, rows.to(query.device), softcap),
+            lambda rows: attention_rows(query, key, attention_mask, rows.to(query.device), told),
         )
-    if softcap is not None:  # which torch's own attention does not know
-        return _softcapped(query, key, value, attention_mask, scaling, softcap), None
+    if scoring.softcap is not None or sinks is not None:  # which torch's own attention does not know
+        return _attend(query, key, value, attention_mask, scoring), None
     output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     return output, None
 
 
-def decoding_step(
-    query: Tensor, layer: Layer, mask: Tensor | None, scaling: float, softcap: float | None
-) -> tuple[Tensor, Tensor]:
+def decoding_step(query: Tensor, layer: Layer, mask: Tensor | None, scoring: Scoring) -> tuple[Tensor, Tensor]:
     """Weights (B, H, 1, K) in fp32 and output (B, 1, H, D) of one query (B, H, 1, D), both from one product."""
     batch, heads, _, width = query.shape
     grouped = query.reshape(batch, layer.keys.shape[1], -1, width)
-    scores = (layer.scores(grouped) * scaling).flatten(1, 2)[:, :, None]
-    if softcap is not None:
-        scores = torch.tanh(scores / softcap) * softcap
+    scores = scoring.scores(layer.scores(grouped)).flatten(1, 2)[:, :, None]
     if mask is not None:
         seen = mask[..., : scores.shape[-1]]
         scores = scores.masked_fill(~seen, float("-inf")) if seen.dtype == torch.bool else scores + seen
-    weights = scores.softmax(dim=-1)
-    output = layer.mix(weights.view(batch, layer.keys.shape[1], -1, weights.shape[-1]))
+    weights = scoring.weights(scores)
+    output = layer.mix(weights.reshape(batch, layer.keys.shape[1], -1, weights.shape[-1]))
     return weights, output.reshape(batch, 1, heads, -1)
 
 
-def _softcapped(
-    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scaling: float, softcap: float
-) -> Tensor:
-    """(B, Q, H, D) attention with bent scores, as `eager` computes it."""
+def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scoring: Scoring) -> Tensor:
+    """(B, Q, H, D) attention as `eager` computes it, some queries at a time."""
     batch, heads, queries, _ = query.shape
-    rows = torch.arange(queries, device=query.device).expand(batch, -1)
-    # A padding position sees nothing at all: its row is no number, and must not spread to those that are.
-    weights = attention_rows(query, key, mask, scaling, rows, softcap).nan_to_num(0.0).to(query.dtype)
-    grouped = weights.view(batch, key.shape[1], heads // key.shape[1], queries, -1)
-    return (grouped @ value[:, :, None]).flatten(1, 2).transpose(1, 2).contiguous()
+    outputs = []
+    at_once = max(1, _AT_ONCE // (batch * heads * key.shape[2]))
+    for some in torch.split(torch.arange(queries, device=query.device), at_once):
+        weights = attention_rows(query, key, mask, some.expand(batch, -1), scoring)
+        # A padding position sees nothing at all: its row is no number, and must not spread to those that are.
+        weights = weights.nan_to_num(0.0).to(query.dtype)
+        grouped = weights.view(batch, key.shape[1], heads // key.shape[1], len(some), -1)
+        outputs.append((grouped @ value[:, :, None]).flatten(1, 2).transpose(1, 2))
+    return torch.cat(outputs, dim=1)
+
+
+def _biased(mask: Tensor | None, bias: Tensor, causal: bool) -> Tensor:
+    """An additive mask (B or 1, H, Q, K) that holds a bias of the same shape too."""
+    if mask is None and causal:
+        queries, keys = bias.shape[-2:]
+        mask = torch.ones(queries, keys, dtype=torch.bool, device=bias.device).tril(keys - queries)
+    if mask is None:
+        return bias
+    mask = mask[..., : bias.shape[-1]]
+    return bias.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else bias + mask
+
+
+def _tells_sinks(module: torch.nn.Module, sinks: Tensor) -> bool:
+    """Whether the weights that a decoder's own eager attention tells are without the share of the sinks.
+
+    Granite's scales the output instead, and tells what the softmax over the keys gave. Asked of it with one key, whose
+    score is the sink's.
+    """
+    kind = type(module)
+    if kind not in _TELL_SINKS:
+        eager = getattr(sys.modules[kind.__module__], "eager_attention_forward", None)
+        heads = len(sinks)
+        one = sinks.new_zeros(1, heads, 1, 1)
+        key = one[:, : heads // int(getattr(module, "num_key_value_groups", 1))]
+        _TELL_SINKS[kind] = eager is None or bool(
+            (eager(module, one, key, key, sinks.detach().view(1, -1, 1, 1), scaling=1.0)[1] < 0.75).all()
+        )
+    return _TELL_SINKS[kind]
+
+
+def _check_keywords(module: torch.nn.Module, keywords: Mapping[str, Any]) -> None:
+    """UserError where a decoder tells its attention more than is known here, for it may change the result."""
+    if unknown := sorted(name for name in keywords.keys() - _KNOWN if keywords[name] is not None):
+        path = getattr(getattr(module, "config", None), "_name_or_path", "") or "this model"
+        raise UserError(
+            f"model.path={path}: {type(module).__name__} gives its attention {', '.join(unknown)}, which is not known "
+            "to the capture and may change the result; use model=plain extraction=nulls"
+        )
 
 
 def _layer_of(module: torch.nn.Module) -> int:
@@ -235,6 +322,7 @@ def _layer_of(module: torch.nn.Module) -> int:
     return index
 
 
+_TELL_SINKS: dict[type, bool] = {}  # of a class of attention, what `_tells_sinks` found
 _ACTIVE: ContextVar[Recorder | None] = ContextVar("pixfound_recorder", default=None)
 AttentionInterface.register(NAME, capturing_attention)
 # Without a mask function of the same name transformers passes no mask at all, and padding is ignored.

@@ -82,6 +82,7 @@ def prefill_shared(model: Any, inputs: Mapping[str, Any], columns: Tensor, image
     if any(value is None for value in pictures.values()):
         return unshared
     once = {**{name: value[firsts] for name, value in heads.items()}, **pictures}
+    once["past_key_values"] = empty_cache(model, 0)
     cache = share(continue_from(model, once).past_key_values, groups, room)
     keep_positions(model, groups)
     whole: dict[str, Any] = {"past_key_values": cache}

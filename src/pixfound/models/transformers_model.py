@@ -49,6 +49,7 @@ class TransformersModel:
     image_layout: ImageLayout = "native"
     trust_remote_code: bool = False
 
+    version: ClassVar[int] = 2  # 2: attention sinks are honoured
     runtime_options: ClassVar[tuple[str, ...]] = ("device_map", "trust_remote_code")  # the latter is in `identity`
 
     def __post_init__(self) -> None:
