@@ -1,16 +1,25 @@
-"""The lines of journals: what is known of one without keeping what it says, and where the one of a name stands."""
+"""The lines of journals: what is known of one without keeping what it says, and where the one of a name stands.
+
+A line is a JSON object that ends with the CRC-32 of all that stands before it. A line whose checksum fails counts as
+never written.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator
+import logging
+import re
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from pixfound.pipeline.output import encode
 from pixfound.shelf import Scratch
 
+log = logging.getLogger(__name__)
+_END = re.compile(rb',"crc":"[0-9a-f]{8}"}\n?\Z')  # of a line that was written whole
 _TABLE = (
     "places (name BLOB PRIMARY KEY, good INTEGER, turn INTEGER, rank INTEGER, start INTEGER, length INTEGER) "
     "WITHOUT ROWID"
@@ -66,31 +75,57 @@ class Places:
         """Take note of a line."""
         self._scratch.run(_PUT, *_row(line))
 
-    def drop(self, name: bytes) -> None:
-        """Forget a name."""
-        self._scratch.run("DELETE FROM places WHERE name = ?", name)
-
 
 def lines_of(journal: Path) -> Iterator[Line]:
-    """The lines of a journal that are whole."""
-    rank, offset = int(journal.stem.removeprefix("journal-")), 0
+    """The lines of a journal that are whole. Warns of those that were, and have changed since."""
+    rank, offset, changed = int(journal.stem.removeprefix("journal-")), 0, 0
     with journal.open("rb") as stream:
         for raw in stream:
             if data := parse(raw):
                 place = Place(rank, offset, len(raw), data["failure"] is not None)
                 yield Line(name_of(data["key"], data["digest"]), data["turn"], data.get("array_bytes"), place)
+            elif _END.search(raw):
+                changed += 1
             offset += len(raw)
+    if changed:
+        log.warning("%s: %d lines are damaged and count as never written", journal, changed)
+
+
+def written(body: Mapping[str, Any]) -> bytes:
+    """A line; `parse` reads it. Raises ValueError where JSON cannot hold a value."""
+    head = encode(json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False)[:-1])
+    return head + _end(head) + b"\n"
 
 
 def parse(line: bytes) -> dict[str, Any] | None:
     """A line as it was written, whole; else None."""
-    try:
-        data: dict[str, Any] = json.loads(line.decode())
-        data["turn"] = int(data.get("turn", 0))  # lines of before there were turns are the oldest
-        whole = {"key", "digest", "value", "failure"} <= data.keys() and 0 <= data["turn"] < 2**32
-        return data if whole else None
-    except (ValueError, TypeError, AttributeError, OverflowError):
+    line = line.removesuffix(b"\n")
+    head, end = line[: -len(_end(b""))], line[-len(_end(b"")) :]
+    if end != _end(head):
         return None
+    try:
+        data = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return data if isinstance(data, dict) and _is_record(data) else None
+
+
+def _end(head: bytes) -> bytes:
+    return b',"crc":"%08x"}' % zlib.crc32(head)
+
+
+def _is_record(data: Mapping[str, Any]) -> bool:
+    if not data.keys() >= {"key", "digest", "value", "failure", "turn"}:
+        return False
+    key, digest, value, failure = (type(data[name]) for name in ("key", "digest", "value", "failure"))
+    arrays = [type(data[name]) for name in ("array_bytes", "array_crc") if name in data]
+    return (
+        (key, digest) == (str, str)
+        and (value, failure) in ((dict, type(None)), (type(None), str))
+        and arrays in ([], [int, int])
+        and type(data["turn"]) is int
+        and 0 <= data["turn"] < 2**32
+    )
 
 
 def name_of(key: str, digest: str) -> bytes:

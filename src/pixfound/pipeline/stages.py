@@ -202,5 +202,6 @@ def judge_load(items: Items, parts: Parts, stores: Stores) -> Load:
 def _found(store: Store, key: str, digest: str) -> Record:
     """A record that a task was made of, read only now: many tasks wait at once."""
     record = store.get(key, digest)
-    assert record is not None
+    if record is None:
+        raise LookupError(f"{store.folder} has no record of {key} any more: run the same command again")
     return record

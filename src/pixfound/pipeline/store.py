@@ -2,8 +2,9 @@
 
 Every process appends to the journal of its rank, a line in one write; arrays are written before the line that
 names them. A line is found by its key and by a digest of what it was computed from, so that a changed input is
-recomputed while everything else stays. A torn last line is ignored, and so is a line whose arrays are not of the size
-that it names, or are found damaged when they are read. Nothing is ever rewritten in place.
+recomputed while everything else stays. A torn or damaged line is ignored, and so is a line whose arrays are gone or not
+of the size that it names: what they held is computed again. The line also names the checksum of its arrays, which is
+compared when they are read. Nothing is ever rewritten in place.
 
 Which of two lines is the later one is told by their turns and never by a clock: a line's turn is one more than the
 last that its process had read. Half of a surrogate pair in a text is written as JSON's own escape of it.
@@ -14,10 +15,12 @@ Memory holds neither what a line says nor where it stands: a record is read when
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import os
-import zipfile
+import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -28,12 +31,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pixfound.errors import UserError
-from pixfound.pipeline.journal import Line, Place, Places, lines_of, name_of, parse
-from pixfound.pipeline.output import encode, make_folder, write_all, write_atomic
+from pixfound.pipeline.journal import Line, Place, Places, lines_of, name_of, parse, written
+from pixfound.pipeline.output import make_folder, write_all, write_atomic
+from pixfound.report.text import printable
 
 log = logging.getLogger(__name__)
 _OPEN = 8  # journals of a store that are open at once: there may be as many as processes
 _NEAR = 16  # records that are kept as they were last read: the same ones are asked for again at once
+_JOURNAL = re.compile(r"journal-\d{4}\.jsonl", re.ASCII)
 _SORTED = json.JSONEncoder(sort_keys=True).encode
 FORMAT = 3  # raise it when a stage's results change their meaning: older stores are then left alone
 
@@ -49,7 +54,7 @@ class Record:
 
 
 class DamagedArrays(ValueError):
-    """Stored arrays that cannot be read; they are put aside, so that another run computes them again."""
+    """Stored arrays that are not what was written, or gone; the next run computes them again."""
 
 
 class Store:
@@ -84,8 +89,8 @@ class Store:
     def changes(self, provenance: Mapping[str, Any]) -> list[str]:
         """Differences between a provenance and the one that the folder was begun with; [] where it was not begun."""
         try:
-            before = json.loads((self.folder / "stage.json").read_text()).get("provenance", {})
-        except (FileNotFoundError, json.JSONDecodeError):
+            before = dict(json.loads((self.folder / "stage.json").read_text()).get("provenance", {}))
+        except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return []
         now = json.loads(json.dumps(provenance, default=str))  # as it is read back
         return [f"{k}: {before.get(k)} -> {now.get(k)}" for k in sorted({*before, *now}) if before.get(k) != now.get(k)]
@@ -93,19 +98,27 @@ class Store:
     def read(self) -> None:
         """Read all journals, those of other processes and of earlier runs too; a later line wins.
 
-        Does nothing where no journal has changed since the last time: they only ever grow.
+        Does nothing where no journal has changed since the last time: they only ever grow. Raises UserError where one
+        cannot be read.
         """
-        journals = sorted(self.folder.glob("journal-[0-9][0-9][0-9][0-9].jsonl"))
+        try:
+            self._read()
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _read(self) -> None:
+        journals = sorted(path for path in self.folder.iterdir() if _JOURNAL.fullmatch(path.name))
         state = {path.name: path.stat().st_size for path in journals}
         if state == self._read_at:
             return
-        self._read_at = state
         self._near.cache_clear()
         lost: dict[bytes, Line] = {}
         self._places = Places(line for path in journals for line in self._whole(lines_of(path), lost))
+        self._read_at = state
         for name, line in lost.items():
             if not self._places.done(name):
-                what = f"the arrays of {self._read_line(line.place).key} are not whole ({line.array_bytes} bytes)"
+                key = self._read_line(line.place)["key"]
+                what = f"the arrays of {printable(key)} are not whole ({line.array_bytes} bytes)"
                 log.warning("%s: %s: computed again", self.folder, what)
 
     def _whole(self, lines: Iterable[Line], lost: dict[bytes, Line]) -> Iterator[Line]:
@@ -118,7 +131,7 @@ class Store:
                 yield line
 
     def get(self, key: str, digest: str) -> Record | None:
-        """The record of these inputs, if there is one; a failed one too."""
+        """The record of these inputs, if there is one; a failed one too. Raises UserError where it cannot be read."""
         return self._near(key, digest)
 
     def done(self, key: str, digest: str) -> bool:
@@ -148,13 +161,14 @@ class Store:
             "turn": self._turn,
         }
         if arrays:
+            packed = io.BytesIO()
+            np.savez(packed, **arrays)  # type: ignore[arg-type]
             path = self._arrays(name)
             temporary = path.with_name(f"{path.stem}.{os.getpid()}.tmp")
-            with temporary.open("wb") as stream:
-                np.savez(stream, **arrays)  # type: ignore[arg-type]
-            body["array_bytes"] = temporary.stat().st_size
+            temporary.write_bytes(packed.getbuffer())
+            body |= {"array_bytes": packed.getbuffer().nbytes, "array_crc": zlib.crc32(packed.getbuffer())}
             os.replace(temporary, path)
-        line = encode(json.dumps(body, separators=(",", ":"), ensure_ascii=False, allow_nan=False) + "\n")
+        line = written(body)
         descriptor = self._journal()
         write_all(descriptor, line)
         end = os.lseek(descriptor, 0, os.SEEK_CUR)
@@ -163,21 +177,25 @@ class Store:
         self._near.cache_clear()
 
     def arrays(self, record: Record) -> dict[str, npt.NDArray[Any]]:
-        """The arrays written with a record; DamagedArrays where they are not what was written."""
+        """The arrays written with a record.
+
+        Raises DamagedArrays where they are not what was written: they are put aside, so that the next run computes them
+        again; OSError where they cannot be read, which says nothing about them.
+        """
         name = name_of(record.key, record.digest)
-        path = self._arrays(name)
+        path, line = self._arrays(name), self._line(name)
         try:
-            with np.load(path, allow_pickle=False) as data:
-                return {name: data[name] for name in data.files}  # zip's checksums are compared here
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            if path.exists():
-                os.replace(path, path.with_suffix(".damaged"))
-            self._places.drop(name)
-            self._near.cache_clear()
-            raise DamagedArrays(
-                f"the stored arrays of {record.key} are damaged ({self.folder}): run the same command again, and they "
-                "are computed anew"
-            ) from error
+            packed = path.read_bytes()
+            if line and line.get("array_crc") == zlib.crc32(packed):
+                with np.load(io.BytesIO(packed), allow_pickle=False) as data:
+                    return {name: data[name] for name in data.files}
+            os.replace(path, path.with_suffix(".damaged"))
+        except FileNotFoundError:
+            pass  # put aside already, or deleted
+        raise DamagedArrays(
+            f"the stored arrays of {record.key} are damaged or gone ({self.folder}): run the same command again, and "
+            "they are computed anew"
+        )
 
     def close(self) -> None:
         """Close the journals; they are opened again when they are needed."""
@@ -187,10 +205,18 @@ class Store:
             self._descriptor = None
 
     def _find(self, key: str, digest: str) -> Record | None:
-        place = self._places.get(name_of(key, digest))
-        return None if place is None else self._read_line(place)
+        data = self._line(name_of(key, digest))
+        return None if data is None else Record(data["key"], data["digest"], data["value"], data["failure"])
 
-    def _read_line(self, place: Place) -> Record:
+    def _line(self, name: bytes) -> dict[str, Any] | None:
+        """The line that counts of a name."""
+        place = self._places.get(name)
+        try:
+            return None if place is None else self._read_line(place)
+        except OSError as error:
+            raise self._unreadable(error) from error
+
+    def _read_line(self, place: Place) -> dict[str, Any]:
         if place.rank not in self._readers:
             if len(self._readers) == _OPEN:
                 self._close_readers()
@@ -199,7 +225,13 @@ class Store:
         data = parse(os.pread(stream.fileno(), place.length, place.offset))
         if data is None:
             raise UserError(f"{stream.name}: was changed by another program: run the same command again")
-        return Record(data["key"], data["digest"], data["value"], data["failure"])
+        return data
+
+    def _unreadable(self, error: OSError) -> UserError:
+        return UserError(
+            f"{error.filename or self.folder}: cannot be read ({error.strerror or error}): mend the cause, and run the "
+            "same command again; what is done is kept"
+        )
 
     def _close_readers(self) -> None:
         for stream in self._readers.values():
@@ -209,7 +241,7 @@ class Store:
     def _array_bytes(self, name: bytes) -> int | None:
         try:
             return self._arrays(name).stat().st_size
-        except OSError:
+        except FileNotFoundError:
             return None
 
     def _arrays(self, name: bytes) -> Path:

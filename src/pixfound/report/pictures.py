@@ -106,7 +106,7 @@ def _found(
         return candidates, taken, None
     try:
         generation = unpack_generation(said.value, evidence.stores.generate.arrays(said))
-    except DamagedArrays as error:  # the scores do not need them any more
+    except (DamagedArrays, OSError) as error:  # the scores do not need them any more
         log.warning("%s", error)
         return candidates, taken, None
     return candidates, taken, draw_heat(_seen_at(generation, size), taken.phrase)

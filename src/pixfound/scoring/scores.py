@@ -171,4 +171,4 @@ def _score(item: Item, kind: Kind, row: str | None, **values: Any) -> Score:
 
 
 def _missing(stage: str, record: Record | None) -> str:
-    return f"{stage} failed: {record.failure}" if record else f"no record of stage {stage}"
+    return f"{stage} failed: {record.failure if record else 'it has left no record'}"
