@@ -160,6 +160,22 @@ def test_memory_for_half_a_batch_is_enough(tmp_path):
     assert doubles(store, 16) == [2 * n for n in range(16)]
 
 
+def test_batches_that_are_halved_are_told_once_for_each_cause(store, caplog):
+    """Numbers in a message are no causes of their own; the rest is counted at the end."""
+
+    def compute(batch):
+        if len(batch) > 1:
+            raise ValueError("odd") if batch[0] == 3 else RuntimeError(f"out of memory by {batch[0]}.5 GB")
+        return [Value({"double": 2 * batch[0]})]
+
+    assert run(store, compute, count=12, size=3).failures == 0
+    assert [record.getMessage() for record in caplog.records] == [
+        "double: a batch of 3 is halved and tried again: RuntimeError: out of memory by 0.5 GB",
+        "double: a batch of 3 is halved and tried again: ValueError: odd",
+        "double: 7 batches were halved: RuntimeError: out of memory by N GB",
+    ]
+
+
 def test_a_failure_is_retried_on_the_next_run(store):
     run(store, Computer(failing=[1]))
     still = Computer(failing=[1])

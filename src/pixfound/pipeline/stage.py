@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
@@ -92,13 +93,14 @@ def run_stage(
     if work.numbers:
         begin()
     missing, reached = work.missing(tasks), 0
+    halved: Counter[str] = Counter()
     with tqdm(total=work.total, initial=work.done, desc=f"{name:<9}", unit="", disable=not world.first) as bar:
         for number in world.claim(name, len(work.numbers)):
             for others in islice(missing, number - reached):
                 bar.update(len(others))
             batch, reached = next(missing), number + 1
             failed: list[tuple[str, Exception]] = []
-            for task, outcome in zip(batch, _outcomes(batch, compute), strict=True):
+            for task, outcome in zip(batch, _outcomes(name, batch, compute, halved), strict=True):
                 if task.done:
                     pass
                 elif isinstance(outcome, Value):
@@ -110,6 +112,9 @@ def run_stage(
                 bar.update()
             for key, error in failed:  # after the whole batch is written
                 budget.spend(key, name, error)
+    for cause, count in halved.items():
+        if count > 1:
+            log.warning("%s: %d batches were halved: %s", name, count, cause)
 
 
 @dataclass(frozen=True)
@@ -156,8 +161,12 @@ def describe(error: BaseException) -> str:
 
 
 def _outcomes(
-    batch: Sequence[Task[T]], compute: Callable[[Sequence[T]], Sequence[Value | Exception]]
+    stage: str,
+    batch: Sequence[Task[T]],
+    compute: Callable[[Sequence[T]], Sequence[Value | Exception]],
+    halved: Counter[str],
 ) -> list[Value | Exception]:
+    """What became of each task. halved: how many batches were, by cause; the first of each is told at once."""
     try:
         return list(compute([task.payload for task in batch]))
     except UserError:
@@ -165,10 +174,14 @@ def _outcomes(
     except Exception as error:
         if len(batch) == 1:
             return [error]
-        log.info("a batch of %d failed (%s): it is halved and tried again", len(batch), describe(error))
+        cause = re.sub(r"\d[\d.]*", "N", describe(error))  # sizes and places differ
+        halved[cause] += 1
+        if halved[cause] == 1:
+            log.warning("%s: a batch of %d is halved and tried again: %s", stage, len(batch), describe(error))
     _free_memory()
     half = len(batch) // 2
-    return [*_outcomes(batch[:half], compute), *_outcomes(batch[half:], compute)]
+    parts = (batch[:half], batch[half:])
+    return [outcome for part in parts for outcome in _outcomes(stage, part, compute, halved)]
 
 
 def _free_memory() -> None:
