@@ -65,6 +65,21 @@ MISTAKES = [
     ("prompts.edits.question=-1", "prompts.edits.question=-1: must be a whole number of at least 0"),
     ("model._target_=pixfound.models.nothing.Nothing", "model._target_=pixfound.models.nothing.Nothing: cannot be"),
     ("nonsense", "nonsense: cannot be read as an override; write KEY=VALUE"),
+    ("segmenter=null", "segmenter=null: a group needs a choice; valid names are sam2_1_hiera_l"),
+    ("model=null", "model=null: a group needs a choice; did you mean none?"),
+    ("segmenter=[]", "segmenter: has no value, but the run needs one"),
+    ("~judge", "judge: has no value, but the run needs one: type judge=... and no ~judge"),
+    ("~launch.threads", "launch.threads: has no value, but the run needs one"),
+    ("~max_failures", "max_failures: has no value, but the run needs one"),
+    ("report=null", "report=null: is no single value: change one of its own, as report.KEY=VALUE"),
+    ("extraction.rows=null", "extraction.rows=null: is no single value"),
+    ("extraction.rows.oracle=null", "extraction.rows.oracle=null: is no single value"),
+    ("analyses.when=null", "analyses.when=null: is no single value"),
+    ("~conventions", "Interpolation key 'conventions.oracle_ties' not found"),
+    ("objective=[1]", "objective=[1]: the table has no such row"),
+    ("~limt", "limt: there is no such option; did you mean limit"),
+    ("model=precomputed", "model.masks.ground=DIR extraction=precomputed_masks, model.candidates.ground=DIR"),
+    ("model=none", "type extraction=grounding_dino or extraction=clipseg or extraction=nulls"),
 ]
 
 
@@ -82,6 +97,45 @@ def test_a_mistake_is_one_line(
     assert message in err
     assert len(err.strip().splitlines()) == 1
     assert out == ""
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["model=precomputed", "model.mask.ground=x"],
+            "model.mask.ground: there is no such option; did you mean model.masks.ground or ",
+        ),
+        (
+            ["benchmark=pixmmvp", "benchmark.rot=x"],
+            "benchmark.rot: there is no such option; did you mean benchmark.root",
+        ),
+        (["-m", "model=precomputed,tiny", "model.mask.ground=x"], "did you mean model.masks.ground"),
+        (["zzz=1"], "zzz: there is no such option; valid names are analyses, batch_size, benchmark, "),
+        (["extraction.rows.zzz=1"], "did you mean extraction.rows"),
+        (["model=zzz"], "model=zzz: there is no such choice; valid names are aya_vision_8b, "),
+        (["model=precomputed", "model.masks.ground=."], "type extraction=precomputed_masks\n"),
+        (
+            ["model=precomputed", "model.candidates.ground=."],
+            "type extraction=precomputed or extraction=precomputed_sel",
+        ),
+    ],
+)
+def test_suggestions_come_from_what_is_chosen_and_are_ten_at_most(
+    overrides: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["pixfound", *overrides, f"outputs_dir={tmp_path}"])
+    GlobalHydra.instance().clear()
+    with pytest.raises(SystemExit):
+        main()
+    _, err = capfd.readouterr()
+    assert message in err and len(err.splitlines()) == 1
+    _, _, listed = err.partition("valid names are ")
+    assert len(listed.split(", ")) <= 10
 
 
 @pytest.mark.parametrize("folder", ["a b (1)", "x=y,z", "it's", '[ü] {é}: "中"', "50%$x", "a\\b)", "a\\'b\\"])

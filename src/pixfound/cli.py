@@ -38,9 +38,11 @@ def guarded(app: Callable[[], Any]) -> None:
         app()
     except UserError as error:
         complaint = str(error)
-    except (HydraException, OmegaConfBaseException) as error:
-        from pixfound.typos import explain
+    except (HydraException, OmegaConfBaseException, ValueError) as error:
+        from pixfound.typos import explain, is_about_the_config
 
+        if type(error) is ValueError and not is_about_the_config(error):
+            raise
         complaint = explain(error)
     except KeyboardInterrupt:
         complaint = "interrupted; what is done is kept, run the same command to go on"
@@ -65,8 +67,8 @@ def _app(config: DictConfig) -> float | None:
     else:
         try:
             result = run(resolve(config))
-        except UserError as error:
-            _complain(str(error))
+        except (UserError, OmegaConfBaseException) as error:  # Hydra would name all overrides first
+            _complain(" ".join(str(error).split()) if isinstance(error, OmegaConfBaseException) else str(error))
     return score_of(result.metrics, config.objective) if result else None
 
 
@@ -76,9 +78,13 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         raise UserError(f"{missing[0]} has no value: give it on the command line as {missing[0]}=VALUE")
+    from pixfound.typos import check_sections
+
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+    found = {str(key): value for key, value in plain.items()}
+    check_sections(found)
+    return found
 
 
 def score_of(metrics: Mapping[str, Any], row: str | None) -> float | None:
@@ -91,7 +97,7 @@ def score_of(metrics: Mapping[str, Any], row: str | None) -> float | None:
 def run(config: dict[str, Any]) -> Result:
     """Evaluate here, or in as many processes as `launch.num_processes` says; print the table."""
     row, rows = config["objective"], config["extraction"]["rows"]
-    if row is not None and row not in rows:
+    if row is not None and (not isinstance(row, str) or row not in rows):
         raise UserError(f"objective={row}: the table has no such row; {nearest(str(row), rows)}")
     count, nodes = config["launch"]["num_processes"], config["launch"]["num_nodes"]
     for name, value in (("num_processes", 1 if count is None else count), ("num_nodes", nodes)):

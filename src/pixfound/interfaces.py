@@ -68,7 +68,7 @@ class Indexed(Protocol):
 
 
 class Model(Protocol):
-    """A multi-modal LLM."""
+    """A multi-modal LLM. One that never captures may have `extractions`, the names of those that fit it."""
 
     @property
     def captures(self) -> bool:

@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import Any
+from collections.abc import Mapping
+from importlib import resources
+from typing import Any, cast
 
 from hydra import compose, initialize_config_module
+from hydra._internal.utils import get_args_parser
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import MissingConfigException, OverrideParseException
-from omegaconf import DictConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
-from pixfound.errors import nearest
+from pixfound.errors import UserError, nearest
+
+_NO_CHOICE = "Config group override must be a string or a list. Got NoneType"  # Hydra's words for GROUP=null
 
 
 def explain(error: Exception) -> str:
@@ -21,10 +28,15 @@ def explain(error: Exception) -> str:
         more = ' or pip install "pixfound[sweep]", which brings more' if group.startswith("hydra/") else ""
         return f"{group}={name}: there is no such choice; {nearest(name, error.options or [])}{more}"
     text = " ".join(str(error).split())
-    unknown = re.search(r"Could not override '([^'@]+)", text) or re.search(r"Key '([^']+)' is not in struct", text)
+    if text == _NO_CHOICE:
+        return _no_choice()
+    unknown = re.search(
+        r"(?:Could not override|Could not delete from config\.) '([^'@]+)|Key '([^']+)' is not in struct", text
+    )
     if unknown:
-        name = unknown.group(1)
-        return f"{name}: there is no such option; {nearest(name, (key for key in known_keys() if key != name))}"
+        name = unknown[1] or unknown[2]
+        keys = [key for key in known_keys() if key != name]
+        return f"{name}: there is no such option; {nearest(name, keys, _beside(name, keys))}"
     if isinstance(error, OverrideParseException):
         return f"{error.override}: cannot be read as an override; {_quoted(str(error.override))}"
     several = re.search(r"Ambiguous value for argument '(.*)' 1\. ", text)
@@ -44,11 +56,59 @@ def _quoted(override: str) -> str:
     return f"where the value is a text with such signs, type {typed}"
 
 
+def is_about_the_config(error: ValueError) -> bool:
+    """Whether a plain ValueError is Hydra's, about the command line."""
+    return str(error) == _NO_CHOICE
+
+
+def _no_choice() -> str:
+    """One line about a group that was given no choice."""
+    for override in _overrides():
+        group = override.key_or_group
+        if override.value() is None and (resources.files("pixfound.conf") / group).is_dir():
+            known = [path.name for path in (resources.files("pixfound.conf") / group).iterdir()]
+            names = [name.removesuffix(".yaml") for name in known if name.endswith(".yaml")]
+            return f"{override.input_line}: a group needs a choice; {nearest('none', names)}"
+    return "a group needs a choice: type GROUP=NAME instead of GROUP=null"
+
+
+def _beside(name: str, keys: list[str]) -> list[str]:
+    """The keys directly under the longest part of a dotted name that there is."""
+    under = name.rpartition(".")[0]
+    while under and under not in keys:
+        under = under.rpartition(".")[0]
+    return [key for key in keys if key.rpartition(".")[0] == under]
+
+
+def _overrides() -> list[Any]:
+    """The command line's overrides, as Hydra reads them."""
+    typed = get_args_parser().parse_known_args()[0]
+    return list(OverridesParser.create().parse_overrides(typed.overrides))
+
+
+def _choices() -> list[str]:
+    """What the command line chooses of groups, of a sweep the first: it decides what keys there are."""
+    folder = get_args_parser().parse_known_args()[0].config_dir
+    chosen = [f"hydra.searchpath=[{folder}]"] if folder else []
+    for override in _overrides():
+        if override.is_delete() or override.is_add() or "." in override.key_or_group:
+            continue
+        value = next(override.sweep_string_iterator()) if override.is_sweep_override() else override.get_value_string()
+        chosen.append(f"{override.get_key_element()}={value}")
+    return chosen
+
+
 def known_keys() -> list[str]:
-    """Every key of the default config, dotted."""
-    GlobalHydra.instance().clear()
-    with initialize_config_module("pixfound.conf", version_base="1.3"):
-        config = compose("config")
+    """Every key, dotted, of the config that the command line chooses, or of the default one where that has faults."""
+    for chosen in (_choices(), []):
+        GlobalHydra.instance().clear()
+        try:
+            with initialize_config_module("pixfound.conf", version_base="1.3"):
+                config = compose("config", overrides=chosen)
+            break
+        except (HydraException, OmegaConfBaseException, ValueError):
+            if not chosen:
+                raise
     keys: list[str] = []
 
     def walk(node: Any, prefix: str) -> None:
@@ -60,3 +120,37 @@ def known_keys() -> list[str]:
 
     walk(config, "")
     return keys
+
+
+def check_sections(config: Mapping[str, Any]) -> None:
+    """UserError where a resolved config lacks a section or a value of conf/config.yaml, or has something else there."""
+    folder = resources.files("pixfound.conf")
+    names = ("config.yaml", "launch/default.yaml")
+    whole, launch = (cast(dict[str, Any], OmegaConf.create((folder / name).read_text())) for name in names)
+    choices = {name: choice for entry in whole.pop("defaults") if entry != "_self_" for name, choice in entry.items()}
+    sections: dict[str, Any] = {name: {} for name, choice in choices.items() if isinstance(choice, str)}
+    sections = {name: section for name, section in sections.items() if "hydra/" not in name and name != "cluster"}
+    whole.pop("hydra")
+    parts: dict[str, Any] = {"extractors": {}, "selectors": {}, "rows": {}}
+    _check_section({**whole, **sections, "launch": launch, "extraction": parts}, config, "")
+    extraction = config["extraction"]
+    for where, entries in (
+        *((f"extraction.{name}", extraction[name]) for name in parts),
+        ("analyses", config["analyses"]),
+    ):
+        _check_section({name: {} for name in entries}, entries, f"{where}.")
+    for name, row in extraction["rows"].items():
+        _check_section({"extractor": None, "selector": None}, row, f"extraction.rows.{name}.")
+
+
+def _check_section(known: Mapping[str, Any], config: Mapping[str, Any], prefix: str) -> None:
+    """UserError where a section has no such key, or a value where `known` has a section. prefix: of dotted names."""
+    for name, value in known.items():
+        key = f"{prefix}{name}"
+        if name not in config:
+            raise UserError(f"{key}: has no value, but the run needs one: type {key}=... and no ~{key}")
+        if isinstance(value, Mapping):
+            if not isinstance(config[name], Mapping):
+                shown = "null" if config[name] is None else config[name]
+                raise UserError(f"{key}={shown}: is no single value: change one of its own, as {key}.KEY=VALUE")
+            _check_section(value, config[name], f"{key}.")

@@ -38,8 +38,11 @@ class AttentionPeak:
         model: Model | None = None,
     ) -> None:
         if model is not None and not model.captures:
+            fitting = getattr(model, "extractions", ())
             raise UserError(
-                "this model gives no attention to extract from: use model.capture=step where it has that option, "
+                f"this model gives no attention to extract from: type extraction={' or extraction='.join(fitting)}"
+                if fitting
+                else "this model gives no attention to extract from: use model.capture=step where it has that option, "
                 "or another extraction"
             )
         if model is not None:

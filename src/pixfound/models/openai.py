@@ -28,6 +28,7 @@ class OpenAIModel(ChatClient):
     group = "model"
     reply_tokens = 128  # a few sentences, or a list of boxes
     captures = False
+    extractions = ("text_box", "text_point", "nulls")
 
     def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
         """`generate_many`, but the first error is raised, after the other requests are done."""

@@ -69,12 +69,22 @@ class Precomputed:
             "meta": _known("meta", meta),
         }
         if not any(self._paths.values()):
-            raise UserError("model=precomputed: give predictions, as model.masks.ground=DIR or model.answers.open=FILE")
+            raise UserError(
+                "model=precomputed: give predictions, as model.masks.ground=DIR extraction=precomputed_masks, "
+                "model.candidates.ground=DIR extraction=precomputed, or model.answers.open=FILE extraction=trivial"
+            )
         for kind in self._paths["meta"]:
             if kind not in self._paths["candidates"]:
                 raise UserError(f"model.meta.{kind}: describes candidates; give their folder, model.candidates.{kind}")
         self._reading = Reading(tuple(names), offset, missing, resize, grey)
         self._given: dict[Kind, Given] = {}
+
+    @property
+    def extractions(self) -> tuple[str, ...]:
+        """The extractions that fit what was given."""
+        masks, candidates = bool(self._paths["masks"]), bool(self._paths["candidates"])
+        fitting = masks * ("precomputed_masks",) + candidates * ("precomputed", "precomputed_selected")
+        return fitting or ("trivial",)
 
     def index(self, images: Mapping[str, ImageInfo]) -> None:
         """Join every file with the examples; the masks themselves are decoded one by one when they are needed."""

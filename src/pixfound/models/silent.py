@@ -15,6 +15,7 @@ class Silent:
     """Answers nothing: its answers are unscored, neither right nor wrong, and masks are judged as of any model."""
 
     captures = False
+    extractions = ("grounding_dino", "clipseg", "nulls")
     needs_image = False
 
     def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:

@@ -44,7 +44,7 @@ def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
         head,
         grid(HEADERS, table(metrics)),
         legend(metrics),
-        *_caveats(result),
+        *_caveats(result, evidence),
         *certificate_lines(result.config, evidence.parts.model),
         *_joint(metrics),
         "## Accuracy",
@@ -143,15 +143,20 @@ def _tag_sections(metrics: Mapping[str, Any], tag: str) -> list[str]:
     return sections
 
 
-def _caveats(result: Result) -> list[str]:
+def _caveats(result: Result, evidence: Evidence) -> list[str]:
     """What a reader must know before believing the numbers."""
-    embedded = [
-        name for name in ("model", "segmenter") if str(result.config[name].get("path", "")).startswith(EMBEDDED)
-    ]
+    segments = any("segmenter" in part.uses for part in evidence.parts.extractors.values())
+    used = ("model", "segmenter") if segments else ("model",)
+    embedded = [name for name in used if str(result.config[name].get("path", "")).startswith(EMBEDDED)]
     if not embedded or result.config["benchmark"]["_target_"].endswith(".PixShapes"):
         return []
+    what = {
+        "model": "The model is the embedded miniature, which has seen PixShapes' drawings only, knows about ninety "
+        "words, and reads an image at 64 x 64 pixels.",
+        "segmenter": "The segmenter is the embedded miniature, which has seen PixShapes' drawings only, and reads an "
+        "image at 128 x 128 pixels.",
+    }
     return [
-        f"**These numbers are expected to be poor.** The {' and the '.join(embedded)} of this run are the embedded "
-        "miniature models: they have seen PixShapes' drawings only, know about ninety words, and read an image at "
-        "64 x 64 pixels. They show that every stage works at the pictures' true sizes, and nothing about real models."
+        f"**These numbers are expected to be poor.** {' '.join(what[name] for name in embedded)} The run shows that "
+        "every stage works at the pictures' true sizes, and nothing about real models."
     ]
