@@ -223,6 +223,14 @@ class Metered(Protocol):
 
 
 @runtime_checkable
+class Remote(Protocol):
+    """A judge behind a server, which may be down or want a key."""
+
+    def check(self) -> None:
+        """Raises UserError where it could not be asked."""
+
+
+@runtime_checkable
 class AsksJudge(Protocol):
     """A selector that asks the run's judge."""
 

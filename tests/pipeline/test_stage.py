@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pixfound.errors import UserError
-from pixfound.pipeline.stage import Budget, Task, Value, describe, run_stage
+from pixfound.pipeline.stage import Budget, Task, Value, by_cause, describe, run_stage
 from pixfound.pipeline.store import Record, Store
 from pixfound.pipeline.world import World
 
@@ -132,6 +132,15 @@ def test_a_batch_that_raises_is_halved_until_the_failing_task_is_alone(store, ca
     assert (failed.value, failed.failure) == (None, "ValueError: cannot do 1")
     assert budget.failures == 1
     assert "k1" in caplog.text
+
+
+def test_failures_of_one_cause_are_one_line_with_their_number(store, caplog):
+    run(store, Computer(failing=[0, 1, 3, 4, 5]))
+    assert [r.getMessage() for r in caplog.records if r.levelname == "WARNING"] == [
+        "double: 5 failed (k0, k1, k3 and 2 more): ValueError: cannot do 0"
+    ]
+    causes = by_cause([("a", "x: no 'a.png'"), ("b", "y"), ("c", "x: no 'c.png' (after 2 tries)"), ("d", "z")])
+    assert causes == ["2 failed (a, c): x: no 'a.png'", "1 failed (b): y", "1 failed (d): z"]
 
 
 def test_a_batch_that_only_fails_together_fails_nobody(store):

@@ -23,6 +23,7 @@ from PIL import Image
 
 from pixfound.chat import responses
 from pixfound.chat.options import DEFAULT_URL, ChatOptions
+from pixfound.chat.reach import check_reachable
 from pixfound.chat.replies import Replies, default_folder
 from pixfound.chat.responses import Failure
 from pixfound.errors import UserError
@@ -86,6 +87,10 @@ class ChatClient(ChatOptions):
             body["max_completion_tokens" if self.url == DEFAULT_URL else "max_tokens"] = self.max_tokens
         text = json.dumps({"base_url": self.url, **body}, sort_keys=True)  # elsewhere a name may mean other weights
         return hashlib.sha256(text.encode()).hexdigest(), body
+
+    def check(self) -> None:
+        """UserError where a request could not be sent: no package, no key, no server."""
+        self._connect()
 
     def usage(self) -> dict[str, float | None]:
         """This object's totals. requests: those sent, retries too; cost: None where a price is unknown."""
@@ -186,6 +191,7 @@ class ChatClient(ChatOptions):
                         f"key of {self.url} into it (any word for a server that asks for none)"
                     )
                 self._replies.prepare(f"{self.group}.cache_dir")
+                check_reachable(self)
                 self._client = openai.OpenAI(api_key=key, base_url=self.url, timeout=self.timeout_s, max_retries=0)
             return self._client
 

@@ -19,6 +19,7 @@ from pixfound.pipeline.items import Items
 from pixfound.pipeline.lock import next_writer, only_writer
 from pixfound.pipeline.output import make_folder
 from pixfound.pipeline.parts import Fingerprints, Part, Parts, build, build_parts, fingerprints
+from pixfound.pipeline.preflight import preflight
 from pixfound.pipeline.provenance import provenance
 from pixfound.pipeline.results import Result, finish, finished
 from pixfound.pipeline.settings import Settings
@@ -96,6 +97,9 @@ def _run_stages(items: Items, parts: Parts, stores: stages.Stores, settings: Set
         ("grade", lambda: stages.grade_tasks(items, stores), partial(stages.grade, parts, stores)),
         ("select", lambda: stages.select_tasks(items, stores), partial(stages.select, parts, stores)),
     )
+    if world.first:
+        stores.generate.read()
+        preflight(items, parts, stores, settings.max_failures)
     for name, tasks, compute in steps:
         if name == "generate" and isinstance(parts.model.built, Metered):
             _announce("model", stages.generate_load(items, stores.generate), parts.model.built, world)

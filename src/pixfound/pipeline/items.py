@@ -25,6 +25,7 @@ from pixfound.types import KINDS, Example, Kind, Prompt
 
 MASK_KINDS: tuple[Kind, ...] = ("open", "ground")  # the choice prompt is answered by a letter: no masks
 UNREADABLE = "unreadable"  # in place of the digest of an image that cannot be read
+_NAMED = 3  # pictures that cannot be read
 _PICTURED = 8  # examples whose masks are proposed together
 _ABOUT_ONE = 64  # or so many where they are about one image, which is then encoded once
 _NEAR = 128  # examples that are kept as they were last asked for: the same ones are needed again at once
@@ -101,6 +102,7 @@ class Items(Sequence[Item]):
     digest: of all in the examples that results can depend on. files: what readers of files are told of the images of
     the examples, by their ids, also of those that `limit` or the benchmark leaves out.
     sizes: of each item the number of its image, the pixels of that, and the characters of all prompts together.
+    unreadable: how many items have a picture that cannot be read, and the first few of those pictures.
     Raises UserError where the benchmark is empty, or an id stands for several examples.
     """
 
@@ -112,12 +114,16 @@ class Items(Sequence[Item]):
         self.example = lru_cache(maxsize=_NEAR)(self._example)
         self.sizes, self._count = Scratch(_SIZES), 0
         whole, images = hashlib.sha256(), Numbers()
+        lost, lost_names = 0, list[str]()
         for place, (example, taken) in enumerate(_taken(benchmark, limit)):
             path, size = getattr(example.image, "path", None), example.gt_mask.size
             self.files.add(example.id, (os.path.splitext(os.path.basename(path))[0] if path else "", size, not taken))
             if not taken:
                 continue
             image = image_digest(example)
+            if image == UNREADABLE:
+                lost += 1
+                lost_names += [str(path or example.id)] if lost <= _NAMED else []
             about = images.number(f"{image} {place}" if image == UNREADABLE else image)
             texts = {kind: prompts.prompt(example, kind).text for kind in KINDS}
             found = _digests(example, image, texts)
@@ -129,6 +135,7 @@ class Items(Sequence[Item]):
         dropped: Mapping[str, str] = getattr(benchmark, "left_out", {})
         for id, stem in dropped.items():
             self.files.add(id, (stem, (1, 1), True))
+        self.unreadable = lost, tuple(lost_names)
         self.digest = whole.hexdigest()
 
     def __len__(self) -> int:

@@ -103,7 +103,7 @@ class _Scored:
             for score in scores_of(item, parts, stores, conventions):
                 self.filling.add(score)
                 if "failed: " in score.reason:
-                    self.failures.append(f"{score.key} {score.row or ''}: {score.reason}")
+                    self.failures.append(f"{score.key} {score.row or ''}".rstrip() + f": {score.reason}")
                 yield _ENCODE(score.to_json()) + "\n"
 
 

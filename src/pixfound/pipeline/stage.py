@@ -7,6 +7,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from operator import attrgetter
@@ -22,6 +23,8 @@ from pixfound.report.text import printable
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
+_NAMED = 3  # of the places where one thing failed
+_ITS_OWN = re.compile(r"\([^()]*\)|'[^']*'|\"[^\"]*\"|\d+|\s")  # what the reasons of one cause may differ in
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,10 @@ def run_stage(
         begin()
     missing, reached = work.missing(tasks), 0
     halved: Counter[str] = Counter()
-    with tqdm(total=work.total, initial=work.done, desc=f"{name:<9}", unit="", disable=not world.first) as bar:
+    with (
+        _told_at_the_end(name) as lost,
+        tqdm(total=work.total, initial=work.done, desc=f"{name:<9}", unit="", disable=not world.first) as bar,
+    ):
         for number in world.claim(name, len(work.numbers)):
             for others in islice(missing, number - reached):
                 bar.update(len(others))
@@ -107,7 +113,8 @@ def run_stage(
                     task.store.append(Record(task.key, task.digest, outcome.data), outcome.arrays)
                 else:
                     task.store.append(Record(task.key, task.digest, None, describe(outcome)))
-                    log.warning("%s %s failed: %s", name, printable(task.key), describe(outcome))
+                    lost.append((task.key, describe(outcome)))
+                    bar.set_postfix(failed=len(lost), refresh=False)
                     failed.append((task.key, outcome))
                 bar.update()
             for key, error in failed:  # after the whole batch is written
@@ -115,6 +122,32 @@ def run_stage(
     for cause, count in halved.items():
         if count > 1:
             log.warning("%s: %d batches were halved: %s", name, count, cause)
+
+
+@contextmanager
+def _told_at_the_end(name: str) -> Iterator[list[tuple[str, str]]]:
+    """A list for (key, why) of what fails in a stage, which is told by causes when that ends in any way."""
+    lost: list[tuple[str, str]] = []
+    try:
+        yield lost
+    finally:
+        for line in by_cause(lost):
+            log.warning("%s: %s", name, printable(line))
+
+
+def by_cause(failures: Iterable[tuple[str, str]]) -> list[str]:
+    """A line for each cause, with how often and where. failures: (where, why).
+
+    Of one cause are reasons that differ in what they quote, in numbers and in brackets only.
+    """
+    found: dict[str, tuple[str, list[str]]] = {}
+    for where, why in failures:
+        found.setdefault(_ITS_OWN.sub("", why), (why, []))[1].append(where)
+    lines = []
+    for why, places in found.values():
+        more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
+        lines.append(f"{len(places)} failed ({', '.join(places[:_NAMED])}{more}): {why}")
+    return lines
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixfound.interfaces import Illustrated, Metered
 from pixfound.pipeline.output import write_atomic
+from pixfound.pipeline.stage import by_cause
 from pixfound.report.certificate import certificate_lines
 from pixfound.report.pictures import draw_sheet
 from pixfound.report.table import HEADERS, figure, legend, table
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pixfound.pipeline.results import Evidence, Result
 
 
-_FAILURES = 50  # that are listed
+_FAILURES = 50  # causes that are listed
 _ACCURACIES = ("A_item", "A_pair", "A_dagger_item", "A_dagger_pair")
 _CONDITIONALS = ("grounded_given_correct", "grounded_given_wrong", "correct_given_grounded")
 
@@ -68,10 +69,12 @@ def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
         sections += ["## Cut answers", "Ended by the limit of new tokens and not by the model; graded as they are."]
         sections.append(grid(("prompt", "count"), [[k, str(v)] for k, v in metrics["cut"].items()]))
     if result.failures:
-        shown = [f"- {escape(failure)}" for failure in result.failures[:_FAILURES]]
-        if len(result.failures) > _FAILURES:
-            shown.append(f"- and {len(result.failures) - _FAILURES} more: `failed:` in the reasons of scores.jsonl")
-        sections += ["## Failures", "\n".join(shown)]
+        parted = (failure.partition(": ") for failure in result.failures)
+        causes = by_cause((where, why) for where, _, why in parted)
+        shown = [f"- {escape(cause)}" for cause in causes[:_FAILURES]]
+        if len(causes) > _FAILURES:
+            shown.append(f"- and {len(causes) - _FAILURES} other causes")
+        sections += ["## Failures", "\n".join(shown), "All of them: `failed:` in the reasons of scores.jsonl."]
     if pictures:
         sections += [
             "## Pictures",

@@ -1,0 +1,47 @@
+"""Checks of what a run needs from outside, before anything is computed: pictures, and the judge's server."""
+
+from __future__ import annotations
+
+import logging
+
+from pixfound.errors import UserError
+from pixfound.interfaces import Remote
+from pixfound.pipeline.items import MASK_KINDS, Items
+from pixfound.pipeline.parts import Parts
+from pixfound.pipeline.stages import Stores, generate_tasks
+from pixfound.report.text import printable
+from pixfound.types import KINDS
+
+log = logging.getLogger(__name__)
+
+
+def preflight(items: Items, parts: Parts, stores: Stores, max_failures: int) -> None:
+    """Say which pictures cannot be read, and ask for the judge's server while nothing waits for it yet.
+
+    Raises UserError where more would fail than `max_failures` allows, or where the judge could not be asked. A judge
+    that is needed for answers of an earlier run is left alone: its replies may be kept. So is a model: it is the first
+    to be asked.
+    """
+    _check_pictures(items, parts, max_failures)
+    judge = parts.judge.built
+    if isinstance(judge, Remote) and any(
+        stores.generate.get(task.key, task.digest) is None for task in generate_tasks(items, stores.generate, 1)
+    ):
+        judge.check()
+
+
+def _check_pictures(items: Items, parts: Parts, max_failures: int) -> None:
+    lost, names = items.unreadable
+    model_looks = getattr(parts.model.built, "needs_image", True)
+    looking = sum(getattr(part.built, "needs_image", True) for part in parts.extractors.values())
+    fails = lost * (len(KINDS) if model_looks else len(MASK_KINDS) * looking)
+    if not fails:
+        return
+    more = f" and {lost - len(names)} more" if lost > len(names) else ""
+    said = f"{lost} of {len(items)} examples have a picture that is missing or cannot be read: {', '.join(names)}{more}"
+    if fails > max_failures:
+        raise UserError(
+            f"{said}; that is more than max_failures={max_failures} allows ({fails} would fail): put them there, or "
+            "leave these examples out"
+        )
+    log.warning("%s; these examples will fail", printable(said))
