@@ -110,6 +110,7 @@ class Generation:
     input_size: (H, W) of the picture that the model was given where it speaks of that one's pixels: a processor that
         keeps the image's shape resized it; None where there is no such size.
     cut: whether the answer was ended by the limit of new tokens, and not by the model.
+    prompt: the text given to the model's processor, as its chat template rendered it; "" where there is none to know.
     unanswered, ungrounded: why there is no answer, or nothing that masks could come from: what a model is read from
         may lack them. "" where there are.
     """
@@ -127,6 +128,7 @@ class Generation:
     unanswered: str = ""
     ungrounded: str = ""
     kept: KeptAttention | None = None
+    prompt: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,24 @@ def tiny(line: str, folder: Path | None = None, **options: object) -> Lisa:
     return Lisa(prompt=prompt_of(LINES[line]), **settings)  # type: ignore[arg-type]
 
 
+@pytest.mark.parametrize("line", LINES)
+def test_a_seg_in_the_prompt_counts(line: str) -> None:
+    """The originals look for it in all ids, and decode the state before each."""
+    asked = (PICTURE, Prompt("x", "ground", "v", "Can you [SEG] it?"))
+    model = tiny(line, generation={"max_new_tokens": 1})
+    modules, token = model._model, model._processor.tokenizer.convert_tokens_to_ids("[SEG]")
+    said, ids = model._speaker.answer([asked])[0]
+    inputs = model._speaker.encode([asked])
+    where = [i for i, one in enumerate([*inputs["input_ids"][0].tolist(), *ids]) if one == token]
+    assert len(where) == 1 + ids.count(token)
+    with torch.inference_mode():
+        states = modules.language.model(**inputs).last_hidden_state[0]
+        expected = [logits.numpy() for logits in modules.logits(PICTURE, states[[i - 1 for i in where]])]
+    for mask, logits in zip(model.generate([asked])[0].masks, expected, strict=True):
+        assert ((mask.decode() == (logits > 0)) | (np.abs(logits) < 1e-4)).all()
+    assert "[SEG]" in said.prompt and said.prompt.count("<image>") == 1
+
+
 @pytest.mark.verifies("native masks")
 @pytest.mark.parametrize("line", LINES)
 def test_the_original_says_and_draws_the_same(line: str) -> None:

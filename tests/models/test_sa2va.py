@@ -25,6 +25,7 @@ from pixfound.models.sa2va_modules import Sa2VAModules
 from pixfound.models.seg_tokens import hidden_states
 from pixfound.types import Prompt
 from tests.support.pixel import DATA, PICTURE, ROOT, furthest_from_eager, run_whole
+from tests.support.run import config_of
 
 LINES = {
     "sa2va_qwen2_5": "sa2va_qwen2_5_vl_7b",
@@ -70,6 +71,115 @@ def test_the_original_says_and_draws_the_same(line: str) -> None:
     assert len(found.masks) == len(masks) >= 2
     for mask, logit in zip(found.masks, expected["masks"], strict=True):
         assert ((mask.decode() == (logit > 0)) | (np.abs(logit) < 1e-4)).all()
+
+
+def original_masks(model: Sa2VA, request: tuple[Image.Image, Prompt], new: int) -> np.ndarray:
+    """(S, H, W) logits by the original's steps: the states of `generate`, and [SEG] among all ids but the last.
+
+    Its Qwen lines call `generate` with ids, which come back before the new ones; its InternVL lines with embeddings,
+    so that only the new ones do.
+    """
+    modules = model._model
+    inputs = model._speaker.encode([request])
+    out = modules.language.generate(
+        **inputs, max_new_tokens=new, do_sample=False, output_hidden_states=True, return_dict_in_generate=True
+    )
+    states = torch.cat([step[-1][0] for step in out.hidden_states])
+    ids = out.sequences[0][:-1]
+    if model.architecture == "internvl":
+        ids = ids[inputs["input_ids"].shape[1] :]
+    chosen = states[len(states) - len(ids) :][ids == model._processor.tokenizer.convert_tokens_to_ids("[SEG]")]
+    with torch.inference_mode():
+        logits = list(modules.logits(PICTURE, chosen)) if len(chosen) else []
+    return np.stack([one.numpy() for one in logits]) if logits else np.zeros((0, *PICTURE.size[::-1]))
+
+
+@pytest.mark.parametrize("line", ["sa2va_qwen2_5", "sa2va_internvl3"])
+def test_a_seg_in_the_prompt_counts_as_in_the_original(line: str) -> None:
+    """It does where the original generates from ids, and does not where it generates from embeddings."""
+    asked = (PICTURE, Prompt("x", "ground", "v", "Please [SEG] it and [SEG]."))
+    model, silent = tiny(line), tiny(line, generation={"max_new_tokens": 1})
+    for one, new in ((model, 16), (silent, 1)):
+        expected = original_masks(one, asked, new)
+        masks = one.generate([asked])[0].masks
+        assert len(masks) == len(expected)
+        for mask, logit in zip(masks, expected, strict=True):
+            assert ((mask.decode() == (logit > 0)) | (np.abs(logit) < 1e-4)).all()
+    assert len(silent.generate([asked])[0].masks) == (2 if line == "sa2va_qwen2_5" else 0)
+    first = tiny(line, seg="first").generate([asked])[0].masks
+    assert first == model.generate([asked])[0].masks[:1]
+
+
+@pytest.mark.parametrize("line", ["sa2va_qwen2_5", "sa2va_internvl3", "rga3"])
+def test_an_answer_cut_right_after_seg(line: str) -> None:
+    """The last id has no state of its own, so Sa2VA draws nothing; the state before it is there for RGA3."""
+    ids = np.load(DATA / line / "expected.npz")["new"].tolist()
+    model = tiny(line)
+    _ = model._model
+    first = ids.index(model._processor.tokenizer.convert_tokens_to_ids("[SEG]"))
+    cut = tiny(line, generation={"max_new_tokens": first + 1}).generate([REQUEST])[0]
+    assert cut.cut and cut.text
+    assert len(cut.masks) == (1 if line == "rga3" else 0)
+    longer = tiny(line, generation={"max_new_tokens": first + 2}).generate([REQUEST])[0]
+    assert len(longer.masks) == 1
+    if line != "rga3":
+        assert len(original_masks(model, REQUEST, first + 1)) == 0
+        assert len(original_masks(model, REQUEST, first + 2)) == 1
+
+
+FORCED = "Sure, [SEG].<|im_end|>"
+
+
+def test_rga3_is_made_to_say_what_the_original_forces_upon_it() -> None:
+    """Its own steps: the chat template with the answer in it, one pass, the state before [SEG]."""
+    model = tiny("rga3", answer_prefix=FORCED)
+    modules, processor = model._model, model._processor
+    content = [{"type": "image"}, {"type": "text", "text": REQUEST[1].text}]
+    messages = [
+        {"role": "user", "content": content},
+        {"role": "assistant", "content": [{"type": "text", "text": "Sure, [SEG]."}]},
+    ]
+    text = processor.apply_chat_template(messages, tokenize=False, add_generation_prompt=False)
+    inputs = processor(text=[text], images=[[PICTURE]], return_tensors="pt")
+    seg = processor.tokenizer.convert_tokens_to_ids("[SEG]")
+    with torch.inference_mode():
+        states = modules.language.model(**inputs).last_hidden_state[0]
+        (where,) = [i for i, one in enumerate(inputs["input_ids"][0].tolist()) if one == seg]
+        (logits,) = modules.logits(PICTURE, states[[where - 1]])
+    (found,) = model.generate([REQUEST])
+    (mask,) = found.masks
+    assert ((mask.decode() == (logits > 0).numpy()) | (np.abs(logits.numpy()) < 1e-4)).all()
+    assert found.text.startswith("Sure, ") and not found.cut
+    assert mask.area != tiny("rga3").generate([REQUEST])[0].masks[0].area
+
+
+def test_a_begun_answer_is_gone_on_with_beside_free_ones() -> None:
+    """In one batch: what the model goes on with is what it says after a prompt with the same ids."""
+    requests = [(PICTURE, Prompt("y", "open", "v", "Is it red?")), REQUEST]
+    free, begun = tiny("rga3", capture="step"), tiny("rga3", capture="step", answer_prefix="Sure,")
+    (open_free, _), (open_begun, found) = free.generate(requests), begun.generate(requests)
+    assert open_begun.text == open_free.text
+    assert np.abs(open_begun.attention - open_free.attention).max() < 1e-5
+    speaker = begun._speaker
+    told = speaker.tokenizer("Sure,", add_special_tokens=False)["input_ids"]
+    ids = speaker.answer([REQUEST])[0][1]
+    assert ids[: len(told)] == told
+    inputs = speaker.encode([REQUEST])
+    longer = torch.cat([inputs["input_ids"], torch.tensor([told])], dim=1)
+    pixels = {name: inputs[name] for name in ("pixel_values", "image_grid_thw")}
+    kinds = {"mm_token_type_ids": (longer == speaker.loaded().config.image_token_id).long()}
+    mask = torch.ones_like(longer)
+    out = speaker.loaded().generate(longer, attention_mask=mask, **pixels, **kinds, max_new_tokens=16, do_sample=False)
+    assert out[0, longer.shape[1] :].tolist() == ids[len(told) :]
+    assert found.attention is not None and len(found.attention) == len(ids) == len(found.spans)
+    forced = tiny("rga3", capture="forced", answer_prefix="Sure,").generate([REQUEST])[0]
+    assert np.abs(forced.attention - found.attention).max() < 1e-5
+
+
+def test_the_paper_forces_rga3_alone() -> None:
+    for prompts, model, expected in (("paper", "rga3", FORCED), ("uniform", "rga3", None), ("paper", "lisa_7b", None)):
+        config = config_of(f"model={model}", f"prompts={prompts}")
+        assert config["model"]["answer_prefix"] == expected
 
 
 def test_internvl_is_shown_what_the_original_shows_it() -> None:

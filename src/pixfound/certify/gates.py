@@ -48,11 +48,14 @@ class Findings:
 
 
 def run_gates(model: HuggingFace, examples: Sequence[Example], prompts: Sequence[Prompt]) -> Findings:
-    """Run every gate, with greedy answers. examples: the first is the golden one; prompts: the question about each."""
+    """Run every gate, with greedy answers that begin freely.
+
+    examples: the first is the golden one; prompts: the question about each.
+    """
     images = [example.image.load() for example in examples]
     requests = list(zip(images, prompts, strict=True))
     capture = "step" if model.captures else "none"
-    with _changed(model, capture=capture, generation={**model.generation, "do_sample": False}):
+    with _changed(model, capture=capture, generation={**model.generation, "do_sample": False}, answer_prefix=None):
         return _run(model, examples, prompts, images, requests)
 
 

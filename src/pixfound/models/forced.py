@@ -1,11 +1,11 @@
-"""The teacher-forced pass: the attention of answers that are given, read at once and not token by token.
+"""Answers that are given, in whole or their beginning; the attention of whole ones is read in one pass.
 
 Shapes: `B` batch, `P` padded prompt length, `T` tokens of an answer, `N` image tokens.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -22,6 +22,21 @@ def answer_ids(tokenizer: Any, prompt_ids: Tensor, text: str) -> list[int]:
     glue = "" if before[-1:].isspace() or int(prompt_ids[-1]) in tokenizer.all_special_ids else " "
     ids = list(tokenizer(glue + text, add_special_tokens=False)["input_ids"])
     return [*ids, tokenizer.eos_token_id]
+
+
+def begin_answers(inputs: Mapping[str, Any], begun: Sequence[Sequence[int]], pad: int) -> dict[str, Any]:
+    """Left-padded inputs (B, P) with the tokens that each answer begins with behind its prompt."""
+    ids, longest = inputs["input_ids"], max(len(one) for one in begun)
+    padding, behind = {"input_ids": pad}, {"attention_mask": 1}
+    whole = dict(inputs)
+    for name, value in inputs.items():
+        if value.shape != ids.shape:
+            continue
+        whole[name] = value.new_full((len(ids), ids.shape[1] + longest), padding.get(name, 0))
+        for row, before, tokens in zip(whole[name], value, begun, strict=True):
+            told = list(tokens) if name == "input_ids" else [behind.get(name, 0)] * len(tokens)
+            row[longest - len(told) :] = torch.cat([before, before.new_tensor(told)])
+    return whole
 
 
 def forced_rows(model: Any, prompts: Prompts, recorder: Recorder, answers: Sequence[Sequence[int]]) -> list[FloatArray]:

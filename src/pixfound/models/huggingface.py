@@ -27,7 +27,7 @@ from pixfound.models.resized import input_size
 from pixfound.models.spans import token_spans
 from pixfound.models.transformers_model import TransformersModel
 from pixfound.pixels import picture_keys
-from pixfound.types import FloatArray, Generation
+from pixfound.types import FloatArray, Generation, Prompt
 
 if TYPE_CHECKING:
     from pixfound.models.capture import Recorder
@@ -45,6 +45,8 @@ class HuggingFace(TransformersModel):
     keep: what is stored of the attention beside that mean: nothing more (`mean`), each of the layers (`layers`), or
         each head of each of them (`heads`). An extractor may then take any of them without another generation.
     generation: arguments of transformers' GenerationConfig; greedy unless they say otherwise.
+    answer_prefix: text that the answer to a `ground` prompt is made to begin with, and part of that answer. The model
+        goes on from it, unless it ends with an end token as the model writes it: then it is all of the answer.
     The other arguments are those of `TransformersModel`.
     """
 
@@ -52,6 +54,7 @@ class HuggingFace(TransformersModel):
     heads: Sequence[int] | None = None
     keep: Keep = "mean"
     generation: Mapping[str, Any] = field(default_factory=dict)
+    answer_prefix: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -96,25 +99,54 @@ class HuggingFace(TransformersModel):
         Past its positions a decoder writes nonsense, and takes minutes for it. The others are answered.
         """
         inputs = self.encode(requests)
+        begun = [self._beginning(ids, prompt) for ids, (_, prompt) in zip(inputs["input_ids"], requests, strict=True)]
         lengths, new = inputs["attention_mask"].sum(dim=1).tolist(), self.generation["max_new_tokens"]
-        errors = [too_long(length, new, self._config.get_text_config(decoder=True)) for length in lengths]
+        text = self._config.get_text_config(decoder=True)
+        errors = [too_long(length + len(ids), new, text) for length, ids in zip(lengths, begun, strict=True)]
         fitting = [request for request, error in zip(requests, errors, strict=True) if error is None]
         if len(fitting) < len(requests):
             found = iter(self.answer(fitting) if fitting else ())
             return [error or next(found) for error in errors]
         keys = picture_keys([image for image, _ in requests])
-        answers, rows = self._free_rows(inputs, keys)
-        if self.capture == "forced":
+        free = not any(begun)
+        answers, rows = self._free_rows(inputs, keys, self.capture == "step") if free else self._go_on(requests, begun)
+        if self.capture == "forced" or (self.capture == "step" and not free):
             rows = self._forced(inputs, keys, answers)
         said = [(self._generation(requests, inputs, i, ids, rows), ids) for i, ids in enumerate(answers)]
         return [(replace(generation, cut=self._cut(ids)), ids) for generation, ids in said]
 
     def _cut(self, ids: Sequence[int]) -> bool:
         """Whether an answer was ended by `max_new_tokens` and not by the model."""
-        config = self._model.generation_config
-        ends = self.generation.get("eos_token_id", config.eos_token_id)
-        stop = ends if isinstance(ends, list | tuple) else [ends]
-        return len(ids) >= self.generation["max_new_tokens"] and ids[-1] not in stop
+        return len(ids) >= self.generation["max_new_tokens"] and not self._ended(ids)
+
+    def _ended(self, ids: Sequence[int]) -> bool:
+        """Whether an answer ends with an end token."""
+        ends = self.generation.get("eos_token_id", self._model.generation_config.eos_token_id)
+        return ids[-1] in (ends if isinstance(ends, list | tuple) else [ends])
+
+    def _beginning(self, prompt_ids: Any, prompt: Prompt) -> list[int]:
+        """The tokens that the answer to a prompt (P) is made to begin with."""
+        from pixfound.models.forced import answer_ids
+
+        if not self.answer_prefix or prompt.kind != "ground":
+            return []
+        return answer_ids(self.tokenizer, prompt_ids, self.answer_prefix)[:-1]
+
+    def _go_on(
+        self, requests: Sequence[Request], begun: Sequence[list[int]]
+    ) -> tuple[list[list[int]], list[FloatArray]]:
+        """The answers' token ids, and no rows. begun: the ids that each begins with; [] where it is free."""
+        from pixfound.models.forced import begin_answers
+
+        answers = list(begun)
+        unended = [i for i, ids in enumerate(begun) if not ids or not self._ended(ids)]
+        if unended:
+            asked = [requests[i] for i in unended]
+            inputs = begin_answers(self.encode(asked), [begun[i] for i in unended], self.tokenizer.pad_token_id)
+            said, _ = self._free_rows(inputs, picture_keys([image for image, _ in asked]), record=False)
+            for i, ids in zip(unended, said, strict=True):
+                answers[i] = begun[i] + ids
+        return answers, []
 
     def fit(self, requests: Sequence[Request]) -> Fit:
         """How many prompts like these, all about one image, fit into memory together."""
@@ -138,9 +170,12 @@ class HuggingFace(TransformersModel):
         return prefill_shared(self._model, inputs, self._encoder.columns(inputs["input_ids"]), images, room)
 
     def _free_rows(
-        self, inputs: Mapping[str, Any], images: Sequence[Hashable]
+        self, inputs: Mapping[str, Any], images: Sequence[Hashable], record: bool
     ) -> tuple[list[list[int]], list[FloatArray]]:
-        """The answers' token ids, and per example (1 + T, N): the penultimate row, then a row for each token."""
+        """The answers' token ids, and per example (1 + T, N): the penultimate row, then a row for each token.
+
+        record: whether there are rows.
+        """
         from pixfound.models.decode import decode
         from pixfound.models.prefix import Prompts, greedy
 
@@ -149,7 +184,7 @@ class HuggingFace(TransformersModel):
             prompts = Prompts(dict(inputs), self._encoder.columns(inputs["input_ids"]))
         else:
             prompts = self._prompts(inputs, images, config.max_new_tokens)
-        answers, rows = decode(self._model, prompts, config, self._recorder if self.capture == "step" else None)
+        answers, rows = decode(self._model, prompts, config, self._recorder if record else None)
         return answers, [row.numpy() for row in rows]
 
     def _recorder(self, columns: Any, cached: int) -> Recorder:
@@ -179,8 +214,9 @@ class HuggingFace(TransformersModel):
         size = (image.height, image.width)
         native = self.image_layout == "native"  # of a padded picture no size would say where the image lies in it
         seen = input_size(inputs, index, self._encoder.processor.image_processor, self._config) if native else None
+        prompt = self._encoder.chat(requests[index][1].text)
         if not rows:
-            return Generation(text, size, spans, input_size=seen)
+            return Generation(text, size, spans, input_size=seen, prompt=prompt)
         count = int((inputs["input_ids"][index] == self._config.image_token_id).sum())
         width = self._encoder.columns(inputs["input_ids"]).shape[1]
         found = rows[index].reshape(len(rows[index]), -1, width)[..., :count]  # (1 + T, C, N)
@@ -190,5 +226,13 @@ class HuggingFace(TransformersModel):
         mean = found.mean(axis=1)
         tiles = self._encoder.tiles(inputs, index, count, image)
         return Generation(
-            text, size, spans, tiles, attention=mean[1:], penultimate=mean[0], input_size=seen, kept=apart
+            text,
+            size,
+            spans,
+            tiles,
+            attention=mean[1:],
+            penultimate=mean[0],
+            input_size=seen,
+            kept=apart,
+            prompt=prompt,
         )

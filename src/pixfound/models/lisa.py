@@ -57,6 +57,8 @@ class Lisa(SegModel):
     vision_tower_revision: str | None = None
     prompt: str
 
+    version = 2  # 2: a [SEG] in the prompt counts
+
     def __post_init__(self) -> None:
         super().__post_init__()
         check_prompt(self.prompt)

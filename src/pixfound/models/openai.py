@@ -41,7 +41,8 @@ class OpenAIModel(ChatClient):
             image, prompt = request
             said = self.complete(self.system, prompt.text, [image])
             text = str(said["reply"]).strip()  # some servers keep the blank of the first token
-            return Generation(text, (image.height, image.width), cut=said.get("finish_reason") == "length")
+            cut = said.get("finish_reason") == "length"
+            return Generation(text, (image.height, image.width), cut=cut, prompt=prompt.text)
 
         return side_by_side(one, requests, self.concurrency)
 

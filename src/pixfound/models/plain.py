@@ -109,7 +109,7 @@ class Plain:
         tokenizer = self._processor.tokenizer
         marks = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
         text, spans = token_spans(ids, lambda part: str(tokenizer.decode([i for i in part if i not in marks])))
-        return Generation(text, (request[0].height, request[0].width), spans)
+        return Generation(text, (request[0].height, request[0].width), spans, prompt=request[1].text)
 
     @cached_property
     def _folder(self) -> str:

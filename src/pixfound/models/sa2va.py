@@ -46,6 +46,8 @@ class Sa2VA(SegModel):
     first_pixels: Sequence[int] | None = None
     system: str | None = None
 
+    version = 2  # 2: a [SEG] in the prompt counts, one that ends a cut answer does not
+
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.architecture not in LINES:
@@ -58,7 +60,8 @@ class Sa2VA(SegModel):
         """Answers, with a mask for every [SEG] in them; an error stands for a prompt that is too long."""
         model = self._model
         token = seg_id(self._processor.tokenizer, self.path)
-        return generate(self._speaker, requests, model.draw, token, self.place, self.seg, self.final_norm)
+        prompt_too = LINES[self.architecture].prompt_too
+        return generate(self._speaker, requests, model.draw, token, self.place, self.seg, self.final_norm, prompt_too)
 
     @cached_property
     def _published(self) -> Mapping[str, Any]:

@@ -60,11 +60,12 @@ INTERNVL_KEYS = keymap.KeyMap(
 @dataclass(frozen=True)
 class Line:
     """keys: the published names. read: (folder, path, config.json, pixels) -> transformers' config of the MLLM, and
-    its processor.
+    its processor. prompt_too: whether the original draws for a [SEG] in the prompt too.
     """
 
     keys: keymap.KeyMap
     read: Callable[[str, str, Mapping[str, Any], Pixels], tuple[Any, Any]]
+    prompt_too: bool = True
 
 
 def _read_qwen(architecture: str) -> Callable[[str, str, Mapping[str, Any], Pixels], tuple[Any, Any]]:
@@ -155,5 +156,5 @@ def _internvl_config(path: str, published: Mapping[str, Any], image_id: int) -> 
 LINES: Mapping[str, Line] = {
     "qwen2_5_vl": Line(QWEN_KEYS, _read_qwen("qwen2_5_vl")),
     "qwen3_vl": Line(QWEN_KEYS, _read_qwen("qwen3_vl")),
-    "internvl": Line(INTERNVL_KEYS, _read_internvl),
+    "internvl": Line(INTERNVL_KEYS, _read_internvl, prompt_too=False),  # it generates from embeddings
 }

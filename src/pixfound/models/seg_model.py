@@ -26,7 +26,7 @@ class SegModel:
 
     The checkpoint is read at the first request, strictly: UserError for a tensor too many, too few or of another shape.
 
-    path, revision, dtype, device, capture, layers, heads, generation, keep: as in `HuggingFace`.
+    path, revision, dtype, device, capture, layers, heads, generation, keep, answer_prefix: as in `HuggingFace`.
     seg: `all` draws for every [SEG], `first` for the first alone, as the scripts of arXiv 2502.04192 do.
     """
 
@@ -40,6 +40,7 @@ class SegModel:
     heads: Sequence[int] | None = None
     generation: Mapping[str, Any] = field(default_factory=dict)
     keep: Keep = "mean"
+    answer_prefix: str | None = None
 
     def __post_init__(self) -> None:
         check_seg(self.seg)
@@ -53,6 +54,7 @@ class SegModel:
             heads=self.heads,
             generation=self.generation,
             keep=self.keep,
+            answer_prefix=self.answer_prefix,
         )
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:

@@ -21,6 +21,7 @@ from pixfound.types import Generation
 
 Seg = Literal["all", "first"]
 Place = Literal["before", "at"]
+SEG = "[SEG]"
 Draw = Callable[[Image.Image, Tensor], tuple[RLE, ...]]
 
 
@@ -32,7 +33,7 @@ def check_seg(seg: str) -> None:
 
 def seg_id(tokenizer: Any, path: str) -> int:
     """The id of [SEG]; UserError where the tokenizer has no such token."""
-    found = tokenizer.convert_tokens_to_ids("[SEG]")
+    found = tokenizer.convert_tokens_to_ids(SEG)
     if found is None or found == tokenizer.unk_token_id:
         raise UserError(f"model.path={path}: its tokenizer has no token [SEG], so it draws no masks; use model=hf")
     return int(found)
@@ -46,13 +47,16 @@ def generate(
     place: Place,
     seg: Seg,
     final_norm: bool = True,
+    prompt_too: bool = True,
 ) -> list[Generation | PromptTooLong]:
-    """Answers with a mask for every [SEG]; an answer without one draws nothing, on purpose.
+    """Answers with a mask for every [SEG]; where there is none nothing is drawn, on purpose.
 
-    An error stands for a prompt that is too long.
+    An error stands for a prompt that is too long. The originals look for [SEG] in all ids but the last, which has no
+    state of its own: an answer that is cut right after [SEG] draws nothing there where `place` is `at`.
 
     draw: image and hidden states (S, D) -> masks. place: whether the state that predicts [SEG] is decoded, or its own.
-    final_norm: whether it is taken after the decoder's final norm, or before it.
+    final_norm: whether it is taken after the decoder's final norm, or before it. prompt_too: whether a [SEG] in the
+    prompt counts: in originals that generate from ids and not from embeddings.
     """
     found: list[Generation | PromptTooLong] = []
     for request, said in zip(requests, speaker.answer_many(requests), strict=True):
@@ -60,7 +64,12 @@ def generate(
             found.append(said)
             continue
         generation, ids = said
-        where = [i for i, one in enumerate(ids) if one == token][: None if seg == "all" else 1]
+        known = ids if place == "before" else ids[:-1]
+        where = [i for i, one in enumerate(known) if one == token]
+        if prompt_too and SEG in generation.prompt:
+            asked = speaker.encode([request])["input_ids"][0].tolist()
+            where = [i - len(asked) for i, one in enumerate(asked) if one == token] + where
+        where = where[: None if seg == "all" else 1]
         masks: tuple[RLE, ...] = ()
         if where:
             with torch.inference_mode():
@@ -77,7 +86,10 @@ def hidden_states(
     place: Place,
     final_norm: bool = True,
 ) -> Tensor:
-    """(S, D) the last hidden states for answer tokens at `where`: one pass over prompt and answer."""
+    """(S, D) the last hidden states for answer tokens at `where`: one pass over prompt and answer.
+
+    Tokens of the prompt are counted from its end: -1 is its last one.
+    """
     inputs = speaker.encode([request])
     prompt = inputs["input_ids"]
     told = torch.tensor([list(ids)], device=prompt.device, dtype=prompt.dtype)

@@ -26,6 +26,7 @@ def pack_generation(generation: Generation) -> Value:
         "candidates": [candidate.to_json() for candidate in generation.candidates],
         "input_size": generation.input_size and list(generation.input_size),
         "cut": generation.cut,
+        "prompt": generation.prompt,
         "unanswered": generation.unanswered,
         "ungrounded": generation.ungrounded,
         **({"kept": {"layers": kept.layers, "heads": kept.heads}} if (kept := generation.kept) else {}),
@@ -49,6 +50,7 @@ def unpack_generation(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[
         candidates=tuple(Candidate.from_json(candidate) for candidate in data.get("candidates", ())),
         input_size=(size[0], size[1]) if (size := data.get("input_size")) else None,
         cut=data.get("cut", False),
+        prompt=data.get("prompt", ""),
         unanswered=data.get("unanswered", ""),
         ungrounded=data.get("ungrounded", ""),
         kept=KeptAttention(arrays["kept"], tuple(of["layers"]), tuple(of["heads"]))

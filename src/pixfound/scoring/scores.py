@@ -26,6 +26,7 @@ class Score:
         image that it shows. point: (x, y) that the chosen mask came from.
     on_target, on_object: whether it lies on the referred object, on any object; chance: the share of the
         image's objects that are referred to. None where the benchmark knows no other objects.
+    response, prompt: what the model said, and to which text as its chat template rendered it; on lines of answers.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Score:
     on_object: bool | None = None
     chance: float | None = None
     response: str | None = None
+    prompt: str | None = None
     reason: str = ""
     named: bool = True
 
@@ -85,7 +87,8 @@ def answers_of(item: Item, stores: Stores, conventions: Conventions) -> Iterator
                 reason = _missing("grade", judged)
             else:
                 correct, reason = judged.value["correct"], judged.value["reason"]
-        yield _score(item, kind, None, correct=correct, response=response, reason=reason)
+        prompt = said.value.get("prompt") or None
+        yield _score(item, kind, None, correct=correct, response=response, prompt=prompt, reason=reason)
 
 
 def _masks(item: Item, kind: Kind, parts: Parts, stores: Stores, conventions: Conventions) -> Iterator[Score]:
