@@ -6,6 +6,8 @@ Frame: image pixels, origin at the left top corner, x to the right, y down; poin
 
 from __future__ import annotations
 
+import string
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
@@ -14,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from pixfound.errors import UserError
 from pixfound.kept import KeptAttention
 from pixfound.masks import RLE
 
@@ -43,6 +46,7 @@ class Example:
     tags: category names, e.g. {"category": "colour"}.
     labels: index of the right option by each version of the benchmark's labels; {} where there is one version.
     named: whether the benchmark names an object to show; where it does not, the mask is empty and says little.
+    Raises UserError for what cannot be scored: texts that are empty, options that are equal or more than the letters.
     """
 
     id: str
@@ -59,16 +63,34 @@ class Example:
     named: bool = True
 
     def __post_init__(self) -> None:
-        if len(self.options) < 2:
-            raise ValueError(f"example {self.id}: a question needs two options or more, not {self.options}")
+        if not 2 <= len(self.options) <= len(string.ascii_uppercase):
+            raise UserError(
+                f"example {self.id}: a question needs 2 to 26 options, a letter for each, not {len(self.options)}"
+            )
+        for name, text in (("question", self.question), ("expression", self.expression)):
+            if not text.strip():
+                raise UserError(f"example {self.id}: the {name} is empty")
+        plain = [_plain(option) for option in self.options]
+        for place, option in enumerate(plain):
+            letter, other = string.ascii_uppercase[place], string.ascii_uppercase[plain.index(option)]
+            if not option:
+                raise UserError(f"example {self.id}: option {letter} is empty")
+            if other != letter:
+                raise UserError(f"example {self.id}: the options {other} and {letter} are equal ({option!r})")
         for answer in (self.answer, *self.labels.values()):
             if not 0 <= answer < len(self.options):
-                raise ValueError(f"example {self.id}: answer {answer} is no index into {self.options}")
+                raise UserError(f"example {self.id}: answer {answer} is no index into {self.options}")
 
     @property
     def absent(self) -> bool:
         """Whether the referred object is not in the image."""
         return self.gt_mask.area == 0
+
+
+def _plain(option: str) -> str:
+    """An option without what no grading of an answer looks at: capitals, spaces, a mark at its end."""
+    text = " ".join(unicodedata.normalize("NFKC", option).casefold().split())
+    return text.rstrip(" .,;:") or text
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,15 +19,16 @@ MASKS = st.tuples(st.integers(0, 20), st.integers(0, 3)).map(
 
 @st.composite
 def examples(draw: st.DrawFn) -> Example:
-    options = draw(st.lists(TEXTS, min_size=2, max_size=4).map(tuple))
+    texts = TEXTS.map(lambda text: f"x{text}")  # questions, options and expressions are not empty
+    options = tuple(f"{i}{text}" for i, text in enumerate(draw(st.lists(TEXTS, min_size=2, max_size=4))))
     index = st.integers(0, len(options) - 1)
     return Example(
         id=draw(TEXTS),
         image=NoImage(draw(st.sampled_from(["a.png", "b/é.png"]))),
-        question=draw(TEXTS),
+        question=draw(texts),
         options=options,
         answer=draw(index),
-        expression=draw(TEXTS),
+        expression=draw(texts),
         gt_mask=draw(MASKS),
         pair_id=draw(st.none() | TEXTS),
         objects=tuple(draw(st.lists(MASKS, max_size=3))),

@@ -145,6 +145,36 @@ def test_a_benchmark_without_examples_or_with_an_id_that_stands_twice_is_refused
         items_of(about(0, 1, "a"), about(1, 1, "a"), about(0, 2, "b"))
 
 
+def test_a_pair_of_three_is_refused() -> None:
+    members = [make_example(drawn("#."), id=id, pair_id=pair) for id, pair in zip("abcde", "pqpqp", strict=True)]
+    assert len(items_of(*members[:4])) == 4
+    with pytest.raises(UserError, match=r"the pair 'p' has more than two examples, 'e' is the third; give it another"):
+        items_of(*members)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"question": " \n"}, "example e: the question is empty"),
+        ({"expression": ""}, "example e: the expression is empty"),
+        ({"options": ("yes", " ")}, "example e: option B is empty"),
+        ({"options": ("no", "yes", "Yes.")}, "example e: the options B and C are equal"),
+        ({"options": ("a  b", "\uff21 B")}, "example e: the options A and B are equal"),  # a full-width A
+        ({"options": ("yes",)}, "example e: a question needs 2 to 26 options, a letter for each, not 1"),
+        ({"options": tuple(map(str, range(27)))}, "2 to 26 options, a letter for each, not 27"),
+        ({"answer": 2}, "example e: answer 2 is no index"),
+    ],
+)
+def test_what_cannot_be_scored_is_no_example(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        make_example(drawn("#."), **values)
+
+
+def test_options_may_differ_in_a_sign() -> None:
+    for options in (("+", "-"), ("<", ">"), ("1", "-1"), ("...", ";"), tuple(map(str, range(26)))):
+        assert make_example(drawn("#."), options=options).options == options
+
+
 def test_items_take_no_memory_that_grows() -> None:
     examples = [about(number, 3, f"image {number}") for number in range(3000)]
     held = {}

@@ -162,10 +162,20 @@ def _taken(benchmark: Benchmark, limit: int | None) -> Iterator[tuple[Example, b
         raise UserError("the benchmark has no examples")
     seen, twice = Numbers(), set[str]()
     pairs: set[str | None] = set()
+    numbers, members = Numbers(), bytearray()  # of each pair, by its number
     for place, example in enumerate(benchmark):
         known = len(seen)
         if seen.number(example.id) < known:
             twice.add(example.id)
+        elif example.pair_id is not None:
+            pair = numbers.number(example.pair_id)
+            members.extend(bytes(pair == len(members)))
+            members[pair] += 1
+            if members[pair] > 2:
+                raise UserError(
+                    f"the pair {example.pair_id!r} has more than two examples, {example.id!r} is the third; "
+                    "give it another pair_id"
+                )
         if limit is not None and place < limit:
             pairs.add(example.pair_id)
         yield example, limit is None or place < limit or (example.pair_id is not None and example.pair_id in pairs)
