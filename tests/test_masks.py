@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import resource
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -94,6 +96,188 @@ def test_what_is_no_polygon_is_an_error(polygon):
         RLE.from_polygons([polygon], (4, 4))
     with pytest.raises(ValueError, match="polygon"):
         RLE.from_polygons([[0, 0, 4, 0, 4, 4], polygon], (4, 4))
+
+
+def runs_of(mask):
+    """The lengths of a mask's runs, column by column, outside first."""
+    flat = mask.ravel(order="F")
+    ends = [*(np.flatnonzero(flat[1:] != flat[:-1]) + 1), flat.size]
+    runs = [int(end - start) for start, end in zip([0, *ends], ends, strict=False)]
+    return [0, *runs] if flat[0] else runs
+
+
+def string_of(runs):
+    """COCO's string of runs, written out: five bits a character, from the fourth on as a difference."""
+    text = ""
+    for place, run in enumerate(runs):
+        value = run - runs[place - 2] if place > 2 else run
+        while True:
+            bits, value = value & 31, value >> 5
+            more = value != (-1 if bits & 16 else 0)
+            text += chr(48 + (bits | 32 if more else bits))
+            if not more:
+                break
+    return text
+
+
+def split(draw, runs):
+    """The same mask with runs of no pixels in between."""
+    found = []
+    for run in runs:
+        cut = draw(st.integers(0, run))
+        found += [cut, 0, run - cut] if draw(st.booleans()) else [run]
+    return found
+
+
+@given(masks, st.data())
+@settings(max_examples=150, deadline=None)
+def test_runs_from_outside_are_read_whatever_they_are_written_in(mask, data):
+    size, runs = list(mask.shape), runs_of(mask)
+    gaps = split(data.draw, runs)
+    assert string_of(runs) == RLE.encode(mask).counts
+    for counts in (runs, string_of(runs), gaps, string_of(gaps)):
+        assert RLE.from_coco({"size": size, "counts": counts}, mask.shape) == RLE.encode(mask)
+        assert RLE.from_coco({"size": size, "counts": counts}) == RLE.encode(mask)
+
+
+def test_runs_of_no_pixels_do_not_reach_pycocotools():
+    """It ends a union, and an IoU, where two such runs meet: here it says 1.0."""
+    one = RLE.from_coco({"size": [1, 8], "counts": [2, 2, 0, 0, 4]})
+    other = RLE.from_coco({"size": [1, 8], "counts": [2, 2, 0, 0, 1, 2, 1]})
+    assert iou(one, other) == 0.5
+    assert union([one, other], (1, 8)) == drawn("..##.##.")
+
+
+@given(sizes, st.lists(st.integers(-3, 40), max_size=8))
+@settings(max_examples=150, deadline=None)
+def test_runs_that_do_not_add_up_are_an_error(size, runs):
+    if sum(runs) == size[0] * size[1] and min(runs, default=0) >= 0:
+        return
+    for counts in (runs, string_of(runs)):
+        with pytest.raises(ValueError, match=r"its runs cover|its `counts`"):
+            RLE.from_coco({"size": list(size), "counts": counts}, size)
+
+
+@given(sizes, st.text(st.characters(max_codepoint=0x180), max_size=12))
+@settings(max_examples=300, deadline=None)
+def test_any_string_is_a_mask_or_an_error(size, counts):
+    """Nothing hangs, and what is taken is a mask of that size."""
+    try:
+        found = RLE.from_coco({"size": list(size), "counts": counts}, size)
+    except ValueError:
+        return
+    assert RLE.encode(found.decode()) == found
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [
+        None,
+        7,
+        "529",
+        {},
+        {"size": [4, 4]},
+        {"counts": "d0"},
+        {"size": [4, 4], "counts": None},
+        {"size": [4, 4], "counts": []},
+        {"size": [4, 4], "counts": ""},
+        {"size": [4, 4], "counts": [16.0]},
+        {"size": [4, 4], "counts": [True, 15]},
+        {"size": [4, 4], "counts": ["16"]},
+        {"size": [4, 4], "counts": [[16]]},
+        {"size": [4, 4], "counts": [20, -4]},
+        {"size": [4, 4], "counts": [10**400]},
+        {"size": [4, 4], "counts": "`" * 500},  # more follow, for ever
+        {"size": [4, 4], "counts": "o" * 30 + "0"},
+        {"size": [4, 4], "counts": 16},
+        {"size": [0, 4], "counts": [0]},
+        {"size": [4], "counts": [4]},
+        {"size": ["4", "4"], "counts": [16]},
+        {"size": [4.0, 4.0], "counts": [16]},
+        {"size": [2**31, 2**31], "counts": [2**62]},
+        {"size": [2**20, 2**20], "counts": [2**40]},
+        {"size": [2, 8], "counts": [16]},
+    ],
+    ids=str,
+)
+def test_what_is_no_segmentation_is_an_error(segmentation):
+    with pytest.raises(ValueError):
+        RLE.from_coco(segmentation, (4, 4))
+
+
+corners = st.floats(-8, 20) | st.integers(-8, 20)
+outlines = st.lists(corners, min_size=6, max_size=16).filter(lambda values: len(values) % 2 == 0)
+
+
+@given(st.lists(outlines, min_size=1, max_size=3))
+@settings(max_examples=200, deadline=None)
+def test_polygons_near_the_image_are_drawn_as_pycocotools_does(polygons):
+    try:
+        found = RLE.from_polygons(polygons, (9, 12))
+    except ValueError as error:
+        assert "no polygon lies in the image" in str(error)
+        found = RLE.empty((9, 12))
+    plain = [list(map(float, polygon)) for polygon in polygons]
+    wanted = coco.decode(coco.merge(coco.frPyObjects(plain, 9, 12)))
+    np.testing.assert_array_equal(found.decode(), wanted)
+
+
+def inside_of(points, height, width):
+    """By the even-odd rule at the pixels' centres, and how far each is from the next edge."""
+    y, x = np.mgrid[:height, :width] + 0.5
+    inside, distance = np.zeros((height, width), bool), np.full((height, width), np.inf)
+    for (x0, y0), (x1, y1) in zip(points, [*points[1:], points[0]], strict=True):
+        length = np.hypot(x1 - x0, y1 - y0)
+        along = np.clip(((x - x0) * (x1 - x0) + (y - y0) * (y1 - y0)) / max(length**2, 1e-12), 0, 1)
+        distance = np.minimum(distance, np.hypot(x0 + along * (x1 - x0) - x, y0 + along * (y1 - y0) - y))
+        with np.errstate(over="ignore", divide="ignore", invalid="ignore"):  # edges that cross no row
+            inside ^= ((y0 > y) != (y1 > y)) & (x < x0 + (y - y0) / (y1 - y0) * (x1 - x0))
+    return inside, distance
+
+
+@given(st.lists(st.tuples(*[st.floats(-2, 30) | st.floats(-3000, 3000)] * 2), min_size=3, max_size=7))
+@settings(max_examples=200, deadline=None)
+def test_far_corners_cut_no_pixel_off(points):
+    height, width = 24, 31
+    try:
+        found = RLE.from_polygons([[v for point in points for v in point]], (height, width)).decode()
+    except ValueError as error:
+        assert "no polygon lies in the image" in str(error)
+        found = np.zeros((height, width), bool)
+    inside, distance = inside_of(points, height, width)
+    np.testing.assert_array_equal(found[distance > 2], inside[distance > 2])
+
+
+def test_a_far_corner_takes_no_memory():
+    """Twelve digits took 23 GB."""
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    wide = RLE.from_polygons([[-1e12, -1e12, 1e12, -1e12, 1e12, 2, -1e12, 2]], (4, 6))
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
+    assert wide == drawn("######", "######", "......", "......")
+
+
+@pytest.mark.parametrize(
+    ("polygon", "message"),
+    [
+        ([0, 0, 4, 0, 4, float("nan")], "coordinates are pixels, and nan is none"),
+        ([0, 0, 4, 0, 4, float("inf")], "inf is none"),
+        ([0, 0, 4, 0, 4, 1e300], "1e.300 is none"),
+        ([0, 0, 4, 0, 4, 10**400], "1000000000"),
+        ([0, 0, 4, 0, 4, "4"], "made of numbers, not of '4'"),
+        ([0, 0, 4, 0, 4, None], "made of numbers, not of None"),
+        ([0, 0, 4, 0, 4, True], "made of numbers, not of True"),
+        ([[0, 0], [4, 0], [4, 4], [0, 4], [0, 0], [1, 1]], "made of numbers"),
+        (7, "stands in a list of such, not 7"),
+        ("000000", "stands in a list of such"),
+        ({"0": 1}, "stands in a list of such"),
+        ([4, 0, 6, 0, 6, 4, 4, 4], "no polygon lies in the image of 4 x 4"),
+        ([0, 0, 4, 4, 4, 0, 0, 4] * 2000, "the outline is .* pixels long"),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+def test_polygons_of_no_pixels_are_an_error(polygon, message):
+    with pytest.raises(ValueError, match=message):
+        RLE.from_polygons([polygon], (4, 4))
 
 
 @given(sizes.flatmap(lambda size: st.lists(arrays.arrays(np.bool_, size), min_size=1, max_size=4)))

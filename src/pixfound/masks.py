@@ -15,8 +15,12 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
 
+from pixfound.polygons import clip_polygons
+
 BoolMask = npt.NDArray[np.bool_]
 _ROWS = 128  # a mask of 9000 x 12,000 is copied four times as fast as at once
+_SIDE, _PIXELS = 10**6, 2**31  # the largest mask: pycocotools counts in 32 bits
+_DIGITS = 7  # characters of the longest number in compressed runs
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +37,7 @@ class RLE:
     surplus: int = 0
 
     def __post_init__(self) -> None:
-        if len(self.size) != 2 or min(self.size) < 1:
-            raise ValueError(f"mask size must be (height, width), both at least 1, not {self.size}")
+        _check_size(self.size)
 
     @staticmethod
     def encode(mask: npt.NDArray[Any]) -> RLE:
@@ -56,15 +59,43 @@ class RLE:
 
     @staticmethod
     def from_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> RLE:
-        """Union of polygons, each [x0, y0, x1, y1, ...] in pixels, as COCO rasterises them."""
-        if not polygons:
+        """Union of polygons, each [x0, y0, x1, y1, ...] in pixels, as COCO rasterises them; of none, the empty mask.
+
+        Raises ValueError for what is no polygon, and where none of them lies in the image.
+        """
+        _check_size(size)
+        inside = clip_polygons(polygons, size)
+        if not inside:
             return RLE.empty(size)
-        for polygon in polygons:
-            if len(polygon) < 6 or len(polygon) % 2:
-                raise ValueError(f"a polygon is x, y of three points or more, not {len(polygon)} numbers")
-        parts = coco.frPyObjects([list(map(float, p)) for p in polygons], size[0], size[1])
-        merged = coco.merge(parts)
+        merged = coco.merge(coco.frPyObjects(inside, *size))
         return RLE(size, merged["counts"].decode("ascii"))
+
+    @staticmethod
+    def from_coco(segmentation: Any, size: tuple[int, int] | None = None) -> RLE:
+        """A mask from a COCO file: polygons, or a dict of `size` and `counts`, compressed or not.
+
+        size: (H, W) that it must have; None where its runs may say it. Every mask that others made comes in here.
+        Raises ValueError unless its runs cover just its pixels: pycocotools decodes others to whatever memory held,
+        hangs or crashes. Runs of no pixels, on which its unions and IoUs go wrong, are taken out.
+        """
+        if isinstance(segmentation, list | tuple) and size is not None:
+            return RLE.from_polygons(segmentation, size)
+        if not isinstance(segmentation, Mapping):
+            raise ValueError(
+                f"a segmentation is a list of polygons or an object of size and counts, not {segmentation!r:.40}"
+            )
+        sides = segmentation.get("size")
+        if not (isinstance(sides, list | tuple) and len(sides) == 2 and all(type(side) is int for side in sides)):
+            raise ValueError(f"its `size` must be [height, width] in pixels, not {sides!r:.40}")
+        found = (sides[0], sides[1])
+        _check_size(found)
+        if size is not None and found != tuple(size):
+            raise ValueError(f"the mask is of size {found}, the image of {size} (height, width)")
+        runs = _read_counts(segmentation.get("counts"))
+        if runs.sum() != math.prod(found):
+            raise ValueError(f"its runs cover {runs.sum()} pixels, not {found[0]} x {found[1]}")
+        packed = coco.frPyObjects({"size": list(found), "counts": _without_gaps(runs)}, *found)
+        return RLE(found, packed["counts"].decode("ascii"))
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> RLE:
@@ -96,6 +127,49 @@ class RLE:
 
     def _coco(self) -> dict[str, Any]:
         return {"size": list(self.size), "counts": self.counts.encode("ascii")}
+
+
+def _check_size(size: tuple[int, int]) -> None:
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"mask size must be (height, width), both at least 1, not {size}")
+    if max(size) > _SIDE or math.prod(size) >= _PIXELS:
+        raise ValueError(f"mask size {size} (height, width) is more than {_SIDE} a side or 2^31 pixels in all")
+
+
+def _read_counts(counts: Any) -> Any:
+    """(R,) int64 lengths of runs from a list of numbers, or from COCO's string; ValueError where they are malformed.
+
+    In the string a number is written five bits a character, the lowest first; 32 says that more follow, and 16 in its
+    last character that it is negative. From the fourth on it is the difference to the one before the last.
+    """
+    if isinstance(counts, list | tuple):
+        if not all(type(run) is int and 0 <= run < _PIXELS for run in counts):
+            raise ValueError("its `counts` must be whole numbers of pixels")
+        return np.array(counts, dtype=np.int64)
+    if not isinstance(counts, str) or not counts.isascii():
+        raise ValueError(f"its `counts` must be COCO's string or a list of numbers, not {counts!r:.40}")
+    codes = np.frombuffer(counts.encode("ascii"), dtype=np.uint8).astype(np.int64) - 48
+    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
+        raise ValueError("its `counts` are no string of COCO's, or are cut off")
+    last = np.flatnonzero(codes & 32 == 0)
+    first = np.concatenate(([0], last[:-1] + 1))
+    lengths = last - first + 1
+    if lengths.max() > _DIGITS:
+        raise ValueError("its `counts` have a number that no image has so many pixels for")
+    shifts = 5 * (np.arange(len(codes)) - np.repeat(first, lengths))
+    runs = np.add.reduceat((codes & 31) << shifts, first) - ((codes[last] & 16 != 0) << 5 * lengths)
+    runs[1::2], runs[2::2] = np.cumsum(runs[1::2]), np.cumsum(runs[2::2])
+    if runs.min() < 0:
+        raise ValueError("its `counts` have runs of less than no pixels")
+    return runs
+
+
+def _without_gaps(runs: Any) -> Any:
+    """The same mask in (R,) runs of at least a pixel; the first, which is outside, may have none."""
+    inside = np.arange(len(runs)) % 2
+    runs, inside = runs[runs > 0], inside[runs > 0]
+    merged = np.add.reduceat(runs, np.flatnonzero(np.diff(inside, prepend=-1)))
+    return np.concatenate(([0], merged)) if inside[0] else merged
 
 
 def _by_columns(mask: BoolMask) -> npt.NDArray[np.uint8]:

@@ -14,6 +14,7 @@ import pytest
 from pixfound.benchmarks.paired_coco import PairedCoco, parse_options
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
+from pixfound.masks import RLE
 from tests.support.memory import memory
 from tests.support.run import run, scores_of
 
@@ -135,6 +136,22 @@ def test_without_ids_of_annotations_all_of_the_image_is_meant(tmp_path: Path) ->
     assert (example.gt_mask.decode() == np.any([mask.decode() for mask in expected], axis=0)).all()
 
 
+def test_what_is_absent_says_so(tmp_path: Path) -> None:
+    """By an empty cell, or an RLE of no pixel. What is not referred to may be outlined as it likes."""
+    arguments = write(tmp_path)
+    set_cell(1, "annotations", "")(tmp_path)
+    set_cell(2, "annotations", "4")(tmp_path)
+    annotations(lambda d: d["annotations"][0].update(segmentation=[]))(tmp_path)
+    nothing = RLE.empty((128, 128)).to_json()
+    annotations(lambda d: d["annotations"].append({"id": 4.0, "image_id": 1, "segmentation": nothing}))(tmp_path)
+    annotations(lambda d: [d["annotations"].remove(a) for a in d["annotations"][3:-1] if a["id"] == 4] and None)(
+        tmp_path
+    )
+    first, second = PairedCoco(**arguments)[:2]
+    assert first.absent and second.absent
+    assert all(mask.area for mask in first.objects)
+
+
 def test_examples_take_no_memory(tmp_path: Path) -> None:
     """What is held grows by far less than the 2000 bytes that an example takes."""
     held = {}
@@ -143,7 +160,7 @@ def test_examples_take_no_memory(tmp_path: Path) -> None:
         (folder / "images").mkdir(parents=True)
         (folder / "images/0.png").touch()
         images = [{"id": i, "file_name": f"{i}.png", "height": 90, "width": 90} for i in range(count)]
-        outlines = [{"id": i, "image_id": i, "segmentation": [[9, 9, 80, 9, 50, i % 80]]} for i in range(count)]
+        outlines = [{"id": i, "image_id": i, "segmentation": [[9, 9, 80, 9, 50, 12 + i % 70]]} for i in range(count)]
         (folder / "coco.json").write_text(json.dumps({"images": images, "annotations": outlines}))
         rows = [[i, f"{i}.png", f"What is {i}?", "a|b", "a", "it", i // 2, i, "c"] for i in range(count)]
         with (folder / "table.csv").open("w", newline="") as stream:
@@ -206,6 +223,23 @@ def set_cell(row: int, column: str, value: str) -> Callable[[Path], None]:
     return table(lambda rows: rows[row].__setitem__(COLUMNS.index(column), value))
 
 
+without_ids = table(lambda rows: [row.pop(COLUMNS.index("annotations")) for row in rows] and None)
+
+
+def outline(segmentation: Any) -> Callable[[Path], None]:
+    """Of the object that the first line refers to."""
+
+    def change(data: Any) -> None:
+        data["annotations"][0]["segmentation"] = segmentation
+        data["images"].append({"id": "x", "file_name": "x.png", "height": 128, "width": 128})
+
+    def apply(folder: Path) -> None:
+        annotations(change)(folder)
+        set_cell(1, "annotations", "0")(folder)
+
+    return apply
+
+
 WRONG: list[tuple[Callable[[Path], object], str]] = [
     (empty_folder, r"benchmark.images=.*/images: has none of the 4 images \(the first is 0000a.png\)"),
     (no_folder, "benchmark.images=.*/images: there is no such folder"),
@@ -244,6 +278,51 @@ WRONG: list[tuple[Callable[[Path], object], str]] = [
     (
         lambda f: (f / "table.csv").write_bytes(b"id,image\n\xff"),
         "table.csv: is no text .*position 9.*; save it as CSV in UTF-8",
+    ),
+    (outline({"size": [128, 128], "counts": "abc"}), "annotation 0 has no readable .*are cut off.; outline it again"),
+    (
+        outline({"size": [128, 128], "counts": "529"}),
+        "annotation 0 has no readable .*its runs cover 16 pixels, not 128",
+    ),
+    (outline({"size": [128, 128], "counts": [1, 2]}), "annotation 0 has no readable .*its runs cover 3 pixels"),
+    (outline({"size": [128, 128]}), "annotation 0 has no readable segmentation .its `counts` must be"),
+    (outline([[0, 0, float("nan"), 9, 9, 9]]), "annotation 0 has no readable segmentation .*nan is none"),
+    (outline([[0, 0, float("inf"), 9, 9, 9]]), "annotation 0 has no readable segmentation .*inf is none"),
+    (outline([0, 0, 9, 0, 9, 9]), "annotation 0 has no readable segmentation .*stands in a list of such, not 0"),
+    (outline([[200, 0, 300, 0, 300, 9]]), "annotation 0 has no readable .*no polygon lies in the image of 128 x 128"),
+    (
+        annotations(lambda d: d["annotations"][0].pop("segmentation")),
+        "annotation 0 has no readable segmentation .it has",
+    ),
+    (
+        outline([]),
+        "line 2: annotation 0 outlines no pixel of 0000a.png; .* leave the column `annotations` empty where it",
+    ),
+    (outline([[5, 5, 5.1, 5, 5.1, 5.1]]), "line 2: annotation 0 outlines no pixel of 0000a.png"),
+    (annotations(lambda d: d["annotations"][1].update(id=0)), "two annotations have the id 0; ids must be unique"),
+    (annotations(lambda d: d["annotations"][1].update(id="0")), "two annotations have the id 0; ids must be unique"),
+    (
+        annotations(lambda d: d["annotations"][1].pop("id")),
+        "an annotation of image 0 has the id None; give it a number",
+    ),
+    (annotations(lambda d: d["images"][1].update(id=0)), "two entries of `images` have the id 0; ids must be unique"),
+    (annotations(lambda d: d["images"][1].update(file_name="0000a.png")), "have the file_name '0000a.png'; remove one"),
+    (annotations(lambda d: d["images"][0].update(height=0)), "every entry of `images` needs .*both at least 1"),
+    (
+        set_cell(3, "pair_id", "0000"),
+        "line 4: the pair '0000' has two examples already, in lines 2 and 3; give this one",
+    ),
+    (set_cell(2, "question", " "), "line 3: example 0000b: the question is empty; put it right in the table"),
+    (set_cell(2, "expression", ""), "line 3: example 0000b: the expression is empty"),
+    (set_cell(2, "options", "yes|"), "line 3: example 0000b: option B is empty"),
+    (set_cell(2, "options", "(a) (b) no"), "line 3: example 0000b: option A is empty"),
+    (set_cell(2, "options", "(a) Yes. (b)  yes"), "line 3: example 0000b: the options A and B are equal .'yes'"),
+    (set_cell(2, "options", "(b) no (a) yes"), "line 3: the options .* are not of the form '.a. yes .b. no', in this"),
+    (set_cell(2, "options", "is it (a) yes (b) no"), "line 3: the options .* are not of the form"),
+    (set_cell(2, "options", "|".join(map(str, range(60)))), "line 3: example 0000b: a question needs 2 to 26 .*not 60"),
+    (
+        lambda f: (outline([[1, 1, 9, 1, 9, 9]])(f), set_cell(1, "image", "x.png")(f), without_ids(f)),
+        "line 2: x.png has no annotation; where the object is absent say so by a column `annotations`",
     ),
     (set_cell(2, "answer", "c"), "line 3: answer 'c' is no letter of the options"),
     (set_cell(2, "options", "yes"), "line 3: answer .* is no letter of the options 'yes'"),

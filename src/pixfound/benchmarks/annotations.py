@@ -13,12 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from pixfound.benchmarks.paired_coco import parse_segmentation
 from pixfound.errors import UserError
 from pixfound.greys import Resize, linear_mask, nearest
 from pixfound.masks import RLE, union
+from pixfound.polygons import read_polygon
 
 Size = tuple[int, int]
 _AGAIN = "download it again"
@@ -52,7 +50,10 @@ class Outlines:
         """All of it as one mask of `size`; masks of another size are resized: nearest, or linearly as by OpenCV."""
         change = nearest if resize == "nearest" else linear_mask
         parts = [m if m.size == size else RLE.encode(change(m.decode(), size)) for m in self.masks]
-        return union([*parts, RLE.from_polygons(self.polygons, size)], size)
+        try:
+            return union([*parts, RLE.from_polygons(self.polygons, size)], size)
+        except ValueError as error:
+            raise UserError(f"the outlines of {self.file_name}: {error}; {_AGAIN}") from error
 
 
 def read_text(path: Path) -> str:
@@ -95,7 +96,7 @@ def read_outlines(path: Path) -> dict[int, Outlines]:
             _add(annotation["segmentation"], masks, polygons)
         except UserError:
             raise
-        except Exception as error:  # what pycocotools raises depends on what is wrong
+        except (KeyError, TypeError, ValueError) as error:
             raise UserError(
                 f"{where} (image {_of(annotation)}) has no readable segmentation ({error}); {_AGAIN}"
             ) from error
@@ -128,45 +129,8 @@ def _of(annotation: Any) -> object:
 
 def _add(segmentation: Any, masks: list[RLE], polygons: list[tuple[float, ...]]) -> None:
     if isinstance(segmentation, dict):
-        height, width = segmentation["size"]
-        mask = parse_segmentation(segmentation, (height, width))
-        check_runs(mask)
-        masks.append(mask)
+        masks.append(RLE.from_coco(segmentation))
         return
-    if not segmentation:
-        raise ValueError("it is empty")
-    for polygon in segmentation:
-        points = tuple(float(v) for v in polygon)
-        if len(points) < 6 or len(points) % 2 or not all(map(math.isfinite, points)):
-            raise ValueError(f"a polygon is x, y of three points or more, not {len(points)} numbers")
-        polygons.append(points)
-
-
-def check_runs(mask: RLE) -> None:
-    """Raise ValueError unless a mask's runs cover just its pixels.
-
-    pycocotools does not tell: it decodes runs that are too short to whatever the memory held.
-    """
-    height, width = mask.size
-    if _pixels(mask.counts) != height * width:
-        raise ValueError(f"its runs cover {_pixels(mask.counts)} pixels, not {height} x {width}")
-
-
-def _pixels(counts: str) -> int:
-    """Pixels that COCO's compressed runs cover; -1 where they are malformed.
-
-    A number is written five bits a character, the lowest first; 32 says that more follow, and 16 in its last character
-    that it is negative. From the fourth on it is the difference to the one before the last.
-    """
-    codes = np.frombuffer(counts.encode("ascii"), dtype=np.uint8).astype(np.int64) - 48
-    if not len(codes) or codes.min() < 0 or codes.max() > 63 or codes[-1] & 32:
-        return -1
-    last = np.flatnonzero(codes & 32 == 0)
-    first = np.concatenate(([0], last[:-1] + 1))
-    lengths = last - first + 1
-    if lengths.max() > 12:  # no number of pixels has so many bits
-        return -1
-    shifts = 5 * (np.arange(len(codes)) - np.repeat(first, lengths))
-    values = np.add.reduceat((codes & 31) << shifts, first) - ((codes[last] & 16 != 0) << 5 * lengths)
-    values[1::2], values[2::2] = np.cumsum(values[1::2]), np.cumsum(values[2::2])
-    return int(values.sum()) if values.min() >= 0 else -1
+    if not isinstance(segmentation, list) or not segmentation:
+        raise ValueError("it is empty" if not segmentation else f"it is {segmentation!r:.40}")
+    polygons += (tuple(read_polygon(polygon).ravel().tolist()) for polygon in segmentation)

@@ -10,28 +10,29 @@ The table is a CSV file, with commas, semicolons or tabs, with a line for each e
     expression    the referring expression
     pair_id       shared by the two examples of a pair; may be left out
     annotations   ids of the annotations that the expression refers to, separated by spaces; empty where the
-                  object is absent. Without the column all annotations of the image are referred to.
+                  object is absent. Without the column all annotations of the image are referred to, and it has some.
 
-and any others, which become tags. Annotations may be polygons, compressed or uncompressed RLE.
+and any others, which become tags. Annotations may be polygons, compressed or uncompressed RLE, in the pixels of the
+picture. An object is absent only where that is said: by an empty cell in `annotations`, or by an RLE of no pixel.
+Polygons without a pixel in the picture, and `segmentation: []`, are an error where they are referred to.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from pycocotools import mask as coco
 
 from pixfound.benchmarks.files import images_in
 from pixfound.benchmarks.shelved import ShelvedExamples
 from pixfound.benchmarks.tables import table_rows
 from pixfound.errors import UserError, nearest
 from pixfound.masks import RLE, union
-from pixfound.shelf import Shelf
+from pixfound.shelf import Numbers, Shelf
 from pixfound.streams import NoList, json_lists
 from pixfound.types import Example, ImageSource
 
@@ -40,15 +41,19 @@ _KNOWN = (*_REQUIRED, "pair_id", "annotations")
 
 
 class PairedCoco(ShelvedExamples):
-    """annotations: COCO JSON file. questions: CSV file. images: folder. Nothing but text is read here."""
+    """annotations: COCO JSON file. questions: CSV file. images: folder. Nothing but text is read here.
+
+    Raises UserError, with file and line, for what cannot be read or scored.
+    """
 
     def __init__(self, annotations: str, questions: str, images: str) -> None:
         outlined = _read_annotations(annotations)
         table = Path(questions).expanduser()
         names = (row["image"] for _, row in _read_table(table))
         source = images_in(Path(images).expanduser(), names, "benchmark.images")
-        super().__init__(source, lambda name: tuple(outlined[name].masks.values()))
+        super().__init__(source, lambda name: outlined[name].objects)
         seen: set[str] = set()
+        pairs: dict[str, list[int]] = {}  # the lines of each
         for line, row in _read_table(table):
             where, name = f"{questions}, line {line}", row["image"]
             if row["id"] in seen:
@@ -57,115 +62,168 @@ class PairedCoco(ShelvedExamples):
             image = outlined.get(name)
             if image is None:
                 raise UserError(f"{where}: image {name!r} is not in {annotations}; {nearest(name, outlined)}")
+            if row.get("pair_id"):
+                members = pairs.setdefault(row["pair_id"], [])
+                members.append(line)
+                if len(members) > 2:
+                    raise UserError(
+                        f"{where}: the pair {row['pair_id']!r} has two examples already, in lines {members[0]} and "
+                        f"{members[1]}; give this one another pair_id"
+                    )
             self.append(_example(row, image, source(name), where), name)
 
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """What the annotation file has of an image. size: (H, W). masks: by the annotation's id."""
+    """What the annotation file has of an image. size: (H, W). masks: by the annotation's id.
+
+    blank: ids of annotations that outline no pixel, without an RLE that says so.
+    """
 
     size: tuple[int, int]
     masks: Mapping[str, RLE]
+    blank: frozenset[str]
+
+    @property
+    def objects(self) -> tuple[RLE, ...]:
+        """The masks of what can be seen."""
+        return tuple(mask for id, mask in self.masks.items() if id not in self.blank)
 
 
 def parse_options(text: str) -> tuple[str, ...]:
-    """The options of "(a) yes (b) no" or of "yes|no"."""
+    """The options of "(a) yes (b) no" or of "yes|no"; ValueError where the letters are not in their order.
+
+    >>> parse_options("(a) Open (b) Closed")
+    ('Open', 'Closed')
+    """
     if "|" in text:
         return tuple(part.strip() for part in text.split("|"))
-    return tuple(part.strip() for part in re.split(r"\s*\([a-z]\)\s*", text) if part.strip())
-
-
-def parse_segmentation(segmentation: Any, size: tuple[int, int]) -> RLE:
-    """A mask of `size` (H, W) from COCO polygons, compressed RLE or uncompressed RLE."""
-    if isinstance(segmentation, Sequence) and not isinstance(segmentation, str):
-        return RLE.from_polygons(segmentation, size)
-    packed = segmentation
-    if isinstance(packed["counts"], list):
-        packed = coco.frPyObjects(packed, *packed["size"])
-    counts = packed["counts"]
-    found = RLE((packed["size"][0], packed["size"][1]), counts.decode() if isinstance(counts, bytes) else counts)
-    if found.size != size:
-        raise ValueError(f"the mask is of size {found.size}, the image of {size} (height, width)")
-    return found
+    before, *parts = re.split(r"\(([a-zA-Z])\)", text)
+    letters, options = parts[::2], parts[1::2]
+    if not parts:
+        return (text.strip(),)
+    if before.strip() or "".join(letters).lower() != string.ascii_lowercase[: len(letters)]:
+        raise ValueError(f"the options {text!r} are not of the form '(a) yes (b) no', in this order, or 'yes|no'")
+    return tuple(option.strip() for option in options)
 
 
 def _example(row: Mapping[str, str], image: _Image, source: ImageSource, where: str) -> Example:
-    options = parse_options(row["options"])
+    try:
+        options = parse_options(row["options"])
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from error
     letter = row["answer"].strip(" ().").lower()
     answer = ord(letter) - ord("a") if len(letter) == 1 else -1
     if len(options) < 2 or not 0 <= answer < len(options):
         raise UserError(f"{where}: answer {row['answer']!r} is no letter of the options {row['options']!r}")
+    referred = _referred(row, image, where)
+    try:
+        return Example(
+            id=row["id"],
+            image=source,
+            question=row["question"],
+            options=options,
+            answer=answer,
+            expression=row["expression"].strip(),
+            gt_mask=referred,
+            pair_id=row.get("pair_id") or None,
+            objects=image.objects if "annotations" in row else (),
+            tags={name: value for name, value in row.items() if name not in _KNOWN},
+        )
+    except UserError as error:
+        raise UserError(f"{where}: {error}; put it right in the table") from error
+
+
+def _referred(row: Mapping[str, str], image: _Image, where: str) -> RLE:
+    """The mask of what a row refers to, which is empty only where the row or an RLE says so."""
     masks = image.masks
+    if "annotations" not in row and not masks:
+        raise UserError(
+            f"{where}: {row['image']} has no annotation; where the object is absent say so by a column `annotations`, "
+            "which is empty there and has the annotations' ids elsewhere"
+        )
     referred = row["annotations"].split() if "annotations" in row else list(masks)
     for name in referred:
         if name not in masks:
             raise UserError(f"{where}: annotation {name} does not belong to {row['image']}; {nearest(name, masks)}")
-    return Example(
-        id=row["id"],
-        image=source,
-        question=row["question"],
-        options=options,
-        answer=answer,
-        expression=row["expression"].strip(),
-        gt_mask=union((masks[name] for name in referred), image.size),
-        pair_id=row.get("pair_id") or None,
-        objects=tuple(masks.values()) if "annotations" in row else (),
-        tags={name: value for name, value in row.items() if name not in _KNOWN},
-    )
+        if name in image.blank:
+            raise UserError(
+                f"{where}: annotation {name} outlines no pixel of {row['image']}; outline the object, or leave the "
+                "column `annotations` empty where it is absent"
+            )
+    return union((masks[name] for name in referred), image.size)
 
 
 def _read_annotations(path: str) -> Mapping[str, _Image]:
     """What a COCO file, named as it was typed, has of each image, by file name."""
     ids: Shelf[tuple[str, tuple[int, int]]] = Shelf(lambda values: (values[-1][0], tuple(values[-1][1])))
     images: Shelf[_Image] = Shelf(_image)
+    seen = Numbers()  # ids of annotations
     too_early = False
     for member, entry in _entries(path, "images", "annotations"):
         if member == "images":
             name, size = _add_image(entry, ids, path)
+            if name in images:
+                raise UserError(f"{path}: two entries of `images` have the file_name {name!r}; remove one of them")
             images.add(name, {"size": size})
         elif images:
-            images.add(*_outlined(entry, ids, path))
+            images.add(*_outlined(entry, ids, seen, path))
         else:
             too_early = True  # its image's size is not known yet
     if too_early:
         for _, entry in _entries(path, "annotations"):
-            images.add(*_outlined(entry, ids, path))
+            images.add(*_outlined(entry, ids, seen, path))
     return images
 
 
 def _add_image(entry: Any, ids: Shelf[tuple[str, tuple[int, int]]], path: str) -> tuple[str, tuple[int, int]]:
     """The file name and size of an image, which are put under its id."""
     try:
-        name, size = str(entry["file_name"]), (int(entry["height"]), int(entry["width"]))
-        ids.add(_key(entry["id"]), (name, size))
+        name, size, key = str(entry["file_name"]), (int(entry["height"]), int(entry["width"])), _key(entry["id"])
+        RLE.empty(size)  # of a size that an image can have
     except (KeyError, TypeError, ValueError) as error:
         why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
         raise UserError(
             f"{path}: every entry of `images` needs id, file_name, height and width (COCO format); {why}"
         ) from error
+    if key in ids:
+        raise UserError(f"{path}: two entries of `images` have the id {entry['id']!r}; ids must be unique")
+    ids.add(key, (name, size))
     return name, size
 
 
-def _outlined(entry: Any, ids: Mapping[str, tuple[str, tuple[int, int]]], path: str) -> tuple[str, dict[str, Any]]:
-    """The file name of an annotation's image, and what is kept of the annotation."""
+def _outlined(
+    entry: Any, ids: Mapping[str, tuple[str, tuple[int, int]]], seen: Numbers, path: str
+) -> tuple[str, dict[str, Any]]:
+    """The file name of an annotation's image, and what is kept of the annotation. seen: ids of those before it."""
     if not isinstance(entry, dict):
         raise UserError(f"{path}: an entry of `annotations` is {entry!r}, and no object (COCO format)")
     id, image_id = entry.get("id"), entry.get("image_id")
+    if isinstance(id, bool) or not isinstance(id, int | str | float):
+        raise UserError(f"{path}: an annotation of image {image_id!r} has the id {id!r}; give it a number of its own")
+    key, known = _key(id).strip('"'), len(seen)
+    if seen.number(key) < known:
+        raise UserError(f"{path}: two annotations have the id {key}; ids must be unique: give one another id")
     found = ids.get(_key(image_id))
     if found is None:
-        raise UserError(f"{path}: annotation {id} is of image {image_id!r}, which is not listed")
+        raise UserError(f"{path}: annotation {key} is of image {image_id!r}, which is not listed")
     name, size = found
     try:
-        mask = parse_segmentation(entry["segmentation"], size)
-    except Exception as error:
-        raise UserError(f"{path}: annotation {id} has no readable segmentation ({error})") from error
-    return name, {"id": str(id), "mask": mask.to_json()}
+        segmentation = entry["segmentation"]
+        mask = RLE.from_coco(segmentation, size)
+    except (KeyError, ValueError) as error:
+        why = "it has none" if isinstance(error, KeyError) else str(error)
+        raise UserError(
+            f"{path}: annotation {key} has no readable segmentation ({why}); outline it again, or remove it"
+        ) from error
+    return name, {"id": key, "mask": mask.to_json(), "blank": isinstance(segmentation, list) and mask.area == 0}
 
 
 def _image(values: Sequence[Mapping[str, Any]]) -> _Image:
-    """An image from the entries about it; of several sizes or masks of one id the last counts."""
-    height, width = [value["size"] for value in values if "size" in value][-1]
-    return _Image((height, width), {v["id"]: RLE.from_json(v["mask"]) for v in values if "id" in v})
+    """An image from the entries about it."""
+    height, width = next(value["size"] for value in values if "size" in value)
+    masks = {v["id"]: RLE.from_json(v["mask"]) for v in values if "id" in v}
+    return _Image((height, width), masks, frozenset(v["id"] for v in values if v.get("blank")))
 
 
 def _key(id: Any) -> str:

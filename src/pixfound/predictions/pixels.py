@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pixfound.benchmarks.annotations import check_runs
-from pixfound.benchmarks.paired_coco import parse_segmentation
 from pixfound.errors import UserError
 from pixfound.greys import Grey, mask_of, read_levels
 from pixfound.masks import RLE
@@ -56,12 +54,11 @@ def read_results(path: Path, owners: Owners, key: str) -> Mapping[str, Scored]:
             continue
         size = owners.images[id].size
         try:
-            mask = parse_segmentation(entry["segmentation"], size)
-            check_runs(mask)
+            mask = RLE.from_coco(entry["segmentation"], size)
             score = None if entry.get("score") is None else float(entry["score"])
             if score is not None and not math.isfinite(score):
                 raise ValueError(f"score {score}")
-        except Exception as error:  # what pycocotools raises depends on what is wrong
+        except (TypeError, ValueError) as error:
             raise UserError(f"{where} (image {name}): has no readable mask ({error}); write it again") from error
         found.add(id, (mask.to_json(), score))
     if not found:
