@@ -26,6 +26,7 @@ from pixfound.chat.options import DEFAULT_URL, ChatOptions
 from pixfound.chat.reach import check_reachable
 from pixfound.chat.replies import Replies, default_folder
 from pixfound.chat.responses import Failure
+from pixfound.chat.transport import Transport
 from pixfound.errors import UserError
 from pixfound.interfaces import Load
 from pixfound.judges.asking import JudgeError
@@ -47,7 +48,7 @@ class ChatClient(ChatOptions):
         self.name = f"openai:{self.model}"
         self._replies = Replies(Path(self.cache_dir).expanduser() if self.cache_dir else default_folder())
         self._slots, self._lock = threading.Semaphore(self.concurrency), threading.Lock()
-        self._client: Any = None
+        self._transport: Transport | None = None
         self._unreachable = False
         self._random = random.Random()
         self._counts = {"requests": 0, "cached": 0, "input_tokens": 0, "output_tokens": 0}
@@ -64,7 +65,7 @@ class ChatClient(ChatOptions):
         kept = self._replies.get(key)
         if kept is not None:
             self._count(cached=1)
-            return kept
+            return {**kept, "reply": self.without_key(kept["reply"])}
         with self._slots:
             return self._request(key, body)
 
@@ -144,21 +145,21 @@ class ChatClient(ChatOptions):
 
     def _once(self, body: Mapping[str, Any]) -> dict[str, Any] | Failure:
         """One request. Errors are returned, so that none drags the client's along, which may show the key."""
-        client = self._connect()
+        transport = self._connect()
         import openai
 
         self._count(requests=1)
         try:
-            text = client.chat.completions.with_raw_response.create(**body).text
+            text = transport.post(body)
         except openai.APIStatusError as error:
-            return responses.refused(self, error.status_code, error.body, error.response.headers.get("retry-after"))
-        except openai.APITimeoutError:
+            return responses.refused(self, error.status_code, error.body, error.response.headers)
+        except TimeoutError:
             return self._again(f"no answer within {self.group}.timeout_s={self.timeout_s:g} seconds", unreachable=True)
         except openai.APIConnectionError as error:
             return self._again(f"the connection failed ({type(error.__cause__ or error).__name__})", unreachable=True)
         except openai.OpenAIError as error:
             return Failure(JudgeError(self.clean(f"{self.url}: {error}")))
-        found = responses.read(text() if callable(text) else text)
+        found = responses.read(text, self.without_key)
         if found is None:
             return self._again("what came back is no chat completion")
         self._count(input_tokens=found.input_tokens, output_tokens=found.output_tokens)
@@ -176,14 +177,10 @@ class ChatClient(ChatOptions):
                 f"What is done is kept: raise {self.group}.max_cost and run the same command again"
             )
 
-    def _connect(self) -> Any:
-        """The client, made at the first request: what is cached needs neither the package nor a key."""
+    def _connect(self) -> Transport:
+        """The connection, made at the first request: what is cached needs neither the package nor a key."""
         with self._lock:
-            if self._client is None:
-                try:
-                    import openai
-                except ImportError as error:
-                    raise UserError('this needs the openai package: pip install "pixfound[judge]"') from error
+            if self._transport is None:
                 key = self.key()
                 if not key:
                     raise UserError(
@@ -192,8 +189,11 @@ class ChatClient(ChatOptions):
                     )
                 self._replies.prepare(f"{self.group}.cache_dir")
                 check_reachable(self)
-                self._client = openai.OpenAI(api_key=key, base_url=self.url, timeout=self.timeout_s, max_retries=0)
-            return self._client
+                try:
+                    self._transport = Transport(key, self.url, self.timeout_s)
+                except ImportError as error:
+                    raise UserError('this needs the openai package: pip install "pixfound[judge]"') from error
+            return self._transport
 
     def _count(self, **more: int) -> None:
         with self._lock:

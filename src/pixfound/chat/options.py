@@ -19,7 +19,7 @@ class ChatOptions:
 
     base_url: null is OpenAI's own endpoint, whatever the environment says. api_key_env: the NAME of the
     environment variable with the key, which is read when a request is sent and never kept in a file or message.
-    temperature, max_tokens: null leaves them out. timeout_s: seconds without a byte before a request is given up.
+    temperature, max_tokens: null leaves them out. timeout_s: seconds for a whole request, to its response's last byte.
     max_retries: tries after the first. backoff_s: seconds before the first retry; doubles, with jitter. Once a request
     has spent all of its tries on a server that cannot be reached, others have one each until one of them gets through.
     concurrency: requests at a time; one that waits for its retry counts. cache_dir: null is ~/.cache/pixfound/judge.
@@ -92,6 +92,15 @@ class ChatOptions:
         return os.environ.get(self.api_key_env, "").strip()
 
     def clean(self, text: str) -> str:
-        """A text in one line, without the key."""
+        """A message of a server in one line, without the key."""
         key = self.key()
         return " ".join((text.replace(key, "***") if key else text).split())
+
+    def without_key(self, reply: str) -> str:
+        """A reply in which a server may have echoed the key.
+
+        A key that is a mere word, such as are given to servers that ask for none, is no secret and may be an answer.
+        """
+        key = self.key()
+        secret = len(key) >= 6 and (len(key) >= 16 or not key.isalpha())
+        return reply.replace(key, "***") if secret else reply

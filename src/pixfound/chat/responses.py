@@ -5,6 +5,7 @@ from __future__ import annotations
 import email.utils
 import json
 import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from pixfound.chat.options import ChatOptions
@@ -39,20 +40,19 @@ class Completion:
     output_tokens: int
 
 
-def read(text: str) -> Completion | None:
-    """The completion in a response's body; None where it is none."""
+def read(text: str, clean: Callable[[str], str] = str) -> Completion | None:
+    """The completion in a response's body; None where it is none. clean: takes out what must not be kept."""
     try:
         data = json.loads(text)
         choice = data["choices"][0]
-        reply, tokens = choice["message"].get("content"), data.get("usage") or {}
-        return Completion(
-            reply if isinstance(reply, str) else None,
-            choice.get("finish_reason"),
-            data.get("model"),
-            int(tokens.get("prompt_tokens") or 0),
-            int(tokens.get("completion_tokens") or 0),
+        tokens = data.get("usage") or {}
+        reply, finish_reason, model = (
+            clean(value) if isinstance(value, str) else None
+            for value in (choice["message"].get("content"), choice.get("finish_reason"), data.get("model"))
         )
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError):
+        counts = (int(tokens.get(f"{name}_tokens") or 0) for name in ("prompt", "completion"))
+        return Completion(reply, finish_reason, model, *counts)
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, ArithmeticError, RecursionError):
         return None
 
 
@@ -69,8 +69,8 @@ def unusable(options: ChatOptions, found: Completion) -> Failure | None:
     return None
 
 
-def refused(options: ChatOptions, status: int, body: object, retry_after: str | None) -> Failure:
-    """What an HTTP error means; a server's own words are shown, except those about the key."""
+def refused(options: ChatOptions, status: int, body: object, headers: Mapping[str, str]) -> Failure:
+    """What an HTTP error means; a server's own words are shown, except those about the key. headers: its own."""
     group, url, about = options.group, options.url, body if isinstance(body, dict) else {}
     said = options.clean(str(about.get("message") or body or ""))[:300]
     if status in (401, 403):
@@ -78,6 +78,14 @@ def refused(options: ChatOptions, status: int, body: object, retry_after: str | 
             UserError(
                 f"{url} refuses the key (HTTP {status}): put a valid one into the environment variable "
                 f"{options.api_key_env}, or name another with {group}.api_key_env=NAME"
+            )
+        )
+    if 300 <= status < 400:
+        where = options.clean(headers.get("location", ""))[:300]
+        return Failure(
+            UserError(
+                f"{url} redirects to {where} (HTTP {status}), which is not followed: pictures and key would go along; "
+                f"if you trust that address, set {group}.base_url to it"
             )
         )
     if status == 404:
@@ -93,7 +101,7 @@ def refused(options: ChatOptions, status: int, body: object, retry_after: str | 
     if about.get("code") == "insufficient_quota":
         return Failure(UserError(f"{url}: the account has no credit left ({said}). What is done is kept"))
     again = status in _AGAIN or status >= 500
-    return Failure(JudgeError(f"{url}: HTTP {status}: {said}"), again, seconds(retry_after))
+    return Failure(JudgeError(f"{url}: HTTP {status}: {said}"), again, seconds(headers.get("retry-after")))
 
 
 def seconds(retry_after: str | None) -> float:
