@@ -1,23 +1,36 @@
 """Figures on a GPU: models of the published sizes with random weights, for experiments/performance/RESULTS.md.
 
-    python -m experiments.performance.gpu                    # about 20 minutes and 40 GB of a GPU's memory
+    python -m experiments.performance.gpu                    # at most 8 minutes and 40 GB of a GPU's memory
     python -m experiments.performance.gpu --small --device cpu   # whether it runs, anywhere
 
-For each model and batch size: prompts a second with and without capture, the recipe's (one by one, eager, all attention
-kept), peak memory, and how near decoding is to what the memory's bandwidth allows: the weights and the keys and
-values of a step, read once. For SAM: images encoded a second. A table is printed in Markdown, ready to be pasted.
+The most important figures come first, and each is a line of JSON in `--out` as soon as it is known. What is in that
+file is not measured again, so the same command goes on where an earlier one ended; no part is begun after `--minutes`.
+
+Of a model: prompts a second with and without capture, peak memory, and how near decoding is to what the memory's
+bandwidth allows (the weights and the keys and values of a step, read once); the recipe (one by one, eager, all
+attention kept); captured rows against eager ones in bf16; the batch that `batch_size=auto` finds, and whether it fits.
+Then whether two processes that share the GPU give the scores of one, and the images a second that SAM encodes. At the
+end everything is printed as tables in Markdown, ready to be pasted.
 """
 
 from __future__ import annotations
 
 import argparse
+import gc
+import json
+import subprocess
+import sys
 import time
-from collections.abc import Callable, Iterator
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
+import transformers
 from experiments.performance.answering import TEXTS, ask, noise
 from experiments.performance.recipe import answer_and_attend
 from transformers import (
@@ -47,73 +60,323 @@ CHAT = (
 )
 
 
+ROOT = Path(__file__).parents[2]
+Figures = dict[str, Any]
+Part = tuple[str, Callable[[], Figures]]
+
+
 def main() -> None:
-    """Measure and print."""
+    """Measure what the file lacks, in order, and print all that it has."""
     options = _options()
     torch.manual_seed(0)
-    print(f"{_machine(options.device)}, torch {torch.__version__}, bfloat16, {options.tokens} new tokens a prompt\n")
-    print("| model | batch | prompts/s | no capture | capture costs | recipe | against it | of bandwidth | peak GB |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    target, setting, start = Path(options.out), _setting(options), time.monotonic()
+    target.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory() as folder:
-        for name, make in {"LLaVA-1.5-7B": llava, "Qwen2.5-VL-7B": qwen}.items():
-            config, processor = make(Path(folder) / name, options.small)
-            called = f"{name} (small)" if options.small else name
-            for line in measure(called, config, processor, options):
-                print(line, flush=True)
-    print("\n| segmenter | batch | images/s | peak GB |\n|---|---|---|---|")
-    for line in measure_sam(options):
-        print(line, flush=True)
+        for name, measure in parts(Path(folder), options):
+            if "error" not in _rows(target, setting).get(name, {"error": "not measured"}):
+                continue
+            if time.monotonic() - start > 60 * options.minutes:
+                print(f"{options.minutes:g} minutes are over: the same command goes on with {name}")
+                break
+            row = {"name": name, **_figures(measure)}
+            with target.open("a") as stream:
+                stream.write(json.dumps({**row, "setting": setting}) + "\n")
+            print(json.dumps(row), flush=True)
+    rows = _rows(target, setting)
+    print("\n".join(["", setting, "", *tables(list(rows.values()))]))
+    failed = [name for name, row in rows.items() if "error" in row]
+    if failed:
+        sys.exit(f"failed: {', '.join(failed)}")
 
 
-def measure(name: str, config: Any, processor: Any, options: argparse.Namespace) -> Iterator[str]:
-    """A line of the table for each batch size."""
-    device = torch.device(options.device)
-    with torch.device(device):
-        model = AutoModelForImageTextToText.from_config(config, dtype=torch.bfloat16).eval()
-    model.generation_config.eos_token_id = None
-    speakers = {capture: _speaker(model, processor, capture, options) for capture in ("step", "none")}
-    encoder = Encoder(processor, model.config, name, None, "native")
-    requests = ask(noise(-(-max(options.batches) // len(TEXTS))), TEXTS)
-    few = [(image, encoder.chat(prompt.text)) for image, prompt in requests[: options.alone]]
-    implementation = model.config.get_text_config()._attn_implementation
-    model.set_attn_implementation({"text_config": "eager"})
-    recipe = options.alone / _best(
-        lambda: answer_and_attend(model, processor, few, options.tokens, options.tokens, device), options, device
-    )
-    model.set_attn_implementation({"text_config": implementation})
-    for batch in options.batches:
-        now = requests[:batch]
-        _reset_peak(device)
-        captured = _best(lambda now=now: speakers["step"].generate(now), options, device)
-        peak = _peak(device)
-        plain = _best(lambda now=now: speakers["none"].generate(now), options, device)
-        first = _best(lambda now=now: _first(speakers["step"], now), options, device)
-        step = max(captured - first, 1e-9) / (options.tokens - 1)
-        share = _bytes_read(model, encoder, now, options.tokens) / _bandwidth(device) / step
-        yield (
-            f"| {name} | {batch} | {batch / captured:.1f} | {batch / plain:.1f} | {captured / plain - 1:+.1%} | "
-            f"{recipe:.2f} | x{batch / captured / recipe:.1f} | {share:.0%} | {peak:.1f} |"
+def parts(folder: Path, options: argparse.Namespace) -> Iterator[Part]:
+    """The name of each part and what measures it, the most important first. One model is in memory at a time."""
+    tag = " (small)" if options.small else ""
+    subjects = [
+        Subject(f"LLaVA-1.5-7B{tag}", llava, folder / "llava", options),
+        Subject(f"Qwen2.5-VL-7B{tag}", qwen, folder / "qwen", options),
+    ]
+    shared: Part = (f"one and two processes{tag}", partial(measure_processes, folder, options))
+    for subject, after in zip(subjects, ([shared], []), strict=True):
+        yield f"{subject.name}, batch {options.batches[0]}", partial(subject.answers, options.batches[0])
+        yield f"{subject.name}, recipe", subject.recipe
+        yield f"{subject.name}, capture vs eager", subject.against_eager
+        yield f"{subject.name}, batch_size=auto", subject.auto
+        subject.forget()
+        yield from after
+    sam = Segmenter(options)
+    for count in (1,) if options.small else (8, 1):
+        yield f"SAM ViT-H{tag}, {count} images", partial(sam.images, count)
+    sam.forget()
+    for subject in subjects:
+        for batch in options.batches[1:]:
+            yield f"{subject.name}, batch {batch}", partial(subject.answers, batch)
+        subject.forget()
+
+
+class _Made:
+    """Something large on the device, made when it is first asked for."""
+
+    def forget(self) -> None:
+        """Give its memory back."""
+        vars(self).pop("model", None)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+
+class Subject(_Made):
+    """A multi-modal model with random weights. make: its config and its processor, from a folder and whether small."""
+
+    def __init__(self, name: str, make: Callable[..., Any], folder: Path, options: argparse.Namespace) -> None:
+        self.name, self.make, self.folder, self.options = name, make, folder, options
+        self.device = torch.device(options.device)
+
+    @cached_property
+    def made(self) -> Any:
+        """The config and the processor."""
+        return self.make(self.folder, self.options.small)
+
+    @cached_property
+    def model(self) -> Any:
+        """The model, on its device."""
+        with self.device:
+            model = AutoModelForImageTextToText.from_config(self.made[0], dtype=torch.bfloat16).eval()
+        model.generation_config.eos_token_id = None
+        return model
+
+    def answers(self, batch: int) -> Figures:
+        """Prompts a second of a batch, with capture and without."""
+        step, plain, now = self._speaker("step"), self._speaker("none"), _requests(batch)
+        _reset_peak(self.device)
+        captured = self._best(lambda: step.generate(now))
+        peak = _peak(self.device)
+        uncaptured = self._best(lambda: plain.generate(now))
+        first = self._best(lambda: _first(step, now))
+        each = max(captured - first, 1e-9) / (self.options.tokens - 1)
+        read = _bytes_read(self.model, self._encoder(), now, self.options.tokens)
+        return {
+            "model": self.name,
+            "batch": batch,
+            "prompts_per_s": batch / captured,
+            "no_capture": batch / uncaptured,
+            "capture_costs": captured / uncaptured - 1,
+            "of_bandwidth": read / _bandwidth(self.device) / each,
+            "peak_gb": peak,
+        }
+
+    def recipe(self) -> Figures:
+        """Prompts a second of the recipe."""
+        few = [(image, self._encoder().chat(prompt.text)) for image, prompt in _requests(self.options.alone)]
+
+        def answer(prompts: Sequence[Any], tokens: int) -> None:
+            answer_and_attend(self.model, self.made[1], prompts, tokens, tokens, self.device)
+
+        with self._eagerly():
+            answer(few[:1], 2)
+            taken = min(
+                _timed(lambda: answer(few, self.options.tokens), self.device) for _ in range(self.options.repeats)
+            )
+        return {"model": self.name, "prompts_per_s": len(few) / taken}
+
+    def against_eager(self) -> Figures:
+        """Rows captured in a batch, step by step, against eager attention's in one pass over prompt and answer.
+
+        Both are bf16, so they are compared to the largest value. Differences are of the prompt's last row and of all
+        rows; `same_tokens` is the share of the answers' tokens that eager finds the most likely, too.
+        """
+        requests = _requests(self.options.alone)
+        answers, first, furthest, largest, same = self._speaker("step").answer(requests), 0.0, 0.0, 0.0, []
+        encoder = self._encoder()
+        with self._eagerly(), torch.inference_mode():
+            for request, (said, ids) in zip(requests, answers, strict=True):
+                assert said.attention is not None
+                inputs = _on(encoder.encode([request]), self.model)
+                prompt = inputs["input_ids"]
+                told = torch.tensor([ids[:-1]], device=prompt.device)
+                inputs["input_ids"] = torch.cat([prompt, told], dim=1)
+                for name in ("attention_mask", "mm_token_type_ids"):
+                    if name in inputs:
+                        fill = torch.full_like(told, int(name == "attention_mask"))
+                        inputs[name] = torch.cat([inputs[name], fill], dim=1)
+                out = self.model(**inputs, output_attentions=True, use_cache=False)
+                where = (prompt[0] == self.model.config.image_token_id).nonzero()[:, 0]
+                begin = prompt.shape[1] - 1
+                rows = torch.stack([layer[0, :, begin:, where].float().mean(0) for layer in out.attentions]).mean(0)
+                apart = (torch.from_numpy(said.attention) - rows.cpu()).abs()
+                first, furthest = max(first, float(apart[0].max())), max(furthest, float(apart.max()))
+                largest = max(largest, float(rows.max()))
+                likely = out.logits[0, begin:].argmax(-1).tolist()
+                same += [a == b for a, b in zip(likely, ids, strict=True)]
+        return {
+            "model": self.name,
+            "first_row": first,
+            "all_rows": furthest,
+            "largest_value": largest,
+            "same_tokens": sum(same) / len(same),
+        }
+
+    def auto(self) -> Figures:
+        """The batch that `batch_size=auto` finds, and whether it fits: peak memory beside what the device has."""
+        step = self._speaker("step")
+        found = step.fit(_requests(len(TEXTS)))
+        now = _requests(min(found.prompts, 3) if self.options.small else found.prompts)
+        _reset_peak(self.device)
+        taken = _timed(lambda: step.generate(now), self.device)
+        return {
+            "model": self.name,
+            "batch": found.prompts,
+            "prompts_per_s": len(now) / taken,
+            "mb_a_prompt": found.each / 2**20 if found.each else None,
+            "free_gb": found.free / 2**30 if found.free else None,
+            "peak_gb": _peak(self.device),
+            "device_gb": _memory(self.device),
+        }
+
+    def _speaker(self, capture: Any) -> HuggingFace:
+        settings = {"min_new_tokens": self.options.tokens, "max_new_tokens": self.options.tokens}
+        model, device = self.model, self.options.device
+        speaker = HuggingFace(str(self.folder), dtype="bfloat16", device=device, capture=capture, generation=settings)
+        speaker.speak_with(model, self.made[1])
+        return speaker
+
+    def _encoder(self) -> Encoder:
+        return Encoder(self.made[1], self.model.config, self.name, None, "native")
+
+    def _best(self, work: Callable[[], Any]) -> float:
+        return _best(work, self.options.repeats, self.device)
+
+    @contextmanager
+    def _eagerly(self) -> Iterator[None]:
+        before = self.model.config.get_text_config()._attn_implementation
+        self.model.set_attn_implementation({"text_config": "eager"})
+        try:
+            yield
+        finally:
+            self.model.set_attn_implementation({"text_config": before})
+
+
+class Segmenter(_Made):
+    """SAM ViT-H with random weights."""
+
+    def __init__(self, options: argparse.Namespace) -> None:
+        self.options, self.device = options, torch.device(options.device)
+
+    @cached_property
+    def model(self) -> Any:
+        """The model, on its device."""
+        small = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "mlp_dim": 32}
+        large = {"hidden_size": 1280, "num_hidden_layers": 32, "num_attention_heads": 16, "mlp_dim": 5120}
+        vision = (
+            SamVisionConfig(**small, num_pos_feats=16, global_attn_indexes=[])
+            if self.options.small
+            else SamVisionConfig(**large, num_pos_feats=128, global_attn_indexes=[7, 15, 23, 31])
         )
+        with self.device:
+            return SamModel(SamConfig(vision_config=vision)).to(torch.bfloat16).eval()
 
-
-def measure_sam(options: argparse.Namespace) -> Iterator[str]:
-    """A line for each number of images that SAM ViT-H encodes in a call."""
-    device = torch.device(options.device)
-    size = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "mlp_dim": 32, "num_pos_feats": 16}
-    large = {"hidden_size": 1280, "num_hidden_layers": 32, "num_attention_heads": 16, "mlp_dim": 5120}
-    vision = SamVisionConfig(
-        **(size if options.small else {**large, "num_pos_feats": 128}),
-        global_attn_indexes=[] if options.small else [7, 15, 23, 31],
-    )
-    with torch.device(device):
-        model = SamModel(SamConfig(vision_config=vision)).to(torch.bfloat16).eval()
-    for batch in (1,) if options.small else (1, 2, 4, 8):
-        pixels = torch.randn(batch, 3, 1024, 1024, device=device, dtype=torch.bfloat16)
-        _reset_peak(device)
+    def images(self, count: int) -> Figures:
+        """Images a second that are encoded, `count` in a call."""
+        pixels = torch.randn(count, 3, 1024, 1024, device=self.device, dtype=torch.bfloat16)
+        model = self.model
+        _reset_peak(self.device)
         with torch.inference_mode():
-            taken = _best(lambda pixels=pixels: model.get_image_embeddings(pixels), options, device)
-        name = "SAM (small)" if options.small else "SAM ViT-H"
-        yield f"| {name} | {batch} | {batch / taken:.1f} | {_peak(device):.1f} |"
+            taken = _best(lambda: model.get_image_embeddings(pixels), self.options.repeats, self.device)
+        return {"batch": count, "images_per_s": count / taken, "peak_gb": _peak(self.device)}
+
+
+def measure_processes(folder: Path, options: argparse.Namespace) -> Figures:
+    """The same run by one process and by two that share the GPU: seconds, and lines of scores.jsonl that differ."""
+    limit = 4 if options.small else 60
+    line = [sys.executable, "-m", "pixfound", f"limit={limit}", "batch_size=6", "report.pictures=0"]
+    line += [f"model.device={_shared(options)}", f"segmenter.device={_shared(options)}"]
+    seconds, files = [], []
+    for count in (1, 2):
+        outputs = folder / f"processes{count}"
+        work = [*line, f"outputs_dir={outputs}", *([f"launch.num_processes={count}"] if count > 1 else [])]
+        start = time.perf_counter()
+        done = subprocess.run(work, cwd=ROOT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr[-2000:]
+        seconds.append(time.perf_counter() - start)
+        (run,) = outputs.glob("runs/*/*/*/*")
+        files.append([(run / name).read_text().splitlines() for name in ("scores.jsonl", "metrics.json")])
+    (scores, metrics), (other, other_metrics) = files
+    return {
+        "lines": len(scores),
+        "lines_that_differ": sum(a != b for a, b in zip(scores, other, strict=True)),
+        "same_metrics": metrics == other_metrics,
+        "seconds": seconds,
+    }
+
+
+def tables(rows: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """The rows in Markdown: answers first, with the recipe beside them, and then whatever else there is."""
+    recipe = {row["model"]: row["prompts_per_s"] for row in rows if row["name"].endswith(", recipe") and "model" in row}
+    answers = sorted((r for r in rows if "no_capture" in r), key=lambda r: (r["model"], r["batch"]))
+    yield "| model | batch | prompts/s | no capture | capture costs | recipe | against it | of bandwidth | peak GB |"
+    yield "|---|---|---|---|---|---|---|---|---|"
+    for row in answers:
+        alone = recipe.get(row["model"], float("nan"))
+        yield (
+            f"| {row['model']} | {row['batch']} | {row['prompts_per_s']:.1f} | {row['no_capture']:.1f} | "
+            f"{row['capture_costs']:+.1%} | {alone:.2f} | x{row['prompts_per_s'] / alone:.1f} | "
+            f"{row['of_bandwidth']:.0%} | {row['peak_gb']:.1f} |"
+        )
+    yield from ("", "| figure | value |", "|---|---|")
+    for row in rows:
+        if row not in answers:
+            said = ", ".join(f"{k} {_short(v)}" for k, v in row.items() if k not in ("name", "model", "setting"))
+            yield f"| {row['name']} | {said} |"
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return " and ".join(_short(one) for one in value)
+    if isinstance(value, str):
+        return value.splitlines()[0]
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
+def _figures(measure: Callable[[], Figures]) -> Figures:
+    """What a part found and how long it took; its `error` where it fails, and the others go on."""
+    start = time.perf_counter()
+    try:
+        found = measure()
+    except Exception as error:  # also want of memory
+        traceback.print_exc()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        found = {"error": f"{type(error).__name__}: {error}"}
+    return {**found, "took_s": round(time.perf_counter() - start, 1)}
+
+
+def _rows(target: Path, setting: str) -> dict[str, Any]:
+    """The rows of a file that were measured like this, by name, the last of each. A torn line is none."""
+    found = {}
+    for line in target.read_text().splitlines() if target.is_file() else ():
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if row["setting"] == setting:
+            found[row["name"]] = row
+    return found
+
+
+def _setting(options: argparse.Namespace) -> str:
+    machine = torch.cuda.get_device_name(options.device) if options.device.startswith("cuda") else "CPU"
+    return (
+        f"{machine}, torch {torch.__version__}, transformers {transformers.__version__}, bfloat16, "
+        f"{options.tokens} new tokens a prompt"
+    )
+
+
+def _requests(count: int) -> Any:
+    return ask(noise(-(-count // len(TEXTS))), TEXTS)[:count]
+
+
+def _shared(options: argparse.Namespace) -> str:
+    return "cpu" if options.device == "cpu" else "auto"
 
 
 def llava(folder: Path, small: bool) -> tuple[Any, Any]:
@@ -139,6 +402,7 @@ def llava(folder: Path, small: bool) -> tuple[Any, Any]:
         text_config=LlamaConfig(**text, vocab_size=32064),
         image_token_id=words.tokenizer.convert_tokens_to_ids("<image>"),
     )
+    config.save_pretrained(folder)
     return config, processor
 
 
@@ -177,13 +441,6 @@ def qwen(folder: Path, small: bool) -> tuple[Any, Any]:
     return config, load_processor(str(folder), "bench")
 
 
-def _speaker(model: Any, processor: Any, capture: Any, options: argparse.Namespace) -> HuggingFace:
-    settings = {"min_new_tokens": options.tokens, "max_new_tokens": options.tokens}
-    speaker = HuggingFace("random", dtype="bfloat16", device=options.device, capture=capture, generation=settings)
-    speaker.speak_with(model, processor)
-    return speaker
-
-
 def _first(speaker: HuggingFace, requests: Any) -> None:
     """All that comes before decoding: one token of each answer."""
     settings = speaker.generation
@@ -213,9 +470,9 @@ def _bandwidth(device: torch.device) -> float:
     return 2 * source.numel() / taken
 
 
-def _best(work: Callable[[], Any], options: argparse.Namespace, device: torch.device) -> float:
+def _best(work: Callable[[], Any], repeats: int, device: torch.device) -> float:
     work()
-    return min(_timed(work, device) for _ in range(options.repeats))
+    return min(_timed(work, device) for _ in range(repeats))
 
 
 def _timed(work: Callable[[], Any], device: torch.device) -> float:
@@ -237,21 +494,32 @@ def _reset_peak(device: torch.device) -> None:
 
 
 def _peak(device: torch.device) -> float:
-    return torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else float("nan")
+    """GB; 0 on a CPU."""
+    return torch.cuda.max_memory_allocated(device) / 2**30 if device.type == "cuda" else 0.0
 
 
-def _machine(device: str) -> str:
-    return torch.cuda.get_device_name(device) if device.startswith("cuda") else "CPU"
+def _memory(device: torch.device) -> float:
+    """GB that the device has; 0 on a CPU."""
+    return torch.cuda.get_device_properties(device).total_memory / 2**30 if device.type == "cuda" else 0.0
+
+
+def _on(inputs: Mapping[str, Any], model: Any) -> dict[str, Any]:
+    moved = {name: value.to(model.device) for name, value in inputs.items()}
+    return {name: v.to(model.dtype) if v.is_floating_point() else v for name, v in moved.items()}
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--batches", type=int, nargs="+", default=[1, 3, 6, 12, 24, 48, 64], help="prompts together")
+    parser.add_argument(
+        "--batches", type=int, nargs="+", default=[24, 1, 64, 3, 6, 12, 48], help="prompts together, in this order"
+    )
     parser.add_argument("--tokens", type=int, default=64, help="new tokens")
-    parser.add_argument("--alone", type=int, default=6, help="prompts that the recipe answers")
+    parser.add_argument("--alone", type=int, default=3, help="prompts that the recipe answers")
     parser.add_argument("--repeats", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=7, help="after these no part is begun")
     parser.add_argument("--small", action="store_true", help="the same architectures, two layers of width 64")
+    parser.add_argument("--out", default="outputs/bench/gpu.jsonl")
     return parser.parse_args()
 
 

@@ -51,13 +51,30 @@ def test_masks_may_differ_where_a_logit_is_rounding_and_nowhere_else() -> None:
     assert disagreement([[nearly]], [[logits, logits]]) == np.inf
 
 
-def test_the_figures_of_a_gpu_can_be_made_at_a_small_size_anywhere() -> None:
-    small = ["--small", "--device", "cpu", "--batches", "1", "3", "--tokens", "3", "--alone", "1", "--repeats", "1"]
-    line = [sys.executable, "-m", "experiments.performance.gpu", *small]
+def test_the_figures_of_a_gpu_can_be_made_at_a_small_size_anywhere_and_go_on_where_they_ended(tmp_path: Path) -> None:
+    target = tmp_path / "gpu.jsonl"
+    small = ["--small", "--device", "cpu", "--batches", "3", "1", "--tokens", "3", "--alone", "2", "--repeats", "1"]
+    line = [sys.executable, "-m", "experiments.performance.gpu", *small, "--out", str(target)]
+    first = subprocess.run([*line, "--minutes", "0.001"], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert first.returncode == 0, first.stderr
+    assert "the same command goes on with LLaVA-1.5-7B (small), recipe" in first.stdout
+    (once,) = target.read_text().splitlines()  # one part at least, however long it takes
+    with target.open("a") as stream:
+        stream.write('{"name": "cut off by a ki\n')
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
-    lines = [text.split("|")[1:-1] for text in done.stdout.splitlines() if "(small)" in text]
-    assert [text[0].strip() for text in lines] == ["LLaVA-1.5-7B (small)"] * 2 + ["Qwen2.5-VL-7B (small)"] * 2 + [
-        "SAM (small)"
-    ]
-    assert all(float(text[2]) > 0 for text in lines)
+    again, _, *lines = target.read_text().splitlines()
+    rows = {row["name"].replace(" (small)", ""): row for row in map(json.loads, [once, *lines])}
+    assert again == once and len(rows) == 1 + len(lines) == 12
+    for model in ("LLaVA-1.5-7B", "Qwen2.5-VL-7B"):
+        for batch in (3, 1):
+            answers = rows[f"{model}, batch {batch}"]
+            assert answers["batch"] == batch and answers["prompts_per_s"] > 0 and answers["no_capture"] > 0
+        assert rows[f"{model}, recipe"]["prompts_per_s"] > 0
+        apart = rows[f"{model}, capture vs eager"]
+        assert apart["all_rows"] < 0.02 * apart["largest_value"], "bfloat16 has eight bits"
+        assert 3 <= rows[f"{model}, batch_size=auto"]["batch"] <= 32
+    shared = rows["one and two processes"]
+    assert shared["lines"] > 0 and shared["lines_that_differ"] == 0 and shared["same_metrics"]
+    assert rows["SAM ViT-H, 1 images"]["images_per_s"] > 0
+    assert [text for text in done.stdout.splitlines() if text.startswith("| LLaVA-1.5-7B (small) | 3 | ")]
