@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
 
-.PHONY: help setup demo test test-slurm check bench clean
+.PHONY: help setup demo test test-slurm check bench gpu-bundle clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
@@ -47,6 +47,9 @@ check: $(READY) ## lint, format and types
 
 bench: $(READY) ## speed against named baselines, to outputs/bench/bench.json
 	@$(BIN)/python -m experiments.performance.bench $(ARGS)
+
+gpu-bundle: $(READY) ## the project and the wheels for a GPU machine without a package index, in one archive
+	@$(BIN)/python -m experiments.performance.gpu_bundle
 
 clean: ## remove .venv and caches; outputs stay
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache src/*.egg-info
