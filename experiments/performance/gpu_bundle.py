@@ -10,7 +10,6 @@ but tracker=wandb and what needs an extra.
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import tarfile
@@ -35,8 +34,7 @@ PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "-q")
 def main() -> None:
     """Write the archive and say its size."""
     TARGET.parent.mkdir(parents=True, exist_ok=True)
-    needs = [need for need in _needs("pixfound") if canonicalize_name(need.name) not in LEFT_OUT]
-    direct = [*map(str, needs), *TESTS]
+    direct = [*(str(need) for need in needs("pixfound") if need.name not in LEFT_OUT), *TESTS]
     with TemporaryDirectory() as folder:
         wheels = Path(folder)
         collect(direct, wheels)
@@ -53,9 +51,8 @@ def main() -> None:
 
 def collect(direct: list[str], wheels: Path) -> None:
     """Put into a folder: pixfound's wheel, and those that the requirements `direct` need besides `THERE`, pinned."""
-    pins = dict(re.findall(r"^([\w.-]+)==(\S+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE))
-    versions = {canonicalize_name(name): f"{name}=={version}" for name, version in pins.items()}
-    wanted = sorted(_closure(direct) - _closure(["torch"]) - THERE)
+    versions = pins()
+    wanted = sorted(closure(direct) - closure(["torch"]) - THERE)
     built = [versions[name] for name in wanted if name in SOURCE_ONLY]
     subprocess.run([*PIP, "wheel", "--no-deps", "--wheel-dir", str(wheels), *built, str(ROOT)], check=True)
     fetched = [versions[name] for name in wanted if name not in SOURCE_ONLY]
@@ -65,7 +62,13 @@ def collect(direct: list[str], wheels: Path) -> None:
         subprocess.run([*line, *fetched], check=True)
 
 
-def _closure(requirements: list[str]) -> set[str]:
+def pins() -> dict[str, str]:
+    """constraints.txt: a package's canonical name -> NAME==VERSION."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return {canonicalize_name(line.split("==")[0]): line for line in lines if not line.startswith("#")}
+
+
+def closure(requirements: list[str]) -> set[str]:
     """The names of packages and of all that they need, as they are installed here."""
     found: set[str] = set()
     open_ends = [Requirement(line) for line in requirements]
@@ -73,14 +76,14 @@ def _closure(requirements: list[str]) -> set[str]:
         name = canonicalize_name(open_ends.pop().name)
         if name not in found:
             found.add(name)
-            open_ends += _needs(name)
+            open_ends += needs(name)
     return found
 
 
-def _needs(name: str) -> list[Requirement]:
+def needs(name: str) -> list[Requirement]:
     """What a package requires without extras."""
-    needs = [Requirement(line) for line in requires(name) or ()]
-    return [need for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
+    lines = [Requirement(line) for line in requires(name) or ()]
+    return [need for need in lines if need.marker is None or need.marker.evaluate({"extra": ""})]
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from experiments.performance.extraction import disagreement
+from experiments.performance.gpu_bundle import LEFT_OUT, THERE, closure, needs, pins
 
 from pixfound.masks import RLE
 
@@ -78,3 +79,11 @@ def test_the_figures_of_a_gpu_can_be_made_at_a_small_size_anywhere_and_go_on_whe
     assert shared["lines"] > 0 and shared["lines_that_differ"] == 0 and shared["same_metrics"]
     assert rows["SAM ViT-H, 1 images"]["images_per_s"] > 0
     assert [text for text in done.stdout.splitlines() if text.startswith("| LLaVA-1.5-7B (small) | 3 | ")]
+
+
+def test_what_a_gpu_machine_lacks_is_pinned_and_packed() -> None:
+    direct = [str(need) for need in needs("pixfound") if need.name not in LEFT_OUT]
+    packed = closure(direct) - closure(["torch"]) - THERE
+    assert {"hydra-core", "omegaconf", "antlr4-python3-runtime", "pycocotools", "textblob", "nltk"} <= packed
+    assert packed.isdisjoint({"torch", "transformers", "wandb", "numpy"})
+    assert packed <= set(pins())
