@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pixfound.types import Candidate, Choice, Example, Generation, Phrase, Prompt
+from pixfound.types import Candidate, Choice, Example, Generation, Kind, Phrase, Prompt
 
 if TYPE_CHECKING:
     from pixfound.pipeline.results import Evidence, Result
@@ -165,6 +165,14 @@ class Selector(Protocol):
 
     def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
         """A decision for one example."""
+
+
+@runtime_checkable
+class ChoosesByKind(Protocol):
+    """A selector that has something else to go by for each kind of prompt."""
+
+    def choose_for(self, kind: Kind, example: Example, candidates: Sequence[Candidate]) -> Choice:
+        """A decision for one example under one kind of prompt, in place of `choose`."""
 
 
 class TextVectors(Protocol):

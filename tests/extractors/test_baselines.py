@@ -73,7 +73,7 @@ def test_baselines_leave_a_bundle_as_it_is(bundle):
     """All of them beside any bundle: its own rows come first and mean what they meant."""
     given = [f"extraction={bundle}"]
     if bundle == "precomputed_selected":
-        given.append("extraction.selectors.selected.selections=some/file")
+        given.append("extraction.selectors.selected.selections.ground=some/file")
     own = config_of(*given)["extraction"]
     both = config_of(*given, f"baseline=[{','.join(SAVE)}]")["extraction"]
     for part in ("extractors", "selectors", "rows"):

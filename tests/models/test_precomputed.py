@@ -142,7 +142,7 @@ def test_candidates_are_chosen_by_every_selector(tmp_path: Path) -> None:
     files = candidates(tmp_path, EXAMPLES)
     selected = [
         "extraction=precomputed_selected",
-        f"extraction.selectors.selected.selections={tmp_path / 'auto.jsonl'}",
+        f"extraction.selectors.selected.selections.ground={tmp_path / 'auto.jsonl'}",
         "extraction.selectors.selected.offset=0",
     ]
     result = shapes(tmp_path / "out", *files, *selected)
@@ -159,6 +159,92 @@ def test_candidates_are_chosen_by_every_selector(tmp_path: Path) -> None:
     assert "selects gone.png, which is no candidate" in reasons[2]
     said = {s["response"] for s in scores_of(result) if s["row"] is None and s["kind"] == "ground"}
     assert said == {"I see the thing | and - more"}
+
+
+def both_kinds(folder: Path) -> list[str]:
+    """Candidates of two kinds of prompt, with a list for each: of the truth under `open`, of a shifted one below."""
+    given = []
+    for kind, (shift, chosen) in {"open": (2, "001_000"), "ground": (3, "000_000")}.items():
+        for example in EXAMPLES:
+            write_mask(folder / kind / f"{example.id}_000_000.png", shifted(example.gt_mask, shift))
+            write_mask(folder / kind / f"{example.id}_001_000.png", example.gt_mask)
+        rows = [{"question_id": e.id, "selected file": f"{e.id}_{chosen}.png"} for e in EXAMPLES]
+        write_lines(folder / f"{kind}.jsonl", rows)
+        given.append(f"model.candidates.{kind}={folder / kind}")
+    return [*given, "extraction=precomputed_selected"]
+
+
+def test_each_kind_of_prompt_has_its_own_selections(tmp_path: Path) -> None:
+    files, key = both_kinds(tmp_path), "extraction.selectors.selected.selections"
+    lists = [f"{key}.{kind}={tmp_path / kind}.jsonl" for kind in ("open", "ground")]
+    found = masks_of(shapes(tmp_path / "out", *files, *lists), "selected")
+    one = masks_of(shapes(tmp_path / "out", *files, lists[1]), "selected")
+    literal = masks_of(shapes(tmp_path / "out", *files, lists[1], "scoring=reference"), "selected")
+    for example in EXAMPLES:
+        assert found["open", example.id]["iou"] == 1.0
+        assert found["ground", example.id]["iou"] == iou(shifted(example.gt_mask, 3), example.gt_mask)
+        assert one["ground", example.id]["iou"] == found["ground", example.id]["iou"]
+        assert one["open", example.id]["iou"] is literal["open", example.id]["iou"] is None
+        assert one["open", example.id]["reason"].endswith("selections.open is not given")
+
+
+def test_a_list_that_fits_no_kind_of_prompt_is_an_error(tmp_path: Path) -> None:
+    files, key = both_kinds(tmp_path), "extraction.selectors.selected.selections"
+    first, *_ = EXAMPLES
+    (tmp_path / "open" / f"{first.id}_001_000.png").rename(tmp_path / "open" / f"{first.id}_005_000.png")
+    write_lines(tmp_path / "none.jsonl", [{"question_id": e.id, "selected file": "NONE"} for e in EXAMPLES])
+    write_lines(tmp_path / "one.jsonl", [{"question_id": first.id, "selected file": f"{first.id}_005_000.png"}])
+    shapes(tmp_path / "out", *files, f"{key}.open={tmp_path / 'one.jsonl'}", f"{key}.ground={tmp_path / 'none.jsonl'}")
+    wrong = [
+        (
+            [*files, f"{key}.ground={tmp_path / 'one.jsonl'}"],
+            r"selections.ground=.*one.jsonl: names no file of model.cand",
+        ),
+        (
+            [files[1], files[2], f"{key}.open={tmp_path / 'one.jsonl'}"],
+            r"selections.open=.*no file of model.candidates.o",
+        ),
+        (
+            [*files, f"{key}={tmp_path / 'one.jsonl'}"],
+            rf"each kind of prompt has a list of its own; type {key}.ground=",
+        ),
+        (files, "give a judge's selections: .*selections.ground=FILE"),
+        (
+            [*files, f"+{key}.choice=x"],
+            "selections.choice: there is no such kind of prompt; valid names are ground, open",
+        ),
+        ([*files, f"{key}.open=/no/such"], "selections.open=/no/such: cannot be read"),
+    ]
+    for overrides, message in wrong:
+        with pytest.raises(UserError, match=message):
+            shapes(tmp_path / "new", *overrides)
+    assert not (tmp_path / "new" / "stages").exists()
+    with pytest.raises(UserError, match="names files of candidates: it needs model=precomputed"):
+        evaluate(config_of("extraction=precomputed_selected", f"{key}.open=x", f"outputs_dir={tmp_path / 'new'}"))
+
+
+def test_similarity_without_meta_text_is_unscored(tmp_path: Path) -> None:
+    """Not wrong, nor right where the object is absent: nobody said what the candidates are of."""
+    files = [*both_kinds(tmp_path)[:2], "extraction=precomputed"]
+    result = shapes(tmp_path / "out", *files)
+    found = masks_of(result, "similarity")
+    assert {line["iou"] for line in found.values()} == {None}
+    assert {line["reason"] for line in found.values()} == {"no phrase came with the candidates"}
+    assert result.metrics["unscored"]["masks.similarity.ground"] == len(EXAMPLES)
+    assert result.metrics["rows"]["similarity"]["M_dagger"]["value"] is None
+
+
+def test_an_empty_answer_is_not_replaced_by_the_meta_text(tmp_path: Path) -> None:
+    """Where there is no file of answers, the meta text's whole answer is it, and is graded."""
+    candidates(tmp_path, EXAMPLES)
+    files = [f"model.candidates.open={tmp_path / 'candidates'}", f"model.meta.open={tmp_path / 'meta.txt'}"]
+    said = shapes(tmp_path / "out", *files, "extraction=precomputed")
+    assert {s["response"] for s in scores_of(said) if s["row"] is None and s["kind"] == "open"} == {
+        "I see the thing | and - more"
+    }
+    write_answers(tmp_path / "open.jsonl", EXAMPLES, dict.fromkeys((e.id for e in EXAMPLES), ""), choice=False)
+    silent = shapes(tmp_path / "out", *files, "extraction=precomputed", f"model.answers.open={tmp_path / 'open.jsonl'}")
+    assert {s["response"] for s in scores_of(silent) if s["row"] is None and s["kind"] == "open"} == {""}
 
 
 def test_a_candidate_without_its_phrase_is_named(tmp_path: Path) -> None:

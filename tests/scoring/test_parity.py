@@ -44,7 +44,7 @@ class Files:
         self.candidates = [
             *common,
             f"model.meta.ground={folder / 'candidates.txt'}",
-            f"extraction.selectors.selected.selections={folder / 'selected.jsonl'}",
+            f"extraction.selectors.selected.selections.ground={folder / 'selected.jsonl'}",
         ]
         self.native = ["extraction=precomputed_masks", f"model.masks.ground={folder / 'native'}"]
         self.letters = f"model.answers.choice={folder / 'answers2.jsonl'}"
@@ -119,7 +119,7 @@ def test_oracle_similarity_and_selections(files: Files) -> None:
     result = files.run(*files.candidates, files.letters)
     for row, name in (("oracle", "oracle"), ("similarity", "spacy_score"), ("selected", "auto")):
         compare(result, row, files.wanted, name)
-    taken = f"extraction.selectors.selected.selections={files.folder / 'taken.jsonl'}"
+    taken = f"extraction.selectors.selected.selections.ground={files.folder / 'taken.jsonl'}"
     assert bins(files.run(*files.candidates, files.letters, taken), "selected") == files.wanted["histogram_taken_2"]
 
 

@@ -138,7 +138,7 @@ def similar(phrases, expression="the door", scores=None, **options):
         (["the sky"], 0),
         (["an unknown thing", "the sky"], 0),
         ([None, "a cat"], 1),  # what came from no phrase is not considered
-        ([None, None], "missing"),
+        ([None, None], "unscored"),
     ],
 )
 def test_similarity_takes_the_most_similar_phrase(phrases, index):
@@ -183,6 +183,14 @@ def test_below_the_floor_a_phrase_is_never_taken(floor, phrases, index):
 def test_the_last_of_equals_whatever_its_score():
     phrases = ["the door", "a cat", "the door", "a door", "the window"]
     assert similar(phrases, scores=[0.9, 0.99, 0.2, 0.1, 0.99], ties="last") == 3
+
+
+def test_candidates_without_phrases_are_unscored_unless_the_original_is_followed():
+    bare = [make_candidate(HALF), make_candidate(TRUTH, score=0.9)]
+    for source in ("given", "model"):
+        similarity = Similarity(model=None, source=source)
+        assert chosen(similarity, bare) == chosen(similarity, bare, ABSENT) == "unscored"
+        assert chosen(Similarity(model=None, source=source, floor=0.0), bare) == "missing"
 
 
 def test_given_similarities_follow_the_same_rules():

@@ -40,6 +40,7 @@ class Precomputed:
     grey: what is inside of a mask in grey: what is over the `threshold` of 127, or `levels`, see `pixfound.greys`.
     """
 
+    version = 2
     needs_image = False
     captures = False
     runtime_options = ("answers", "masks", "candidates", "meta")  # paths; `identity` has what they hold
@@ -99,6 +100,10 @@ class Precomputed:
             self._given[prompt.kind].generation(prompt.example_id, (image.height, image.width))
             for image, prompt in requests
         ]
+
+    def has_candidate(self, kind: Kind, id: str, name: str) -> bool:
+        """Whether `candidates` of a kind of prompt hold a file of that name about an example."""
+        return self._given[kind].has_candidate(id, name)
 
     def vectors(self) -> TextVectors:
         """There are none."""

@@ -13,6 +13,7 @@ from PIL import Image
 
 from pixfound.interfaces import (
     AsksJudge,
+    ChoosesByKind,
     ChoosesMany,
     ExtractsMany,
     GeneratesMany,
@@ -170,6 +171,8 @@ def select(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str, 
     requests = [(item.example, _candidates(item, kind, extractor, stores)) for item, kind, extractor, _ in batch]
     if isinstance(selector, ChoosesMany):
         choices = selector.choose_many(requests)
+    elif isinstance(selector, ChoosesByKind):
+        choices = [selector.choose_for(kind, *req) for (_, kind, _, _), req in zip(batch, requests, strict=True)]
     else:
         choices = [selector.choose(*request) for request in requests]
     return [choice if isinstance(choice, Exception) else _chosen(choice) for choice in choices]

@@ -52,10 +52,10 @@ class Given:
         """All of an example with an image of `size` (H, W); ValueError for a picture that is no readable mask."""
         lines = self.meta.get(id, {})
         answer = self.answers.get(id) if self.answers is not None else None
-        text = answer or next((line.text for line in lines.values() if line.text), None)
+        text = answer if answer is not None else next((line.text for line in lines.values() if line.text), None)
         masks, candidates = self._masks(id, size), self._candidates(id, size, text or "", lines)
         unanswered = ""
-        if text is None and answer is None:
+        if text is None:
             lacks = "has no answer of this example" if self.answers is not None else "is not given"
             unanswered = f"model.answers.{self.kind} {lacks}"
         ungrounded = ""
@@ -70,6 +70,12 @@ class Given:
             candidates=tuple(candidates or ()),
             unanswered=unanswered,
             ungrounded=ungrounded,
+        )
+
+    def has_candidate(self, id: str, name: str) -> bool:
+        """Whether a file of that name is about an example, be it the one that says that there is no phrase."""
+        return any(
+            isinstance(file, CandidateFile) and file.path.name == name for file in (self.candidates or {}).get(id, [])
         )
 
     def _masks(self, id: str, size: tuple[int, int]) -> list[RLE] | None:

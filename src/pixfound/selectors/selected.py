@@ -7,55 +7,99 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pixfound.errors import UserError
-from pixfound.interfaces import ImageInfo
+from pixfound.errors import UserError, nearest
+from pixfound.interfaces import ImageInfo, Model
+from pixfound.models.precomputed import Precomputed
 from pixfound.predictions.naming import Owners
 from pixfound.predictions.texts import NONE, read_selections
 from pixfound.shelf import Shelf
-from pixfound.types import Candidate, Choice, Example
+from pixfound.types import Candidate, Choice, Example, Kind
+
+_KEY = "extraction.selectors.selected.selections"
+_KINDS: tuple[Kind, ...] = ("open", "ground")  # those under which masks are chosen
 
 
 class Selected:
     """The candidate whose file a list names for the example.
 
-    selections: JSON lines, see `pixfound.predictions.texts.read_selections`. offset: added to their `question_id`.
+    selections: for each kind of prompt, open and ground, a list that was made of its candidates: JSON lines, see
+        `pixfound.predictions.texts.read_selections`. Under a kind without a list all is unscored.
+    offset: added to their `question_id`.
     unlisted: an example that the list says nothing of is `unscored`, or `missing` a choice, as to the original, so that
         the scoring profile says what it is worth.
     """
 
+    version = 2
     runtime_options = ("selections",)
 
-    def __init__(self, selections: str, offset: int = 1, unlisted: Literal["unscored", "missing"] = "unscored") -> None:
+    def __init__(
+        self,
+        model: Model,
+        selections: Mapping[Kind, str | None],
+        offset: int = 1,
+        unlisted: Literal["unscored", "missing"] = "unscored",
+    ) -> None:
         if unlisted not in ("unscored", "missing"):
             raise UserError(f"selected unlisted={unlisted}: valid values are unscored and missing")
-        self._path, self.offset, self.unlisted = Path(selections).expanduser(), offset, unlisted
-        self._chosen: Mapping[str, str] = {}
-        self._stand_ins: Shelf[list[str]] = Shelf(list)  # examples of which the picture of no phrase is selected
+        if not isinstance(model, Precomputed):
+            raise UserError("extraction=precomputed_selected names files of candidates: it needs model=precomputed")
+        if not isinstance(selections, Mapping):
+            raise UserError(f"{_KEY}={selections}: each kind of prompt has a list of its own; type {_KEY}.ground=FILE")
+        for kind in selections:
+            if kind not in _KINDS:
+                raise UserError(f"{_KEY}.{kind}: there is no such kind of prompt; {nearest(str(kind), _KINDS)}")
+        self._paths = {kind: Path(path).expanduser() for kind, path in selections.items() if path}
+        if not self._paths:
+            raise UserError(f"extraction=precomputed_selected: give a judge's selections: {_KEY}.ground=FILE")
+        self._model, self.offset, self.unlisted = model, offset, unlisted
+        self._chosen: dict[Kind, Mapping[str, str]] = {}
+        self._stand_ins: dict[Kind, Shelf[list[str]]] = {}  # examples of which the picture of no phrase is selected
 
     def index(self, images: Mapping[str, ImageInfo]) -> None:
-        """Read the list."""
+        """Read the lists; raises UserError where one names no candidate of its kind of prompt."""
         owners = Owners(images)
-        self._chosen = read_selections(self._path, owners, "selections", self.offset)
-        self._stand_ins = Shelf(list)
-        for id, name in self._chosen.items():
-            if owners.of(name.rpartition(".")[0]) == id:
-                self._stand_ins.add(id, name)
+        for kind, path in self._paths.items():
+            key = f"{_KEY}.{kind}"
+            chosen = self._chosen[kind] = read_selections(path, owners, key, self.offset)
+            stand_ins = self._stand_ins[kind] = Shelf(list)
+            for id, name in chosen.items():
+                if owners.of(name.rpartition(".")[0]) == id:
+                    stand_ins.add(id, name)
+            named = [(id, name) for id, name in chosen.items() if not _none(name)]
+            if named and not any(self._model.has_candidate(kind, id, name) for id, name in named):
+                id, name = named[0]
+                raise UserError(
+                    f"{key}={path}: names no file of model.candidates.{kind} (of example {id}: {name}); give the list "
+                    f"that was made of these candidates, or {key}=null"
+                )
 
     def identity(self) -> Mapping[str, Any]:
-        """A digest of the list."""
-        with self._path.open("rb") as file:
-            return {"content": hashlib.file_digest(file, "sha256").hexdigest()}
+        """A digest of each list."""
+        found: dict[str, str] = {}
+        for kind, path in self._paths.items():
+            try:
+                with path.open("rb") as file:
+                    found[kind] = hashlib.file_digest(file, "sha256").hexdigest()
+            except OSError as error:
+                raise UserError(f"{_KEY}.{kind}={path}: cannot be read ({error.strerror}); give the file") from error
+        return found
 
-    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
+    def choose_for(self, kind: Kind, example: Example, candidates: Sequence[Candidate]) -> Choice:
         """The candidate of that name; nothing for NONE; unscored where the list does not tell."""
-        name = self._chosen.get(example.id)
+        if kind not in self._paths:
+            return Choice("unscored", reason=f"{_KEY}.{kind} is not given")
+        name, file = self._chosen[kind].get(example.id), self._paths[kind].name
         if name is None:
-            return Choice(self.unlisted, reason=f"{self._path.name} selects nothing for this example")
-        if name.rpartition(".")[0] == NONE or name == NONE:
+            return Choice(self.unlisted, reason=f"{file} selects nothing for this example")
+        if _none(name):
             return Choice("empty", reason=f"selected: {NONE}")
-        if example.id in self._stand_ins:
+        if example.id in self._stand_ins[kind]:
             return Choice("empty", reason=f"selected: {name}, the picture of nothing that stands for no phrase")
         index = next((i for i, candidate in enumerate(candidates) if candidate.name == name), None)
         if index is None:
-            return Choice("unscored", reason=f"{self._path.name} selects {name}, which is no candidate")
+            return Choice("unscored", reason=f"{file} selects {name}, which is no candidate")
         return Choice("candidate", index, f"selected: {name}")
+
+
+def _none(name: str) -> bool:
+    return NONE in (name, name.rpartition(".")[0])

@@ -32,6 +32,8 @@ class Similarity:
         article is not dropped.
     """
 
+    version = 2
+
     def __init__(
         self,
         model: Model,
@@ -54,8 +56,14 @@ class Similarity:
         return {"spacy": pipeline_version(self.pipeline)} if self._source == "spacy" else {"vectors": self._source}
 
     def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
-        """The most similar candidate; nothing where none is similar enough, `missing` where there is none."""
+        """The most similar candidate; nothing where none is similar enough, `missing` where there is none.
+
+        Unscored where nothing says what the candidates are of, unless there is a floor: to the original, which has one,
+        such an image counts as 0.
+        """
         named = [(i, c) for i, c in enumerate(candidates) if c.phrase is not None]
+        if candidates and not named and self.floor is None:
+            return Choice("unscored", reason="no phrase came with the candidates")
         if not named:
             return Choice("missing", reason="no phrase")
         if self._source == "given" and self.floor is None and all(c.similarity is None for _, c in named):
