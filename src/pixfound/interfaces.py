@@ -105,6 +105,14 @@ class Fitting(Protocol):
         """How many prompts like these, of one example, can be answered together. They are answered for it."""
 
 
+@runtime_checkable
+class Cautioned(Protocol):
+    """A model of whose answers something must be known that its options do not say."""
+
+    def cautions(self) -> Sequence[str]:
+        """Lines for the console, said before it is asked anything; without loading weights."""
+
+
 class PhraseFinder(Protocol):
     """Finds noun phrases."""
 

@@ -133,6 +133,7 @@ class Generation:
         keeps the image's shape resized it; None where there is no such size.
     cut: whether the answer was ended by the limit of new tokens, and not by the model.
     prompt: the text given to the model's processor, as its chat template rendered it; "" where there is none to know.
+    bare: whether that is the text of the prompt alone, without any chat template.
     unanswered, ungrounded: why there is no answer, or nothing that masks could come from: what a model is read from
         may lack them. "" where there are.
     """
@@ -151,6 +152,7 @@ class Generation:
     ungrounded: str = ""
     kept: KeptAttention | None = None
     prompt: str = ""
+    bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)

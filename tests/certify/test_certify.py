@@ -26,7 +26,7 @@ from tests.support.families import EVERY_FAMILY, FAMILIES
 from tests.support.run import config_of
 
 Folder = Callable[[str], Path]
-GATES = ["text with and without capture", "batch", "attention", "forced pass", "geometry"]
+GATES = ["chat template", "text with and without capture", "batch", "attention", "forced pass", "geometry"]
 
 
 @pytest.fixture(scope="module")
@@ -127,6 +127,7 @@ def test_a_capture_that_changes_the_answer_is_found_out(monkeypatch: pytest.Monk
 def test_without_capture_its_gates_are_not_used(tmp_path: Path) -> None:
     certificate = certify(config_of("model=tiny", "model.capture=none", f"outputs_dir={tmp_path}"))
     assert [(g.name, g.passed) for g in certificate.gates] == [
+        ("chat template", True),
         ("batch", True),
         ("attention", None),
         ("forced pass", None),

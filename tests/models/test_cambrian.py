@@ -207,7 +207,8 @@ def test_its_certificate_shuts_no_gate(tmp_path: Path) -> None:
     tiny = ["model.dtype=float32", "model.device=cpu", "model.generation.max_new_tokens=8"]
     found = certify(config_of("model=cambrian_8b", *where, *tiny, f"outputs_dir={tmp_path}"))
     assert {gate.name: gate.passed for gate in found.gates} == {
-        "text with and without capture": True, "batch": True, "attention": True, "forced pass": True, "geometry": True,
+        "chat template": True, "text with and without capture": True, "batch": True, "attention": True,
+        "forced pass": True, "geometry": True,
     }  # fmt: skip
 
 

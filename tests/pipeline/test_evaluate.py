@@ -84,13 +84,13 @@ def test_another_wording_of_one_prompt_asks_no_other_again(
     from pixfound.models.huggingface import HuggingFace
 
     asked: list[str] = []
-    generate = HuggingFace.generate
+    generate = HuggingFace.generate_many
 
     def heard(self: HuggingFace, requests: Any) -> Any:
         asked.extend(prompt.kind for _, prompt in requests)
         return generate(self, requests)
 
-    monkeypatch.setattr(HuggingFace, "generate", heard)
+    monkeypatch.setattr(HuggingFace, "generate_many", heard)
     outputs = copied(finished, tmp_path)
     before = count_lines(outputs)
     run(models, outputs, "prompts.ground=lisa")

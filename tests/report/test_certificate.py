@@ -22,7 +22,7 @@ def test_a_report_names_the_certificate_of_the_same_model(tmp_path: Path) -> Non
     assert "there was none for these weights and options when this report was written; `pixfound-certify" in report(2)
     folder = certify(config_of(*options)).folder
     text = report(4)
-    assert "Certificate of the model: passed (text with and without capture: 1, limit all answers equal, " in text
+    assert "Certificate of the model: passed (chat template: its own, text with and without capture: 1, " in text
     assert "geometry: " in text and "FAILED" not in text
     assert f"see `{folder / 'certificate.md'}`" in text
     other = config_of(*run, "model.generation.max_new_tokens=3")

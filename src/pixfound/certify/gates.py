@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pixfound.certify.probes import Probe, chance, move_pixels
+from pixfound.models.chat_template import usually_has_one
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import Example, FloatArray, Generation, Prompt
 
@@ -71,10 +72,11 @@ def _run(
     if not model.captures:
         why = "model.capture=none: its answers alone are used"
         shut = [Gate(name, None, None, "", why) for name in ("attention", "forced pass", "geometry")]
-        gates = (_same_text("batch", together, alone, _exact(model)), *shut)
+        gates = (_template_gate(model), _same_text("batch", together, alone, _exact(model)), *shut)
         return Findings(gates, examples[0], alone[0], prompts[0].text)
     probed = tuple((image, tuple(move_pixels(model, image, _SPOTS, seed))) for seed, image in enumerate(images))
     gates = (
+        _template_gate(model),
         _same_text("text with and without capture", together, _without_capture(model, requests), True),
         _same_text("batch", together, alone, _exact(model)),
         _eager_gate(model, requests, alone),
@@ -82,6 +84,17 @@ def _run(
         _geometry_gate(model, images, [probe for _, probes in probed for probe in probes]),
     )
     return Findings(gates, examples[0], alone[0], prompts[0].text, probed)
+
+
+def _template_gate(model: HuggingFace) -> Gate:
+    """Shut for bare text where models of the kind are asked through a chat template; no gate for the others."""
+    name, cautions = "chat template", model.cautions()
+    if not cautions:
+        return Gate(name, True, None, "", "its own" if model.chat_template is None else "the one that was given")
+    made = type(model.processor).__name__
+    if usually_has_one(model.processor):
+        return Gate(name, False, None, "", f"none, and models with a {made} are asked through one")
+    return Gate(name, None, None, "", f"none, as models with a {made} have: prompts are bare text")
 
 
 def _exact(model: HuggingFace) -> bool:

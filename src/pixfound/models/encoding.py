@@ -9,6 +9,7 @@ from typing import Any, Literal
 from PIL import Image
 
 from pixfound.errors import UserError
+from pixfound.models.chat_template import NONE, check_template, own_template
 from pixfound.models.encoded import Box, Encoded
 from pixfound.models.geometry import tiles_of
 from pixfound.models.views import ramps, view_boxes, views_of
@@ -24,18 +25,36 @@ class Encoder:
 
     processor, config: transformers' for the model. path: what the user typed, for errors. system: a system message,
     or None. image_layout: `native` shows the image as the processor does, `pad` makes it a square first, with bars
-    of the processor's mean colour, as LLaVA-1.5's own code does (arXiv 2310.03744).
+    of the processor's mean colour, as LLaVA-1.5's own code does (arXiv 2310.03744). template: see `read_template`.
+
+    UserError where the model has no chat template and should, and where a given one cannot be rendered.
     """
 
-    def __init__(self, processor: Any, config: Any, path: str, system: str | None, image_layout: ImageLayout) -> None:
+    def __init__(
+        self,
+        processor: Any,
+        config: Any,
+        path: str,
+        system: str | None,
+        image_layout: ImageLayout,
+        template: str | None = None,
+    ) -> None:
         self.processor, self.config, self.path, self.system = processor, config, path, system
         self.image_layout = image_layout
         self.tokenizer = processor.tokenizer
+        if template is None:
+            check_template(
+                processor, path, "; or give model.chat_template=FILE, or none for prompts of bare text on purpose"
+            )
+            template = own_template(processor)
+        self.template = None if template == NONE else template
+        if self.template is not None and self.template is not own_template(processor):
+            self._try_out()
         self._views = lru_cache(maxsize=4096)(self._ask_for_views)
 
     def chat(self, text: str) -> str:
         """The prompt as the model's chat template writes it; image and text alone where it has none."""
-        if not (getattr(self.processor, "chat_template", None) or self.tokenizer.chat_template):
+        if self.template is None:
             if self.system is not None:
                 raise UserError("model.system: this model has no chat template to write it with; use model.system=null")
             return f"{self.processor.image_token}{text}"
@@ -43,11 +62,21 @@ class Encoder:
         messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
         if self.system is not None:
             messages.insert(0, {"role": "system", "content": [{"type": "text", "text": self.system}]})
-        template = (
-            {} if getattr(self.processor, "chat_template", None) else {"chat_template": self.tokenizer.chat_template}
-        )
-        made = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **template)
+        own = getattr(self.processor, "chat_template", None)
+        given = {} if self.template is own else {"chat_template": self.template}
+        made = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **given)
         return str(made)
+
+    def _try_out(self) -> None:
+        """UserError where the template that was given is none for this model."""
+        try:
+            texts = [self.chat("one"), self.chat("two")]
+            self._process(texts[:1], [[Image.new("RGB", (64, 64))]])
+        except Exception as error:  # a template may do anything, and a processor raises what it likes
+            reason = " ".join(str(error).split())[:200]
+            raise UserError(f"model.chat_template: cannot be used ({type(error).__name__}: {reason})") from error
+        if texts[0] == texts[1]:
+            raise UserError("model.chat_template: does not show the text of the message: write {{ ... }} for it")
 
     def encode(self, requests: Sequence[Request]) -> dict[str, Any]:
         """Model inputs on the CPU, left-padded: ids and masks (B, P), and what the processor makes of the images.

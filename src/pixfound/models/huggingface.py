@@ -214,9 +214,9 @@ class HuggingFace(TransformersModel):
         size = (image.height, image.width)
         native = self.image_layout == "native"  # of a padded picture no size would say where the image lies in it
         seen = input_size(inputs, index, self._encoder.processor.image_processor, self._config) if native else None
-        prompt = self._encoder.chat(requests[index][1].text)
+        prompt, bare = self._encoder.chat(requests[index][1].text), self._encoder.template is None
         if not rows:
-            return Generation(text, size, spans, input_size=seen, prompt=prompt)
+            return Generation(text, size, spans, input_size=seen, prompt=prompt, bare=bare)
         count = int((inputs["input_ids"][index] == self._config.image_token_id).sum())
         width = self._encoder.columns(inputs["input_ids"]).shape[1]
         found = rows[index].reshape(len(rows[index]), -1, width)[..., :count]  # (1 + T, C, N)
@@ -235,4 +235,5 @@ class HuggingFace(TransformersModel):
             input_size=seen,
             kept=apart,
             prompt=prompt,
+            bare=bare,
         )

@@ -54,6 +54,10 @@ class Plain:
         """The device and dtype asked for."""
         return {"device": device_name(self.device), "dtype": self.dtype, "path": self.path, "revision": self.revision}
 
+    def cautions(self) -> list[str]:
+        """What must be known of its answers."""
+        return [f"model.path={self.path}: is asked without a chat template, as model=plain asks: with the bare text"]
+
     def vectors(self) -> TextVectors:
         """The input embeddings, without loading the model."""
         return InputEmbeddings(self._folder, self._processor.tokenizer)
@@ -109,7 +113,7 @@ class Plain:
         tokenizer = self._processor.tokenizer
         marks = {tokenizer.bos_token_id, tokenizer.eos_token_id, tokenizer.pad_token_id}
         text, spans = token_spans(ids, lambda part: str(tokenizer.decode([i for i in part if i not in marks])))
-        return Generation(text, (request[0].height, request[0].width), spans, prompt=request[1].text)
+        return Generation(text, (request[0].height, request[0].width), spans, prompt=request[1].text, bare=True)
 
     @cached_property
     def _folder(self) -> str:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from pixfound.devices import pick_device
 from pixfound.errors import PromptTooLong, UserError
 from pixfound.models import keymap
+from pixfound.models.chat_template import check_template
 from pixfound.models.encoding import Request
 from pixfound.models.resized_first import ResizedFirst
 from pixfound.models.sa2va_lines import LINES
@@ -71,6 +72,7 @@ class Sa2VA(SegModel):
     def _read(self) -> tuple[Any, Any]:
         """Transformers' config of the MLLM, and its processor."""
         config, processor = LINES[self.architecture].read(self._folder, self.path, self._published, self.pixels)
+        check_template(processor, self.path)
         return config, processor if self.first_pixels is None else ResizedFirst(processor, self.first_pixels)
 
     @property

@@ -15,6 +15,7 @@ from pixfound.devices import check_dtype, device_name, pick_device
 from pixfound.errors import UserError
 from pixfound.interfaces import TextVectors
 from pixfound.models.capturable import can_capture, check_capture, check_capture_early
+from pixfound.models.chat_template import read_template
 from pixfound.models.device_map import DeviceMap, check_device_map, input_device
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.encoding import Encoder, ImageLayout, Request
@@ -37,6 +38,7 @@ class TransformersModel:
     image_layout: `native` shows the image as the model's processor does; `pad` makes it a square first, with bars of
         the processor's mean colour, as LLaVA-1.5's own code and arXiv 2502.04192 do.
     trust_remote_code: whether Python files that come with the weights are run; never unless it is typed.
+    chat_template: None for the model's own; a file with a Jinja template, or its text; `none` for prompts of bare text.
     """
 
     path: str
@@ -48,9 +50,11 @@ class TransformersModel:
     capture: Capture = "step"
     image_layout: ImageLayout = "native"
     trust_remote_code: bool = False
+    chat_template: str | None = None
 
     version: ClassVar[int] = 2  # 2: attention sinks are honoured
-    runtime_options: ClassVar[tuple[str, ...]] = ("device_map", "trust_remote_code")  # the latter is in `identity`
+    # `identity` has the last two: that code is run, and what the template says
+    runtime_options: ClassVar[tuple[str, ...]] = ("device_map", "trust_remote_code", "chat_template")
 
     def __post_init__(self) -> None:
         if self.image_layout not in ("native", "pad"):
@@ -61,11 +65,15 @@ class TransformersModel:
         check_device_map(self.device_map, self.device)
         if not isinstance(self.trust_remote_code, bool):
             raise UserError(f"model.trust_remote_code={self.trust_remote_code}: valid values are true and false")
+        self._template = read_template(self.chat_template)
 
     def identity(self) -> Mapping[str, Any]:
-        """What identifies the weights."""
-        found = weights.identity(self.path, self.revision, "model.path")
-        return {**found, "trust_remote_code": True} if self.trust_remote_code else found
+        """What identifies the weights, and what is typed that changes how they are asked."""
+        return {
+            **weights.identity(self.path, self.revision, "model.path"),
+            **({"trust_remote_code": True} if self.trust_remote_code else {}),
+            **({} if self._template is None else {"chat_template": self._template}),
+        }
 
     def provenance(self) -> Mapping[str, Any]:
         """The device and dtype asked for, and whether the weights' own code is run."""
@@ -83,6 +91,12 @@ class TransformersModel:
         if self.capture != "none":
             check_capture_early(weights.locate(self.path, "model.path"), self.path)
         return self.capture != "none"
+
+    def cautions(self) -> list[str]:
+        """What must be known of its answers; read from its processor, without its weights."""
+        if self._encoder.template is not None:
+            return []
+        return [f"model.path={self.path}: is asked without a chat template: its prompts are the image and bare text"]
 
     def vectors(self) -> TextVectors:
         """The input embeddings, without loading the model."""
@@ -119,7 +133,7 @@ class TransformersModel:
         processor.tokenizer.padding_side = "left"
         model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
         self._config, self._model = model.config, model
-        self._encoder = Encoder(processor, model.config, self.path, self.system, self.image_layout)
+        self._encoder = Encoder(processor, model.config, self.path, self.system, self.image_layout, self._template)
 
     def loaded(self) -> Any:
         """The transformers model, on its device."""
@@ -147,7 +161,12 @@ class TransformersModel:
     def _encoder(self) -> Encoder:
         config = self._config
         processor = load_processor(self._description, self.path, code=self.trust_remote_code)
-        return Encoder(processor, config, self.path, self.system, self.image_layout)
+        return Encoder(processor, config, self.path, self.system, self.image_layout, self._template)
+
+    @property
+    def processor(self) -> Any:
+        """The model's processor, without loading the model."""
+        return self._encoder.processor
 
     @property
     def tokenizer(self) -> Any:

@@ -1,11 +1,11 @@
-"""Checks of what a run needs from outside, before anything is computed: pictures, and the judge's server."""
+"""Checks before anything is computed: pictures, the judge's server, and what must be known of the model."""
 
 from __future__ import annotations
 
 import logging
 
 from pixfound.errors import UserError
-from pixfound.interfaces import Remote
+from pixfound.interfaces import Cautioned, Remote
 from pixfound.pipeline.items import MASK_KINDS, Items
 from pixfound.pipeline.parts import Parts
 from pixfound.pipeline.stages import Stores, generate_tasks
@@ -16,16 +16,19 @@ log = logging.getLogger(__name__)
 
 
 def preflight(items: Items, parts: Parts, stores: Stores, max_failures: int) -> None:
-    """Say which pictures cannot be read, and ask for the judge's server while nothing waits for it yet.
+    """Say which pictures cannot be read and what the model lacks, and try the judge's server while nothing waits.
 
     Raises UserError where more would fail than `max_failures` allows, or where the judge could not be asked. A judge
     that is needed for answers of an earlier run is left alone: its replies may be kept. So is a model: it is the first
     to be asked.
     """
     _check_pictures(items, parts, max_failures)
-    judge = parts.judge.built
+    model, judge, generate = parts.model.built, parts.judge.built, stores.generate
+    if isinstance(model, Cautioned) and not all(task.done for task in generate_tasks(items, generate, 1)):
+        for line in model.cautions():
+            log.warning("%s", printable(line))
     if isinstance(judge, Remote) and any(
-        stores.generate.get(task.key, task.digest) is None for task in generate_tasks(items, stores.generate, 1)
+        generate.get(task.key, task.digest) is None for task in generate_tasks(items, generate, 1)
     ):
         judge.check()
 

@@ -27,6 +27,7 @@ def pack_generation(generation: Generation) -> Value:
         "input_size": generation.input_size and list(generation.input_size),
         "cut": generation.cut,
         "prompt": generation.prompt,
+        "bare": generation.bare,
         "unanswered": generation.unanswered,
         "ungrounded": generation.ungrounded,
         **({"kept": {"layers": kept.layers, "heads": kept.heads}} if (kept := generation.kept) else {}),
@@ -51,6 +52,7 @@ def unpack_generation(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[
         input_size=(size[0], size[1]) if (size := data.get("input_size")) else None,
         cut=data.get("cut", False),
         prompt=data.get("prompt", ""),
+        bare=data.get("bare", False),
         unanswered=data.get("unanswered", ""),
         ungrounded=data.get("ungrounded", ""),
         kept=KeptAttention(arrays["kept"], tuple(of["layers"]), tuple(of["heads"]))

@@ -79,6 +79,7 @@ def finish(
     metrics = {
         **scoring.built.metrics(evidence.table),
         **({"cut": dict(scored.cut)} if scored.cut else {}),
+        **({"bare": dict(scored.bare)} if scored.bare else {}),
         "analyses": {key: value for key, value in found.items() if value},
     }
     lost = [f"{key}: {failure}" for key, value in found.items() for failure in value.get("failures", ())]
@@ -90,16 +91,19 @@ def finish(
 class _Scored:
     """What is kept of the one pass over all items in which their scores are made.
 
-    failures: the scores that there are none of. cut: number of answers that the limit of new tokens ended, by kind.
+    failures: the scores that there are none of. cut: number of answers that the limit of new tokens ended, by kind;
+    bare: of those to a prompt without a chat template.
     """
 
     def __init__(self) -> None:
-        self.filling, self.failures, self.cut = Filling(), list[str](), Counter[str]()
+        self.filling, self.failures = Filling(), list[str]()
+        self.cut, self.bare = Counter[str](), Counter[str]()
 
     def lines(self, items: Sequence[Item], parts: Parts, stores: Stores, conventions: Conventions) -> Iterator[str]:
         """The lines of scores.jsonl."""
         for item in items:
-            self.cut.update(_cut(item, stores))
+            self.cut.update(_kinds(item, stores, "cut"))
+            self.bare.update(_kinds(item, stores, "bare"))
             for score in scores_of(item, parts, stores, conventions):
                 self.filling.add(score)
                 if "failed: " in score.reason:
@@ -107,10 +111,10 @@ class _Scored:
                 yield _ENCODE(score.to_json()) + "\n"
 
 
-def _cut(item: Item, stores: Stores) -> list[str]:
-    """The kinds of an item's answers that the limit of new tokens ended."""
+def _kinds(item: Item, stores: Stores, mark: str) -> list[str]:
+    """The kinds of an item's answers whose records have a mark: `cut` or `bare`."""
     said = ((kind, stores.generate.get(item.key(kind), item.asked(kind))) for kind in KINDS)
-    return [kind for kind, record in said if record and record.value and record.value.get("cut")]
+    return [kind for kind, record in said if record and record.value and record.value.get(mark)]
 
 
 def finished(folder: Path, tracker: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -34,5 +34,5 @@ def certificate_lines(config: Mapping[str, Any], model: Part[Any]) -> list[str]:
 
 
 def _gate(gate: Mapping[str, Any]) -> str:
-    value = "" if gate["value"] is None else f" {gate['value']:.3g}, limit {gate['limit']}"
-    return escape(f"{gate['name']}:{value}{'' if gate['passed'] else ' FAILED'}")
+    found = gate["detail"] if gate["value"] is None else f"{gate['value']:.3g}, limit {gate['limit']}"
+    return escape(f"{gate['name']}: {found}{'' if gate['passed'] else ' FAILED'}")

@@ -46,6 +46,7 @@ def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
         grid(HEADERS, table(metrics)),
         legend(metrics),
         *_caveats(result, evidence),
+        *_bare(metrics),
         *certificate_lines(result.config, evidence.parts.model),
         *_joint(metrics),
         "## Accuracy",
@@ -84,6 +85,17 @@ def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
             "![pictures](pictures.png)",
         ]
     return sections
+
+
+def _bare(metrics: Mapping[str, Any]) -> list[str]:
+    """That the model was prompted without a chat template, where it was."""
+    if not metrics.get("bare"):
+        return []
+    counts = ", ".join(f"{count} {kind}" for kind, count in metrics["bare"].items())
+    return [
+        f"**Asked without a chat template:** {counts}. The model was given the bare text, as `prompt` in scores.jsonl "
+        "shows; one that was trained with a template answers worse for it."
+    ]
 
 
 def _usage(evidence: Evidence) -> list[str]:
