@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from pixfound.errors import UserError, nearest
+from pixfound.pipeline.sums import refuse_changed
 from pixfound.types import KINDS, Kind
 
 Unit = Literal["pair", "item"]
@@ -101,6 +102,7 @@ def read_run(folder: Path) -> Run:
         raise UserError(
             f"{folder}: has no scores.jsonl, so it is no finished run{found or '; give the folder of a run'}"
         )
+    refuse_changed(folder)
     metrics, config = _json(folder / "metrics.json"), _yaml(folder / "config.yaml")
     try:
         names, found = dict(metrics["names"]), metrics["metrics"]

@@ -60,10 +60,9 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
     with _stores(parts, prints, settings, world) as stores:
         if world.first:
             _warn_of_changes(parts, stores)
-        done = finished(folder, config["tracker"])
-        if done is not None:
-            metrics = done["metrics"] if world.first else {}
-            return Result(folder, settings.names, name, config, metrics, was_complete=True)
+        done = finished(folder, config["tracker"]) if world.first else {"metrics": {}}
+        if world.least(done is not None) and done:  # the first one says so for all
+            return Result(folder, settings.names, name, config, done["metrics"], was_complete=True)
         with only_writer(folder, "this run") if world.first else nullcontext():
             world.meet()
             use_threads(config["launch"]["threads"])

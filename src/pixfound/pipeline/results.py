@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,12 +17,14 @@ from pixfound.pipeline.parts import Part, Parts, build
 from pixfound.pipeline.provenance import provenance
 from pixfound.pipeline.settings import Settings
 from pixfound.pipeline.stages import Stores
+from pixfound.pipeline.sums import changed, write_sums
 from pixfound.scoring.conventions import Conventions
 from pixfound.scoring.metrics import Scoring
-from pixfound.scoring.scores import Score, answers_of, scores_of
+from pixfound.scoring.scores import FAILED, Score, answers_of, scores_of
 from pixfound.scoring.table import Filling, Table
 from pixfound.types import KINDS
 
+log = logging.getLogger(__name__)
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
 
 
@@ -106,7 +109,7 @@ class _Scored:
             self.bare.update(_kinds(item, stores, "bare"))
             for score in scores_of(item, parts, stores, conventions):
                 self.filling.add(score)
-                if "failed: " in score.reason:
+                if score.reason.startswith(FAILED):
                     self.failures.append(f"{score.key} {score.row or ''}".rstrip() + f": {score.reason}")
                 yield _ENCODE(score.to_json()) + "\n"
 
@@ -118,16 +121,21 @@ def _kinds(item: Item, stores: Stores, mark: str) -> list[str]:
 
 
 def finished(folder: Path, tracker: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The metrics file of a run that is finished, without failures and published; None where work is left."""
-    path = folder / "metrics.json"
-    if not path.is_file():
+    """The metrics file of a run that is finished, without failures and published; None where work is left.
+
+    A run whose files are not as it has written them is not finished: they are written again.
+    """
+    if not (folder / "metrics.json").exists():
         return None
-    data: dict[str, Any] = json.loads(path.read_text())
+    if odd := changed(folder):
+        log.warning("%s: %s not as the run has written it: all is written again", folder, ", ".join(odd))
+        return None
+    data: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
     return data if data["failures"] == 0 and (not tracker or tracker["_target_"] in data["published"]) else None
 
 
 def _write(result: Result, evidence: Evidence, settings: Settings) -> None:
-    """The run's other files; metrics.json comes after the others, for it says that the run is finished."""
+    """The run's other files, metrics.json after the others, and last the checksums, which say that all are there."""
     from omegaconf import OmegaConf
 
     from pixfound.report.markdown import write_report
@@ -149,7 +157,9 @@ def _write(result: Result, evidence: Evidence, settings: Settings) -> None:
         "metrics": result.metrics,
     }
     write_atomic(folder / "metrics.json", json.dumps(body, indent=2) + "\n")
+    write_sums(folder)
     tracker = result.config["tracker"]
     if tracker:  # last: a tracker that fails loses nothing, and is served by the next run
         build(tracker, "tracker").built.log(result, evidence)
         write_atomic(folder / "metrics.json", json.dumps({**body, "published": [tracker["_target_"]]}, indent=2) + "\n")
+        write_sums(folder)

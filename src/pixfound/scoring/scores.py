@@ -15,6 +15,8 @@ from pixfound.pipeline.store import Record
 from pixfound.scoring.conventions import Conventions
 from pixfound.types import KINDS, Candidate, Example, Kind
 
+FAILED = tuple(f"{stage} failed: " for stage in ("generate", "extract", "grade", "select"))  # how such reasons begin
+
 
 @dataclass(frozen=True, slots=True)  # there are many: one for each example, prompt and row
 class Score:

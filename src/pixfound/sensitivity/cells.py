@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from pixfound.errors import UserError
+from pixfound.pipeline.sums import refuse_changed
 from pixfound.scoring.scores import Score
 from pixfound.scoring.table import Filling, Table
 from pixfound.types import KINDS, Kind
@@ -62,6 +63,8 @@ def read_cells(folders: Sequence[Path]) -> list[Cell]:
     Of two runs that do not differ in what is studied or varied, the one of more examples is kept. UserError where as
     many examples were scored otherwise.
     """
+    for folder in folders:
+        refuse_changed(folder)
     configs = {folder: read_config(folder) for folder in folders}
     keys = sorted({key for config in configs.values() for key in config})
     differ = [k for k in keys if len({json.dumps(config.get(k)) for config in configs.values()}) > 1]
