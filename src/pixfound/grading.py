@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections import deque
 from collections.abc import Sequence
 
-READING = 1  # raise it when a reply is read in another way: what was graded before is then graded anew
+READING = 2  # raise it when a reply is read in another way: what was graded before is then graded anew
 REASONING = r"\A.*</think>|<think>.*"  # templates may open it in the prompt, and limits of length cut it off
 _DROPPED = re.compile(rf"{REASONING}|<\|[^|<>]*\|>|</?(?:s|answer)>|<(?:bos|eos|pad|end_of_turn)>|\*\*|`", re.DOTALL)
 _CUE = re.compile(
@@ -16,7 +17,7 @@ _WORD = r"[^\W\u4e00-\u9fff]"  # Chinese is written without spaces: a letter bes
 # A letter counts in brackets, after "option", at a line's start with a mark behind it, or as a capital that stands
 # alone. An "A" is an article where a word in small letters follows, unless no noun phrase can begin with that word.
 _LETTER = re.compile(
-    r"[(\[]([A-Za-z])[)\]]|\b[Oo]ption\s+([A-Za-z])\b|^\s*([A-Za-z])(?:[).:,;](?=\s|$)|\s*$)"
+    r"[(\[]([A-Za-z])[)\]]|\b[Oo]ption\s+([A-Za-z])\b|^[^\S\n]*([A-Za-z])(?:[).:,;](?=\s|$)|\s*$)"
     rf"|(?<!{_WORD})(?<!\w')([A-Z])(?!{_WORD}|-|'\w|\s+(?!(?:is|was|or|and|because|since|as|but)\b)[a-z])",
     re.MULTILINE,
 )
@@ -29,6 +30,7 @@ _DENIED_LETTER = re.compile(
     r" (?:(?:is|was) (?:wrong|incorrect)|(?:is not|isn't|cannot be|can't be|does not|doesn't|would not|wouldn't)\b)"
 )
 _DENIED_TEXT = re.compile(r"(?:\b(?:not|nor|neither|never)|n't)\s(?:\w+\s)?\0\d+")
+_CUES = 8  # so many cues are looked behind, from the last one on: each of them once through the rest of the reply
 _EDGES = " \t\r\n_'\"\ufeff"
 _YES_OR_NO = re.compile(r"\s*(yes|no)\s*[,.;:!]", re.IGNORECASE)
 
@@ -43,7 +45,7 @@ def pick_option(reply: str, options: Sequence[str]) -> tuple[int | None, str]:
     text = _DROPPED.sub(" ", plain).strip(_EDGES)
     if not text:
         return None, "the reply is empty"
-    parts = [text[match.end() :].strip() for match in _CUE.finditer(text)]
+    parts = [text[match.end() :].strip() for match in deque(_CUE.finditer(text), maxlen=_CUES)]
     for part in [*reversed(parts), text]:
         for read, how in ((_letter, "letter"), (_option_text, "option text")):
             found = read(part, options)

@@ -31,7 +31,7 @@ QUESTION = (
     "separated by a comma, and nothing else. The noun phrase is '{phrase}'. It comes from this text: '{text}'"
 )
 _CUE = re.compile(r"^\W*(?:the )?answer(?: is)?\b\W*", re.IGNORECASE)
-_TAGS = re.compile(r"<think>.*?</think>|<\|[^|<>]*\|>|</?\w+>|\*\*|`", re.DOTALL)
+_TAGS = re.compile(r"<think>.*?(?:</think>|\Z)|<\|[^|<>]*\|>|</?\w+>|\*\*|`", re.DOTALL)
 _NAMES = ("colou?r|appearance", "location|position", "object part|part", "context|setting", "objects?|entit", "state")
 _OF = re.compile(r"\s+of\b", re.IGNORECASE)
 _OWNED = re.compile(r"^(?:its|his|her|their)\b|\w['\u2019]s?\s", re.IGNORECASE)

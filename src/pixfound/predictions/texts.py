@@ -17,9 +17,10 @@ from pixfound.streams import open_text
 
 NONE = "NONE"  # the original's word for "the object is not in the image"
 _PICTURES = (".jpg", ".jpeg", ".png")
-_META = re.compile(
-    r"(?P<file>[^/\\]+?)\.\w+ - (?P<group>\d+) - (?P<phrase>.*?)\| (?P<head>.*?)\| (?P<similarity>[-+.\dainf]+)"
-    r"(?: \| (?P<start>\d+) \| (?P<end>\d+)\| (?P<text>.*))?\s*"
+# The beginning and the end of a line of meta text; between them stand the phrase, a bar, and its head.
+_META = re.compile(r"(?P<file>[^/\\]+?)\.\w+ - (?P<group>\d{1,9}) - ")
+_META_END = re.compile(
+    r"\| (?P<similarity>[-+.\dainf]+)(?: \| (?P<start>\d{1,9}) \| (?P<end>\d{1,9})\| (?P<text>.*))?\s*\Z"
 )
 
 
@@ -68,15 +69,12 @@ def read_meta(path: Path, owners: Owners, key: str) -> Mapping[str, Mapping[int,
     """
     found = Shelf(lambda values: {line.group: line for line in map(_line_of, values)})
     for where, text in _lines(path, key):
-        match = _META.fullmatch(text)
-        if match is None:
-            raise UserError(f"{where}: is not of the form `1.jpg - 0 - the cat| cat| 0.81`; write it so")
-        id = owners.find(match["file"], where)
+        file, line = _meta_line(text, where)
+        id = owners.find(file, where)
         if id is None:
             continue
-        line = _meta_line(match, where)
         if line.group in found.get(id, {}):
-            raise UserError(f"{where}: {match['file']} has a phrase number {line.group} already; remove one of them")
+            raise UserError(f"{where}: {file} has a phrase number {line.group} already; remove one of them")
         found.add(id, astuple(line))
     return found
 
@@ -135,7 +133,7 @@ def _name_of(id: Any, offset: int, where: str) -> str:
     """What a `question_id` calls its example: a number moved by the offset, or a word as it is."""
     if isinstance(id, bool) or not isinstance(id, int | str):
         raise UserError(f"{where}: has no `question_id`; it must be a number or an example's id")
-    if isinstance(id, int) or id.isdecimal():
+    if isinstance(id, int) or (id.isdecimal() and len(id) < 19):
         return str(int(id) + offset)
     return PurePosixPath(id).stem if PurePosixPath(id).suffix.lower() in _PICTURES else id
 
@@ -146,13 +144,20 @@ def _line_of(values: Sequence[Any]) -> Line:
     return Line(group, phrase, head, similarity, span and (span[0], span[1]), text)
 
 
-def _meta_line(match: re.Match[str], where: str) -> Line:
+def _meta_line(text: str, where: str) -> tuple[str, Line]:
+    """The name of the file, without its suffix, and what is said of it: `1.jpg - 0 - the cat| cat| 0.81`."""
+    begin = _META.match(text)
+    bar = text.find("| ", begin.end()) if begin else -1
+    end = _META_END.search(text, bar + 2) if bar >= 0 else None
+    if begin is None or end is None:
+        raise UserError(f"{where}: is not of the form `1.jpg - 0 - the cat| cat| 0.81`; write it so")
     try:
-        similarity = float(match["similarity"])
+        similarity = float(end["similarity"])
     except ValueError as error:
-        raise UserError(f"{where}: similarity {match['similarity']!r} is no number") from error
-    span = None if match["start"] is None else (int(match["start"]), int(match["end"]))
+        raise UserError(f"{where}: similarity {end['similarity']!r} is no number") from error
+    span = None if end["start"] is None else (int(end["start"]), int(end["end"]))
     if span is not None and span[0] > span[1]:
         raise UserError(f"{where}: its phrase ends at character {span[1]}, before it starts at {span[0]}")
     known = similarity if math.isfinite(similarity) else None
-    return Line(int(match["group"]), match["phrase"], match["head"], known, span, match["text"])
+    phrase, head = text[begin.end() : bar], text[bar + 2 : end.start()]
+    return begin["file"], Line(int(begin["group"]), phrase, head, known, span, end["text"])

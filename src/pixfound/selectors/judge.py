@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any, Literal
 
@@ -182,7 +183,7 @@ def read_choice(reply: str, count: int) -> tuple[int | None, str]:
     ((1, ''), (None, ''), None, None)
     """
     text = _DENIED.sub(" ", _COUNT.sub(" ", plain_reply(reply)))
-    numbers = {int(number) for number in _NUMBER.findall(text)}
+    numbers = {int(number) if len(number) < 10 else sys.maxsize for number in _NUMBER.findall(text)}
     none = _NONE.search(text) is not None
     if none and not numbers:
         return None, ""
@@ -190,7 +191,7 @@ def read_choice(reply: str, count: int) -> tuple[int | None, str]:
         return None, f"the judge's reply names no candidate, or several: {shortened(reply)}"
     number = numbers.pop()
     if not 1 <= number <= count:
-        return None, f"the judge's reply names number {number} of {count} candidates: {shortened(reply)}"
+        return None, f"the judge's reply names a number beyond the {count} candidates: {shortened(reply)}"
     return number - 1, ""
 
 

@@ -16,7 +16,8 @@ from pixfound.spoken.frames import Box, Point, Polygon
 Codes = tuple[int, ...]
 NUM_CODES, CODES_PER_MASK = 128, 16  # PaliGemma's
 
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d{1,3})?"
+# Each part takes what it can and gives nothing back, so that a text of digits alone is read once and not n * n times.
+_NUMBER = r"[-+]?(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?\d{1,3})?"
 _OPEN, _CLOSE, _COMMA = r"[\[(]\s*", r"\s*[\])]", r"\s*,\s*"
 _FOUR = re.compile(_OPEN + _COMMA.join([f"({_NUMBER})"] * 4) + _CLOSE)
 _TWO = re.compile(_OPEN + _COMMA.join([f"({_NUMBER})"] * 2) + _CLOSE)
@@ -33,8 +34,7 @@ _PALI = re.compile(r"<loc(\d{4})><loc(\d{4})><loc(\d{4})><loc(\d{4})>")
 _CODED = re.compile(rf"{_PALI.pattern}\s*((?:<seg\d{{3}}>){{{CODES_PER_MASK}}})")
 _CODE = re.compile(r"<seg(\d{3})>")
 _OUTLINES = re.compile(r"(?:<loc_\d{1,6}>|<sep>|</?poly>)+")
-_OBJECT = re.compile(r"<poly>(.*?)</poly>")
-_OUTLINE = re.compile(r"(?:<loc_\d{1,6}>)+(?=<sep>|$)")
+_OUTLINE = re.compile(r"(?<!\d>)(?:<loc_\d{1,6}>)++(?=<sep>|$)")
 _COORDS = re.compile(r"""<points\b[^<>]*?\bcoords\s*=\s*["']([^"'<>]*)""")
 _NUMBERED = re.compile(r"(?<![\d.])\d+ (\d{3,4}) (\d{3,4})(?![\d.])")
 
@@ -136,7 +136,8 @@ def loc_polygons(text: str) -> list[tuple[Polygon, ...]]:
     found = []
     for run in _OUTLINES.finditer(text):
         several = "<poly>" in run[0] and "</poly>" in run[0]
-        for said in _OBJECT.findall(run[0]) if several else [run[0]]:
+        objects = [part.partition("<poly>")[2] for part in run[0].split("</poly>")[:-1]]
+        for said in objects if several else [run[0]]:
             bins = [[int(n) + 0.5 for n in _BIN.findall(outline)] for outline in _OUTLINE.findall(said)]
             polygons = [tuple(zip(values[0::2], values[1::2], strict=False)) for values in bins if len(values) >= 6]
             if polygons:
