@@ -27,7 +27,7 @@ Search = Callable[..., tuple[list[int], list[dict[str, Any]]]]
 def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
     """Runs a multirun on the embedded models; gives the cell of each call of the model, and search.json."""
     asked: list[int] = []
-    answer = HuggingFace.answer
+    answer = HuggingFace.answer_many
 
     def counted(self: HuggingFace, requests: Any) -> Any:
         asked.append(int(HydraConfig.get().job.num))
@@ -37,7 +37,7 @@ def search(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Search:
         asked.clear()
         GlobalHydra.instance().clear()
         with monkeypatch.context() as patch:
-            patch.setattr(HuggingFace, "answer", counted)
+            patch.setattr(HuggingFace, "answer_many", counted)
             patch.setattr(sys, "argv", ["pixfound", "-m", *SMALL, f"outputs_dir={tmp_path}", *arguments])
             main()
         (found,) = tmp_path.glob("multirun/*/search.json")
