@@ -168,6 +168,14 @@ class ExtractsMany(Protocol):
         """What `candidates` gives for each (image, generation, expression), in order."""
 
 
+@runtime_checkable
+class ExplainsNothing(Protocol):
+    """An extractor that knows why an answer gives no candidate."""
+
+    def lacking(self, generation: Generation) -> str:
+        """Why; "" where there is nothing to say."""
+
+
 class Selector(Protocol):
     """Decides which candidate is the answer. Only the oracle reads `example.gt_mask`."""
 

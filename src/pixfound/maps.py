@@ -40,6 +40,18 @@ def token_rows(
     return rows if row == "predicting" else rows[1:]
 
 
+def rounding_error(generation: Generation) -> FloatArray:
+    """(N,) up to which a mean over some of the answer's rows, less the mean over all, may be rounding alone.
+
+    Rows are positive, and T of them are added one after another in fp32: a mean is off by T half units in the last
+    place of the largest, the mean of what is left by as many again, and the divisions and the difference by one each.
+    """
+    assert generation.attention is not None and generation.penultimate is not None
+    largest = np.maximum(generation.attention.max(axis=0), generation.penultimate)
+    error: FloatArray = (len(generation.attention) + 1) * np.finfo(np.float32).eps * largest
+    return error
+
+
 def image_map(values: FloatArray, tiles: Sequence[Tile], size: tuple[int, int]) -> FloatArray:
     """(H, W) bicubic upsampling of N token values to the image's pixels.
 

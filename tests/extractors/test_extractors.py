@@ -5,14 +5,18 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
+from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
 from pixfound.extractors.attention import AttentionPeak
 from pixfound.extractors.native import NativeMasks
 from pixfound.extractors.nulls import CentrePoint, RandomPoint
 from pixfound.kept import KeptAttention
-from pixfound.types import Candidate, Generation, Phrase, Tile
+from pixfound.models.huggingface import HuggingFace
+from pixfound.types import Candidate, Generation, Phrase, Prompt, Tile
 from tests.support.examples import PointSegmenter, drawn
 
 HEIGHT, WIDTH, SIDE = 20, 40, 4  # a cell is 5 pixels high, 10 wide
@@ -246,3 +250,57 @@ def test_random_points_cover_the_image():
 
 def test_points_of_no_phrase_have_none():
     assert all(c.phrase is None for c in RandomPoint(PointSegmenter()).candidates(IMAGE, SILENT, ""))
+
+
+@pytest.mark.parametrize("step0", ["last", "penultimate"])
+@given(seed=st.integers(0, 10**6), tokens=st.integers(2, 300), scale=st.sampled_from([1e-30, 1e-4, 1.0]))
+@settings(max_examples=40)
+def test_a_phrase_that_is_all_of_a_cut_answer_has_no_peak(step0, seed, tokens, scale):
+    """Less the mean over the same rows nothing is left of it but rounding; of all tokens but one there is."""
+    rng = np.random.default_rng(seed)
+    rows = (rng.dirichlet(np.full(SIDE * SIDE, 0.1), tokens + 1) * scale).astype(np.float32)
+    spans = tuple((i, i + 1) for i in range(tokens))
+    cut = Generation("x" * tokens, (HEIGHT, WIDTH), spans, (TILE,), rows[1:], rows[0], cut=True)
+    for kept, peaks in ((tokens, 0), (tokens - 1, 1)):
+        phrases = KnownPhrases(Phrase("x" * kept, "x", (0, kept)))
+        extractor = AttentionPeak(PointSegmenter(), phrases, step0=step0)
+        assert len(extractor.candidates(IMAGE, cut, "")) == 2 * peaks
+        assert (extractor.heat(cut, phrases.found[0]) is None) == (peaks == 0)
+        assert ("all of the answer" in extractor.lacking(cut)) == (peaks == 0)
+    plain = AttentionPeak(PointSegmenter(), KnownPhrases(Phrase("x" * tokens, "x", (0, tokens))), subtract_mean=False)
+    assert len(plain.candidates(IMAGE, cut, "")) == 2
+
+
+def test_why_there_is_no_candidate():
+    last = Phrase("mat", "mat", (22, 25))
+    cut = said(CELLS[:7], spans=SPANS[:7])
+    assert "row of its own" in AttentionPeak(PointSegmenter(), KnownPhrases(last), row="self").lacking(cut)
+    assert AttentionPeak(PointSegmenter(), KnownPhrases(last)).lacking(cut) == ""
+    assert AttentionPeak(PointSegmenter(), KnownPhrases()).lacking(cut) == ""
+
+
+class WholeAnswer:
+    def phrases(self, text):
+        return [Phrase(text, text, (0, len(text)))]
+
+
+@pytest.mark.parametrize("subtract", [True, False])
+def test_no_point_of_a_cut_answer_moves_with_the_batch_size(subtract):
+    """A trained model's answers, cut after two tokens, each of which is one phrase."""
+    model = HuggingFace("embedded:tiny_llava", device="cpu", generation={"max_new_tokens": 2, "min_new_tokens": 2})
+    examples = PixShapes(pairs=2, seed=0)
+    requests = [(e.image.load(), Prompt(e.id, "ground", "v", f"Identify {e.expression}.")) for e in examples]
+    extractor = AttentionPeak(PointSegmenter(), WholeAnswer(), subtract_mean=subtract)
+    found = []
+    for size in (1, 3, len(requests)):
+        batches = [requests[start : start + size] for start in range(0, len(requests), size)]
+        said = [generation for batch in batches for generation in model.generate(batch)]
+        assert all(generation.cut for generation in said)
+        found.append(
+            [
+                [c.point for c in extractor.candidates(image, g, "")]
+                for (image, _), g in zip(requests, said, strict=True)
+            ]
+        )
+    assert found[0] == found[1] == found[2]
+    assert all(bool(points) is not subtract for points in found[0])

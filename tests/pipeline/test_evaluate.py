@@ -13,8 +13,9 @@ from PIL import Image
 
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
+from pixfound.pipeline.evaluate import evaluate
 from tests.support.examples import claim_size
-from tests.support.run import LIMIT, count_lines, run, scores_of
+from tests.support.run import LIMIT, config_of, count_lines, run, scores_of
 
 ROWS = (
     "oracle",
@@ -253,3 +254,12 @@ def test_the_files_of_a_run(models: Path, finished: Path) -> None:
     assert json.loads((result.folder / "provenance.json").read_text())["torch"]
     with Image.open(result.folder / "pictures.png") as sheet:
         assert sheet.width > 1000
+
+
+def test_an_answer_whose_attention_cancels_out_says_so(tmp_path: Path) -> None:
+    """Cut after two tokens that are one phrase: less the mean over the answer nothing is left to point at."""
+    options = ("limit=4", "model.generation.max_new_tokens=2", "report.pictures=0", f"outputs_dir={tmp_path}")
+    scores = [s for s in scores_of(evaluate(config_of(*options))) if s["row"] == "first"]
+    why = "no candidate: the phrase is all of the answer: its attention less the mean over the answer is zero"
+    assert {s["point"] for s in scores} == {None}
+    assert {s["reason"] for s in scores} == {why, "no candidate"}  # the latter without a phrase

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
 
+import numpy as np
 from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.extractors import segment_points
 from pixfound.interfaces import Model, PhraseFinder, Segmenter
 from pixfound.kept import Indices
-from pixfound.maps import image_map, image_peak, peaks, token_rows
+from pixfound.maps import image_map, image_peak, peaks, rounding_error, token_rows
 from pixfound.models.spans import tokens_of
 from pixfound.types import Candidate, FloatArray, Generation, Phrase
 
@@ -20,10 +21,14 @@ from pixfound.types import Candidate, FloatArray, Generation, Phrase
 class AttentionPeak:
     """A point for every noun phrase of the answer, where the attention of its tokens peaks.
 
+    A phrase that is all of an answer that was cut off has no peak under `subtract_mean`: less the mean over the same
+    rows nothing is left of it.
     row, step0, subtract_mean: see `pixfound.maps.token_rows`. rank: which of the map's local maxima the point is, 1 for
     the highest; the lowest where there are fewer. layers, heads: an index or several that attention is averaged over,
     of those that the model kept (`model.keep`); None for all. model: only asked what it gives.
     """
+
+    version = 2  # 2: no point where the mean over all rows leaves nothing but rounding
 
     def __init__(
         self,
@@ -79,6 +84,16 @@ class AttentionPeak:
                 points.append(self._point(values, generation))
         return points, phrases
 
+    def lacking(self, generation: Generation) -> str:
+        """Why no phrase of an answer has a point; "" where one has, or there is none."""
+        generation = self.reduced(generation)
+        phrases = self.phrases.phrases(generation.text)
+        if not phrases or any(self._values(generation, phrase) is not None for phrase in phrases):
+            return ""
+        if all(self._rows(generation, phrase) is None for phrase in phrases):
+            return "no token of a phrase has an attention row of its own"
+        return "the phrase is all of the answer: its attention less the mean over the answer is zero"
+
     def reduced(self, generation: Generation) -> Generation:
         """The generation with the attention of the chosen layers and heads alone."""
         if self.layers is None and self.heads is None:
@@ -89,7 +104,7 @@ class AttentionPeak:
         return replace(generation, attention=rows[1:], penultimate=rows[0], kept=None)
 
     def heat(self, generation: Generation, phrase: Phrase) -> FloatArray | None:
-        """(H, W) the phrase's attention over the image; None where none of its tokens has a row.
+        """(H, W) the phrase's attention over the image; None where it has no peak.
 
         generation: as `reduced` gives it.
         """
@@ -103,12 +118,21 @@ class AttentionPeak:
         return peaks(image_map(values, generation.tiles, generation.image_size))[: self.rank][-1]
 
     def _values(self, generation: Generation, phrase: Phrase) -> FloatArray | None:
-        """(N,) the phrase's attention over the image tokens; None where none of its tokens has a row."""
+        """(N,) the phrase's attention over the image tokens; None where no token has a row, or nothing is left."""
+        values = self._rows(generation, phrase)
+        if values is None or not self._subtracts(generation) or (np.abs(values) > rounding_error(generation)).any():
+            return values
+        return None
+
+    def _subtracts(self, generation: Generation) -> bool:
+        """Whether the mean is taken away: over a single row it is that row, and nothing would be left."""
+        return self.subtract_mean and generation.attention is not None and len(generation.attention) > 1
+
+    def _rows(self, generation: Generation, phrase: Phrase) -> FloatArray | None:
+        """(N,) the mean over the rows of the phrase's tokens; None where none of them has a row."""
         if generation.attention is None:
             raise ValueError("the generation carries no attention")
-        # The mean over a single row is that row: subtracting it would leave nothing.
-        subtract = self.subtract_mean and len(generation.attention) > 1
-        rows = token_rows(generation, self.row, self.step0, subtract)
+        rows = token_rows(generation, self.row, self.step0, self._subtracts(generation))
         tokens = [t for t in tokens_of(phrase.span, generation.spans) if t < len(rows)]
         if not tokens:
             return None

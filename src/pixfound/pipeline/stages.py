@@ -15,6 +15,7 @@ from pixfound.interfaces import (
     AsksJudge,
     ChoosesByKind,
     ChoosesMany,
+    ExplainsNothing,
     ExtractsMany,
     GeneratesMany,
     GradesMany,
@@ -116,12 +117,17 @@ def extract(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str]
     for many, places in together.values():
         requests = [request(item, kind) for item, kind, _ in (batch[place] for place in places)]
         found |= zip(places, many.candidates_many(requests), strict=True)
-    return [
-        Value({"candidates": [candidate.to_json() for candidate in found[place]]})
-        if place in found
-        else errors[item.index]
-        for place, (item, _, _) in enumerate(batch)
-    ]
+    values: list[Value | Exception] = []
+    for place, (item, kind, name) in enumerate(batch):
+        if place not in found:
+            values.append(errors[item.index])
+            continue
+        extractor, lacking = parts.extractors[name].built, ""
+        if not found[place] and isinstance(extractor, ExplainsNothing):
+            lacking = extractor.lacking(request(item, kind)[1])
+        candidates = [candidate.to_json() for candidate in found[place]]
+        values.append(Value({"candidates": candidates, **({"lacking": lacking} if lacking else {})}))
+    return values
 
 
 def _generation(said: Record, store: Store) -> Generation:

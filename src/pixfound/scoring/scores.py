@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,7 +109,7 @@ def _masks(item: Item, kind: Kind, parts: Parts, stores: Stores, conventions: Co
         elif chosen is None or chosen.value is None:
             yield _score(item, kind, row, reason=_missing("select", chosen))
         else:
-            yield _mask_score(item, kind, row, chosen.value, found.value["candidates"], conventions)
+            yield _mask_score(item, kind, row, chosen.value, found.value, conventions)
 
 
 def _mask_score(
@@ -117,13 +117,15 @@ def _mask_score(
     kind: Kind,
     row: str,
     choice: Mapping[str, Any],
-    candidates: Sequence[Mapping[str, Any]],
+    found: Mapping[str, Any],
     conventions: Conventions,
 ) -> Score:
     example, reason = item.example, choice["reason"]
+    if lacking := found.get("lacking"):
+        reason = f"{reason}: {lacking}"
     if choice["kind"] == "unscored":
         return _score(item, kind, row, choice="unscored", reason=reason)
-    taken = Candidate.from_json(candidates[choice["index"]]) if choice["kind"] == "candidate" else None
+    taken = Candidate.from_json(found["candidates"][choice["index"]]) if choice["kind"] == "candidate" else None
     mask = chosen_mask(choice["kind"], taken, example)
     wrong = choice["kind"] == "missing" and conventions.no_candidate == "wrong"
     area = mask.area
