@@ -173,8 +173,8 @@ def is_told(result: Result, reason: str) -> None:
     assert lost and all(s["row"] and s["iou"] is None for s in lost)
     assert len(result.failures) == len(lost)
     assert json.loads((result.folder / "metrics.json").read_text())["failures"] == len(lost)
-    report = (result.folder / "report.md").read_text()
-    assert "## Failures" in report and report.count(reason.partition(": ")[2].partition(":")[0]) >= len(lost)
+    _, _, told = (result.folder / "report.md").read_text().partition("## Failures")
+    assert reason.split(": ")[1] in told
 
 
 @pytest.mark.parametrize("damage", [lambda folder: [flip(path) for path in folder.iterdir()], exchange])
