@@ -125,6 +125,14 @@ def test_every_mode_is_read_as_by_opencv(tmp_path, mode, pixel, level):
     assert found.tolist() == [[level] * 3] * 2
 
 
+@pytest.mark.parametrize("mode", ["I", "F"])
+def test_levels_without_a_known_range_are_refused(tmp_path, mode):
+    """Of 255 in 32 bits, the upper bits are 0: it would be a mask of nothing."""
+    Image.new(mode, (3, 2), 255).save(tmp_path / "m.tif")
+    with pytest.raises(OSError, match="grey levels have no known range; save it with 8 bits a pixel"):
+        read_levels(tmp_path / "m.tif")
+
+
 def test_a_jpeg_gives_its_luminance(tmp_path):
     Image.new("RGB", (16, 16), (255, 255, 255)).save(tmp_path / "m.jpg")
     assert set(read_levels(tmp_path / "m.jpg").ravel().tolist()) == {255}

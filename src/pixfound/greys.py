@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pixfound.masks import RLE
-from pixfound.pixels import opened
+from pixfound.pixels import has_16_bits, opened
 
 Levels = npt.NDArray[np.uint8]
 Grey = Literal["threshold", "levels"]
@@ -35,7 +35,9 @@ def read_levels(path: Path) -> Levels:
             picture.draft("L", picture.size)  # the luminance as it is stored
         if picture.mode in ("L", "1"):
             return np.asarray(picture.convert("L"), dtype=np.uint8)
-        if picture.mode.startswith("I"):  # 16 bits
+        if picture.mode in ("I", "F") and not has_16_bits(picture):
+            raise OSError("its grey levels have no known range; save it with 8 bits a pixel")
+        if has_16_bits(picture):
             return np.asarray(np.asarray(picture).astype(np.int64) >> 8, dtype=np.uint8)
         if picture.mode == "LA":
             return np.asarray(picture.getchannel(0), dtype=np.uint8)

@@ -10,11 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from pixfound.benchmarks.paired_coco import PairedCoco, parse_options
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
 from pixfound.masks import RLE
+from pixfound.pipeline.images import load
 from tests.support.memory import memory
 from tests.support.run import run, scores_of
 
@@ -181,6 +183,31 @@ def test_a_run_over_files(models: Path, tmp_path: Path) -> None:
     lost = {s["example_id"] for s in scores_of(result) if "failed: " in s["reason"]}
     assert lost == {"0001a"}
     assert "FileNotFoundError" in " ".join(result.failures)
+
+
+def test_masks_of_a_turned_photo_name_its_exif(tmp_path: Path) -> None:
+    arguments = write(tmp_path, pairs=1)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.new("RGB", (96, 128)).save(tmp_path / "images/0000a.png", exif=exif)
+    annotations(lambda d: d["images"][0].update(height=96, width=128))(tmp_path)
+    annotations(lambda d: [a.update(segmentation=[[9, 9, 90, 9, 9, 90]]) for a in d["annotations"]])(tmp_path)
+    with pytest.raises(
+        ValueError, match=r"image is 128 x 96 .*turned, whose EXIF orientation is 6; type benchmark.exif=tu"
+    ):
+        load(PairedCoco(**arguments)[0])
+    assert load(PairedCoco(**arguments, exif="turned")[0]).size == (128, 96)
+    annotations(lambda d: d["images"][0].update(height=128, width=96))(tmp_path)
+    assert load(PairedCoco(**arguments)[0]).size == (96, 128)
+    with pytest.raises(
+        ValueError, match=r"image is 96 x 128 .*as stored, whose EXIF orientation is 6; type benchmark.ex"
+    ):
+        load(PairedCoco(**arguments, exif="turned")[0])
+    annotations(lambda d: d["images"][0].update(height=128, width=95))(tmp_path)
+    with pytest.raises(ValueError, match=r"its mask 128 x 95$"):
+        load(PairedCoco(**arguments)[0])
+    with pytest.raises(UserError, match=r"benchmark.exif=upright: must be stored or turned"):
+        PairedCoco(**arguments, exif="upright")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

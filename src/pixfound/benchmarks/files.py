@@ -11,27 +11,34 @@ from pathlib import Path
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.pixels import as_rgb, opened
+from pixfound.pixels import as_rgb, opened, orientation, turned, without_exif
 
 NO_IMAGES = "none"  # what to type for `benchmark.images` where predictions are read from files
 
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """An image file as an image source. path: plain text, for each Path makes Python's table of names grow."""
+    """An image file as an image source. path: plain text, for each Path makes Python's table of names grow.
+
+    turned: whether the picture is turned as its EXIF orientation says; it is taken as stored otherwise.
+    """
 
     path: str
+    turned: bool = False
 
     def load(self) -> Image.Image:
-        """The picture as RGB; OSError where it is missing, corrupt or too large."""
+        """The picture as RGB; OSError where it is missing, corrupt, too large, or of grey levels without a range."""
         with opened(self.path) as image:
             image.load()
-            return as_rgb(image)
+            by = orientation(image)
+            picture = as_rgb(image)
+            return without_exif(turned(picture, by) if self.turned else picture, by)
 
     def digest(self) -> str:
-        """SHA-256 of the file's bytes."""
+        """SHA-256 of the file's bytes, and whether it is turned."""
         with open(self.path, "rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        return f"{content} turned" if self.turned else content
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,13 +57,13 @@ class NoImage:
 
 
 def images_in(
-    folder: Path, names: Iterable[str], key: str, without: bool = False
+    folder: Path, names: Iterable[str], key: str, without: bool = False, turn: bool = False
 ) -> Callable[[str], ImageFile | NoImage]:
     """What makes an image source of a file name. None of the files is read here.
 
     names: of all images. A file that is missing among others fails when it is read, alone; a folder that has none of
     them is an error at once, as is a name that leads out of the folder. key: the config key of the folder. without: no
-    image is looked for, and none can be loaded.
+    image is looked for, and none can be loaded. turn: pictures are turned as their EXIF orientation says.
     """
     if without:
         return lambda name: NoImage(os.path.join(folder, name))
@@ -72,7 +79,7 @@ def images_in(
         raise UserError(
             f"{key}={folder}: has none of the {count} images (the first is {first}); give the folder that holds them"
         )
-    return lambda name: ImageFile(os.path.join(folder, name))
+    return lambda name: ImageFile(os.path.join(folder, name), turn)
 
 
 def _is_file(path: Path) -> bool:

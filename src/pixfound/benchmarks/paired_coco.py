@@ -15,6 +15,10 @@ The table is a CSV file, with commas, semicolons or tabs, with a line for each e
 and any others, which become tags. Annotations may be polygons, compressed or uncompressed RLE, in the pixels of the
 picture. An object is absent only where that is said: by an empty cell in `annotations`, or by an RLE of no pixel.
 Polygons without a pixel in the picture, and `segmentation: []`, are an error where they are referred to.
+
+A photo may carry an EXIF orientation, by which viewers turn it. It is taken as stored, for COCO's annotations and the
+loaders of most models leave EXIF alone; `benchmark.exif=turned` turns it, where photos
+were outlined in a tool that shows them turned. The model sees what the masks are drawn on either way.
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ import string
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 from pixfound.benchmarks.files import images_in
 from pixfound.benchmarks.shelved import ShelvedExamples
@@ -36,6 +40,7 @@ from pixfound.shelf import Numbers, Shelf
 from pixfound.streams import NoList, json_lists
 from pixfound.types import Example, ImageSource
 
+Exif = Literal["stored", "turned"]
 _REQUIRED = ("id", "image", "question", "options", "answer", "expression")
 _KNOWN = (*_REQUIRED, "pair_id", "annotations")
 
@@ -43,14 +48,17 @@ _KNOWN = (*_REQUIRED, "pair_id", "annotations")
 class PairedCoco(ShelvedExamples):
     """annotations: COCO JSON file. questions: CSV file. images: folder. Nothing but text is read here.
 
+    exif: pictures are taken as `stored`, or `turned` as their EXIF orientation says.
     Raises UserError, with file and line, for what cannot be read or scored.
     """
 
-    def __init__(self, annotations: str, questions: str, images: str) -> None:
+    def __init__(self, annotations: str, questions: str, images: str, exif: Exif = "stored") -> None:
+        if exif not in get_args(Exif):
+            raise UserError(f"benchmark.exif={exif}: must be {' or '.join(get_args(Exif))}")
         outlined = _read_annotations(annotations)
         table = Path(questions).expanduser()
         names = (row["image"] for _, row in _read_table(table))
-        source = images_in(Path(images).expanduser(), names, "benchmark.images")
+        source = images_in(Path(images).expanduser(), names, "benchmark.images", turn=exif == "turned")
         super().__init__(source, lambda name: outlined[name].objects)
         seen: set[str] = set()
         pairs: dict[str, list[int]] = {}  # the lines of each

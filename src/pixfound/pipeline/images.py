@@ -9,6 +9,7 @@ from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.pipeline.items import Item
+from pixfound.pixels import orientation
 from pixfound.types import Example
 
 
@@ -50,10 +51,19 @@ def load(example: Example) -> Image.Image:
 
 def _checked(image: Image.Image, example: Example) -> Image.Image:
     """The image; one whose size is not that of the example's mask is a ValueError, not a resized mask."""
-    if (image.height, image.width) != tuple(example.gt_mask.size):
+    size = tuple(example.gt_mask.size)
+    if (image.height, image.width) != size:
+        exif = ""
+        if (image.width, image.height) == size and (by := orientation(image)) > 4:  # a quarter turn
+            done = getattr(example.image, "turned", False)
+            exif = (
+                f": it fits the picture {'as stored' if done else 'turned'}, whose EXIF orientation is {by}; type "
+                f"benchmark.exif={'stored' if done else 'turned'} where that is an option, or save the picture "
+                f"{'without EXIF' if done else 'turned'}"
+            )
         raise ValueError(
             f"example {example.id}: the image is {image.height} x {image.width} pixels (height x width), "
-            f"its mask {example.gt_mask.size[0]} x {example.gt_mask.size[1]}"
+            f"its mask {size[0]} x {size[1]}{exif}"
         )
     return image
 
