@@ -22,6 +22,8 @@ SAID = (
     "a red \ud83d square <script>alert(1)</script> | and `the big circle`\u2028 on\x85 the\x1b[31m left\r\n# side "
     "[x](javascript:alert(1)) ![y](http://tracker.example/a.png) [/red] \x1b]8;;http://a.example\x07 \udfff"
 )
+TAG = "<script>\x1b[31m![z](http://tracker.example/a.png) `tag`"
+NAME = "h<b>[x](javascript:y)"  # a name of a folder: printable
 IDS = ["../../up", "/abs", "two\nlines\x1b[2J", "a|b`c`<b>", "nul\0", "x" * 5000, "lost\x1b[31m/open", "..", "[/red]"]
 ACTS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028]")  # in plain text; tabs and the ends of lines are
 
@@ -44,11 +46,12 @@ def write_benchmark(folder: Path) -> list[str]:
         if name.startswith("lost"):
             (folder / file).write_bytes((folder / file).read_bytes()[:200])
         images.append({"id": number, "file_name": file, "height": 24, "width": 24})
-        rows.append([name, file, f"What? {SAID[:2]}\x1b[1m|", "red|\x1b[3mblue", "a", "the `red`\x1b[4m <b>thing</b>"])
+        texts = [f"What? {SAID[:2]}\x1b[1m|", "red|\x1b[3mblue", "a", "the `red`\x1b[4m <b>thing</b>"]
+        rows.append([name, file, *texts, f"v{number % 2}\x1b[1m<b>"])
     boxes = [{"id": i, "image_id": i, "segmentation": [[4, 4, 18, 4, 18, 18, 4, 18]]} for i in range(len(IDS))]
     (folder / "coco.json").write_text(json.dumps({"images": images, "annotations": boxes}))
     with (folder / "table.csv").open("w", newline="") as stream:
-        csv.writer(stream).writerows([["id", "image", "question", "options", "answer", "expression"], *rows])
+        csv.writer(stream).writerows([["id", "image", "question", "options", "answer", "expression", TAG], *rows])
     names = {"annotations": "coco.json", "questions": "table.csv", "images": "."}
     return ["benchmark=paired_coco", *(f"benchmark.{key}={folder / name}" for key, name in names.items())]
 
@@ -65,7 +68,7 @@ def done(models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     folder = tmp_path_factory.mktemp("hostile")
     over = [*write_benchmark(folder / "data"), f"outputs_dir={folder / 'out'}", "scoring.resamples=100"]
     over += ["~model", f"+model={{_target_:tests.test_hostile_text.Hostile,vectors_of:{models / 'llava'}}}"]
-    over += ["names.model=h", f"segmenter.path={models / 'sam'}", "report.pictures=9", "max_failures=50"]
+    over += [f'names.model="{NAME}"', f"segmenter.path={models / 'sam'}", "report.pictures=9", "max_failures=50"]
     over += ["tracker=wandb", "tracker.mode=offline"] if "wandb" in _installed() else []
     whole = command("pixfound", *over)
     less = command("pixfound", *over, "limit=5", encoding="ascii")
@@ -136,3 +139,12 @@ def test_the_table_that_is_published_holds_it_as_plain_text(done: dict[str, Any]
     found = json.loads(table.read_text(encoding="utf-8"))
     column = found["columns"].index("open")
     assert [line[column] for line in found["data"]] == [SAID] * 5
+
+
+def test_what_libraries_log_and_warn_of_is_printable() -> None:
+    lines = "import logging, warnings; from pixfound.terminal import prepare; prepare(); evil = 'a \\x1b[31m\\n b'\n"
+    lines += "from transformers.utils import logging as theirs\n"
+    lines += "theirs.get_logger('transformers.models.x').warning('config.json says %s', evil)\n"
+    lines += "logging.getLogger('any').warning(evil); warnings.warn(evil)\n"
+    done = subprocess.run([sys.executable, "-c", lines], capture_output=True, text=True, check=True)
+    assert done.stderr.count("a  [31m  b") == 3 and not ACTS.search(done.stderr.replace("\n", " "))

@@ -13,6 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from pixfound.grid import FOLDER
+from pixfound.terminal import say
 
 _WRITTEN = "optimization_results.yaml"  # what Hydra's sweeper leaves in the sweep's folder
 _SHOWN = 5
@@ -34,11 +35,11 @@ class Search(Callback):
         shared = set.intersection(*(set(trial["overrides"]) for trial in found)) if len(found) > 1 else set()
         if not best:
             return
-        print(f"best of {len(found)} trials, by S of {config.objective or 'the first row'}:")
+        say(f"best of {len(found)} trials, by S of {config.objective or 'the first row'}:")
         for trial in best[:_SHOWN]:
             own = [override.partition("=") for override in trial["overrides"] if override not in shared]
-            print(f"  {100 * trial['S']:5.1f}  " + "  ".join(f"{key.rpartition('.')[2]}={v}" for key, _, v in own))
-        print(f"the best again: pixfound {shlex.join(best[0]['overrides'])}")
+            say(f"  {100 * trial['S']:5.1f}  " + "  ".join(f"{key.rpartition('.')[2]}={v}" for key, _, v in own))
+        say(f"the best again: pixfound {shlex.join(best[0]['overrides'])}")
 
 
 def ranked(cells: Sequence[Mapping[str, Any]], row: str | None) -> list[dict[str, Any]]:

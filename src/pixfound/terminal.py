@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import io
+import logging
 import os
 import sys
+import warnings
 from typing import Any
 
 from pixfound.report.text import printable
@@ -38,8 +40,11 @@ class _Output(io.TextIOWrapper):
 def prepare() -> None:
     """From now on no run ends for want of a character, of a reader, or of a stream that was closed (`2>&-`).
 
-    What stdout and stderr cannot encode is written as an escape.
+    What stdout and stderr cannot encode is written as an escape. What is logged, or warned of, is printable, whoever
+    does so: libraries quote configs and data too.
     """
+    logging.setLogRecordFactory(_printable_record)
+    warnings.formatwarning = _printable_warning
     while (nowhere := os.open(os.devnull, os.O_RDWR)) <= 2:
         pass  # else the next file to be opened would be the closed stream, and take what is printed
     os.close(nowhere)
@@ -54,9 +59,21 @@ def prepare() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def say(text: str) -> None:
-    """Print a line that may hold text of models and data."""
-    print(printable(text))
+def _printable_record(*arguments: Any, **options: Any) -> logging.LogRecord:
+    record = logging.LogRecord(*arguments, **options)
+    record.msg, record.args = printable(record.getMessage()), None
+    return record
+
+
+def _printable_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, line: str | None = None
+) -> str:
+    return printable(f"{filename}:{lineno}: {category.__name__}: {message}") + "\n"
+
+
+def say(text: str, stderr: bool = False) -> None:
+    """Print a line that may hold text of models and data, on stdout unless it is about the work and no result."""
+    print(printable(text), file=sys.stderr if stderr else sys.stdout)
 
 
 def complain(command: str, message: object) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -12,6 +11,7 @@ from pixfound.analyses import concept_words as words
 from pixfound.analyses.wording import singular
 from pixfound.interfaces import Asker, Load, Metered
 from pixfound.judges.asking import JudgeError, shortened, side_by_side, unreadable
+from pixfound.terminal import say
 from pixfound.types import Phrase
 
 Concept = Literal["appearance", "location", "part", "context", "object", "state"]
@@ -136,7 +136,7 @@ class Questions:
         if isinstance(self.asker, Metered) and phrases:
             fixed = len(self.system) + len(self.question)
             characters = sum(fixed + len(phrase) + len(text) for phrase, text in phrases)
-            print(f"judge, concepts: {self.asker.plan(Load(len(phrases), characters))}", file=sys.stderr)
+            say(f"judge, concepts: {self.asker.plan(Load(len(phrases), characters))}", stderr=True)
         asked = side_by_side(lambda pair: self.ask(*pair), phrases, getattr(self.asker, "concurrency", 1))
         return [one if isinstance(one, Asked) else Asked(None, str(one), failed=True) for one in asked]
 

@@ -54,7 +54,7 @@ def _about(kind: str, one: Mapping[str, Any], concepts_by: str | None) -> list[s
     figures = [("mean position", one["mean"])]
     figures += [(_WORDING_TITLES[name], value) for name, value in one["not_the_expression"].items()]
     blocks = [
-        f"### Prompt `{kind}`",
+        f"### Prompt `{escape(kind)}`",
         f"{one['examples']} examples{f' (left out: {left_out})' if left_out else ''}, "
         f"{one['phrases_per_answer']:.1f} phrases an answer, mean IoU of the best {figure(one['best_iou'])} %, "
         f"median position {figure(one['median'])} %. The best phrase is not the referring expression itself in "

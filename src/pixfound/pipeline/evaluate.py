@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -27,6 +26,7 @@ from pixfound.pipeline.stage import Budget, Task, Value, run_stage
 from pixfound.pipeline.store import Store, fingerprint
 from pixfound.pipeline.world import World, join_world
 from pixfound.scoring.metrics import Scoring
+from pixfound.terminal import say
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +124,7 @@ def _announce(who: str, load: Load, part: Metered, world: World) -> None:
         share = Load(*(-(-number // world.size) for number in (load.requests, load.characters, load.images)))
         line = part.plan(share)
         if world.first:
-            print(f"{who}{f', each of {world.size} processes' if world.size > 1 else ''}: {line}", file=sys.stderr)
+            say(f"{who}{f', each of {world.size} processes' if world.size > 1 else ''}: {line}", stderr=True)
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import datetime
@@ -15,6 +14,7 @@ from filelock import FileLock, Timeout
 
 from pixfound.errors import UserError
 from pixfound.pipeline.output import write_atomic
+from pixfound.terminal import say
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def next_writer(folders: Sequence[Path], what: str) -> Iterator[None]:
             try:
                 lock.acquire(timeout=0)
             except Timeout:
-                print(f"{what}: waiting for {holder(folder)}, which computes the same", file=sys.stderr)
+                say(f"{what}: waiting for {holder(folder)}, which computes the same", stderr=True)
                 lock.acquire()
             held.callback(lock.release)
             _sign(folder)

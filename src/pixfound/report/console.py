@@ -21,18 +21,18 @@ def show(result: Result) -> None:
     names = result.names
     title = f"{names['model']} on {names['benchmark']}, {names['extraction']}: {metrics['examples']} examples"
     title += f", {metrics['pairs']} pairs, {metrics['absent']} absent objects"
-    grid = Table(title=Text(title), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    grid = Table(title=Text(printable(title)), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     lines = table(metrics, intervals=console.width >= _WIDTH)
     for i, header in enumerate(HEADERS):
         longest = max(len(cells[i]) for cells in lines)
         grid.add_column(header, justify="left" if i == 0 else "right", min_width=longest)
     for cells in lines:
-        grid.add_row(*cells)
+        grid.add_row(*map(printable, cells))
     console.print(grid)
     console.print(legend(metrics), style="dim")
     unscored = ", ".join(f"{count} {what}" for what, count in metrics["unscored"].items())
     if unscored:
-        console.print(f"unscored (neither right nor wrong): {unscored}")
+        console.print(printable(f"unscored (neither right nor wrong): {unscored}"))
     if metrics.get("cut"):
         counts = ", ".join(f"{count} {kind}" for kind, count in metrics["cut"].items())
         console.print(f"answers cut off by the limit of new tokens: {counts}")

@@ -41,7 +41,7 @@ def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
     names, metrics = result.names, result.metrics
     head = f"{metrics['examples']} examples, {metrics['pairs']} pairs, {metrics['absent']} with an absent object."
     sections = [
-        f"# {names['model']} on {names['benchmark']}, {names['extraction']}",
+        escape(f"# {names['model']} on {names['benchmark']}, {names['extraction']}"),
         head,
         grid(HEADERS, table(metrics)),
         legend(metrics),
@@ -50,9 +50,9 @@ def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
         *certificate_lines(result.config, evidence.parts.model),
         *_joint(metrics),
         "## Accuracy",
-        f"Open answers are graded by the judge `{result.config['judge']['_target_']}`, letters as "
-        f"`{result.config['scoring']['letters']}` says (pixfound.letters). Item: each answer counts; pair: both "
-        "answers of a pair must be right.",
+        f"Open answers are graded by the judge `{escape(result.config['judge']['_target_'])}`, letters as "
+        f"`{escape(result.config['scoring']['letters'])}` says (pixfound.letters). "
+        "Item: each answer counts; pair: both answers of a pair must be right.",
         *_usage(evidence),
         grid(
             ("", "A item", "A pair", "A† item", "A† pair"),
@@ -140,7 +140,7 @@ def _tag_sections(metrics: Mapping[str, Any], tag: str) -> list[str]:
     answers = metrics["vqa_by_tag"][tag]
     by = "pair" if metrics["accuracy_unit"] == "pair" else "item"
     names = [*answers["values"], "mean over values"]
-    sections = [f"## By {tag}"]
+    sections = [f"## By {escape(tag)}"]
     lines = []
     for name in names:
         found = answers["mean"] if name == names[-1] else answers["values"][name]

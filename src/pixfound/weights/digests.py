@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
 
 from filelock import FileLock
+
+from pixfound.terminal import say
 
 _LARGE = 64 * 2**20  # bytes; smaller files are hashed each time
 _SAID = 2**31  # bytes; hashing a larger file is said, for it takes a while
@@ -61,7 +62,7 @@ def cache_folder() -> Path:
 def _hashed(file: Path) -> bytes:
     size = file.stat().st_size
     if size > _SAID:
-        print(f"{file.name}: hashing {size / 2**30:.1f} GiB of weights once, to know them again", file=sys.stderr)
+        say(f"{file.name}: hashing {size / 2**30:.1f} GiB of weights once, to know them again", stderr=True)
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").digest()
 
