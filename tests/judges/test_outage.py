@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 
 import pytest
@@ -24,12 +23,11 @@ def test_a_judge_that_refuses_connections(
     capture = ["model.capture=none"] if extraction == "nulls" else []
     over = ["judge=openai", f"judge.cache_dir={tmp_path / 'cache'}", "judge.backoff_s=0.3"]
     over += ["judge.max_retries=3", f"limit={EXAMPLES}", "max_failures=1000", f"extraction={extraction}", *capture]
-    begun = time.monotonic()
     with JudgeServer(Act(cut=True)) as gone:  # it was up when the run began
         url = gone.url
         over.append(f"judge.base_url={url}")
         result = run(models, tmp_path, *over)
-    assert time.monotonic() - begun < 30  # if every question spent all of its tries: a minute of pauses and more
+    assert len(gone.bodies) < 2 * len(result.failures)  # if every question spent all of its tries: four times as many
     scores = scores_of(result)
     open_answers = [s for s in scores if s["row"] is None and s["kind"] == "open"]
     assert len(open_answers) == EXAMPLES
