@@ -104,7 +104,7 @@ def absent_shape(scene: Scene, rng: np.random.Generator) -> Ask | None:
     missing = [s for s in SHAPES if all(t.shape != s for t in scene.things)]
     if not missing:
         return None
-    return Ask("presence", "", ("yes", "no"), 1, f"the {_draw(missing, rng)}", (), "")
+    return Ask("presence", "Is it there?", ("yes", "no"), 1, f"the {_draw(missing, rng)}", (), "")
 
 
 def _turn(kind: Kind, asked: Ask, prompts: Prompts) -> Turn:
