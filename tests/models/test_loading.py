@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -317,3 +320,53 @@ def test_no_network(tmp_path: Path) -> None:
     for environment in ({"HF_HUB_OFFLINE": "1"}, {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": "http://127.0.0.1:9"}):
         (said,) = ask(["a/b"], tmp_path, **environment)
         assert "model.path=a/b: is not in the hub's cache, and the hub cannot be reached" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"_attn_implementation": "kernels-community/flash-attn"}, "_attn_implementation names code on the hub"),
+        ({"text_config": {"attn_implementation": {"": "a/b"}}}, "attn_implementation names code on the hub"),
+        ({"text_config": {"num_hidden_layers": 10**6}}, "num_hidden_layers is 1000000, more than 1000"),
+        ({"vision_config": {"depths": [2, 10**6]}}, "depths is 1000000, more than 1000"),
+        ("[" * 100_000, "nested too deeply"),
+        (" " * 17 * 2**20, "larger than 16 MiB"),
+    ],
+)  # fmt: skip
+def test_a_config_that_fetches_code_or_builds_for_hours_is_refused_at_once(
+    change: Any, message: str, models: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(models / "llava", tmp_path / "model")
+    config = json.loads((folder / "config.json").read_text())
+    for key, value in change.items() if isinstance(change, dict) else ():
+        config[key] = {**config[key], **value} if isinstance(value, dict) else value
+    (folder / "config.json").write_text(change if isinstance(change, str) else json.dumps(config))
+    begun = time.monotonic()
+    with pytest.raises(UserError, match=message):
+        HuggingFace(str(folder), device="cpu").generate([REQUEST])
+    assert time.monotonic() - begun < 5
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "chat_template.jinja"])
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_what_is_no_file_is_never_opened(name: str, kind: str, models: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(models / "llava", tmp_path / "model")
+    (folder / name).unlink(missing_ok=True)
+    if kind == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to("/dev/zero")
+    for use in (lambda model: model.identity(), lambda model: model.generate([REQUEST])):
+        with pytest.raises(UserError, match=f"{name} is no regular file"):
+            use(HuggingFace(str(folder), device="cpu"))
+
+
+def test_a_chat_template_that_never_ends_is_cut_off(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(models / "llava", tmp_path / "model")
+    endless = "{% for i in range(99999) %}{% for j in range(999) %}{% endfor %}{% endfor %}"
+    (folder / "chat_template.jinja").write_text(endless)
+    monkeypatch.setattr("pixfound.models.encoding._PATIENCE_S", 0.5)
+    with pytest.raises(UserError, match=r"its chat template has written no prompt within 0\.5 seconds"):
+        HuggingFace(str(folder), device="cpu").generate([REQUEST])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import Any, Literal
 
 from PIL import Image
@@ -17,6 +19,7 @@ from pixfound.pixels import as_rgb
 from pixfound.types import Prompt, Tile
 
 Request = tuple[Image.Image, Prompt]
+_PATIENCE_S = 10.0  # for a chat template; they take a millisecond
 ImageLayout = Literal["native", "pad"]
 
 
@@ -64,7 +67,10 @@ class Encoder:
             messages.insert(0, {"role": "system", "content": [{"type": "text", "text": self.system}]})
         own = getattr(self.processor, "chat_template", None)
         given = {} if self.template is own else {"chat_template": self.template}
-        made = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False, **given)
+        write = partial(
+            self.processor.apply_chat_template, messages, add_generation_prompt=True, tokenize=False, **given
+        )
+        made = self._in_time(write)
         return str(made)
 
     def _try_out(self) -> None:
@@ -77,6 +83,28 @@ class Encoder:
             raise UserError(f"model.chat_template: cannot be used ({type(error).__name__}: {reason})") from error
         if texts[0] == texts[1]:
             raise UserError("model.chat_template: does not show the text of the message: write {{ ... }} for it")
+
+    def _in_time(self, write: Callable[[], Any]) -> Any:
+        """What `write` returns; UserError where it takes too long, for a template is a program that may never end."""
+        done: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
+
+        def work() -> None:
+            try:
+                done.put((write(), None))
+            except Exception as error:
+                done.put((None, error))
+
+        threading.Thread(target=work, daemon=True).start()  # which never keeps Python from ending
+        try:
+            made, error = done.get(timeout=_PATIENCE_S)
+        except queue.Empty:
+            raise UserError(
+                f"model.path={self.path}: its chat template has written no prompt within {_PATIENCE_S:g} seconds; mend "
+                "it, or give another as model.chat_template=FILE"
+            ) from None
+        if error is not None:
+            raise error
+        return made
 
     def encode(self, requests: Sequence[Request]) -> dict[str, Any]:
         """Model inputs on the CPU, left-padded: ids and masks (B, P), and what the processor makes of the images.

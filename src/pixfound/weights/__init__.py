@@ -12,6 +12,7 @@ from pickle import UnpicklingError  # the name of an error; nothing is unpickled
 from typing import Any
 
 from pixfound.errors import UserError, nearest
+from pixfound.weights.checks import check_folder
 from pixfound.weights.digests import file_digest
 
 EMBEDDED = "embedded:"
@@ -45,6 +46,7 @@ def locate(path: str, key: str) -> str:
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise UserError(f"{key}={path}: the folder has no config.json, so it holds no transformers model")
+        check_folder(folder, f"{key}={path}")
         return str(folder)
     if path.startswith(("/", ".", "~")) or path.count("/") != 1:
         raise UserError(f"{key}={path}: no such folder; give an existing folder or a hub id such as owner/name")
@@ -65,7 +67,9 @@ def fetch(path: str, revision: str | None, key: str, tensors: bool = True, code:
 
     with loading(path, key):
         wanted = [*(_NEEDED if tensors else _SMALL), *(["*.py"] if code else [])]
-        return snapshot_download(found, revision=revision, allow_patterns=wanted)
+        folder = snapshot_download(found, revision=revision, allow_patterns=wanted)
+        check_folder(Path(folder), f"{key}={path}")
+        return folder
 
 
 def identity(path: str, revision: str | None, key: str) -> Mapping[str, Any]:
