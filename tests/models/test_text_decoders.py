@@ -12,8 +12,9 @@ import torch
 import transformers as hf
 from safetensors.torch import load_file, save_file
 
+from pixfound.errors import UserError
 from pixfound.types import Prompt
-from tests.models.test_families import SHARED, SIZES, STEPS, TEXTS, adapter, eager_rows, noise, same
+from tests.models.test_families import SETTINGS, SHARED, SIZES, STEPS, TEXTS, adapter, eager_rows, noise, same
 from tests.support.families import FAMILIES
 from tests.support.family_configs import TEXT
 
@@ -44,6 +45,7 @@ DECODERS: dict[str, Callable[[int], Any]] = {
     "mistral4": lambda vocab: hf.Mistral4Config(**LATENT, vocab_size=vocab, rope_parameters=YARN),
 }  # fmt: skip
 UNSHARED = ("gpt_oss, short window", "mistral")  # their window is shorter than a prompt
+REFUSED = {"diffllama": lambda vocab: hf.DiffLlamaConfig(**TEXT, vocab_size=vocab)}
 every_decoder = pytest.mark.parametrize("decoder", DECODERS)
 
 
@@ -59,7 +61,7 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         family = FAMILIES["internvl"]
 
         def config(ids: Callable[[str], int], vocab: int) -> Any:
-            text = DECODERS[name](vocab)
+            text = (DECODERS | REFUSED)[name](vocab)
             text.pad_token_id = text.bos_token_id = text.eos_token_id = 0
             whole = family.config(ids, vocab).to_dict()
             return hf.InternVLConfig(**{**whole, "text_config": text})
@@ -74,6 +76,21 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
         return path
 
     return folder
+
+
+def test_a_decoder_whose_layers_attend_twice_is_refused_and_answers(folders: Callable[[str], Path]) -> None:
+    """Differential attention: values are not those of the cache, and no one softmax is what a token looks at."""
+    folder = folders("diffllama")
+    eager = hf.AutoModelForImageTextToText.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    model = adapter(folder, capture="none")
+    for request, said in zip(asked(), model.generate(asked()), strict=True):
+        inputs = model.encode([request])
+        length = inputs["input_ids"].shape[1]
+        (ids,) = eager.generate(**inputs, **SETTINGS, do_sample=False)[:, length:].tolist()
+        assert said.text == model.tokenizer.decode(ids, skip_special_tokens=True).lstrip()
+    for capture in ("step", "forced"):
+        with pytest.raises(UserError, match=r"layers of .* attend several times for each token.* model\.capture=none"):
+            adapter(folder, capture=capture).generate(asked())
 
 
 def asked() -> list[Any]:

@@ -87,6 +87,16 @@ class Recorder:
             raise ValueError(f"no attention was recorded for layers {wanted}: the decoder has no such layer")
         return self._passes
 
+    def gathered(self, count: int, model: Any) -> Tensor:
+        """(B, count, N) the rows of all passes; UserError where there are others, for they would be of other tokens."""
+        rows = torch.cat(self.passes(), dim=1)
+        if rows.shape[1] != count:
+            raise UserError(
+                f"model.path={model.name_or_path}: the layers of {type(model.get_decoder()).__name__} attend several "
+                "times for each token, so its attention cannot be captured; use model.capture=none extraction=nulls"
+            )
+        return rows
+
     def record(
         self,
         layer: int,
@@ -225,8 +235,10 @@ def capturing_attention(
         causal=bool(getattr(module, "is_causal", True) if causal is None else causal),
     )
     queries, layer = query.shape[2], getattr(key, "layer", None)
-    if isinstance(layer, Layer):
+    if isinstance(layer, Layer) and value is layer.values:
         layer.attended = True
+    else:
+        layer = None  # the decoder attends to something that it made of what the cache gave it
     if bias is not None:
         attention_mask = _biased(attention_mask, bias, scoring.causal and queries > 1)
     told = scoring if sinks is None or recorder is None or _tells_sinks(module, sinks) else replace(scoring, sinks=None)

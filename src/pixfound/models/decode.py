@@ -52,7 +52,8 @@ def decode(
                 stopping_criteria=StoppingCriteriaList([_Leave(stop)] if may_leave else []),
             )
         length = inputs["input_ids"].shape[1]
-        rows = torch.cat(used.passes(), dim=1).cpu() if used is not None else None
+        steps = out.sequences.shape[1] - length
+        rows = used.gathered(steps + (told == 0), model).cpu() if used is not None else None
         going_on, lengths = [], []
         for place, (row, ids) in enumerate(zip(alive, out.sequences[:, length:].tolist(), strict=True)):
             ended = next((i + 1 for i, token in enumerate(ids) if token in stop), None)

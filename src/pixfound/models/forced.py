@@ -60,8 +60,5 @@ def forced_rows(model: Any, prompts: Prompts, recorder: Recorder, answers: Seque
                 "attention_mask": torch.cat([mask, torch.ones_like(told)], dim=1),
             }
             continue_from(model, {**further, "past_key_values": read.past_key_values})
-    passes = recorder.passes()
-    if not passes:
-        return []
-    rows = torch.cat(list(passes), dim=1).cpu().numpy()
+    rows = recorder.gathered(1 + longest, model).cpu().numpy()
     return [rows[i, : 1 + len(ids)] for i, ids in enumerate(answers)]
