@@ -8,10 +8,10 @@ BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
 
-.PHONY: help setup demo test test-slurm check bench gpu-bundle clean
+.PHONY: help setup demo test test-torchvision test-slurm check bench gpu-bundle clean
 
 help: ## show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 25
 	@echo '  ARGS="..." goes to the command: make demo ARGS="limit=20 tracker=wandb", make test ARGS="-k capture"'
 
 setup: $(READY) ## make .venv with pinned dependencies and the package (torch for the CPU where there is no GPU)
@@ -36,6 +36,23 @@ PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --d
 test: $(READY) ## all tests
 	@$(PYTEST) $(ARGS)
 
+# The processors of these models need torchvision, which needs torch in the build that it was compiled for: gigabytes, in
+# an environment of its own. Another pair: make test-torchvision TORCHVISION="torch==2.13.0+cpu torchvision==0.28.0+cpu".
+TORCHVISION := torch==2.14.1 torchvision==0.29.1
+NEED_IT := cohere2_vision or lfm2_vl or llama4 or mistral3 or molmo2 or points or own_processor
+
+.venv-torchvision/.ready: setup.cfg constraints.txt
+	@test -n "$(PYTHON)" || { echo "pixfound needs Python 3.11 or 3.12: say make PYTHON=/path/to/python"; exit 1; }
+	@test -x .venv-torchvision/bin/python || $(PYTHON) -m venv .venv-torchvision
+	@echo "installing $(TORCHVISION) and the pinned dependencies into .venv-torchvision (gigabytes, once)"
+	@.venv-torchvision/bin/pip install -q $(TORCHVISION)
+	@.venv-torchvision/bin/pip install -q -c constraints.txt -e ".[dev,cvbench,judge,photos,spacy,sweep]"
+	@touch $@
+
+test-torchvision: .venv-torchvision/.ready ## the models whose processors need torchvision (5 GB, not part of CI)
+	@$(subst $(BIN),.venv-torchvision/bin,$(PYTEST)) tests/models tests/segmenters tests/extractors tests/certify \
+		-k "$(NEED_IT)" $(ARGS)
+
 SLURM := /tmp/pixfound-slurm
 
 test-slurm: $(READY) ## a grid on a real two-node SLURM cluster, started on this machine (root, Debian or Ubuntu)
@@ -55,4 +72,4 @@ gpu-bundle: $(READY) ## the project and the wheels for a GPU machine without a p
 	@$(BIN)/python -m experiments.performance.gpu_bundle
 
 clean: ## remove .venv and caches; outputs stay
-	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache src/*.egg-info
+	rm -rf .venv .venv-torchvision build dist .pytest_cache .mypy_cache .ruff_cache src/*.egg-info

@@ -10,4 +10,6 @@ python="${1:-python3}"
 	{ echo "install.sh: $python lacks torch or transformers; give the Python that has them" >&2; exit 1; }
 "$python" -m pip install -q --no-index --find-links wheels -r wheels/needed.txt
 "$python" -m pip install -q --no-index --no-deps wheels/pixfound-*.whl
+"$python" -c 'import sys, transformers; sys.exit(tuple(map(int, transformers.__version__.split(".")[:2])) < (5, 20))' || echo \
+	"transformers here is older than 5.20: the figures can be made, but Cambrian, Molmo2, ViP-LLaVA and MiniCPM-V are wrong or fail"
 echo "installed; now, in $PWD: $python -m experiments.performance.gpu"
