@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixfound import streams
-from pixfound.streams import NoList, json_list, json_lists, open_text
+from pixfound.streams import NoList, json_list, json_lists, open_text, parse_json
 
 VALUES = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec="utf-8"), max_size=8),
@@ -148,3 +148,12 @@ def test_a_byte_that_is_no_text_is_told_by_its_place(before: int, path: Path) ->
         for _ in iter(lambda: stream.read(1000), ""):
             pass
     assert str(found.value) == str(whole.value)
+
+
+def test_what_is_nested_too_deeply_is_no_json(tmp_path: Path) -> None:
+    deep = "[" * 100_000
+    with pytest.raises(ValueError, match="Nested too deeply"):
+        parse_json(deep)
+    (tmp_path / "a.json").write_text(f'{{"images": [{{"id": {deep}')
+    with pytest.raises(ValueError, match="Nested too deeply: line 1 column"):
+        list(json_lists(tmp_path / "a.json", "images"))

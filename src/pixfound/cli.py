@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from pixfound.errors import UserError, nearest
+from pixfound.errors import UserError, nearest, outside_cause
 from pixfound.grid import close_grid, grid_is_open, in_cell
 from pixfound.terminal import complain, prepare
 
@@ -38,20 +37,24 @@ def guarded(app: Callable[[], Any]) -> None:
         app()
     except UserError as error:
         complaint = str(error)
-    except (HydraException, OmegaConfBaseException, ValueError) as error:
-        from pixfound.typos import explain, is_about_the_config
-
-        if type(error) is ValueError and not is_about_the_config(error):
-            raise
-        complaint = explain(error)
     except KeyboardInterrupt:
         complaint = "interrupted; what is done is kept, run the same command to go on"
     except Exception as error:
-        if not grid_is_open():
+        from pixfound.typos import explain, is_about_the_config
+
+        if is_about_the_config(error):
+            complaint = explain(error)
+        elif (why := outside_cause(error)) is not None:
+            complaint = why
+        elif grid_is_open():
+            complaint = f"the grid was broken off, {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        else:
             raise
-        complaint = f"the grid was broken off, {type(error).__name__}: {' '.join(str(error).split())[:300]}"
     finally:
-        whole = close_grid()
+        try:
+            whole = close_grid()
+        except UserError as error:
+            whole, complaint = False, complaint or str(error)
     if complaint or not whole:
         _complain(complaint or "some cells failed, see the table; the same command tries them again")
 
@@ -67,8 +70,14 @@ def _app(config: DictConfig) -> float | None:
     else:
         try:
             result = run(resolve(config))
-        except (UserError, OmegaConfBaseException) as error:  # Hydra would name all overrides first
-            _complain(" ".join(str(error).split()) if isinstance(error, OmegaConfBaseException) else str(error))
+        except UserError as error:  # Hydra would name all overrides first
+            _complain(str(error))
+        except OmegaConfBaseException as error:
+            _complain(" ".join(str(error).split()))
+        except Exception as error:
+            if (why := outside_cause(error)) is None:
+                raise
+            _complain(why)
     return score_of(result.metrics, config.objective) if result else None
 
 

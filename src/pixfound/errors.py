@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 _LISTED = 10  # names in a message at most
@@ -14,6 +15,23 @@ class UserError(ValueError):
 
 class PromptTooLong(ValueError):
     """A prompt, and the answer it may be given, need more positions than a text decoder has: that example fails."""
+
+
+def outside_cause(error: BaseException) -> str | None:
+    """One line about an error that is no fault of the code: a full disk, a JSON file that is nested too deeply.
+
+    None for any other.
+    """
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        what = error.filename or "a file"
+        return f"{what}: cannot be written ({error.strerror}): make room on the disk, and run the same command again"
+    if isinstance(error, RecursionError):
+        trace = error.__traceback__
+        while trace is not None and trace.tb_next is not None:
+            trace = trace.tb_next
+        if trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("json."):
+            return "a JSON file that the run reads, such as a model's config.json, is nested too deeply: mend it"
+    return None
 
 
 def nearest(name: str, known: Iterable[str], listed: Iterable[str] | None = None) -> str:

@@ -8,21 +8,29 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
-import sys
+import signal
+import time
 import traceback
 from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from pixfound.errors import UserError, outside_cause
+from pixfound.terminal import complain
+
 if TYPE_CHECKING:
     from pixfound.pipeline.results import Result
 
 FOLDER = "PIXFOUND_GRID"  # environment variable: where the cells of the grid under way leave their notes
+_LOOK_S = 0.5  # between two looks whether the parent is there
 _STARTED = "did not end: it was killed, or its machine failed; what it has done is kept"
 
 
@@ -43,19 +51,38 @@ class Grid(Callback):
 def in_cell(work: Callable[[], Result]) -> Result | None:
     """Run a cell of a grid and leave its note; None where it failed. A KeyboardInterrupt ends the grid."""
     hydra = HydraConfig.get()
+    _end_with_parent()
     note = {"overrides": list(hydra.overrides.task), "status": "failed", "why": _STARTED}
     number = int(hydra.job.num)
     _leave(number, note)
     try:
         result = work()
     except Exception as error:
-        if type(error).__name__ != "UserError":
+        why = str(error) if isinstance(error, UserError) else outside_cause(error)
+        if why is None:
             traceback.print_exc()
-        _leave(number, {**note, "why": " ".join(f"{_kind(error)}{error}".split())[:1000]})
+            why = f"{type(error).__name__}: {error}"
+        _leave(number, {**note, "why": " ".join(why.split())[:1000]})
         return None
     found = {"status": "skipped" if result.was_complete else "done", "why": "", "folder": str(result.folder)}
     _leave(number, {**note, **found})
     return result
+
+
+@cache
+def _end_with_parent() -> None:
+    """End this process when the one that runs the grid does: joblib's would finish their cells all the same."""
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid is None:
+        return
+    pid = parent.pid
+
+    def watch() -> None:
+        while os.getppid() == pid:
+            time.sleep(_LOOK_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=watch, daemon=True).start()
 
 
 def grid_is_open() -> bool:
@@ -78,10 +105,6 @@ def close_grid() -> bool:
     return all(cell["status"] != "failed" for cell in cells)
 
 
-def _kind(error: Exception) -> str:
-    return "" if type(error).__name__ == "UserError" else f"{type(error).__name__}: "
-
-
 def _notes(folder: Path) -> Sequence[Path]:
     return sorted(folder.glob("cell-*.json"))
 
@@ -95,5 +118,5 @@ def _leave(number: int, note: dict[str, Any]) -> None:
 
     try:
         write_atomic(Path(where) / f"cell-{number:04d}.json", json.dumps(note))
-    except OSError as error:
-        print(f"pixfound: the note of cell {number} could not be left: {error}", file=sys.stderr)
+    except UserError as error:
+        complain("pixfound", f"the note of cell {number} could not be left: {error}")

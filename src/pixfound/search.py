@@ -13,6 +13,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from pixfound.grid import FOLDER
+from pixfound.pipeline.output import write_atomic
 from pixfound.terminal import say
 
 _WRITTEN = "optimization_results.yaml"  # what Hydra's sweeper leaves in the sweep's folder
@@ -30,7 +31,7 @@ class Search(Callback):
         # Every search writes the same file, without the trials that failed: search.json has more.
         (Path(str(config.hydra.sweep.dir)) / _WRITTEN).unlink(missing_ok=True)
         found = ranked([json.loads(p.read_text()) for p in sorted(Path(notes).glob("cell-*.json"))], config.objective)
-        (Path(notes) / "search.json").write_text(json.dumps(found, indent=2) + "\n")
+        write_atomic(Path(notes) / "search.json", json.dumps(found, indent=2) + "\n")
         best = [trial for trial in found if trial["S"] is not None]
         shared = set.intersection(*(set(trial["overrides"]) for trial in found)) if len(found) > 1 else set()
         if not best:

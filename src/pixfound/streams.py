@@ -14,10 +14,19 @@ _PIECE = 2**16  # characters that are read at once
 _LONGEST = 16  # no token that is not a string has so many characters
 _SPACE = re.compile(r"[ \t\n\r]*")
 _DECODER = json.JSONDecoder()
+_DEEP = "Nested too deeply"
 
 
 class NoList(ValueError):
     """A JSON file has no list where it should. Its text is the list's name, "" where the whole file should be one."""
+
+
+def parse_json(text: str | bytes) -> Any:
+    """`json.loads`, to which a value that is nested too deeply for Python is no JSON either, and no RecursionError."""
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise json.JSONDecodeError(_DEEP, "", 0) from None
 
 
 @contextmanager
@@ -101,6 +110,8 @@ class _Json:
         while True:
             try:
                 value, end = _DECODER.raw_decode(self._text, self._at)
+            except RecursionError:
+                raise self._error(_DEEP, self._at) from None
             except json.JSONDecodeError as error:
                 cut = error.msg.startswith("Unterminated string") or error.pos > len(self._text) - _LONGEST
                 if not cut or not self._more():

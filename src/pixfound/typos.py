@@ -56,9 +56,9 @@ def _quoted(override: str) -> str:
     return f"where the value is a text with such signs, type {typed}"
 
 
-def is_about_the_config(error: ValueError) -> bool:
-    """Whether a plain ValueError is Hydra's, about the command line."""
-    return str(error) == _NO_CHOICE
+def is_about_the_config(error: Exception) -> bool:
+    """Whether an error is Hydra's, about the command line."""
+    return isinstance(error, HydraException | OmegaConfBaseException) or str(error) == _NO_CHOICE
 
 
 def _no_choice() -> str:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
+import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
@@ -71,3 +77,41 @@ def test_two_runs_of_the_same_at_once_compute_it_once(models: Path, tmp_path: Pa
         assert process.returncode == 0, errors
     assert count_lines(tmp_path)["generate"] == 3 * 8
     assert len(list(tmp_path.glob("runs/*/*/*/*/metrics.json"))) == 2
+
+
+@pytest.mark.parametrize("hold", [lambda f: only_writer(f, "this run"), lambda f: next_writer([f], "stage extract")])
+def test_what_cannot_be_locked_is_one_line(
+    hold: Callable[[Path], AbstractContextManager[None]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".lock").mkdir()
+    with pytest.raises(UserError, match=r"/\.lock: cannot be locked \(Is a directory\): delete it"), hold(tmp_path):
+        raise AssertionError("it is held")
+    (tmp_path / ".lock").rmdir()
+
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    with pytest.raises(UserError, match=r"cannot be locked \(No locks available\).*outputs_dir=DIR"), hold(tmp_path):
+        raise AssertionError("it is held")
+
+
+@pytest.mark.filterwarnings("ignore:flock not supported")
+def test_a_lock_that_outlives_its_process_on_another_host_says_what_to_delete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file system without flock: a file stands for the lock, and of another host nobody knows whether it is dead."""
+
+    def missing(*_: object) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", missing)
+    with only_writer(tmp_path, "this run"):
+        marker = (tmp_path / ".lock").read_text()
+    (tmp_path / ".lock").write_text(marker.replace(socket.gethostname(), "elsewhere"))
+    said = rf"where that process is gone, delete {tmp_path}/\.lock$"
+    with pytest.raises(UserError, match=said), only_writer(tmp_path, "this run"):
+        raise AssertionError("it is held")
+    (tmp_path / ".lock").unlink()
+    with only_writer(tmp_path, "this run"):
+        pass

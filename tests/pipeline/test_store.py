@@ -403,3 +403,16 @@ def test_a_report_that_finds_no_room_is_a_plain_error(tmp_path):
     (tmp_path / "taken").mkdir()
     with pytest.raises(UserError, match=r"taken: cannot be written .*: make room on the disk"):
         write_atomic(tmp_path / "taken", "text")
+
+
+@pytest.mark.parametrize("what", ["folder", "dangling", "pipe"])
+def test_something_else_in_the_place_of_a_journal_is_named(what, tmp_path):
+    stray = tmp_path / "journal-0003.jsonl"
+    if what == "folder":
+        stray.mkdir()
+    elif what == "dangling":
+        stray.symlink_to("nowhere")
+    else:
+        os.mkfifo(stray)
+    with pytest.raises(UserError, match=r"/journal-0003\.jsonl: cannot be read \(it is no file\)"):
+        Store(tmp_path).read()

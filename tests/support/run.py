@@ -42,6 +42,13 @@ def random_models(folder: Path) -> list[str]:
     ]
 
 
+def slow_model(folder: Path, seconds: float) -> list[str]:
+    """Arguments that pick `tests.support.slow.Slow`, by a config that is written to `folder`."""
+    (folder / "model").mkdir(parents=True)
+    (folder / "model/slow.yaml").write_text(f"_target_: tests.support.slow.Slow\nseconds: {seconds}\n")
+    return ["--config-dir", str(folder), "model=slow"]
+
+
 def run(models: Path, outputs: Path, *overrides: str) -> Result:
     """Evaluate in this process."""
     return evaluate(config_of(*random_models(models), f"outputs_dir={outputs}", *overrides))

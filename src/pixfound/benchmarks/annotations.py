@@ -6,7 +6,6 @@ Every problem is a UserError that names the file, the row and what to do.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pixfound.errors import UserError
 from pixfound.greys import Resize, linear_mask, nearest
 from pixfound.masks import RLE, union
 from pixfound.polygons import read_polygon
+from pixfound.streams import parse_json
 
 Size = tuple[int, int]
 _AGAIN = "download it again"
@@ -70,7 +70,7 @@ def read_outlines(path: Path) -> dict[int, Outlines]:
     """Every image of a COCO JSON file by its id, in the file's order."""
     text = read_text(path)
     try:
-        data = json.loads(text)
+        data = parse_json(text)
     except ValueError as error:
         raise UserError(f"{path}: is no JSON file ({error}); {_AGAIN}") from error
     if not isinstance(data, dict) or not all(isinstance(data.get(k), list) for k in ("images", "annotations")):

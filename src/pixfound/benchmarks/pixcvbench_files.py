@@ -6,7 +6,6 @@ Questions, names of objects and outlines are joined by the source and the file n
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from pixfound.benchmarks.annotations import Outlines, read_outlines, read_text
 from pixfound.benchmarks.tables import read_table
 from pixfound.errors import UserError
+from pixfound.streams import parse_json
 
 COUNTS = {"ADE20K": 633, "COCO": 805}
 IMAGES = {"ADE20K": "ADE20K/validation/images", "COCO": "COCO/coco/images"}
@@ -83,7 +83,7 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = parse_json(line)
             rows.append({name: row[name] for name in _COLUMNS})
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(f"{path}, line {number}: is no JSON object with {', '.join(_COLUMNS)} ({error})") from error

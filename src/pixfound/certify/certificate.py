@@ -15,7 +15,7 @@ from pixfound.errors import UserError
 from pixfound.extractors.attention import AttentionPeak
 from pixfound.maps import image_map, peak, token_rows
 from pixfound.models.huggingface import HuggingFace
-from pixfound.pipeline.output import make_folder, write_atomic
+from pixfound.pipeline.output import make_folder, write_atomic, write_picture
 from pixfound.pipeline.parts import Part, build
 from pixfound.pipeline.provenance import provenance
 from pixfound.pipeline.settings import check_names, outputs_folder
@@ -48,7 +48,7 @@ def certify(config: Mapping[str, Any]) -> Certificate:
     findings = run_gates(model, examples, [asking.prompt(example, "ground") for example in examples])
     heat, what = _heat(findings, build(config["phrases"], "phrases").built) if model.captures else (None, "")
     body = _body(config, model, findings, heat, what)
-    draw(findings, heat, what).save(folder / "certificate.png")
+    write_picture(folder / "certificate.png", draw(findings, heat, what))
     write_atomic(folder / "certificate.md", _markdown(body))
     write_atomic(folder / "certificate.json", json.dumps(body, indent=2) + "\n")
     return Certificate(folder, findings.passed, findings.gates)

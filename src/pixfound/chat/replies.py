@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pixfound.errors import UserError
+from pixfound.streams import parse_json
 from pixfound.weights.digests import cache_folder
 
 
@@ -22,7 +23,7 @@ class Replies:
     def get(self, key: str) -> Mapping[str, Any] | None:
         """What was kept under a hash; None where there is nothing, or nothing readable."""
         try:
-            data = json.loads(self._path(key).read_text(encoding="utf-8"))
+            data = parse_json(self._path(key).read_text(encoding="utf-8"))
         except (OSError, ValueError):
             return None
         good = isinstance(data, dict) and isinstance(data.get("reply"), str) and data["reply"].strip()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import email.utils
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from pixfound.chat.options import ChatOptions
 from pixfound.errors import UserError
 from pixfound.judges.asking import JudgeError
+from pixfound.streams import parse_json
 
 _AGAIN = (408, 409, 429)  # and all from 500
 _OUR_CHOICES = ("temperature", "max_tokens", "max_completion_tokens")
@@ -43,7 +43,7 @@ class Completion:
 def read(text: str, clean: Callable[[str], str] = str) -> Completion | None:
     """The completion in a response's body; None where it is none. clean: takes out what must not be kept."""
     try:
-        data = json.loads(text)
+        data = parse_json(text)
         choice = data["choices"][0]
         tokens = data.get("usage") or {}
         reply, finish_reason, model = (

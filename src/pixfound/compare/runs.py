@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any, Literal, cast
 
 from pixfound.errors import UserError, nearest
 from pixfound.pipeline.sums import refuse_changed
+from pixfound.streams import parse_json
 from pixfound.types import KINDS, Kind
 
 Unit = Literal["pair", "item"]
@@ -173,7 +173,7 @@ def _lines(path: Path) -> list[Line]:
     try:
         with path.open(encoding="utf-8", newline="\n") as stream:  # texts may hold other characters that end lines
             for text in stream:
-                data = json.loads(text)
+                data = parse_json(text)
                 line = Line(**{name: data[name] for name in _NEEDED})
                 if line.kind not in KINDS:
                     raise ValueError(f"kind {line.kind!r}")
@@ -186,7 +186,7 @@ def _lines(path: Path) -> list[Line]:
 
 def _json(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{path}: cannot be read ({error}); run the evaluation again") from error
 

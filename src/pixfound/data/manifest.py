@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pixfound.errors import UserError
+from pixfound.streams import parse_json
 
 NAME = "pixfound-data.json"
 
@@ -42,7 +43,7 @@ def read_manifest(root: Path, dataset: str) -> Manifest:
     if not path.is_file():
         return Manifest(dataset)
     try:
-        data: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        data: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         files = {
             str(place): Entry(int(e["size"]), str(e["sha256"]), str(e["source"])) for place, e in data["files"].items()
         }

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from pixfound.errors import UserError
 from pixfound.kept import other_layers
+from pixfound.streams import parse_json
 
 _ASIDE = "its answers read the image through an encoder or by cross-attention, not as tokens beside the prompt"
 _QUERIES = "its image tokens are queries that each read all of the image, so none has a place in it"
@@ -64,7 +64,7 @@ def check_capture_early(found: str, path: str) -> None:
     if not file.is_file():
         return
     try:
-        values = json.loads(file.read_text(encoding="utf-8"))
+        values = parse_json(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         values = None
     if not isinstance(values, dict):

@@ -14,6 +14,7 @@ Memory holds neither what a line says nor where it stands: a record is read when
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -108,6 +109,9 @@ class Store:
 
     def _read(self) -> None:
         journals = sorted(path for path in self.folder.iterdir() if _JOURNAL.fullmatch(path.name))
+        for path in journals:
+            if not path.is_file():  # a pipe would be waited for
+                raise OSError(errno.EINVAL, "it is no file", str(path))
         state = {path.name: path.stat().st_size for path in journals}
         if state == self._read_at:
             return

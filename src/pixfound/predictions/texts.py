@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,7 +12,7 @@ from typing import Any
 from pixfound.errors import UserError
 from pixfound.predictions.naming import Owners, inside
 from pixfound.shelf import Shelf
-from pixfound.streams import open_text
+from pixfound.streams import open_text, parse_json
 
 NONE = "NONE"  # the original's word for "the object is not in the image"
 _PICTURES = (".jpg", ".jpeg", ".png")
@@ -102,7 +101,7 @@ def json_lines(path: Path, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
     """(where it stands, object) of each line of a JSON lines file."""
     for where, text in _lines(path, key):
         try:
-            row = json.loads(text)
+            row = parse_json(text)
         except ValueError as error:
             raise UserError(f"{where}: is no JSON ({error}); write one object a line") from error
         if not isinstance(row, dict):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ from pixfound.certify.certificate import folder_of
 from pixfound.models.huggingface import HuggingFace
 from pixfound.pipeline.parts import Part
 from pixfound.report.text import escape
+from pixfound.streams import parse_json
 
 
 def certificate_lines(config: Mapping[str, Any], model: Part[Any]) -> list[str]:
@@ -22,7 +22,7 @@ def certificate_lines(config: Mapping[str, Any], model: Part[Any]) -> list[str]:
     file = folder_of(config, model) / "certificate.json"
     name = config["names"]["model"]
     try:
-        body = json.loads(file.read_text(encoding="utf-8"))
+        body = parse_json(file.read_text(encoding="utf-8"))
         gates = [_gate(gate) for gate in body["gates"] if gate["passed"] is not None]
         result = "passed" if body["passed"] else "**failed**"
     except (OSError, ValueError, KeyError, TypeError):

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pixfound.interfaces import Illustrated, Metered
-from pixfound.pipeline.output import write_atomic
+from pixfound.pipeline.output import write_atomic, write_picture
 from pixfound.pipeline.stage import by_cause
 from pixfound.report.certificate import certificate_lines
 from pixfound.report.pictures import draw_sheet
@@ -28,12 +28,12 @@ def write_report(result: Result, evidence: Evidence, pictures: int) -> None:
     """Write report.md and, where there are pictures to show, pictures.png beside it."""
     sheet = draw_sheet(evidence, result.metrics, pictures) if pictures else None
     if sheet is not None:
-        sheet.save(result.folder / "pictures.png")
+        write_picture(result.folder / "pictures.png", sheet)
     for name, found in result.metrics["analyses"].items():
         analysis = evidence.parts.analyses[name].built
         if isinstance(analysis, Illustrated):
             for file, picture in analysis.pictures(found).items():
-                picture.save(result.folder / file)
+                write_picture(result.folder / file, picture)
     write_atomic(result.folder / "report.md", "\n\n".join(_sections(result, evidence, sheet is not None)) + "\n")
 
 

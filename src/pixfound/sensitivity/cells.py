@@ -16,6 +16,7 @@ from pixfound.errors import UserError
 from pixfound.pipeline.sums import refuse_changed
 from pixfound.scoring.scores import Score
 from pixfound.scoring.table import Filling, Table
+from pixfound.streams import parse_json
 from pixfound.types import KINDS, Kind
 from pixfound.variations import NONE, VISUAL, parse_variation
 
@@ -86,7 +87,7 @@ def read_cells(folders: Sequence[Path]) -> list[Cell]:
             inputs={kind: _input(config, varied, variants.get(kind, "")) for kind in KINDS},
             table=table,
             content=content,
-            metrics=json.loads((folder / "metrics.json").read_text())["metrics"],
+            metrics=parse_json((folder / "metrics.json").read_text())["metrics"],
         )
         known = cells.setdefault((cell.subject, cell.variation), cell)
         cells[cell.subject, cell.variation] = _fuller(known, cell)
@@ -165,7 +166,7 @@ def _scores(path: Path) -> Iterator[Score]:
     try:
         with path.open(encoding="utf-8") as stream:
             for line in stream:
-                yield Score(**{k: v for k, v in json.loads(line).items() if k in known})
+                yield Score(**{k: v for k, v in parse_json(line).items() if k in known})
     except (OSError, ValueError, TypeError) as error:
         raise UserError(f"{path}: cannot be read as scores ({error}); run that cell again") from error
 
