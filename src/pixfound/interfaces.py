@@ -11,9 +11,9 @@ outside the package is known by its source too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +23,24 @@ from pixfound.types import Candidate, Choice, Example, Generation, Kind, Phrase,
 
 if TYPE_CHECKING:
     from pixfound.pipeline.results import Evidence, Result
+
+
+def batched(component: object, many: str, one: str) -> Callable[[Sequence[Any]], Any] | None:
+    """The batched method `many` of a component; None where it has only `one`, which takes a single request.
+
+    Batched methods are `generate_many` of a model (whose requests may fail one by one), `candidates_many` of an
+    extractor, `masks_many` and `box_masks_many` of a segmenter (iterators: masks are large), `choose_many` of a
+    selector and `grade_many` of a judge. Each takes a list of what its single form takes, and gives the results in
+    order; where the stage allows it, an exception stands for a request that failed. None too where a subclass
+    overrides `one` alone: the batched method that it inherits would pass it by.
+    """
+    for cls in type(component).__mro__:
+        if many in vars(cls):
+            return cast(Callable[[Sequence[Any]], Any], getattr(component, many))
+        if one in vars(cls):
+            break
+    return None
+
 
 Benchmark = Sequence[Example]  # gives an equal example each time that it is asked for one: a run keeps none of them
 
@@ -138,34 +156,11 @@ class Segmenter(Protocol):
         """Masks for each box alone; (x0, y0, x1, y1) in pixels of the image."""
 
 
-@runtime_checkable
-class SegmentsMany(Protocol):
-    """A segmenter that works on several images at once. Masks are made one request at a time: they are large."""
-
-    def masks_many(
-        self, requests: Sequence[tuple[Image.Image, Sequence[tuple[float, float]]]]
-    ) -> Iterator[SegmenterMasks]:
-        """What `masks` gives for each (image, points), in order."""
-
-    def box_masks_many(
-        self, requests: Sequence[tuple[Image.Image, Sequence[tuple[float, float, float, float]]]]
-    ) -> Iterator[SegmenterMasks]:
-        """What `box_masks` gives for each (image, boxes), in order."""
-
-
 class Extractor(Protocol):
     """Proposes masks for a referring expression. It never sees the ground truth."""
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """The candidates in a fixed order; none is a result too."""
-
-
-@runtime_checkable
-class ExtractsMany(Protocol):
-    """An extractor that looks at several images and answers at once, so that its segmenter can."""
-
-    def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
-        """What `candidates` gives for each (image, generation, expression), in order."""
 
 
 @runtime_checkable
@@ -260,30 +255,6 @@ class AsksJudge(Protocol):
 
     def load(self, example: Example, candidates: Sequence[Candidate]) -> Load:
         """What one choice asks at most."""
-
-
-@runtime_checkable
-class ChoosesMany(Protocol):
-    """A selector that decides about several examples side by side."""
-
-    def choose_many(self, requests: Sequence[tuple[Example, Sequence[Candidate]]]) -> Sequence[Choice | Exception]:
-        """What `choose` gives for each, in order; an error stands for what failed."""
-
-
-@runtime_checkable
-class GeneratesMany(Protocol):
-    """A model whose requests fail one by one, each for a reason of its own."""
-
-    def generate_many(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> Sequence[Generation | Exception]:
-        """What `generate` gives for each, in order; an error stands for what failed."""
-
-
-@runtime_checkable
-class GradesMany(Protocol):
-    """A judge that grades several answers side by side."""
-
-    def grade_many(self, pairs: Sequence[tuple[Example, str]]) -> Sequence[tuple[bool | None, str] | Exception]:
-        """What `grade` gives for each, in order; an error stands for what failed."""
 
 
 class Analysis(Protocol):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from PIL import Image
 
-from pixfound.interfaces import Segmenter, SegmenterMasks, SegmentsMany
+from pixfound.interfaces import Segmenter, SegmenterMasks, batched
 from pixfound.masks import RLE
 from pixfound.types import Candidate, Phrase
 
@@ -18,16 +18,14 @@ Boxes = Sequence[tuple[float, float, float, float]]  # (x0, y0, x1, y1) in pixel
 
 def masks_many(segmenter: Segmenter, requests: Sequence[tuple[Image.Image, Points]]) -> Iterable[SegmenterMasks]:
     """The masks of each (image, points), all at once where the segmenter can do so."""
-    if isinstance(segmenter, SegmentsMany):
-        return segmenter.masks_many(requests)
-    return (segmenter.masks(*request) for request in requests)
+    many = batched(segmenter, "masks_many", "masks")
+    return many(requests) if many else (segmenter.masks(*request) for request in requests)
 
 
 def box_masks_many(segmenter: Segmenter, requests: Sequence[tuple[Image.Image, Boxes]]) -> Iterable[SegmenterMasks]:
     """The masks of each (image, boxes), all at once where the segmenter can do so."""
-    if isinstance(segmenter, SegmentsMany):
-        return segmenter.box_masks_many(requests)
-    return (segmenter.box_masks(*request) for request in requests)
+    many = batched(segmenter, "box_masks_many", "box_masks")
+    return many(requests) if many else (segmenter.box_masks(*request) for request in requests)
 
 
 def segment_points(

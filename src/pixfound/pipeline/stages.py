@@ -5,22 +5,19 @@ Every stage reads the records of the one before it, by key and digest, and never
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import Any
 
 from PIL import Image
 
 from pixfound.interfaces import (
     AsksJudge,
-    ChoosesByKind,
-    ChoosesMany,
     ExplainsNothing,
-    ExtractsMany,
-    GeneratesMany,
-    GradesMany,
     Load,
     Selector,
+    batched,
 )
 from pixfound.judges.asking import side_by_side
 from pixfound.pipeline.images import read_images
@@ -67,7 +64,7 @@ def generate(parts: Parts, batch: Sequence[tuple[Item, Kind]]) -> list[Value | E
     model = parts.model.built
     images, errors = read_images((item, model) for item, _ in batch)
     requests = [(images[item.index], item.prompt(kind)) for item, kind in batch if item.index in images]
-    ask = model.generate_many if isinstance(model, GeneratesMany) else model.generate
+    ask = batched(model, "generate_many", "generate") or model.generate
     said = iter(ask(requests) if requests else ())
     found = [errors[item.index] if item.index in errors else next(said) for item, _ in batch]
     return [one if isinstance(one, Exception) else pack_generation(one) for one in found]
@@ -105,18 +102,18 @@ def extract(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str]
         return images[item.index], said, item.example.expression
 
     found: dict[int, list[Candidate]] = {}
-    together: dict[str, tuple[ExtractsMany, list[int]]] = {}
+    together: dict[str, tuple[Callable[[Sequence[Any]], list[list[Candidate]]], list[int]]] = {}
     for place, (item, kind, name) in enumerate(batch):
         extractor = parts.extractors[name].built
         if item.index in errors:
             continue
-        if isinstance(extractor, ExtractsMany):
-            together.setdefault(name, (extractor, []))[1].append(place)
+        if many := batched(extractor, "candidates_many", "candidates"):
+            together.setdefault(name, (many, []))[1].append(place)
         else:
             found[place] = extractor.candidates(*request(item, kind))
     for many, places in together.values():
         requests = [request(item, kind) for item, kind, _ in (batch[place] for place in places)]
-        found |= zip(places, many.candidates_many(requests), strict=True)
+        found |= zip(places, many(requests), strict=True)
     values: list[Value | Exception] = []
     for place, (item, kind, name) in enumerate(batch):
         if place not in found:
@@ -147,12 +144,11 @@ def grade(parts: Parts, stores: Stores, batch: Sequence[Item]) -> list[Value | E
     """Ask the judge; one that can take many at once is given the batch."""
     pairs = [(item.example, _answer(item, stores)) for item in batch]
     judge = parts.judge.built
-    many = (
-        judge.grade_many(pairs) if isinstance(judge, GradesMany) else side_by_side(lambda p: judge.grade(*p), pairs, 1)
-    )
+    many = batched(judge, "grade_many", "grade")
+    grades = many(pairs) if many else side_by_side(lambda p: judge.grade(*p), pairs, 1)
     return [
         graded if isinstance(graded, Exception) else Value({"correct": graded[0], "reason": graded[1]})
-        for graded in many
+        for graded in grades
     ]
 
 
@@ -175,12 +171,8 @@ def select(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str, 
     """Choose among candidates; a selector that can decide about many at once is given the batch."""
     selector: Selector = parts.selectors[batch[0][3]].built
     requests = [(item.example, _candidates(item, kind, extractor, stores)) for item, kind, extractor, _ in batch]
-    if isinstance(selector, ChoosesMany):
-        choices = selector.choose_many(requests)
-    elif isinstance(selector, ChoosesByKind):
-        choices = [selector.choose_for(kind, *req) for (_, kind, _, _), req in zip(batch, requests, strict=True)]
-    else:
-        choices = [selector.choose(*request) for request in requests]
+    many = batched(selector, "choose_many", "choose")
+    choices = many(requests) if many else [selector.choose(*request) for request in requests]
     return [choice if isinstance(choice, Exception) else _chosen(choice) for choice in choices]
 
 
