@@ -70,8 +70,8 @@ def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
         sections += ["## Cut answers", "Ended by the limit of new tokens and not by the model; graded as they are."]
         sections.append(grid(("prompt", "count"), [[k, str(v)] for k, v in metrics["cut"].items()]))
     if result.failures:
-        parted = (failure.partition(": ") for failure in result.failures)
-        causes = by_cause((where, why) for where, _, why in parted)
+        parted = (_parted(failure, metrics["analyses"]) for failure in result.failures)
+        causes = by_cause(parted)
         shown = [f"- {escape(cause)}" for cause in causes[:_FAILURES]]
         if len(causes) > _FAILURES:
             shown.append(f"- and {len(causes) - _FAILURES} other causes")
@@ -175,3 +175,12 @@ def _caveats(result: Result, evidence: Evidence) -> list[str]:
         f"**These numbers are expected to be poor.** {' '.join(what[name] for name in embedded)} The run shows that "
         "every stage works at the pictures' true sizes, and nothing about real models."
     ]
+
+
+def _parted(failure: str, analyses: Mapping[str, Any]) -> tuple[str, str]:
+    """The place and the reason of a failure; those of an analysis begin with its name."""
+    where, _, why = failure.partition(": ")
+    if where in analyses:
+        inner, _, why = why.partition(": ")
+        where = f"{where}: {inner}"
+    return where, why
