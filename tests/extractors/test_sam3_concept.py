@@ -60,8 +60,11 @@ def test_sam3_comes_inside_of_its_video_model(folders, image, tmp_path):
     save_file({**tensors, "tracker_model.x": torch.zeros(2)}, folder / "model.safetensors", metadata={"format": "pt"})
     alone, inside = (Sam3Concept(str(f), 0.1, combine="candidates") for f in (folders["sam3_concept"], folder))
     inside.identity()
-    found = inside.candidates(image, SAID, EXPRESSION)
-    assert found and found == alone.candidates(image, SAID, EXPRESSION)
+    found, wanted = (one.candidates(image, SAID, EXPRESSION) for one in (inside, alone))
+    assert found and len(found) == len(wanted)
+    for one, other in zip(found, wanted, strict=True):  # last bits depend on where weights lie in memory
+        assert (one.mask.decode() == other.mask.decode()).mean() > 0.999
+        np.testing.assert_allclose([one.score, *one.box], [other.score, *other.box], rtol=1e-4)
 
 
 @pytest.mark.skipif(not is_torchvision_available(), reason="SAM 3's own processor needs torchvision")

@@ -66,11 +66,12 @@ def test_the_original_says_and_draws_the_same(line: str) -> None:
     assert np.abs(logits - expected["logits"][:-1]).max() < 1e-4
     masks = drawn(model, ids)
     assert masks.shape == expected["masks"].shape
-    assert np.abs(masks - expected["masks"]).max() < 1e-4
+    slack = 2e-5 * max(5, np.abs(expected["masks"]).max())  # float32 has 1.2e-7 of the largest, in sums of some hundred
+    assert np.abs(masks - expected["masks"]).max() < slack
     found = model.generate([REQUEST])[0]
     assert len(found.masks) == len(masks) >= 2
     for mask, logit in zip(found.masks, expected["masks"], strict=True):
-        assert ((mask.decode() == (logit > 0)) | (np.abs(logit) < 1e-4)).all()
+        assert ((mask.decode() == (logit > 0)) | (np.abs(logit) < slack)).all()
 
 
 def original_masks(model: Sa2VA, request: tuple[Image.Image, Prompt], new: int) -> np.ndarray:
