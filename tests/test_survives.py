@@ -104,8 +104,8 @@ def test_attention_that_is_no_number_is_a_failure_and_never_a_mask(
 ) -> None:
     rows = HuggingFace._free_rows
 
-    def broken(self: HuggingFace, inputs, images):  # type: ignore[no-untyped-def]
-        answers, found = rows(self, inputs, images)
+    def broken(self: HuggingFace, *given):  # type: ignore[no-untyped-def]
+        answers, found = rows(self, *given)
         found[0][0, 0] = np.nan
         return answers, found
 

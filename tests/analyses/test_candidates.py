@@ -29,7 +29,7 @@ def test_the_ends_of_the_curve() -> None:
 
 
 def test_a_run_reports_curve_and_regret(models: Path, tmp_path: Path) -> None:
-    result = run(models, tmp_path)
+    result = run(models, tmp_path, "limit=40")
     found = result.metrics["analyses"]["candidates"]["attention"]["M_dagger"]
     curve = [value["value"] for value in found["iou_at"].values()]
     assert curve == sorted(curve)

@@ -54,7 +54,9 @@ def test_a_huge_picture_is_answered_as_a_small_one(name: str) -> None:
     assert taken < BYTES * HUGE.width * HUGE.height
     assert huge.text == small.text
     assert huge.image_size == (HUGE.height, HUGE.width)
-    assert len(huge.masks) == len(small.masks) == (0 if name == "cambrian" else 2)
+    # Sa2VA draws nothing for a [SEG] with which an answer is cut.
+    drawn = 0 if name == "cambrian" else 1 if name.startswith("sa2va") else 2
+    assert len(huge.masks) == len(small.masks) == drawn
     for large, little in zip(huge.masks, small.masks, strict=True):
         assert large.size == huge.image_size
         assert (large.decode()[1::3, 1::3] == little.decode()).mean() > 0.98

@@ -128,7 +128,11 @@ def test_a_whole_run_asks_the_server_and_keeps_the_key_to_itself(
     with JudgeServer(Act(most_changed)) as server:
         judge = ["judge=openai", "judge.model=m", f"judge.base_url={server.url}", "judge.api_key_env=JUDGE_KEY"]
         judge += [f"judge.cache_dir={tmp_path / 'cache'}", "extraction=automatic"]
-        judge += ["extraction.selectors.automatic.numbered=false", "extraction.selectors.automatic.shuffle=false"]
+        judge += [
+            "extraction.selectors.automatic.numbered=false",
+            "extraction.selectors.automatic.shuffle=false",
+            "limit=24",
+        ]
         result = run(models, tmp_path / "out", *judge)
         asked = len(server.bodies)
         assert not result.failures

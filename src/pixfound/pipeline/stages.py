@@ -14,6 +14,7 @@ from PIL import Image
 
 from pixfound.interfaces import (
     AsksJudge,
+    ChoosesByKind,
     ExplainsNothing,
     Load,
     Selector,
@@ -172,7 +173,12 @@ def select(parts: Parts, stores: Stores, batch: Sequence[tuple[Item, Kind, str, 
     selector: Selector = parts.selectors[batch[0][3]].built
     requests = [(item.example, _candidates(item, kind, extractor, stores)) for item, kind, extractor, _ in batch]
     many = batched(selector, "choose_many", "choose")
-    choices = many(requests) if many else [selector.choose(*request) for request in requests]
+    if many:
+        choices = many(requests)
+    elif isinstance(selector, ChoosesByKind):
+        choices = [selector.choose_for(kind, *req) for (_, kind, _, _), req in zip(batch, requests, strict=True)]
+    else:
+        choices = [selector.choose(*request) for request in requests]
     return [choice if isinstance(choice, Exception) else _chosen(choice) for choice in choices]
 
 
