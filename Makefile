@@ -60,16 +60,17 @@ test-slurm: $(READY) ## a grid on a real two-node SLURM cluster, started on this
 	PIXFOUND_SLURM_DIR=$(SLURM) $(BIN)/python -m pytest tests/slurm $(ARGS); code=$$?; \
 	tests/slurm/cluster.sh stop $(SLURM); exit $$code
 
-check: $(READY) ## lint, format and types
+check: $(READY) ## lint, format, layers and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports setup.cfg
 	@$(BIN)/mypy
 
 bench: $(READY) ## speed against named baselines, to outputs/bench/bench.json
-	@$(BIN)/python -m experiments.performance.bench $(ARGS)
+	@$(BIN)/python -m experiments.speed.bench $(ARGS)
 
 gpu-bundle: $(READY) ## the project and the wheels for a GPU machine without a package index, in one archive
-	@$(BIN)/python -m experiments.performance.gpu_bundle
+	@$(BIN)/python -m experiments.speed.gpu_bundle
 
 clean: ## remove .venv and caches; outputs stay
 	rm -rf .venv .venv-torchvision build dist .pytest_cache .mypy_cache .ruff_cache src/*.egg-info

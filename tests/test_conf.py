@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hydra.errors import HydraException
 
-from pixfound.pipeline.parts import SERVICES, find_target, stable_name
+from pixfound.config.factory import SERVICES, find_target, stable_name
 from tests.support.run import config_of
 
 ROOT = Path(__file__).parents[1]

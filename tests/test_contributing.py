@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pixfound.certify.certificate import certify
-from pixfound.pipeline.evaluate import evaluate
+from pixfound.apps.certify.certificate import certify
+from pixfound.apps.evaluation import evaluate
 from tests.support.run import config_of, run, scores_of
 
 GUIDE = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()

@@ -19,7 +19,7 @@ from tests.support.run import config_of
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "src" / "pixfound"
 PAGES = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "experiments/tiny/README.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "experiments/training/README.md")),
     *(PACKAGE / "weights").glob("*.md"),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
@@ -112,7 +112,7 @@ def test_commands_compose(page: Path) -> None:
                 first = [re.sub(r"=([^\[,]+),.*", r"=\1", w) for w in given]
                 assert config_of(*first), words
         else:
-            code = "".join(p.read_text() for p in (PACKAGE / program.removeprefix("pixfound-")).glob("*.py"))
+            code = "".join(p.read_text() for p in (PACKAGE / "apps" / program.removeprefix("pixfound-")).glob("*.py"))
             for flag in (w for w in words if w.startswith("--")):
                 assert f'"{flag}"' in code, f"{program} {flag}"
 

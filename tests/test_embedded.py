@@ -12,12 +12,12 @@ import torch
 from PIL import Image
 from transformers import LlavaForConditionalGeneration, SamModel
 
+from pixfound.apps.evaluation import evaluate
 from pixfound.benchmarks.scenes import random_scene
-from pixfound.masks import RLE, iou
-from pixfound.pipeline.evaluate import evaluate
+from pixfound.checkpoints.locating import locate
 from pixfound.pipeline.results import Result
 from pixfound.segmenters.sam import Sam
-from pixfound.weights import locate
+from pixfound.types.masks import RLE, iou
 from tests.support.run import config_of, scores_of
 
 FRESH = 5_000_000  # a seed that neither training nor the benchmark uses

@@ -111,7 +111,9 @@ def test_nothing_is_written_beside_the_outputs(done: dict[str, Any]) -> None:
 
 
 def test_reports_are_harmless_in_every_place(done: dict[str, Any], tmp_path: Path) -> None:
-    compared = command("pixfound.compare.cli", str(done["run"]), str(done["less"]), "--markdown", f"{tmp_path}/c.md")
+    compared = command(
+        "pixfound.apps.compare.cli", str(done["run"]), str(done["less"]), "--markdown", f"{tmp_path}/c.md"
+    )
     assert compared.returncode == 0, compared.stderr
     for path in (done["run"] / "report.md", tmp_path / "c.md"):
         text = path.read_text(encoding="utf-8")
@@ -125,7 +127,7 @@ def test_reports_are_harmless_in_every_place(done: dict[str, Any], tmp_path: Pat
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
 def test_no_terminal_is_moved_and_none_is_too_simple(done: dict[str, Any], encoding: str) -> None:
-    compared = command("pixfound.compare.cli", str(done["run"]), str(done["less"]), encoding=encoding)
+    compared = command("pixfound.apps.compare.cli", str(done["run"]), str(done["less"]), encoding=encoding)
     assert compared.returncode == 0, compared.stderr
     for one in (*done["printed"], compared):
         assert "Traceback" not in one.stderr
@@ -142,7 +144,7 @@ def test_the_table_that_is_published_holds_it_as_plain_text(done: dict[str, Any]
 
 
 def test_what_libraries_log_and_warn_of_is_printable() -> None:
-    lines = "import logging, warnings; from pixfound.terminal import prepare; prepare(); evil = 'a \\x1b[31m\\n b'\n"
+    lines = "import logging, warnings; from pixfound.io.terminal import prepare; prepare(); evil = 'a \\x1b[31m\\n b'\n"
     lines += "from transformers.utils import logging as theirs\n"
     lines += "theirs.get_logger('transformers.models.x').warning('config.json says %s', evil)\n"
     lines += "logging.getLogger('any').warning(evil); warnings.warn(evil)\n"

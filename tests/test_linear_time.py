@@ -11,11 +11,11 @@ import pytest
 from pixfound.analyses.concepts import read_concepts
 from pixfound.benchmarks.paired_coco import parse_options
 from pixfound.errors import UserError
-from pixfound.grading import pick_option
+from pixfound.extractors.parsers import grammars
+from pixfound.io.predictions.texts import _meta_line
+from pixfound.judges.answer_parsing import pick_option
 from pixfound.judges.asking import read_verdict
-from pixfound.predictions.texts import _meta_line
 from pixfound.selectors.judge import read_choice
-from pixfound.spoken import grammars
 
 SIZE = 200_000
 LIMIT_S = 10.0  # each takes well under two seconds; what is read n * n times takes minutes

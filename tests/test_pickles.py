@@ -14,17 +14,17 @@ from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.extractors.clipseg import ClipSeg
+from pixfound.extractors.parsers.vqvae import MaskDecoder
+from pixfound.models.encoder_decoder import Plain
 from pixfound.models.huggingface import HuggingFace
-from pixfound.models.plain import Plain
 from pixfound.segmenters.sam import Sam
 from pixfound.segmenters.sam2 import Sam2
-from pixfound.spoken.decoder import MaskDecoder
 from pixfound.types import Generation, Prompt
-from tests.models.test_cambrian import HERE as CAMBRIAN
-from tests.models.test_cambrian import tiny as cambrian
-from tests.models.test_cambrian import towers_of
-from tests.models.test_lisa import tiny as lisa
-from tests.models.test_sa2va import tiny as sa2va
+from tests.models.cambrian.test_cambrian import HERE as CAMBRIAN
+from tests.models.cambrian.test_cambrian import tiny as cambrian
+from tests.models.cambrian.test_cambrian import towers_of
+from tests.models.pixel.test_lisa import tiny as lisa
+from tests.models.pixel.test_sa2va import tiny as sa2va
 from tests.support.pixel import DATA
 from tests.support.plain import save_florence2
 from tests.support.random_llava import save_random_llava

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from safetensors.torch import load_file, save_file
 
-from pixfound.pipeline.evaluate import evaluate
+from pixfound.apps.evaluation import evaluate
 from pixfound.pipeline.results import Result
 from tests.support.run import config_of, random_models, run, scores_of
 

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 
-from pixfound.benchmarks.files import images_in
+from pixfound.apps import evaluation
+from pixfound.benchmarks.image_sources import images_in
 from pixfound.errors import UserError
 from pixfound.models.huggingface import HuggingFace
-from pixfound.pipeline import evaluate
 from tests.support.random_llava import byte_tokenizer
 from tests.support.run import LIMIT, count_lines, random_models, run, scores_of
 
@@ -49,8 +49,8 @@ def test_a_changed_version_is_told_with_both(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     run(models, tmp_path, "limit=2")
-    before = evaluate.provenance()
-    monkeypatch.setattr(evaluate, "provenance", lambda: {**before, "transformers": "9.9.9"})
+    before = evaluation.provenance()
+    monkeypatch.setattr(evaluation, "provenance", lambda: {**before, "transformers": "9.9.9"})
     with caplog.at_level(logging.WARNING):
         run(models, tmp_path, "limit=4")
     told = f"transformers: {before['transformers']} -> 9.9.9"

@@ -13,16 +13,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import Any, Protocol, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from pixfound.types import Candidate, Choice, Example, Generation, Kind, Phrase, Prompt
-
-if TYPE_CHECKING:
-    from pixfound.pipeline.results import Evidence, Result
 
 
 def batched(component: object, many: str, one: str) -> Callable[[Sequence[Any]], Any] | None:
@@ -100,7 +97,7 @@ class Model(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Fit:
+class BatchFit:
     """How many prompts can be answered together. each: bytes of one; free: bytes for all of them; None if unknown."""
 
     prompts: int
@@ -119,7 +116,7 @@ class Fit:
 class Fitting(Protocol):
     """A model that can find out how many prompts fit into its memory."""
 
-    def fit(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> Fit:
+    def fit(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> BatchFit:
         """How many prompts like these, of one example, can be answered together. They are answered for it."""
 
 
@@ -257,29 +254,5 @@ class AsksJudge(Protocol):
         """What one choice asks at most."""
 
 
-class Analysis(Protocol):
-    """Looks at a run once more when it is scored, and adds a part to metrics.json and report.md."""
-
-    def compute(self, evidence: Evidence) -> Mapping[str, Any]:
-        """What it found as JSON values; {} where it does not apply to this run.
-
-        `failures`, where there is such a key: a line for each thing that another run of the same command may mend.
-        """
-
-    def sections(self, found: Mapping[str, Any]) -> list[str]:
-        """Blocks of Markdown about what `compute` found; never called with {}. Text of models and data is escaped."""
-
-
-@runtime_checkable
-class Illustrated(Protocol):
-    """An analysis with pictures of its own; its `sections` show them."""
-
-    def pictures(self, found: Mapping[str, Any]) -> Mapping[str, Image.Image]:
-        """File name -> picture, to be written beside report.md; never called with {}."""
-
-
-class Tracker(Protocol):
-    """Publishes a finished run."""
-
-    def log(self, result: Result, evidence: Evidence) -> None:
-        """Called once, on the first process, after the run's report is written."""
+class JudgeError(RuntimeError):
+    """No answer could be had from the judge this time; asking again later may help."""

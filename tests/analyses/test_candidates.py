@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixfound.analyses.pools import best_of
+from pixfound.analyses.best_of_k import best_of
 from tests.support.run import run, scores_of
 
 VALUES = st.lists(st.floats(0, 1), min_size=1, max_size=7)

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pixfound.analyses.comparison import Comparison, draw_means, family_p_values, p_values
-from pixfound.analyses.emergence import Emergence, Reading, find_emergence
-from pixfound.analyses.nulls import NULLS
-from pixfound.masks import RLE
+from pixfound.analyses.emergence_points import Emergence, Reading, find_emergence
+from pixfound.analyses.null_models import NULLS
 from pixfound.types import Candidate, Phrase
+from pixfound.types.masks import RLE
 from tests.support.examples import make_example
 
 WORDS = ("a cat", "a dog", "the hat", "an old mat", "my car")

@@ -11,7 +11,7 @@ from PIL import Image
 from pixfound.analyses import concept_words
 from pixfound.analyses.concepts import CONCEPTS, QUESTION, SYSTEM, Asked, Questions, concepts_by_rules, read_concepts
 from pixfound.errors import UserError
-from pixfound.judges.asking import JudgeError
+from pixfound.interfaces import JudgeError
 from pixfound.judges.openai import OpenAIJudge
 from pixfound.types import Phrase
 from tests.support.judge_server import Act, JudgeServer

@@ -11,8 +11,8 @@ import pytest
 
 from pixfound.analyses.judge_audit import JudgeAudit
 from pixfound.interfaces import Load
-from pixfound.masks import RLE
 from pixfound.types import Candidate, Example
+from pixfound.types.masks import RLE
 from tests.support.examples import drawn, make_candidate, make_example
 
 SIZE = (2, 2)

@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from pixfound.analyses.labels import Labels
-from pixfound.judges.asking import JudgeError
+from pixfound.interfaces import JudgeError
 from pixfound.judges.rules import RulesJudge
-from pixfound.masks import RLE
 from pixfound.scoring.scores import Score
 from pixfound.types import Kind
+from pixfound.types.masks import RLE
 from tests.support.examples import make_example
 
 MASK = RLE.encode(np.ones((2, 2), dtype=np.bool_))

@@ -15,8 +15,8 @@ from PIL import Image
 from pixfound.benchmarks.paired_coco import PairedCoco, parse_options
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
-from pixfound.masks import RLE
 from pixfound.pipeline.images import load
+from pixfound.types.masks import RLE
 from tests.support.memory import memory
 from tests.support.run import run, scores_of
 

@@ -11,8 +11,8 @@ from PIL import Image, ImageFilter
 
 from pixfound.benchmarks.photos import Photos, SkimageFile
 from pixfound.errors import UserError
-from pixfound.masks import BoolMask, iou, union
 from pixfound.types import Example
+from pixfound.types.masks import BoolMask, iou, union
 
 skimage = pytest.importorskip("skimage")
 IntArray = npt.NDArray[np.int64]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pixfound.apps.evaluation import evaluate
 from pixfound.benchmarks.photos import Photos
-from pixfound.pipeline.evaluate import evaluate
 from tests.support.predictions import write_lines
 from tests.support.run import config_of, scores_of
 

@@ -27,7 +27,7 @@ from pixfound.benchmarks.pixcvbench import PixCVBench
 from pixfound.benchmarks.pixcvbench_expressions import highlighted, refer
 from pixfound.benchmarks.pixcvbench_files import IMAGES
 from pixfound.errors import UserError
-from pixfound.masks import RLE
+from pixfound.types.masks import RLE
 
 HERE = Path(os.environ.get("PIXFOUND_ANNOTATIONS", Path(__file__).parents[3] / "shared/data")) / "pixcvbench"
 COLUMNS = ("idx", "type", "task", "question", "choices", "answer", "source", "source_filename")

@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw
 
 from pixfound.benchmarks.pixmmvp import PixMMVP
 from pixfound.errors import UserError
-from pixfound.masks import RLE, iou
+from pixfound.types.masks import RLE, iou
 
 HERE = Path(os.environ.get("PIXFOUND_ANNOTATIONS", Path(__file__).parents[3] / "shared/data")) / "pixmmvp"
 PATTERNS = {

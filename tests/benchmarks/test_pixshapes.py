@@ -11,7 +11,7 @@ import pytest
 from pixfound.benchmarks.pixshapes import CATEGORIES, SCHEDULE, PixShapes
 from pixfound.benchmarks.scenes import COLOURS, RADII, SHAPES, SIZE, Scene, Thing
 from pixfound.errors import UserError
-from pixfound.masks import iou, union
+from pixfound.types.masks import iou, union
 
 PAIRS = 64
 CONTENT = "1283a8d336931b4900f104b859c70301098a4001d94b1bf6ba3c44a06475b239"

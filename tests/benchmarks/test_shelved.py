@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixfound.benchmarks.files import NoImage
+from pixfound.benchmarks.image_sources import NoImage
 from pixfound.benchmarks.shelved import ShelvedExamples
-from pixfound.masks import RLE
 from pixfound.types import Example
+from pixfound.types.masks import RLE
 
 TEXTS = st.text(st.characters(), max_size=6)
 MASKS = st.tuples(st.integers(0, 20), st.integers(0, 3)).map(

@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from experiments.performance.extraction import disagreement
-from experiments.performance.gpu_bundle import LEFT_OUT, THERE, closure, needs, pins
+from experiments.speed.extraction import disagreement
+from experiments.speed.gpu_bundle import LEFT_OUT, THERE, closure, needs, pins
 
-from pixfound.masks import RLE
+from pixfound.types.masks import RLE
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 def test_every_figure_is_a_ratio_against_a_named_baseline(tmp_path: Path) -> None:
     small = ["--layers", "1", "--width", "64", "--least", "1", "--tokens", "2", "--images", "1", "--repeats", "1"]
     small += ["--side", "128", "--batches", "4", "--pairs", "2", "--examples", "4"]
-    line = [sys.executable, "-m", "experiments.performance.bench", *small, "--out", str(tmp_path / "bench.json")]
+    line = [sys.executable, "-m", "experiments.speed.bench", *small, "--out", str(tmp_path / "bench.json")]
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "bench.json").read_text())
@@ -31,7 +31,7 @@ def test_every_figure_is_a_ratio_against_a_named_baseline(tmp_path: Path) -> Non
 
 
 def test_a_part_that_fails_is_a_row_and_the_others_are_kept(tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "experiments.performance.bench", "--only", "answers", "scoring", "--repeats", "1"]
+    line = [sys.executable, "-m", "experiments.speed.bench", "--only", "answers", "scoring", "--repeats", "1"]
     line += ["--images", "0", "--out", str(tmp_path / "bench.json")]  # no answers: there is nothing to measure
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
     failed, kept = json.loads((tmp_path / "bench.json").read_text())
@@ -55,7 +55,7 @@ def test_masks_may_differ_where_a_logit_is_rounding_and_nowhere_else() -> None:
 def test_the_figures_of_a_gpu_can_be_made_at_a_small_size_anywhere_and_go_on_where_they_ended(tmp_path: Path) -> None:
     target = tmp_path / "gpu.jsonl"
     small = ["--small", "--device", "cpu", "--batches", "3", "1", "--tokens", "3", "--alone", "2", "--repeats", "1"]
-    line = [sys.executable, "-m", "experiments.performance.gpu", *small, "--out", str(target)]
+    line = [sys.executable, "-m", "experiments.speed.gpu", *small, "--out", str(target)]
     first = subprocess.run([*line, "--minutes", "0.001"], capture_output=True, text=True, check=False, cwd=ROOT)
     assert first.returncode == 0, first.stderr
     assert "the same command goes on with LLaVA-1.5-7B (small), recipe" in first.stdout

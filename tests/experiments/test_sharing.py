@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from experiments.performance.sharing import lengths, measure_sharing, slowest_over_mean
+from experiments.speed.sharing import lengths, measure_sharing, slowest_over_mean
 
 
 def test_lengths_differ_widely_and_dealing_them_out_is_uneven() -> None:

@@ -10,19 +10,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from experiments.tiny import llava, tower, words
-from experiments.tiny.packing import Packer
-from experiments.tiny.questions import TRAIN_SEED, VALIDATION_SEED, draw_turns, uniform_prompts
+from experiments.training import llava, tower, words
+from experiments.training.packing import Packer
+from experiments.training.questions import TRAIN_SEED, VALIDATION_SEED, draw_turns, uniform_prompts
 
 from pixfound.benchmarks.pixshapes import CATEGORIES, PixShapes
-from pixfound.prompts import Prompts
+from pixfound.prompts.builder import Prompts
 from tests.support.run import config_of
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_command_trains_and_exports_both(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "experiments.tiny.train", "--out", str(tmp_path), "--scale", "0.0005"]
+    command = [sys.executable, "-m", "experiments.training.train", "--out", str(tmp_path), "--scale", "0.0005"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
     assert done.returncode == 0, done.stderr
     from transformers import AutoProcessor, LlavaForConditionalGeneration, SamModel, SamProcessor
@@ -92,6 +92,6 @@ def without_target(config: dict[str, object]) -> dict[str, object]:
 def test_the_language_models_training_touches_no_mask(word: str) -> None:
     """Grounding must emerge: the files that train tower and decoder do not even name one."""
     for name in ("tower.py", "llava.py", "packing.py", "words.py"):
-        code = re.sub(r'""".*?"""|#.*', "", (ROOT / "experiments/tiny" / name).read_text(), flags=re.DOTALL)
+        code = re.sub(r'""".*?"""|#.*', "", (ROOT / "experiments/training" / name).read_text(), flags=re.DOTALL)
         names = set(re.findall(r"[A-Za-z_]+", code)) - {"attention_mask", "masked_fill"}
         assert word not in names, f"{name} names {word}"

@@ -6,9 +6,9 @@ from importlib.resources import files
 
 import pytest
 
+from pixfound.apps.evaluation import evaluate
 from pixfound.extractors.clipseg import ClipSeg
 from pixfound.extractors.detector import TextDetector
-from pixfound.pipeline.evaluate import evaluate
 from tests.support.random_text_prompted import SAVE
 from tests.support.run import config_of, random_models, scores_of
 

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.extractors.detector import TextDetector
-from pixfound.masks import RLE, union
+from pixfound.types.masks import RLE, union
 from tests.support.prompted import DETECTORS, EXPRESSION, HEIGHT, SAID, TEXT, WIDTH, BoxSegmenter, sigmoid
 
 
@@ -123,7 +123,7 @@ def test_what_to_install_is_said(folders, image, monkeypatch):
     def lacking(*args, **kwargs):
         raise ImportError("Owlv2ImageProcessorPil requires the scipy library")
 
-    monkeypatch.setattr("pixfound.models.processors._installed", lambda name: False)
+    monkeypatch.setattr("pixfound.checkpoints.processors._installed", lambda name: False)
     monkeypatch.setattr(type(extractor._weights.processor), "__call__", lacking)
     with pytest.raises(UserError, match="pip install scipy"):
         extractor.candidates(image, SAID, EXPRESSION)

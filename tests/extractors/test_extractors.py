@@ -13,10 +13,10 @@ from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
 from pixfound.extractors.attention import AttentionPeak
 from pixfound.extractors.native import NativeMasks
-from pixfound.extractors.nulls import CentrePoint, RandomPoint
-from pixfound.kept import KeptAttention
+from pixfound.extractors.null_baselines import CentrePoint, RandomPoint
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import Candidate, Generation, Phrase, Prompt, Tile
+from pixfound.types.layer_attention import LayerAttention
 from tests.support.examples import PointSegmenter, drawn
 
 HEIGHT, WIDTH, SIDE = 20, 40, 4  # a cell is 5 pixels high, 10 wide
@@ -161,7 +161,7 @@ def kept(*layers):
     heads = [[said(cells) for cells in pair] for pair in layers]
     rows = np.stack([np.stack([np.concatenate([h.penultimate[None], h.attention]) for h in pair]) for pair in heads])
     mean = rows.mean(axis=(0, 1))
-    apart = KeptAttention(rows, (3, 5), (0, 2))
+    apart = LayerAttention(rows, (3, 5), (0, 2))
     return replace(heads[0][0], attention=mean[1:], penultimate=mean[0], kept=apart)
 
 

@@ -12,7 +12,7 @@ from transformers.utils import is_torchvision_available
 
 from pixfound.errors import UserError
 from pixfound.extractors.sam3_concept import Sam3Concept
-from pixfound.masks import union
+from pixfound.types.masks import union
 from tests.support.prompted import EXPRESSION, HEIGHT, SAID, TEXT, WIDTH, bilinear, sigmoid
 from tests.support.random_text_prompted import MEAN, SAVE, SIDE, STD
 

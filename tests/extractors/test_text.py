@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixfound.apps.evaluation import evaluate
+from pixfound.config.factory import build
 from pixfound.errors import UserError
 from pixfound.extractors.text import TextBox, TextPoint
 from pixfound.interfaces import SegmenterMasks
-from pixfound.pipeline.evaluate import evaluate
-from pixfound.pipeline.parts import build
 from pixfound.types import Generation
 from tests.support.examples import PointSegmenter, drawn
 from tests.support.run import config_of, random_models, scores_of

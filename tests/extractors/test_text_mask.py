@@ -8,12 +8,12 @@ import pytest
 from PIL import Image
 from transformers import AutoTokenizer
 
+from pixfound.apps.evaluation import evaluate
+from pixfound.config.factory import build, build_parts, fingerprints
 from pixfound.errors import UserError
 from pixfound.extractors.text_mask import TextMask
-from pixfound.masks import RLE, iou
-from pixfound.pipeline.evaluate import evaluate
-from pixfound.pipeline.parts import build, build_parts, fingerprints
 from pixfound.types import Generation
+from pixfound.types.masks import RLE, iou
 from tests.support.examples import drawn
 from tests.support.families import FAMILIES
 from tests.support.mask_codes import painting_weights, random_weights, save, spell

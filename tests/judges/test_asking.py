@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pixfound.chat.replies import Replies
+from pixfound.io.chat.replies import Replies
 from pixfound.judges.asking import UnreadableReply, grade_by_asking, read_verdict
 from pixfound.judges.mllm import MllmJudge
 from tests.support.examples import drawn, make_example

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.judges.asking import JudgeError, UnreadableReply
+from pixfound.interfaces import JudgeError
+from pixfound.judges.asking import UnreadableReply
 from pixfound.judges.mllm import MllmJudge
 from pixfound.selectors.judge import JudgeChoice
 from pixfound.types import Generation

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixfound.chat.responses import seconds
 from pixfound.errors import UserError
-from pixfound.interfaces import Load
-from pixfound.judges.asking import JudgeError, UnreadableReply
+from pixfound.interfaces import JudgeError, Load
+from pixfound.io.chat.responses import seconds
+from pixfound.judges.asking import UnreadableReply
 from pixfound.judges.openai import OpenAIJudge
 from tests.support.examples import drawn, make_example
 from tests.support.judge_server import Act, JudgeServer

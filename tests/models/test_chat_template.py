@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from pixfound.certify.certificate import certify
+from pixfound.apps.certify.certificate import certify
+from pixfound.apps.evaluation import evaluate
+from pixfound.config.factory import build
 from pixfound.errors import UserError
 from pixfound.models.huggingface import HuggingFace
-from pixfound.pipeline.evaluate import evaluate
-from pixfound.pipeline.parts import build
 from pixfound.pipeline.results import Result
 from pixfound.types import Prompt
 from tests.support.families import EVERY_FAMILY
@@ -132,7 +132,7 @@ def test_families_have_one_but_for_those_that_need_none(family: str, family_fold
 
 
 def test_a_pixel_level_model_without_its_template_is_refused(tmp_path: Path) -> None:
-    from tests.models.test_sa2va import tiny
+    from tests.models.pixel.test_sa2va import tiny
 
     folder = Path(shutil.copytree(DATA / "sa2va_qwen2_5" / "model", tmp_path / "m"))
     (folder / "chat_template.jinja").unlink()

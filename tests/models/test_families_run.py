@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pixfound.pipeline.evaluate import evaluate
+from pixfound.apps.evaluation import evaluate
 from tests.support.families import EVERY_FAMILY
 from tests.support.run import config_of, scores_of
 

@@ -12,7 +12,7 @@ import pytest
 from hydra.utils import instantiate
 from PIL import Image
 
-from pixfound.models import memory
+from pixfound.models import batch_memory
 from pixfound.types import Generation, Prompt
 from tests.support.pixel import DATA, PICTURE
 from tests.support.run import config_of
@@ -49,7 +49,7 @@ def test_a_huge_picture_is_answered_as_a_small_one(name: str) -> None:
     model = model_of(name)
     (small,) = model.generate([(SMALL, ASKED)])
     found: list[Generation] = []
-    (taken,) = memory._peaks(lambda: found.extend(model.generate([(HUGE, ASKED)])), ["cpu"])
+    (taken,) = batch_memory._peaks(lambda: found.extend(model.generate([(HUGE, ASKED)])), ["cpu"])
     (huge,) = found
     assert taken < BYTES * HUGE.width * HUGE.height
     assert huge.text == small.text

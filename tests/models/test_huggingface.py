@@ -11,7 +11,7 @@ from PIL import Image
 from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from pixfound.errors import UserError
-from pixfound.models.forced import answer_ids
+from pixfound.models.attention.teacher_forcing import answer_ids
 from pixfound.models.huggingface import HuggingFace
 from pixfound.models.transformers_model import Capture
 from pixfound.types import Generation, Prompt

@@ -14,7 +14,7 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pixfound.maps import image_map
+from pixfound.extractors.attention_maps import image_map
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import Prompt
 from tests.support.families import EVERY_FAMILY

@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from pixfound.apps.evaluation import evaluate
 from pixfound.benchmarks.pixmmvp import PixMMVP
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
 from pixfound.interfaces import ImageInfo
-from pixfound.masks import RLE, iou
 from pixfound.models.precomputed import Precomputed
-from pixfound.pipeline.evaluate import evaluate
 from pixfound.pipeline.results import Result
 from pixfound.types import Example, Prompt
+from pixfound.types.masks import RLE, iou
 from tests.support.memory import memory
 from tests.support.predictions import shifted, write_answers, write_lines, write_mask
 from tests.support.run import config_of, scores_of

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
 
-from pixfound.models.resized import input_size
+from pixfound.models.geometry.input_size import input_size
 
 
 @pytest.mark.parametrize("size", [(100, 300), (57, 57), (28, 560)])

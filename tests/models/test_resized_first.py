@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 from transformers import Qwen2VLImageProcessorPil
 
-from pixfound.models.resized_first import ResizedFirst, first_size, resize
+from pixfound.models.geometry.pre_resize import ResizedFirst, first_size, resize
 
 DEFAULT, EVALUATION = (4 * 28**2, 16384 * 28**2), (4 * 28**2, 1280 * 28**2)
 # size; its size with the library's limits, and with RGA3's; CRC-32 of the former's pixels; the patches of Sa2VA with

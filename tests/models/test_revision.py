@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import yaml
 
-from pixfound import weights
+from pixfound.checkpoints import locating
+from pixfound.config.factory import build_parts, fingerprints
 from pixfound.errors import UserError
-from pixfound.models.cambrian import TOWERS, Cambrian
-from pixfound.models.lisa import Lisa
-from pixfound.models.plain import Plain
-from pixfound.models.sa2va import Sa2VA
-from pixfound.pipeline.parts import build_parts, fingerprints
+from pixfound.models.cambrian.cambrian import TOWERS, Cambrian
+from pixfound.models.encoder_decoder import Plain
+from pixfound.models.pixel.lisa import Lisa
+from pixfound.models.pixel.sa2va import Sa2VA
 from tests.support.pixel import DATA, prompt_of
 from tests.support.run import config_of, random_models
 
@@ -70,17 +70,17 @@ def test_a_run_ends_before_a_model_is_loaded(key: str, models: Path, tmp_path: P
 
 def test_the_embedded_models_have_none_either() -> None:
     with pytest.raises(UserError, match=r"^model\.revision=main: model\.path=embedded:tiny_llava is a folder"):
-        weights.fetch("embedded:tiny_llava", "main", "model.path")
-    assert weights.identity("embedded:tiny_llava", None, "model.path")["content"]
+        locating.fetch("embedded:tiny_llava", "main", "model.path")
+    assert locating.identity("embedded:tiny_llava", None, "model.path")["content"]
 
 
 def test_a_hub_id_keeps_its_own() -> None:
-    assert weights.identity("owner/name", "v1.0", "model.path") == {"hub": "owner/name", "revision": "v1.0"}
+    assert locating.identity("owner/name", "v1.0", "model.path") == {"hub": "owner/name", "revision": "v1.0"}
 
 
 def test_a_commit_of_digits_alone_is_to_be_quoted() -> None:
     with pytest.raises(UserError, match=r"^model\.revision=1234567: must be a text; type it as '(.*)'$") as said:
-        weights.identity(
+        locating.identity(
             "owner/name",
             config_of("model=hf", "model.path=a/b", "model.revision=1234567")["model"]["revision"],
             "model.path",

@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 from PIL import Image
 
+from pixfound.config.factory import build_parts
 from pixfound.errors import UserError
-from pixfound.models.silent import Silent
-from pixfound.pipeline.parts import build_parts
+from pixfound.models.null import Silent
 from pixfound.types import Prompt
 from tests.support.run import config_of
 

@@ -10,10 +10,10 @@ import pytest
 import transformers as hf
 from PIL import Image
 
+from pixfound.apps.evaluation import evaluate
 from pixfound.errors import PromptTooLong
-from pixfound.models.asked import positions
+from pixfound.models.generation_options import positions
 from pixfound.models.huggingface import HuggingFace
-from pixfound.pipeline.evaluate import evaluate
 from pixfound.types import Generation, Prompt
 from tests.support.pixel import DATA, prompt_of
 from tests.support.random_llava import save_random_llava
@@ -48,7 +48,7 @@ def test_the_last_token_that_fits_is_counted(llava: str) -> None:
 
 
 def test_a_model_that_draws_refuses_them_too() -> None:
-    from pixfound.models.lisa import Lisa
+    from pixfound.models.pixel.lisa import Lisa
 
     folder = DATA / "lisa"
     model = Lisa(

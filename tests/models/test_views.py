@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.models.views import ramps, view_boxes, views_of
+from pixfound.models.geometry.probe import ramps, view_boxes, views_of
 
 SIDE = 16
 

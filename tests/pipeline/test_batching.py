@@ -12,11 +12,11 @@ import pytest
 import torch
 from PIL import Image
 
-from pixfound.interfaces import Fit
-from pixfound.models import memory
+from pixfound.apps.evaluation import evaluate
+from pixfound.interfaces import BatchFit
+from pixfound.models import batch_memory
 from pixfound.models.huggingface import HuggingFace
-from pixfound.pipeline.evaluate import evaluate
-from pixfound.pipeline.store import Store
+from pixfound.store.store import Store
 from pixfound.types import KINDS, Prompt
 from tests.support.run import LIMIT, config_of, count_lines, run, scores_of
 
@@ -93,7 +93,7 @@ def test_what_is_done_is_not_tried_out(models: Path, tmp_path: Path, monkeypatch
 def test_a_trial_that_fails_leaves_the_default(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_by_one: tuple[str, bytes]
 ) -> None:
-    def broken(*_: object) -> Fit:
+    def broken(*_: object) -> BatchFit:
         raise RuntimeError("no luck")
 
     monkeypatch.setattr(HuggingFace, "fit", broken)
@@ -104,10 +104,10 @@ def test_a_trial_that_fails_leaves_the_default(
 
 def test_less_memory_fits_less(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = HuggingFace(str(models / "llava"), dtype="float32", generation={"max_new_tokens": 200})
-    monkeypatch.setattr(memory, "_peaks", lambda work, devices: [work() and 9_000_000 + 1_000_000 * calls.pop(0)])
+    monkeypatch.setattr(batch_memory, "_peaks", lambda work, devices: [work() and 9_000_000 + 1_000_000 * calls.pop(0)])
     found = []
     for free in (10**12, 10**9, 30_000_000, 1000):
-        monkeypatch.setattr(memory, "_free", lambda device, free=free: free)
+        monkeypatch.setattr(batch_memory, "_free", lambda device, free=free: free)
         calls = [3, 6]
         found.append(model.fit(REQUESTS))
     kept = 3 * 2 * 2 * 12 * 4 + 2 * 4 * 16  # layers, keys and values, key heads, width, fp32; a row of attention twice
@@ -123,19 +123,19 @@ def test_processes_that_share_a_gpu_share_what_is_free(
 ) -> None:
     """Of two GPUs, of which torch's answers are stood in for."""
     monkeypatch.setenv("LOCAL_WORLD_SIZE", str(processes))
-    monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
+    monkeypatch.setattr(batch_memory, "free_bytes", lambda device: 1000)
     for name, answer in {"memory_reserved": 300, "memory_allocated": 100}.items():
         monkeypatch.setattr(torch.cuda, name, lambda device, answer=answer: answer)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert memory._free("cuda:0") == left
-    assert memory._free("cpu") == 1000 // processes
+    assert batch_memory._free("cuda:0") == left
+    assert batch_memory._free("cpu") == 1000 // processes
 
 
 def test_where_two_examples_do_not_fit_one_is_taken(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> list[int]:
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(memory, "_peaks", full)
+    monkeypatch.setattr(batch_memory, "_peaks", full)
     found = HuggingFace(str(models / "llava"), dtype="float32").fit(REQUESTS)
     assert found.prompts == 3 and found.about() == " (two examples do not fit on cpu)"
 
@@ -145,7 +145,7 @@ def test_the_peak_of_a_process_is_measured_anew_each_time() -> None:
     def take(megabytes: int) -> None:
         assert torch.ones(megabytes * 2**18).sum() > 0
 
-    (large,) = memory._peaks(lambda: take(160), ["cpu"])
-    (small,) = memory._peaks(lambda: take(80), ["cpu"])
+    (large,) = batch_memory._peaks(lambda: take(160), ["cpu"])
+    (small,) = batch_memory._peaks(lambda: take(80), ["cpu"])
     assert abs(large / 2**20 - 160) < 24
     assert abs(small / 2**20 - 80) < 24

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from pixfound.benchmarks.files import ImageFile
+from pixfound.apps.evaluation import evaluate
+from pixfound.benchmarks.image_sources import ImageFile
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
-from pixfound.pipeline.evaluate import evaluate
 from pixfound.types import Example
 from tests.support.judge_server import Act, JudgeServer
 from tests.support.run import config_of, run

@@ -15,16 +15,17 @@ from hypothesis import strategies as st
 
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
-from pixfound.extractors.nulls import CentrePoint, Nothing
-from pixfound.pipeline import stages
+from pixfound.extractors.null_baselines import CentrePoint, Nothing
+from pixfound.pipeline import extract as extract_stage
+from pixfound.pipeline.distributed import World
+from pixfound.pipeline.extract import extract_tasks
+from pixfound.pipeline.generate import generate_tasks
 from pixfound.pipeline.images import read_images
-from pixfound.pipeline.items import MASK_KINDS, Items, by_image
-from pixfound.pipeline.records import candidates_of, pack_generation
-from pixfound.pipeline.stage import Budget, Value, run_stage
-from pixfound.pipeline.stages import extract_tasks, generate_tasks
-from pixfound.pipeline.store import Record, Store
-from pixfound.pipeline.world import World
+from pixfound.pipeline.run_examples import MASK_KINDS, RunExamples, by_image
+from pixfound.pipeline.stage_loop import Budget, run_stage
 from pixfound.segmenters.sam import Sam
+from pixfound.store.records import Value, candidates_of, pack_generation
+from pixfound.store.store import Record, Store
 from pixfound.types import KINDS, Example, Generation, Kind, Prompt
 from tests.support.examples import ArrayImage, drawn, make_example
 from tests.support.memory import memory
@@ -56,10 +57,10 @@ class Words:
         return Prompt(example.id, kind, "v", example.expression)
 
 
-def items_of(*examples: Example) -> Items:
+def items_of(*examples: Example) -> RunExamples:
     """Items with prompts of the examples' own."""
     prompts: Any = Words()
-    return Items(examples, prompts)
+    return RunExamples(examples, prompts)
 
 
 def about(index: int, rows: int, image: str | None, words: int = 1) -> Example:
@@ -67,7 +68,7 @@ def about(index: int, rows: int, image: str | None, words: int = 1) -> Example:
     return make_example(drawn(*["...."] * rows), id=str(index), image=Named(image), expression="word " * words)
 
 
-def batches(items: Items, batch_size: int, folder: Path) -> list[list[int]]:
+def batches(items: RunExamples, batch_size: int, folder: Path) -> list[list[int]]:
     """The numbers of the examples of each batch."""
     found: dict[object, list[int]] = {}
     for task in generate_tasks(items, Store(folder), batch_size):
@@ -132,7 +133,7 @@ def test_items_about_one_image_are_given_the_same_and_each_is_compared_with_its_
 def test_a_limit_takes_the_partners_of_what_it_takes(limit: int | None) -> None:
     benchmark = PixShapes(pairs=3)
     prompts: Any = Words()
-    items = Items(benchmark, prompts, limit)
+    items = RunExamples(benchmark, prompts, limit)
     expected = {1: ["0000a", "0000b"], 3: ["0000a", "0000b", "0001a", "0001b"]}
     assert [item.id for item in items] == expected.get(limit or 0, [e.id for e in benchmark])
     assert [item.example for item in items] == [e for e in benchmark if e.id in {item.id for item in items}]
@@ -192,23 +193,23 @@ def test_only_what_its_digest_is_of_changes_it() -> None:
 
     def digests(example: Example) -> dict[str, str]:
         (item,) = items_of(example)
-        names = ("asked", "seen", "whole", "graded")
-        of = {f"{kind} {name}": getattr(item, name)(kind) for kind in KINDS for name in names}
+        names = ("generate", "extract", "select", "grade")
+        of = {f"{kind} {name}": getattr(item, f"{name}_digest")(kind) for kind in KINDS for name in names}
         return {**of, "content": items_of(example).digest}
 
     def changed(**values: Any) -> set[str]:
         before, after = digests(one), digests(replace(one, **values))
         return {name.rpartition(" ")[2] for name in before if before[name] != after[name]}
 
-    assert changed(image=Named("b")) == {"asked", "seen", "whole", "graded", "content"}
-    assert changed(gt_mask=drawn("#...", "....", "....")) == {"whole", "content"}
-    assert changed(question="Is it shut?") == {"graded", "content"} == changed(answer=1)
+    assert changed(image=Named("b")) == {"generate", "extract", "select", "grade", "content"}
+    assert changed(gt_mask=drawn("#...", "....", "....")) == {"select", "content"}
+    assert changed(question="Is it shut?") == {"grade", "content"} == changed(answer=1)
     assert changed(pair_id="p") == {"content"} == changed(tags={"a": "b"}) == changed(named=False)
     assert changed(objects=(drawn("#..."),)) == {"content"} == changed(labels={"corrected": 1})
     assert changed() == set()
 
 
-def extracted(folder: Path, items: Items, extractors: dict[str, Any]) -> tuple[dict[str, Any], int]:
+def extracted(folder: Path, items: RunExamples, extractors: dict[str, Any]) -> tuple[dict[str, Any], int]:
     """The extract records of all items by "extractor key", and how many failed."""
     said = Store(folder / "generate")
     found = {name: Store(folder / name) for name in extractors}
@@ -217,19 +218,19 @@ def extracted(folder: Path, items: Items, extractors: dict[str, Any]) -> tuple[d
     for item in items:
         value = pack_generation(Generation("it", item.example.gt_mask.size))
         for kind in KINDS:
-            said.append(Record(item.key(kind), item.asked(kind), value.data), value.arrays)
+            said.append(Record(item.key(kind), item.generate_digest(kind), value.data), value.arrays)
     stores: Any = SimpleNamespace(generate=said, extract=found)
     parts: Any = SimpleNamespace(extractors={name: SimpleNamespace(built=e) for name, e in extractors.items()})
     budget = Budget(100)
     run_stage(
         "extract",
         lambda: extract_tasks(items, stores),
-        lambda batch: stages.extract(parts, stores, batch),
+        lambda batch: extract_stage.extract(parts, stores, batch),
         World(),
         budget,
     )
     records = {
-        f"{name} {item.key(kind)}": store.get(item.key(kind), item.seen(kind))
+        f"{name} {item.key(kind)}": store.get(item.key(kind), item.extract_digest(kind))
         for name, store in found.items()
         for item in items
         for kind in MASK_KINDS
@@ -281,13 +282,13 @@ def test_an_image_that_cannot_be_read_fails_its_own_example_only(
     broken = make_example(drawn("...."), id="broken", image=Named(None))
     items = items_of(*pictured[:3], broken, *pictured[3:4])
     batches: list[int] = []
-    extract = stages.extract
+    extract = extract_stage.extract
 
     def seen(parts: Any, stores: Any, batch: Any) -> list[Value | Exception]:
         batches.append(len(batch))
         return extract(parts, stores, batch)
 
-    monkeypatch.setattr(stages, "extract", seen)
+    monkeypatch.setattr(extract_stage, "extract", seen)
     segmenter = Sam(str(save_random_sam(tmp_path / "m")), device="cpu")
     records, failures = extracted(tmp_path, items, {"centre": CentrePoint(segmenter), "none": Nothing()})
     assert failures == 4  # both kinds of both extractors

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from pixfound.certify.certificate import certify, folder_of
-from pixfound.pipeline.evaluate import evaluate
-from pixfound.pipeline.parts import build
-from pixfound.report.certificate import certificate_lines
+from pixfound.apps.certify.certificate import certify
+from pixfound.apps.evaluation import evaluate
+from pixfound.config.factory import build
+from pixfound.report.certificate import certificate_lines, folder_of
 from tests.support.run import config_of
 
 

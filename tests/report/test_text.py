@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixfound.pipeline.stage import describe
-from pixfound.report.text import escape, grid, printable
+from pixfound.io.text import escape, grid, printable
+from pixfound.pipeline.stage_loop import describe
 
 EVIL = [
     "<script>alert(1)</script>",

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from pixfound.pipeline.evaluate import evaluate
+from pixfound.apps.evaluation import evaluate
 from pixfound.pipeline.results import Result
 from tests.support.judge_server import Act, JudgeServer
 from tests.support.parity import mmvp_truths, write_cv, write_mmvp

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixfound.scoring.scores import Score, cluster_of
-from pixfound.scoring.table import SCORE, UNKNOWN, Filling, tabulate
+from pixfound.scoring.table import SCORE, UNKNOWN, ScoreTableBuilder, tabulate
 from pixfound.types import KINDS
 from tests.support.memory import memory
 
@@ -121,7 +121,7 @@ def test_another_order_of_the_same_examples_is_numbered_alike(scores, random):
 
 def test_a_table_takes_little_memory_that_grows():
     with memory() as held:
-        filling = Filling()
+        filling = ScoreTableBuilder()
         for number in range(4000):
             score = Score(
                 key=f"k{number}",

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pixfound.errors import UserError
+from pixfound.io.overlays import RED, draw_overlay, sheet
 from pixfound.judges.asking import UnreadableReply
-from pixfound.judges.overlays import RED, draw_overlay, sheet
 from pixfound.judges.rules import RulesJudge
 from pixfound.selectors.judge import JudgeChoice, read_choice
 from tests.support.examples import make_example

@@ -14,10 +14,11 @@ import pytest
 from PIL import Image
 
 from pixfound.benchmarks.pixshapes import PixShapes
-from pixfound.judges.asking import JudgeError, UnreadableReply
+from pixfound.interfaces import JudgeError
+from pixfound.judges.asking import UnreadableReply
 from pixfound.judges.openai import OpenAIJudge
-from pixfound.masks import RLE
 from pixfound.selectors.judge import JudgeChoice
+from pixfound.types.masks import RLE
 from tests.support.judge_server import Act, JudgeServer
 from tests.support.nested import CANDIDATES, EXAMPLE
 from tests.support.run import run, scores_of

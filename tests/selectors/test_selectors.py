@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pixfound.errors import UserError
-from pixfound.masks import RLE
 from pixfound.selectors.oracle import Oracle
 from pixfound.selectors.similarity import Similarity, cosine
 from pixfound.selectors.simple import BestScore, Empty, Full, RandomCandidate
+from pixfound.types.masks import RLE
 from tests.support.examples import drawn, make_candidate, make_example
 
 TRUTH = drawn("##..", "##..", "....", "....")

@@ -13,8 +13,8 @@ import numpy as np
 from PIL import Image
 
 from pixfound.interfaces import SegmenterMasks
-from pixfound.masks import RLE
 from pixfound.types import Candidate, Example, Phrase
+from pixfound.types.masks import RLE
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def packages(marks: Iterable[pytest.Mark]) -> Iterator[str]:
             yield found[1]
 
 
-def model_of(item: pytest.Item, mark: pytest.Mark) -> str:
+def model_of(item: pytest.RunExample, mark: pytest.Mark) -> str:
     """Which model a mark speaks of; a mark that names none is an error."""
     parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
     by = [mark.kwargs["by"]] if "by" in mark.kwargs else ["family", "line"]

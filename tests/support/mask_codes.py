@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pixfound.spoken.decoder import shapes
+from pixfound.extractors.parsers.vqvae import shapes
 
 PAINT, LEAVE = 1, 0  # the codes that `painting` knows
 

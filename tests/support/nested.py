@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from pixfound.masks import RLE
+from pixfound.types.masks import RLE
 from tests.support.examples import make_candidate, make_example
 
 SIZE = (40, 40)

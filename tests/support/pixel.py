@@ -12,9 +12,9 @@ import torch
 import yaml
 from PIL import Image
 
-from pixfound.models.lisa import Lisa
-from pixfound.models.sa2va import Sa2VA
-from pixfound.pipeline.evaluate import evaluate
+from pixfound.apps.evaluation import evaluate
+from pixfound.models.pixel.lisa import Lisa
+from pixfound.models.pixel.sa2va import Sa2VA
 from pixfound.types import Prompt
 from tests.support.run import config_of
 

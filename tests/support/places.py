@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from pixfound.apps.evaluation import evaluate
 from pixfound.interfaces import SegmenterMasks
-from pixfound.masks import RLE
-from pixfound.pipeline.evaluate import evaluate
 from pixfound.types import Example
+from pixfound.types.masks import RLE
 from tests.support.examples import ArrayImage, make_example
 from tests.support.run import config_of
 

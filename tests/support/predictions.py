@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pixfound.masks import RLE
 from pixfound.types import Example
+from pixfound.types.masks import RLE
 
 
 def write_mask(path: Path, mask: RLE) -> None:

@@ -11,8 +11,8 @@ from hydra import compose, initialize_config_module
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
-from pixfound.cli import resolve
-from pixfound.pipeline.evaluate import evaluate
+from pixfound.apps.evaluate import resolve
+from pixfound.apps.evaluation import evaluate
 from pixfound.pipeline.results import Result
 
 LIMIT = 8

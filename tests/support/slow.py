@@ -12,8 +12,8 @@ from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.interfaces import TextVectors
-from pixfound.masks import RLE
 from pixfound.types import Candidate, Choice, Example, Generation, Prompt
+from pixfound.types.masks import RLE
 
 
 class Slow:

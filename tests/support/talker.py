@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from pixfound.interfaces import TextVectors
-from pixfound.masks import RLE
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import FloatArray, Generation, Prompt, Tile
+from pixfound.types.masks import RLE
 
 GRID = (4, 4)
 

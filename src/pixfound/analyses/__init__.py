@@ -1,1 +1,1 @@
-"""Analyses: each module looks at a finished run once more (`pixfound.interfaces.Analysis`)."""
+"""Analyses: each module looks at a finished run once more (`pixfound.pipeline.results.Analysis`)."""

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixfound.analyses.pools import Pool, has_choices, pool_of
-from pixfound.pipeline.items import MASK_KINDS
-from pixfound.report.table import figure as shown
-from pixfound.report.text import grid
+from pixfound.analyses.best_of_k import Pool, has_choices, pool_of
+from pixfound.io.text import grid
+from pixfound.pipeline.run_examples import MASK_KINDS
 from pixfound.scoring.bootstrap import Resampler
 from pixfound.scoring.estimates import figure, minus
+from pixfound.scoring.formatting import figure as shown
 from pixfound.scoring.table import Rows
 from pixfound.types import Kind
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.results import Evidence
+    from pixfound.pipeline.results import RunData
 
 _NAMES: Mapping[Kind, str] = {"open": "M", "ground": "M_dagger"}
 
@@ -43,7 +43,7 @@ class Candidates:
     ) -> None:
         self.ks, self.resamples, self.level, self.seed = tuple(ks), resamples, level, seed
 
-    def compute(self, evidence: Evidence) -> Mapping[str, Any]:
+    def compute(self, evidence: RunData) -> Mapping[str, Any]:
         """Extractor -> prompt (M, M_dagger) -> candidates per example, oracle curve, regret of its rows."""
         found: dict[str, Any] = {}
         for extractor in evidence.stores.extract:
@@ -103,7 +103,7 @@ class Candidates:
         }
 
 
-def _chosen(evidence: Evidence, rows: Sequence[str], kind: Kind) -> dict[str, Rows]:
+def _chosen(evidence: RunData, rows: Sequence[str], kind: Kind) -> dict[str, Rows]:
     """The scores of what each row chose for present objects."""
     found = {row: evidence.table.masks(row, kind) for row in rows}
     return {row: scores[~scores["absent"] & ~np.isnan(scores["iou"])] for row, scores in found.items()}

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pixfound.analyses.emergence import Emergence
-from pixfound.analyses.nulls import Array, Null
+from pixfound.analyses.emergence_points import Emergence
+from pixfound.analyses.null_models import Array, Null
 from pixfound.scoring.bootstrap import Resampler, numbered
 from pixfound.scoring.estimates import figure
 

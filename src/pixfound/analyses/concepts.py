@@ -9,9 +9,9 @@ from typing import Literal
 
 from pixfound.analyses import concept_words as words
 from pixfound.analyses.wording import singular
-from pixfound.interfaces import Asker, Load, Metered
-from pixfound.judges.asking import JudgeError, shortened, side_by_side, unreadable
-from pixfound.terminal import say
+from pixfound.interfaces import Asker, JudgeError, Load, Metered
+from pixfound.io.terminal import say
+from pixfound.judges.asking import shortened, side_by_side, unreadable
 from pixfound.types import Phrase
 
 Concept = Literal["appearance", "location", "part", "context", "object", "state"]

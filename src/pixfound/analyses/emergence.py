@@ -1,131 +1,226 @@
-"""For one example: the phrase whose candidate fits the ground truth best, and where all phrases stand."""
+"""When does grounding emerge? Where in an answer the phrase stands whose mask is best (arXiv 2502.04192).
+
+For every present object: the phrase of the candidate that fits the ground truth best, its position, whether it is the
+referring expression at all, and which of six concepts it is about; each beside what chance gives (`nulls`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
 
-from pixfound.analyses.nulls import Array, Null, length_matched, permuted, shuffled
-from pixfound.analyses.places import Place, Unit, decile, original_place, place_of
-from pixfound.masks import ious
-from pixfound.models.spans import Span
-from pixfound.types import Candidate, Example, Phrase
+import numpy as np
+from PIL import Image
 
-Ties = Literal["score", "last", "first"]
-TIES: tuple[Ties, ...] = ("score", "last", "first")
-Length = Literal["answer", "original"]
-LENGTHS: tuple[Length, ...] = ("answer", "original")
+from pixfound.analyses import emergence_figure, emergence_text
+from pixfound.analyses.comparison import Comparison
+from pixfound.analyses.concepts import QUESTION, SYSTEM, Asked, Concept, Questions, concepts_by_rules
+from pixfound.analyses.emergence_points import (
+    LENGTHS,
+    TIES,
+    Emergence,
+    Length,
+    Reading,
+    Ties,
+    find_emergence,
+)
+from pixfound.analyses.features import ABOUT, DECILES, PLACE, WORDINGS, features, flags
+from pixfound.analyses.null_models import NULLS, Null
+from pixfound.analyses.phrase_position import PLACES, UNITS, Place, Unit
+from pixfound.errors import UserError
+from pixfound.interfaces import Asker, Judge, PhraseFinder
+from pixfound.pipeline.run_examples import MASK_KINDS, RunExample
+from pixfound.scoring.estimates import figure
+from pixfound.store.records import candidates_of, unpack_generation
+from pixfound.types import Kind
+
+if TYPE_CHECKING:
+    from pixfound.pipeline.results import RunData
+
+Classifier = Literal["rules", "judge", "none"]
+CLASSIFIERS: tuple[Classifier, ...] = ("rules", "judge", "none")
 
 
-@dataclass(frozen=True)
-class Reading:
-    """How an emergence is found.
+class When:
+    """Position, wording and concept of the best phrase, with bootstrap intervals and null models.
 
-    unit, place: what a position counts and which end of the phrase is meant. length: what it is divided by, `answer`
-        the whole answer, `original` what the original's meta file leaves of it (see `original_place`).
-    ties: among candidates of equal IoU `score` takes the one with the segmenter's highest score, `last` and `first` go
-        by order (the original takes the last).
-    iou_floor: an example counts only where the best IoU reaches it; None has no floor, as in the original.
+    judge, phrases: the run's own. kinds: of prompts. row: the table's row whose extractor proposes the candidates.
+    unit, place, length, ties, iou_floor: see `Reading`. nulls: see `pixfound.analyses.null_models`.
+    concepts: who says what a phrase is about: `rules` (see `concepts_by_rules`), the run's `judge`, or `none`.
+    system, question: what a judge is asked, with the fields {phrase} and {text}.
+    resamples, level, seed: of the bootstrap, clustered by pair, and of as many draws of each null.
     """
 
-    unit: Unit = "characters"
-    place: Place = "start"
-    length: Length = "answer"
-    ties: Ties = "score"
-    iou_floor: float | None = None
+    def __init__(
+        self,
+        judge: Judge,
+        phrases: PhraseFinder,
+        kinds: Sequence[Kind] = ("ground",),
+        row: str = "oracle",
+        unit: Unit = "characters",
+        place: Place = "start",
+        length: Length = "answer",
+        ties: Ties = "score",
+        iou_floor: float | None = None,
+        nulls: Sequence[Null] = NULLS,
+        concepts: Classifier = "rules",
+        system: str = SYSTEM,
+        question: str = QUESTION,
+        resamples: int = 2000,
+        level: float = 0.95,
+        seed: int = 0,
+    ) -> None:
+        for name, value, known in (
+            ("unit", unit, UNITS),
+            ("place", place, PLACES),
+            ("length", length, LENGTHS),
+            ("ties", ties, TIES),
+            ("concepts", concepts, CLASSIFIERS),
+            *(("kinds", kind, MASK_KINDS) for kind in kinds),
+            *(("nulls", null, NULLS) for null in nulls),
+        ):
+            _check(value in known, f"{name}: {value!r} is none of {', '.join(known)}")
+        _check(iou_floor is None or 0 <= iou_floor <= 1, f"iou_floor={iou_floor}: must be null or from 0 to 1")
+        whole = (unit, place) == ("characters", "start")
+        _check(length == "answer" or whole, "length=original goes with unit=characters and place=start alone")
+        asked = concepts != "judge" or isinstance(judge, Asker)
+        _check(asked, f"concepts=judge: judge {judge.name!r} answers no questions; take judge=openai or mllm")
+        _check_fields(question)
+        self.judge, self.phrases, self.kinds, self.row = judge, phrases, tuple(kinds), row
+        self.reading = Reading(unit, place, length, ties, iou_floor)
+        self.nulls, self.concepts, self.system, self.question = tuple(nulls), concepts, system, question
+        self.resamples, self.level, self.seed = resamples, level, seed
+
+    def compute(self, evidence: RunData) -> Mapping[str, Any]:
+        """What was found under each kind of prompt; {} where no candidate of the row comes from a phrase."""
+        if self.row not in evidence.parts.rows:
+            return {}
+        found = {kind: self._about(evidence, kind) for kind in self.kinds}
+        if not any(one["examples"] for one in found.values()):
+            return {}
+        reading = self.reading
+        return {
+            "row": self.row,
+            "unit": reading.unit,
+            "place": reading.place,
+            "length": reading.length,
+            "iou_floor": reading.iou_floor,
+            "level": self.level,
+            "concepts_by": {"rules": "rules", "judge": self.judge.name, "none": None}[self.concepts],
+            "prompts": found,
+            "failures": [failure for one in found.values() for failure in one.pop("failures", ())],
+        }
+
+    def sections(self, found: Mapping[str, Any]) -> list[str]:
+        """Tables of positions, nulls, wording and concepts, and the histogram."""
+        return emergence_text.sections(found)
+
+    def pictures(self, found: Mapping[str, Any]) -> Mapping[str, Image.Image]:
+        """The histogram of positions."""
+        return {emergence_text.PICTURE: emergence_figure.draw(found)}
+
+    def _about(self, evidence: RunData, kind: Kind) -> dict[str, Any]:
+        emergences: list[Emergence] = []
+        left_out: Counter[str] = Counter()
+        for item in evidence.items:
+            outcome = _find(evidence, item, self.row, kind, self.reading)
+            if isinstance(outcome, Emergence):
+                emergences.append(outcome)
+            else:
+                left_out[outcome] += 1
+        if not emergences:
+            return {"examples": 0, "left_out": dict(left_out)}
+        ruled = self.concepts == "rules"
+        compared = Comparison(
+            emergences,
+            [PLACE, *DECILES, *WORDINGS, *(ABOUT if ruled else ())],
+            [features(e, self.phrases, ruled) for e in emergences],
+            self.nulls,
+            DECILES,
+            self.resamples,
+            self.level,
+            self.seed,
+        )
+        of, clusters = compared.of, compared.clusters
+        best_iou = clusters.mean(of, np.array([e.iou for e in emergences]))
+        median = clusters.median(of, np.array([e.places[e.best] for e in emergences]))
+        labels = self._labels(emergences)
+        return {
+            "examples": len(emergences),
+            "left_out": dict(left_out),
+            "phrases_per_answer": sum(len(e.phrases) for e in emergences) / len(emergences),
+            "best_iou": figure(best_iou, self.level),
+            "answers_with_a_choice": compared.free,
+            "mean": compared.figure(PLACE),
+            "median": figure(median, self.level),
+            "deciles": [{"examples": compared.count(name), **compared.figure(name)} for name in DECILES],
+            "not_the_expression": {name: compared.figure(name) for name in WORDINGS},
+            "concepts": {c: compared.figure(c) for c in ABOUT} if ruled else self._shares(emergences, labels, compared),
+            "concepts_unscored": [f"{id}: {one.why}" for id, one in labels.items() if one.concepts is None],
+            "failures": [f"concept of {kind} {id}: {one.why}" for id, one in labels.items() if one.failed],
+            "emergences": [_record(e, _concepts(labels, e)) for e in emergences],
+        }
+
+    def _shares(
+        self, emergences: Sequence[Emergence], labels: Mapping[str, Asked], compared: Comparison
+    ) -> dict[str, Any]:
+        """The share of each concept among the phrases of which the judge's reply could be read."""
+        about = [_concepts(labels, e) for e in emergences]
+        read = np.array([found is not None for found in about])
+        if not read.any():
+            return {}
+        values = np.array([flags(found) for found in about if found is not None])
+        shares = {
+            c: compared.clusters.mean(compared.of[read], column) for c, column in zip(ABOUT, values.T, strict=True)
+        }
+        return {c: {**figure(share, self.level), "nulls": {}} for c, share in shares.items()}
+
+    def _labels(self, emergences: Sequence[Emergence]) -> dict[str, Asked]:
+        """Example id -> the concepts of its best phrase, as far as they are asked for."""
+        if self.concepts == "none":
+            return {}
+        if self.concepts == "rules":
+            return {e.example_id: Asked(concepts_by_rules(e.phrases[e.best], e.text)) for e in emergences}
+        assert isinstance(self.judge, Asker)  # checked when this was made
+        questions = Questions(self.judge, self.system, self.question)
+        asked = questions.ask_all([(e.phrases[e.best].text, e.text) for e in emergences])
+        return {e.example_id: one for e, one in zip(emergences, asked, strict=True)}
 
 
-@dataclass(frozen=True)
-class Emergence:
-    """The best phrase of one answer among all K of it that have a candidate and a place.
-
-    cluster: what the bootstrap draws together. places: (K,) in [0, 1). best: its index. iou: of its best candidate.
-    phrase_of, ious, preference: of the candidates, for `permuted`.
-    """
-
-    example_id: str
-    cluster: str
-    expression: str
-    text: str
-    phrases: tuple[Phrase, ...]
-    places: tuple[float, ...]
-    best: int
-    iou: float
-    phrase_of: tuple[int, ...]
-    ious: tuple[float, ...]
-    preference: tuple[int, ...]
-
-    def weights(self, null: Null) -> Array:
-        """(K,) the probability of each phrase to be the best one under a null."""
-        if null == "permuted":
-            return permuted(self.phrase_of, self.ious, self.preference, len(self.phrases))
-        if null == "length_matched":
-            return length_matched([phrase.text for phrase in self.phrases], self.best)
-        return shuffled(len(self.phrases))
+def _concepts(labels: Mapping[str, Asked], emergence: Emergence) -> tuple[Concept, ...] | None:
+    return labels[emergence.example_id].concepts if emergence.example_id in labels else None
 
 
-def find_emergence(
-    example: Example, candidates: Sequence[Candidate], text: str, tokens: Sequence[Span], reading: Reading
-) -> Emergence | str:
-    """The emergence of an example, or in a few words why it has none.
-
-    candidates: in the extractor's order. text, tokens: the answer and the spans of its tokens.
-    """
-    if example.absent:
-        return "object absent"
-    if not candidates:
-        return "no candidate"
-    fits = ious([candidate.mask for candidate in candidates], example.gt_mask)
-    best = _best(fits, candidates, reading.ties)
-    if best is None:
-        return "no candidate with a phrase"
-    if reading.iou_floor is not None and fits[best] < reading.iou_floor:
-        return "best IoU below the floor"
-    places = {c.phrase: _place(c.phrase, text, tokens, reading) for c in candidates if c.phrase is not None}
-    phrases = tuple(phrase for phrase, place in places.items() if place is not None)
-    chosen = candidates[best].phrase
-    if chosen not in phrases:
-        return "best phrase without a place in the answer"
-    kept = [i for i, c in enumerate(candidates) if c.phrase in phrases]
-    order = sorted(range(len(kept)), key=lambda k: _preference(kept[k], candidates, reading.ties), reverse=True)
-    number = {phrase: k for k, phrase in enumerate(phrases)}
-    return Emergence(
-        example_id=example.id,
-        cluster=example.pair_id if example.pair_id is not None else example.id,
-        expression=example.expression,
-        text=text,
-        phrases=phrases,
-        places=tuple(place for place in places.values() if place is not None),
-        best=number[chosen],
-        iou=fits[best],
-        phrase_of=tuple(number[p] for i in kept if (p := candidates[i].phrase) is not None),
-        ious=tuple(fits[i] for i in kept),
-        preference=tuple(order),
-    )
+def _find(evidence: RunData, item: RunExample, row: str, kind: Kind, reading: Reading) -> Emergence | str:
+    """The emergence of one example from the run's records, or why there is none."""
+    extractor = evidence.parts.rows[row][0]
+    said = evidence.stores.generate.get(item.key(kind), item.generate_digest(kind))
+    record = evidence.stores.extract[extractor].get(item.key(kind), item.extract_digest(kind))
+    if said is None or said.value is None or record is None or record.value is None:
+        return "object absent" if item.example.absent else "nothing on record"
+    answer = unpack_generation(said.value, {})
+    return find_emergence(item.example, candidates_of(record), answer.text, answer.spans, reading)
 
 
-def _best(fits: Sequence[float], candidates: Sequence[Candidate], ties: Ties) -> int | None:
-    """The candidate of the highest IoU that has a phrase.
-
-    One without a phrase is passed over. The original ends its search there, which comes to the same: what lacks a line
-    of its meta file are the last candidates.
-    """
-    named = [i for i, candidate in enumerate(candidates) if candidate.phrase is not None]
-    return max(named, key=lambda i: (fits[i], _preference(i, candidates, ties)), default=None)
-
-
-def _preference(index: int, candidates: Sequence[Candidate], ties: Ties) -> tuple[float, int]:
-    """Larger for the candidate that wins a tie."""
-    if ties == "score":
-        return candidates[index].score or 0.0, -index
-    return 0.0, index if ties == "last" else -index
+def _record(emergence: Emergence, concepts: tuple[Concept, ...] | None) -> dict[str, Any]:
+    """What is kept of one example."""
+    return {
+        "example_id": emergence.example_id,
+        "phrase": emergence.phrases[emergence.best].text,
+        "position": emergence.places[emergence.best],
+        "iou": emergence.iou,
+        "concepts": None if concepts is None else list(concepts),
+    }
 
 
-def _place(phrase: Phrase, text: str, tokens: Sequence[Span], reading: Reading) -> float | None:
-    """A phrase's place in [0, 1); None where it has none."""
-    if reading.length == "original":
-        found = original_place(phrase, text)
-    else:
-        found = place_of(phrase.span, text, tokens, reading.unit, reading.place)
-    return found if found is not None and decile(found) is not None else None
+def _check(kept: bool, rule: str) -> None:
+    if not kept:
+        raise UserError(f"analyses.when.{rule}")
+
+
+def _check_fields(question: str) -> None:
+    try:
+        question.format(phrase="", text="")
+    except (LookupError, ValueError) as error:
+        raise UserError(f"analyses.when.question: only {{phrase}} and {{text}} can be filled in ({error!r})") from error

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from pixfound.analyses.concepts import CONCEPTS, Concept, concepts_by_rules
-from pixfound.analyses.emergence import Emergence
-from pixfound.analyses.nulls import Array
-from pixfound.analyses.places import decile
+from pixfound.analyses.emergence_points import Emergence
+from pixfound.analyses.null_models import Array
+from pixfound.analyses.phrase_position import decile
 from pixfound.analyses.wording import compare
 from pixfound.interfaces import PhraseFinder
 

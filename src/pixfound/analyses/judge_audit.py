@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixfound.interfaces import AsksJudge
-from pixfound.masks import ious
-from pixfound.pipeline.items import MASK_KINDS, Item
-from pixfound.pipeline.records import candidates_of
-from pixfound.report.text import grid
+from pixfound.io.text import grid
+from pixfound.pipeline.run_examples import MASK_KINDS, RunExample
+from pixfound.store.records import candidates_of
 from pixfound.types import Kind
+from pixfound.types.masks import ious
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.results import Evidence
+    from pixfound.pipeline.results import RunData
 
 _THIRDS = ("first third", "middle third", "last third")
 
@@ -34,7 +34,7 @@ class JudgeAudit:
     def __init__(self, simulations: int = 2000, seed: int = 0) -> None:
         self.simulations, self.seed = simulations, seed
 
-    def compute(self, evidence: Evidence) -> Mapping[str, Any]:
+    def compute(self, evidence: RunData) -> Mapping[str, Any]:
         """Row -> places, quality, presence and kinds of choice, both prompts together."""
         found: dict[str, Any] = {}
         for row, pair in evidence.parts.rows.items():
@@ -120,18 +120,18 @@ class _Choice:
     ious: Sequence[float]
 
 
-def _records(evidence: Evidence, pair: tuple[str, str]) -> Iterator[tuple[Item, Kind, Mapping[str, Any]]]:
+def _records(evidence: RunData, pair: tuple[str, str]) -> Iterator[tuple[RunExample, Kind, Mapping[str, Any]]]:
     """The stored choices of a row, those that could be made."""
     for item in evidence.items:
         for kind in MASK_KINDS:
-            record = evidence.stores.select[pair].get(item.key(kind), item.whole(kind))
+            record = evidence.stores.select[pair].get(item.key(kind), item.select_digest(kind))
             if record is not None and record.value:
                 yield item, kind, record.value
 
 
-def _choices(evidence: Evidence, pair: tuple[str, str]) -> Iterator[_Choice]:
+def _choices(evidence: RunData, pair: tuple[str, str]) -> Iterator[_Choice]:
     for item, kind, value in _records(evidence, pair):
-        found = evidence.stores.extract[pair[0]].get(item.key(kind), item.seen(kind))
+        found = evidence.stores.extract[pair[0]].get(item.key(kind), item.extract_digest(kind))
         if found and found.value:
             masks = [candidate.mask for candidate in candidates_of(found)]
             yield _Choice(item.example.absent, value, ious(masks, item.example.gt_mask))

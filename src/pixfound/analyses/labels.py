@@ -7,19 +7,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pixfound.interfaces import Judge
-from pixfound.letters import Letters, check_letters, grade_letter
-from pixfound.pipeline.stage import describe
-from pixfound.report.table import figure as shown
-from pixfound.report.text import escape, grid
+from pixfound.io.text import escape, grid
+from pixfound.pipeline.stage_loop import describe
 from pixfound.scoring.bootstrap import Resampler
+from pixfound.scoring.choice_grading import Letters, check_letters, grade_letter
 from pixfound.scoring.estimates import Estimate, figure, minus
 from pixfound.scoring.figures import accuracies_of, vqa_figures
+from pixfound.scoring.formatting import figure as shown
 from pixfound.scoring.scores import Score
-from pixfound.scoring.table import Filling, Table
+from pixfound.scoring.table import ScoreTableBuilder, Table
 from pixfound.types import Example
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.results import Evidence
+    from pixfound.pipeline.results import RunData
 
 _NAMES = {"A_item": "A item", "A_pair": "A pair", "A_dagger_item": "A† item", "A_dagger_pair": "A† pair"}
 _FAILED = "grade failed: "
@@ -40,13 +40,13 @@ class Labels:
         self.judge, self.letters = judge, letters
         self.resamples, self.level, self.seed = resamples, level, seed
 
-    def compute(self, evidence: Evidence) -> Mapping[str, Any]:
+    def compute(self, evidence: RunData) -> Mapping[str, Any]:
         """Versions -> figures, differences to the first version, and the examples that they disagree about."""
         names = list(dict.fromkeys(name for item in evidence.items for name in item.example.labels))
         if len(names) < 2:
             return {}
         disputed, failures = [], []
-        versions = {name: Filling() for name in names}
+        versions = {name: ScoreTableBuilder() for name in names}
         for item in evidence.items:
             example = item.example
             if len(set(example.labels.values())) > 1:

@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pixfound.errors import UserError
-from pixfound.greys import Resize, linear_mask, nearest
-from pixfound.masks import RLE, union
-from pixfound.polygons import read_polygon
-from pixfound.streams import parse_json
+from pixfound.io.grayscale_masks import Resize, linear_mask, nearest
+from pixfound.io.streams import parse_json
+from pixfound.types.masks import RLE, union
+from pixfound.types.polygons import read_polygon
 
 Size = tuple[int, int]
 _AGAIN = "download it again"

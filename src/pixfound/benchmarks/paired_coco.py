@@ -31,14 +31,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from pixfound.benchmarks.files import images_in
+from pixfound.benchmarks.image_sources import images_in
 from pixfound.benchmarks.shelved import ShelvedExamples
-from pixfound.benchmarks.tables import table_rows
 from pixfound.errors import UserError, nearest
-from pixfound.masks import RLE, union
-from pixfound.shelf import Numbers, Shelf
-from pixfound.streams import NoList, json_lists
+from pixfound.io.shelf import Numbers, Shelf
+from pixfound.io.streams import NoList, json_lists
+from pixfound.io.tables import table_rows
 from pixfound.types import Example, ImageSource
+from pixfound.types.masks import RLE, union
 
 Exif = Literal["stored", "turned"]
 _REQUIRED = ("id", "image", "question", "options", "answer", "expression")

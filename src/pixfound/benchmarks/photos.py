@@ -26,9 +26,9 @@ from typing import Any
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.masks import RLE, union
-from pixfound.pixels import opened
+from pixfound.io.images import opened
 from pixfound.types import Example
+from pixfound.types.masks import RLE, union
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Literal, get_args, overload
 
 from pixfound.benchmarks.annotations import Outlines, Size, answer_index, expect
-from pixfound.benchmarks.files import NO_IMAGES, ImageFile, NoImage, images_in
+from pixfound.benchmarks.image_sources import NO_IMAGES, ImageFile, NoImage, images_in
 from pixfound.benchmarks.pixcvbench_expressions import refer
 from pixfound.benchmarks.pixcvbench_files import (
     AGAIN,
@@ -32,10 +32,10 @@ from pixfound.benchmarks.pixcvbench_files import (
     place_of,
     read_questions,
 )
-from pixfound.benchmarks.tables import read_table
 from pixfound.errors import UserError
-from pixfound.greys import RESIZES, Resize
-from pixfound.pixels import opened
+from pixfound.io.grayscale_masks import RESIZES, Resize
+from pixfound.io.images import opened
+from pixfound.io.tables import read_table
 from pixfound.types import Example
 
 Source = Literal["all", "ADE20K", "COCO"]

@@ -11,9 +11,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pixfound.benchmarks.annotations import Outlines, read_outlines, read_text
-from pixfound.benchmarks.tables import read_table
 from pixfound.errors import UserError
-from pixfound.streams import parse_json
+from pixfound.io.streams import parse_json
+from pixfound.io.tables import read_table
 
 COUNTS = {"ADE20K": 633, "COCO": 805}
 IMAGES = {"ADE20K": "ADE20K/validation/images", "COCO": "COCO/coco/images"}

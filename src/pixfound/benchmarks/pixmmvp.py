@@ -17,10 +17,10 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from pixfound.benchmarks.annotations import answer_index, expect, read_outlines, read_text
-from pixfound.benchmarks.files import NO_IMAGES, images_in
+from pixfound.benchmarks.image_sources import NO_IMAGES, images_in
 from pixfound.benchmarks.paired_coco import parse_options
-from pixfound.benchmarks.tables import read_table
 from pixfound.errors import UserError
+from pixfound.io.tables import read_table
 from pixfound.types import Example
 
 Labels = Literal["original", "corrected"]

@@ -15,8 +15,8 @@ import numpy as np
 from pixfound.benchmarks.scenes import COLOURS, RADII, SHAPES, SIZE, Scene, SceneImage, Thing, random_scene
 from pixfound.benchmarks.shelved import ShelvedExamples
 from pixfound.errors import UserError
-from pixfound.masks import RLE, union
 from pixfound.types import Example
+from pixfound.types.masks import RLE, union
 
 # Presence comes twice: half of its images lack the object, one expression in eight of all.
 SCHEDULE = ("presence", "colour", "shape", "size", "presence", "position", "count", "state")
@@ -132,7 +132,7 @@ def make_pair(category: str, rng: np.random.Generator) -> tuple[tuple[Scene, Ask
 class PixShapes(ShelvedExamples):
     """`pairs` deterministic pairs drawn from `seed`.
 
-    The shipped miniature models never saw seeds below 1,000,000 (experiments/tiny/README.md).
+    The shipped miniature models never saw seeds below 1,000,000 (experiments/training/README.md).
     """
 
     def __init__(self, pairs: int = 160, seed: int = 2024) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pixfound.masks import BoolMask
+from pixfound.types.masks import BoolMask
 
 SIZE = 128  # pixels, height and width of a scene
 COLOURS = {

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, overload
 
-from pixfound.masks import RLE
-from pixfound.shelf import Shelf
+from pixfound.io.shelf import Shelf
 from pixfound.types import Example, ImageSource
+from pixfound.types.masks import RLE
 
 _NEAR = 16  # images whose objects are kept as they were last read: examples about one are often side by side
 

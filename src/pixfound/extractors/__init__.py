@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from PIL import Image
 
 from pixfound.interfaces import Segmenter, SegmenterMasks, batched
-from pixfound.masks import RLE
 from pixfound.types import Candidate, Phrase
+from pixfound.types.masks import RLE
 
 _PIXELS = 2**26  # of the masks of points that are made together, one of several for each point
 

@@ -11,11 +11,11 @@ from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.extractors import segment_points
+from pixfound.extractors.attention_maps import image_map, image_peak, peaks, rounding_error, token_rows
 from pixfound.interfaces import Model, PhraseFinder, Segmenter
-from pixfound.kept import Indices
-from pixfound.maps import image_map, image_peak, peaks, rounding_error, token_rows
-from pixfound.models.spans import tokens_of
 from pixfound.types import Candidate, FloatArray, Generation, Phrase
+from pixfound.types.layer_attention import Indices
+from pixfound.types.token_spans import tokens_of
 
 
 class AttentionPeak:
@@ -23,7 +23,8 @@ class AttentionPeak:
 
     A phrase that is all of an answer that was cut off has no peak under `subtract_mean`: less the mean over the same
     rows nothing is left of it.
-    row, step0, subtract_mean: see `pixfound.maps.token_rows`. rank: which of the map's local maxima the point is, 1 for
+    row, step0, subtract_mean: see `pixfound.extractors.attention_maps.token_rows`. rank: which of the map's local
+    maxima the point is, 1 for
     the highest; the lowest where there are fewer. layers, heads: an index or several that attention is averaged over,
     of those that the model kept (`model.keep`); None for all. model: only asked what it gives.
     """

@@ -8,8 +8,8 @@ from typing import Any
 from PIL import Image
 
 from pixfound.extractors.text_prompted import TextPrompted, check_share
-from pixfound.masks import RLE
 from pixfound.types import Candidate
+from pixfound.types.masks import RLE
 
 
 @dataclass(eq=False)

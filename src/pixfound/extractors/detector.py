@@ -7,13 +7,13 @@ from typing import Any
 
 from PIL import Image
 
+from pixfound.checkpoints.processors import missing_package
 from pixfound.errors import UserError
+from pixfound.extractors.parsers.coordinates import Frame
 from pixfound.extractors.text_prompted import Instances, check_share
 from pixfound.interfaces import Segmenter
-from pixfound.masks import RLE
-from pixfound.models.processors import missing_package
-from pixfound.spoken.frames import Frame
 from pixfound.types import Candidate
+from pixfound.types.masks import RLE
 
 
 @dataclass(eq=False)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from PIL import Image
 
-from pixfound.masks import union
 from pixfound.types import Candidate, Generation
+from pixfound.types.masks import union
 
 
 class NativeMasks:

@@ -8,12 +8,12 @@ from typing import Any
 
 from PIL import Image
 
+from pixfound.checkpoints.squash import load_settings, squashed
+from pixfound.extractors.parsers.coordinates import of_image
 from pixfound.extractors.text_prompted import Instances, check_share
 from pixfound.extractors.text_weights import KEY
-from pixfound.masks import RLE
-from pixfound.segmenters.squash import load_settings, squashed
-from pixfound.spoken.frames import of_image
 from pixfound.types import Candidate
+from pixfound.types.masks import RLE
 
 _TOKENS = 32  # of a concept; the length that SAM 3 was trained with, and always padded to
 

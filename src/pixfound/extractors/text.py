@@ -9,11 +9,11 @@ from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.extractors import box_masks_many, masks_many
+from pixfound.extractors.parsers.coordinates import Box, Point
+from pixfound.extractors.parsers.formats import find_convention
 from pixfound.interfaces import Segmenter, SegmenterMasks
-from pixfound.masks import RLE, union
-from pixfound.spoken.conventions import find_convention
-from pixfound.spoken.frames import Box, Point
 from pixfound.types import Candidate, Generation
+from pixfound.types.masks import RLE, union
 
 Combine = Literal["union", "candidates"]
 Pick = Literal["best", "first", "last"]
@@ -22,7 +22,8 @@ Pick = Literal["best", "first", "last"]
 class TextBox:
     """Each box of an answer is given to the segmenter; an answer without one gives no candidate.
 
-    convention: how the model writes boxes, see `pixfound.spoken.conventions`. combine: `union` makes one candidate of
+    convention: how the model writes boxes, see `pixfound.extractors.parsers.formats`. combine: `union` makes one
+    candidate of
     one mask for each box, `candidates` makes one of every mask of every box. pick: which of a box's masks goes into
     the union: of the highest predicted IoU, the first or the last.
     """

@@ -8,12 +8,12 @@ from typing import Any
 from PIL import Image
 
 from pixfound.errors import UserError
+from pixfound.extractors.parsers.coordinates import Box, Frame
+from pixfound.extractors.parsers.formats import find_convention
+from pixfound.extractors.parsers.vqvae import SOURCE, MaskDecoder, paste
 from pixfound.extractors.text import Combine, check_combine
-from pixfound.masks import RLE, union
-from pixfound.spoken.conventions import find_convention
-from pixfound.spoken.decoder import SOURCE, MaskDecoder, paste
-from pixfound.spoken.frames import Box, Frame
 from pixfound.types import Candidate, Generation
+from pixfound.types.masks import RLE, union
 
 _KEY = "extraction.extractors.text_mask.decoder"
 
@@ -21,8 +21,10 @@ _KEY = "extraction.extractors.text_mask.decoder"
 class TextMask:
     """The masks of an answer; an answer without one gives no candidate.
 
-    convention: how the model writes masks, see `pixfound.spoken.conventions`. decoder: the file that decodes codes, see
-    `pixfound.spoken.decoder`; None for polygons, which need none. combine: `union` makes one candidate of all masks,
+    convention: how the model writes masks, see `pixfound.extractors.parsers.formats`. decoder: the file that decodes
+    codes, see
+    `pixfound.extractors.parsers.vqvae`; None for polygons, which need none. combine: `union` makes one candidate of
+    all masks,
     `candidates` makes one of each. An object that is said twice is one object.
     """
 

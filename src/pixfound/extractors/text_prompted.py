@@ -12,14 +12,14 @@ from typing import Any, ClassVar
 
 from PIL import Image
 
-from pixfound import weights
-from pixfound.devices import device_name
+from pixfound.checkpoints import locating
+from pixfound.compute.devices import device_name
 from pixfound.errors import UserError
 from pixfound.extractors.text import Combine, check_combine
 from pixfound.extractors.text_weights import KEY, Last, shared
-from pixfound.masks import union
-from pixfound.pixels import as_rgb, picture_keys
+from pixfound.io.images import as_rgb, picture_keys
 from pixfound.types import Candidate, Generation
+from pixfound.types.masks import union
 
 
 @dataclass(eq=False)
@@ -50,10 +50,10 @@ class TextPrompted:
 
     def identity(self) -> Mapping[str, Any]:
         """What identifies the weights; a folder with another kind of model is noticed here, before any is read."""
-        found = weights.locate(self.path, KEY)
+        found = locating.locate(self.path, KEY)
         if Path(found).is_dir():
             self._weights.check(self.model_types, found)
-        return weights.identity(self.path, self.revision, KEY)
+        return locating.identity(self.path, self.revision, KEY)
 
     def provenance(self) -> Mapping[str, Any]:
         """The device and dtype asked for."""

@@ -7,11 +7,11 @@ from functools import cached_property
 from typing import Any, Generic, TypeVar
 from weakref import WeakValueDictionary
 
-from pixfound import weights
-from pixfound.devices import check_dtype, pick_device
+from pixfound.checkpoints import locating
+from pixfound.checkpoints.loading import load_pretrained
+from pixfound.checkpoints.processors import missing_package
+from pixfound.compute.devices import check_dtype, pick_device
 from pixfound.errors import UserError
-from pixfound.models.loading import load_pretrained
-from pixfound.models.processors import missing_package
 
 KEY = "extraction.extractors.NAME.path"  # an extractor does not know its own name
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class TextWeights:
         """UserError where the config in the folder `found` is of another kind of model than these."""
         from transformers import PretrainedConfig
 
-        with weights.loading(self.path, KEY):
+        with locating.loading(self.path, KEY):
             values, _ = PretrainedConfig.get_config_dict(found)
         if values.get("model_type") not in model_types:
             raise UserError(
@@ -58,7 +58,7 @@ class TextWeights:
     @cached_property
     def description(self) -> str:
         """The folder with config, tokenizer and processor; the tensors need not be there."""
-        return weights.fetch(self.path, self.revision, KEY, tensors=False)
+        return locating.fetch(self.path, self.revision, KEY, tensors=False)
 
     @cached_property
     def processor(self) -> Any:
@@ -78,7 +78,7 @@ class TextWeights:
         from transformers.utils.logging import disable_progress_bar
 
         disable_progress_bar()  # the stage has its own
-        folder = weights.fetch(self.path, self.revision, KEY)
+        folder = locating.fetch(self.path, self.revision, KEY)
         architecture, dtype = getattr(transformers, self.architecture), getattr(torch, self.dtype)
         made = load_pretrained(architecture, folder, self.path, KEY, dtype=dtype)
         return made.to(pick_device(self.device)).eval()
@@ -91,7 +91,7 @@ class TextWeights:
         """
         import torch
 
-        from pixfound.models.finite import check_finite
+        from pixfound.compute.numerics import check_finite
 
         device, dtype = self.model.device, self.model.dtype
         moved = {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in inputs.items()}

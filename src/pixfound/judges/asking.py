@@ -12,9 +12,9 @@ from typing import Any, Literal, TypeVar
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.grading import REASONING
-from pixfound.interfaces import Asker, Forgets
-from pixfound.prompts import letter, options_text
+from pixfound.interfaces import Asker, Forgets, JudgeError
+from pixfound.judges.answer_parsing import REASONING
+from pixfound.prompts.builder import letter, options_text
 from pixfound.types import Example
 
 T = TypeVar("T")
@@ -61,10 +61,6 @@ _UNSURE = re.compile(
     r"|not sure)\b|\?"
 )
 _EDGES = " \t\r\n.,;:!*_`~#\"'()[]{}\u2018\u2019\u201c\u201d"
-
-
-class JudgeError(RuntimeError):
-    """No answer could be had from the judge this time; asking again later may help."""
 
 
 class UnreadableReply(JudgeError):

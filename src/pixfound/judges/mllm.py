@@ -8,9 +8,10 @@ from typing import Any
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.judges.asking import AnswerForm, JudgeError, Verdicts, asking_identity, check_options, grade_by_asking
-from pixfound.judges.overlays import sheet
-from pixfound.surrogates import replace_surrogates
+from pixfound.interfaces import JudgeError
+from pixfound.io.overlays import sheet
+from pixfound.io.surrogates import replace_surrogates
+from pixfound.judges.asking import AnswerForm, Verdicts, asking_identity, check_options, grade_by_asking
 from pixfound.types import Example, Prompt
 
 _BLANK = (64, 64)
@@ -27,7 +28,7 @@ class MllmJudge:
     def __init__(
         self, model: Mapping[str, Any], answer_form: AnswerForm = "letter", verdicts: Verdicts = "meant"
     ) -> None:
-        from pixfound.pipeline.parts import build
+        from pixfound.config.factory import build
 
         check_options(answer_form, verdicts)
         self._model = build(model, "judge.model")

@@ -6,16 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pixfound.chat.client import ChatClient
-from pixfound.judges.asking import (
-    AnswerForm,
-    JudgeError,
-    Verdicts,
-    asking_identity,
-    check_options,
-    grade_by_asking,
-    side_by_side,
-)
+from pixfound.interfaces import JudgeError
+from pixfound.io.chat.client import ChatClient
+from pixfound.judges.asking import AnswerForm, Verdicts, asking_identity, check_options, grade_by_asking, side_by_side
 from pixfound.types import Example
 
 
@@ -24,7 +17,7 @@ class OpenAIJudge(ChatClient):
     """Grades open answers, and answers questions about images. Safe to use from several threads.
 
     answer_form, verdicts: see `pixfound.judges.asking.grade_by_asking`. The other options are those of
-    `pixfound.chat.options.ChatOptions`.
+    `pixfound.io.chat.options.ChatOptions`.
     """
 
     model: str = "gpt-4o"

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from pixfound.grading import READING, pick_option
+from pixfound.judges.answer_parsing import READING, pick_option
 from pixfound.types import Example
 
 
 class RulesJudge:
-    """Right where the answer means the right option by `pixfound.grading.pick_option`."""
+    """Right where the answer means the right option by `pixfound.judges.answer_parsing.pick_option`."""
 
     name = "rules"
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pixfound.checkpoints.conversion import Checkpoint
 from pixfound.errors import UserError
-from pixfound.models.keymap import Checkpoint
-from pixfound.surrogates import replace_surrogates
+from pixfound.io.surrogates import replace_surrogates
 
 _NAMES = (
     "embed_tokens.weight",

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixfound.errors import PromptTooLong, UserError
-from pixfound.interfaces import Fit
-from pixfound.kept import Keep, check_keep, check_layers, kept_rows
-from pixfound.models.asked import (
+from pixfound.interfaces import BatchFit
+from pixfound.io.images import picture_keys
+from pixfound.models.attention.layer_attention import Keep, check_keep, check_layers, kept_rows
+from pixfound.models.generation_options import (
     check_generation,
     check_indices,
     check_range,
@@ -22,16 +23,15 @@ from pixfound.models.asked import (
     too_long,
     without_errors,
 )
-from pixfound.models.encoding import Request
-from pixfound.models.resized import input_size
-from pixfound.models.spans import token_spans
+from pixfound.models.geometry.batch_encoder import Request
+from pixfound.models.geometry.input_size import input_size
 from pixfound.models.transformers_model import TransformersModel
-from pixfound.pixels import picture_keys
 from pixfound.types import FloatArray, Generation, Prompt
+from pixfound.types.token_spans import token_spans
 
 if TYPE_CHECKING:
-    from pixfound.models.capture import Recorder
-    from pixfound.models.prefix import Prompts
+    from pixfound.models.attention.prefix_sharing import Prompts
+    from pixfound.models.attention.recorder import Recorder
 
 
 @dataclass(eq=False)
@@ -126,7 +126,7 @@ class HuggingFace(TransformersModel):
 
     def _beginning(self, prompt_ids: Any, prompt: Prompt) -> list[int]:
         """The tokens that the answer to a prompt (P) is made to begin with."""
-        from pixfound.models.forced import answer_ids
+        from pixfound.models.attention.teacher_forcing import answer_ids
 
         if not self.answer_prefix or prompt.kind != "ground":
             return []
@@ -136,7 +136,7 @@ class HuggingFace(TransformersModel):
         self, requests: Sequence[Request], begun: Sequence[list[int]]
     ) -> tuple[list[list[int]], list[FloatArray]]:
         """The answers' token ids, and no rows. begun: the ids that each begins with; [] where it is free."""
-        from pixfound.models.forced import begin_answers
+        from pixfound.models.attention.teacher_forcing import begin_answers
 
         answers = list(begun)
         unended = [i for i, ids in enumerate(begun) if not ids or not self._ended(ids)]
@@ -148,15 +148,15 @@ class HuggingFace(TransformersModel):
                 answers[i] = begun[i] + ids
         return answers, []
 
-    def fit(self, requests: Sequence[Request]) -> Fit:
+    def fit(self, requests: Sequence[Request]) -> BatchFit:
         """How many prompts like these, all about one image, fit into memory together."""
-        from pixfound.models.memory import fit
+        from pixfound.models.batch_memory import fit
 
         return fit(self, requests)
 
     def attend(self, requests: Sequence[Request], texts: Sequence[str]) -> list[Generation]:
         """The generations that would have given `texts`, with their attention, in one teacher-forced pass."""
-        from pixfound.models.forced import answer_ids
+        from pixfound.models.attention.teacher_forcing import answer_ids
 
         inputs = self.encode(requests)
         answers = [answer_ids(self.tokenizer, inputs["input_ids"][i], text) for i, text in enumerate(texts)]
@@ -165,7 +165,7 @@ class HuggingFace(TransformersModel):
 
     def _prompts(self, inputs: Mapping[str, Any], images: Sequence[Hashable], room: int) -> Prompts:
         """The inputs ready to go on from, with what prompts share prefilled. images: (B) the content of each."""
-        from pixfound.models.prefix import prefill_shared
+        from pixfound.models.attention.prefix_sharing import prefill_shared
 
         return prefill_shared(self._model, inputs, self._encoder.columns(inputs["input_ids"]), images, room)
 
@@ -176,8 +176,8 @@ class HuggingFace(TransformersModel):
 
         record: whether there are rows.
         """
-        from pixfound.models.decode import decode
-        from pixfound.models.prefix import Prompts, greedy
+        from pixfound.models.attention.generation_loop import decode
+        from pixfound.models.attention.prefix_sharing import Prompts, greedy
 
         config = greedy(self._model.generation_config, **self.generation)
         if (config.num_beams or 1) > 1:  # each beam is a row of its own
@@ -188,7 +188,7 @@ class HuggingFace(TransformersModel):
         return answers, [row.numpy() for row in rows]
 
     def _recorder(self, columns: Any, cached: int) -> Recorder:
-        from pixfound.models.capture import Recorder
+        from pixfound.models.attention.recorder import Recorder
 
         return Recorder(columns, None, self.layers, self.heads, cached, self.keep)
 
@@ -196,7 +196,7 @@ class HuggingFace(TransformersModel):
         self, inputs: Mapping[str, Any], images: Sequence[Hashable], answers: Sequence[Sequence[int]]
     ) -> list[FloatArray]:
         """What `_free_rows` gives for these answers."""
-        from pixfound.models.forced import forced_rows
+        from pixfound.models.attention.teacher_forcing import forced_rows
 
         prompts = self._prompts(inputs, images, max(len(ids) for ids in answers))
         return forced_rows(self._model, prompts, self._recorder(prompts.columns, prompts.cached), answers)

@@ -14,11 +14,11 @@ from typing import Any, get_args
 from PIL import Image
 
 from pixfound.errors import UserError, nearest
-from pixfound.greys import GREYS, Grey
 from pixfound.interfaces import ImageInfo, TextVectors
-from pixfound.predictions.given import Given, Missing, Reading
-from pixfound.predictions.naming import MASK_NAMES, Owners, names_in
-from pixfound.predictions.pixels import RESIZES, Resize
+from pixfound.io.grayscale_masks import GREYS, Grey
+from pixfound.io.predictions.masks import RESIZES, Resize
+from pixfound.io.predictions.naming import MASK_NAMES, Owners, names_in
+from pixfound.io.predictions.prediction_set import Given, Missing, Reading
 from pixfound.types import KINDS, Generation, Kind, Prompt
 
 Paths = Mapping[Kind, str | None]
@@ -27,17 +27,18 @@ Paths = Mapping[Kind, str | None]
 class Precomputed:
     """A model whose answers and masks are read from files. Each argument maps a kind of prompt (open, choice, ground).
 
-    answers: JSON lines, see `pixfound.predictions.texts.read_answers`.
+    answers: JSON lines, see `pixfound.io.predictions.texts.read_answers`.
     masks: a folder of pictures, one each, named by `names`; or a COCO results file, whose masks of an image are united.
     candidates: a folder of pictures {number or stem}_{phrase:03d}_{mask:03d}.png; or a COCO results file, whose masks
         are candidates. For extraction=precomputed.
-    meta: the candidates' phrases, see `pixfound.predictions.texts.read_meta`.
+    meta: the candidates' phrases, see `pixfound.io.predictions.texts.read_meta`.
     names: patterns for `masks`, tried in order; the fields are {id}, {number} and {stem} of the image's file.
     offset: added to the answers' `question_id`.
     missing: an example without a file: `error` before anything is computed, `unscored`, or `empty`: nothing is shown.
         Of a candidate whose phrase has no line in `meta` the mask alone is known, unless that is an `error`.
     resize: a mask of another size than the image: `error`, the `nearest` pixels, or `linear` as in the paper's code.
-    grey: what is inside of a mask in grey: what is over the `threshold` of 127, or `levels`, see `pixfound.greys`.
+    grey: what is inside of a mask in grey: what is over the `threshold` of 127, or `levels`, see
+    `pixfound.io.grayscale_masks`.
     """
 
     version = 2

@@ -10,17 +10,17 @@ from typing import Any, ClassVar, Literal
 
 from PIL import Image
 
-from pixfound import weights
-from pixfound.devices import check_dtype, device_name, pick_device
+from pixfound.checkpoints import locating
+from pixfound.checkpoints.device_map import DeviceMap, check_device_map, input_device
+from pixfound.checkpoints.loading import check_served, load_config, load_model
+from pixfound.checkpoints.processors import load_processor
+from pixfound.compute.devices import check_dtype, device_name, pick_device
 from pixfound.errors import UserError
 from pixfound.interfaces import TextVectors
-from pixfound.models.capturable import can_capture, check_capture, check_capture_early
+from pixfound.models.attention.support import can_capture, check_capture, check_capture_early
 from pixfound.models.chat_template import read_template
-from pixfound.models.device_map import DeviceMap, check_device_map, input_device
 from pixfound.models.embeddings import InputEmbeddings
-from pixfound.models.encoding import Encoder, ImageLayout, Request
-from pixfound.models.loading import check_served, load_config, load_model
-from pixfound.models.processors import load_processor
+from pixfound.models.geometry.batch_encoder import Encoder, ImageLayout, Request
 from pixfound.types import Prompt, Tile
 
 Capture = Literal["step", "forced", "none"]
@@ -70,7 +70,7 @@ class TransformersModel:
     def identity(self) -> Mapping[str, Any]:
         """What identifies the weights, and what is typed that changes how they are asked."""
         return {
-            **weights.identity(self.path, self.revision, "model.path"),
+            **locating.identity(self.path, self.revision, "model.path"),
             **({"trust_remote_code": True} if self.trust_remote_code else {}),
             **({} if self._template is None else {"chat_template": self._template}),
         }
@@ -89,7 +89,7 @@ class TransformersModel:
     def captures(self) -> bool:
         """Whether its generations carry attention; UserError where they should and the model cannot give it."""
         if self.capture != "none":
-            check_capture_early(weights.locate(self.path, "model.path"), self.path)
+            check_capture_early(locating.locate(self.path, "model.path"), self.path)
         return self.capture != "none"
 
     def cautions(self) -> list[str]:
@@ -125,7 +125,7 @@ class TransformersModel:
 
     def speak_with(self, model: Any, processor: Any) -> None:
         """Answer with a transformers model and a processor that were put together elsewhere, not with `path`'s own."""
-        from pixfound.models.capture import NAME
+        from pixfound.models.attention.recorder import NAME
 
         self.check_asked(model.config)
         if can_capture(model.config):
@@ -141,12 +141,12 @@ class TransformersModel:
 
     @cached_property
     def _folder(self) -> str:
-        return weights.fetch(self.path, self.revision, "model.path", code=self.trust_remote_code)
+        return locating.fetch(self.path, self.revision, "model.path", code=self.trust_remote_code)
 
     @cached_property
     def _description(self) -> str:
         """The folder with all but the weights: what is wrong with a model is said before they are fetched."""
-        return weights.fetch(self.path, self.revision, "model.path", tensors=False, code=self.trust_remote_code)
+        return locating.fetch(self.path, self.revision, "model.path", tensors=False, code=self.trust_remote_code)
 
     @cached_property
     def _config(self) -> Any:
@@ -176,7 +176,7 @@ class TransformersModel:
     @cached_property
     def _model(self) -> Any:
         _ = self._encoder  # what can be wrong with it is said before the weights are fetched
-        from pixfound.models.capture import NAME
+        from pixfound.models.attention.recorder import NAME
 
         # Without capture too: prompts about one image share its prefix there, and rows that have ended leave.
         attention = NAME if can_capture(self._config) else None

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pixfound.errors import UserError
-from pixfound.surrogates import replace_surrogates
+from pixfound.io.surrogates import replace_surrogates
 from pixfound.types import Phrase
 
 

@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import logging
 import sys
-from typing import Literal
 
+from pixfound.config.factory import Parts
+from pixfound.config.settings import BatchSize
 from pixfound.errors import PromptTooLong, UserError
-from pixfound.interfaces import Fit, Fitting
+from pixfound.interfaces import BatchFit, Fitting
+from pixfound.pipeline.distributed import World
+from pixfound.pipeline.generate import generate_tasks
 from pixfound.pipeline.images import read_images
-from pixfound.pipeline.items import Items, by_length
-from pixfound.pipeline.parts import Parts
-from pixfound.pipeline.stage import describe
-from pixfound.pipeline.stages import generate_tasks
-from pixfound.pipeline.store import Store
-from pixfound.pipeline.world import World
+from pixfound.pipeline.run_examples import RunExamples, by_length
+from pixfound.pipeline.stage_loop import describe
+from pixfound.store.store import Store
 from pixfound.types import KINDS
 
 log = logging.getLogger(__name__)
-BatchSize = int | Literal["auto"]
 _DEFAULT = 32  # for a model that cannot say what fits
 
 
-def choose_batch_size(wanted: BatchSize, items: Items, parts: Parts, store: Store, world: World) -> BatchSize:
+def choose_batch_size(wanted: BatchSize, items: RunExamples, parts: Parts, store: Store, world: World) -> BatchSize:
     """`wanted`, or for "auto" the number that fits; "auto" again where all is generated.
 
     It is tried out with the largest image and the longest prompts. Every process tries alone, at the same time as the
@@ -37,10 +36,10 @@ def choose_batch_size(wanted: BatchSize, items: Items, parts: Parts, store: Stor
     return size
 
 
-def _try_out(items: Items, parts: Parts) -> Fit:
+def _try_out(items: RunExamples, parts: Parts) -> BatchFit:
     model = parts.model.built
     if not isinstance(model, Fitting):
-        return Fit(_DEFAULT, None, None, "")
+        return BatchFit(_DEFAULT, None, None, "")
     for item in by_length(items):
         images, _ = read_images([(item, model)])
         if not images:
@@ -54,4 +53,4 @@ def _try_out(items: Items, parts: Parts) -> Fit:
         except Exception as error:
             log.warning("batch_size=auto: the trial failed (%s)", describe(error))
             break
-    return Fit(_DEFAULT, None, None, "")
+    return BatchFit(_DEFAULT, None, None, "")

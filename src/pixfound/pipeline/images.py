@@ -8,17 +8,17 @@ from functools import partial
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.pipeline.items import Item
-from pixfound.pixels import orientation
+from pixfound.io.images import orientation
+from pixfound.pipeline.run_examples import RunExample
 from pixfound.types import Example
 
 
-def read_images(users: Iterable[tuple[Item, object]]) -> tuple[dict[int, Image.Image], dict[int, Exception]]:
+def read_images(users: Iterable[tuple[RunExample, object]]) -> tuple[dict[int, Image.Image], dict[int, Exception]]:
     """The image of each item by its index, or why it cannot be had: that is no failure of the others.
 
     users: items, each with a part that may look at its image. Items about one image are given the same object.
     """
-    looking: dict[int, tuple[Item, list[object]]] = {}
+    looking: dict[int, tuple[RunExample, list[object]]] = {}
     for item, user in users:
         looking.setdefault(item.index, (item, []))[1].append(user)
     images: dict[int, Image.Image] = {}

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import logging
 
+from pixfound.config.factory import Parts
 from pixfound.errors import UserError
 from pixfound.interfaces import Cautioned, Remote
-from pixfound.pipeline.items import MASK_KINDS, Items
-from pixfound.pipeline.parts import Parts
-from pixfound.pipeline.stages import Stores, generate_tasks
-from pixfound.report.text import printable
+from pixfound.io.text import printable
+from pixfound.pipeline.generate import generate_tasks
+from pixfound.pipeline.run_examples import MASK_KINDS, RunExamples
+from pixfound.pipeline.stores import Stores
 from pixfound.types import KINDS
 
 log = logging.getLogger(__name__)
 
 
-def preflight(items: Items, parts: Parts, stores: Stores, max_failures: int) -> None:
+def preflight(items: RunExamples, parts: Parts, stores: Stores, max_failures: int) -> None:
     """Say which pictures cannot be read and what the model lacks, and try the judge's server while nothing waits.
 
     Raises UserError where more would fail than `max_failures` allows, or where the judge could not be asked. A judge
@@ -33,7 +34,7 @@ def preflight(items: Items, parts: Parts, stores: Stores, max_failures: int) -> 
         judge.check()
 
 
-def _check_pictures(items: Items, parts: Parts, max_failures: int) -> None:
+def _check_pictures(items: RunExamples, parts: Parts, max_failures: int) -> None:
     lost, names = items.unreadable
     model_looks = getattr(parts.model.built, "needs_image", True)
     looking = sum(getattr(part.built, "needs_image", True) for part in parts.extractors.values())

@@ -6,22 +6,20 @@ import json
 import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
-from pixfound.interfaces import Metered
-from pixfound.pipeline.items import Item
-from pixfound.pipeline.output import write_atomic
-from pixfound.pipeline.parts import Part, Parts, build
-from pixfound.pipeline.provenance import provenance
-from pixfound.pipeline.settings import Settings
-from pixfound.pipeline.stages import Stores
-from pixfound.pipeline.sums import changed, write_sums
+from PIL import Image
+
+from pixfound.config.factory import Parts
+from pixfound.pipeline.run_examples import RunExample
+from pixfound.pipeline.score import answers_of, scores_of
+from pixfound.pipeline.stores import Stores
 from pixfound.scoring.conventions import Conventions
-from pixfound.scoring.metrics import Scoring
-from pixfound.scoring.scores import FAILED, Score, answers_of, scores_of
-from pixfound.scoring.table import Filling, Table
+from pixfound.scoring.scores import FAILED, Score
+from pixfound.scoring.table import ScoreTableBuilder, Table
+from pixfound.store.checksums import changed
 from pixfound.types import KINDS
 
 log = logging.getLogger(__name__)
@@ -45,50 +43,25 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Evidence:
+class RunData:
     """All that a report draws from. table: the scores as numbers; an item's index is its example's number there.
 
     No more of the scores is held: those of one item are made when they are asked for.
     """
 
-    items: Sequence[Item]
+    items: Sequence[RunExample]
     parts: Parts
     stores: Stores
     conventions: Conventions
     table: Table
 
-    def scores(self, item: Item) -> list[Score]:
+    def scores(self, item: RunExample) -> list[Score]:
         """The scores of an item: of its answers first, then of the rows of the table in order."""
         return list(scores_of(item, self.parts, self.stores, self.conventions))
 
-    def answers(self, item: Item) -> list[Score]:
+    def answers(self, item: RunExample) -> list[Score]:
         """The first of them: those of its answers."""
         return list(answers_of(item, self.stores, self.conventions))
-
-
-def finish(
-    items: Sequence[Item],
-    parts: Parts,
-    stores: Stores,
-    scoring: Part[Scoring],
-    result: Result,
-    settings: Settings,
-) -> Result:
-    """Scores, metrics and analyses of a run whose stages are done, written to its folder."""
-    scored = _Scored()
-    write_atomic(result.folder / "scores.jsonl", scored.lines(items, parts, stores, scoring.built))
-    evidence = Evidence(items, parts, stores, scoring.built, scored.filling.table())
-    found = {key: part.built.compute(evidence) for key, part in parts.analyses.items()}
-    metrics = {
-        **scoring.built.metrics(evidence.table),
-        **({"cut": dict(scored.cut)} if scored.cut else {}),
-        **({"bare": dict(scored.bare)} if scored.bare else {}),
-        "analyses": {key: value for key, value in found.items() if value},
-    }
-    lost = [f"{key}: {failure}" for key, value in found.items() for failure in value.get("failures", ())]
-    result = replace(result, metrics=metrics, failures=[*scored.failures, *lost])
-    _write(result, evidence, settings)
-    return result
 
 
 class _Scored:
@@ -99,10 +72,12 @@ class _Scored:
     """
 
     def __init__(self) -> None:
-        self.filling, self.failures = Filling(), list[str]()
+        self.filling, self.failures = ScoreTableBuilder(), list[str]()
         self.cut, self.bare = Counter[str](), Counter[str]()
 
-    def lines(self, items: Sequence[Item], parts: Parts, stores: Stores, conventions: Conventions) -> Iterator[str]:
+    def lines(
+        self, items: Sequence[RunExample], parts: Parts, stores: Stores, conventions: Conventions
+    ) -> Iterator[str]:
         """The lines of scores.jsonl."""
         for item in items:
             self.cut.update(_kinds(item, stores, "cut"))
@@ -114,9 +89,9 @@ class _Scored:
                 yield _ENCODE(score.to_json()) + "\n"
 
 
-def _kinds(item: Item, stores: Stores, mark: str) -> list[str]:
+def _kinds(item: RunExample, stores: Stores, mark: str) -> list[str]:
     """The kinds of an item's answers whose records have a mark: `cut` or `bare`."""
-    said = ((kind, stores.generate.get(item.key(kind), item.asked(kind))) for kind in KINDS)
+    said = ((kind, stores.generate.get(item.key(kind), item.generate_digest(kind))) for kind in KINDS)
     return [kind for kind, record in said if record and record.value and record.value.get(mark)]
 
 
@@ -134,32 +109,29 @@ def finished(folder: Path, tracker: Mapping[str, Any]) -> dict[str, Any] | None:
     return data if data["failures"] == 0 and (not tracker or tracker["_target_"] in data["published"]) else None
 
 
-def _write(result: Result, evidence: Evidence, settings: Settings) -> None:
-    """The run's other files, metrics.json after the others, and last the checksums, which say that all are there."""
-    from omegaconf import OmegaConf
+class Analysis(Protocol):
+    """Looks at a run once more when it is scored, and adds a part to metrics.json and report.md."""
 
-    from pixfound.report.markdown import write_report
+    def compute(self, evidence: RunData) -> Mapping[str, Any]:
+        """What it found as JSON values; {} where it does not apply to this run.
 
-    folder = result.folder
-    write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(result.config))))
-    judge = evidence.parts.judge.built
-    usage = {"judge_usage": dict(judge.usage())} if isinstance(judge, Metered) else {}
-    write_atomic(
-        folder / "provenance.json",
-        json.dumps({**provenance(), "batch_size": settings.batch_size, **usage}, indent=2) + "\n",
-    )
-    write_report(result, evidence, settings.pictures)
-    body: dict[str, Any] = {
-        "fingerprint": result.fingerprint,
-        "names": dict(result.names),
-        "failures": len(result.failures),
-        "published": [],
-        "metrics": result.metrics,
-    }
-    write_atomic(folder / "metrics.json", json.dumps(body, indent=2) + "\n")
-    write_sums(folder)
-    tracker = result.config["tracker"]
-    if tracker:  # last: a tracker that fails loses nothing, and is served by the next run
-        build(tracker, "tracker").built.log(result, evidence)
-        write_atomic(folder / "metrics.json", json.dumps({**body, "published": [tracker["_target_"]]}, indent=2) + "\n")
-        write_sums(folder)
+        `failures`, where there is such a key: a line for each thing that another run of the same command may mend.
+        """
+
+    def sections(self, found: Mapping[str, Any]) -> list[str]:
+        """Blocks of Markdown about what `compute` found; never called with {}. Text of models and data is escaped."""
+
+
+@runtime_checkable
+class Illustrated(Protocol):
+    """An analysis with pictures of its own; its `sections` show them."""
+
+    def pictures(self, found: Mapping[str, Any]) -> Mapping[str, Image.Image]:
+        """File name -> picture, to be written beside report.md; never called with {}."""
+
+
+class Tracker(Protocol):
+    """Publishes a finished run."""
+
+    def log(self, result: Result, evidence: RunData) -> None:
+        """Called once, on the first process, after the run's report is written."""

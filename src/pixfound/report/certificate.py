@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from pixfound.certify.certificate import folder_of
+from pixfound.config.factory import Part
+from pixfound.config.settings import outputs_folder
+from pixfound.io.fingerprints import fingerprint
+from pixfound.io.streams import parse_json
+from pixfound.io.text import escape
 from pixfound.models.huggingface import HuggingFace
-from pixfound.pipeline.parts import Part
-from pixfound.report.text import escape
-from pixfound.streams import parse_json
 
 
 def certificate_lines(config: Mapping[str, Any], model: Part[Any]) -> list[str]:
@@ -36,3 +38,9 @@ def certificate_lines(config: Mapping[str, Any], model: Part[Any]) -> list[str]:
 def _gate(gate: Mapping[str, Any]) -> str:
     found = gate["detail"] if gate["value"] is None else f"{gate['value']:.3g}, limit {gate['limit']}"
     return escape(f"{gate['name']}: {found}{'' if gate['passed'] else ' FAILED'}")
+
+
+def folder_of(config: Mapping[str, Any], part: Part[Any]) -> Path:
+    """Where the certificate of a resolved config's model is, or would be; part: that model."""
+    named: Path = outputs_folder(config) / "certificates" / config["names"]["model"]
+    return named / fingerprint(model=part.identity())

@@ -7,9 +7,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from pixfound.io.text import printable
 from pixfound.pipeline.results import Result
 from pixfound.report.table import HEADERS, legend, table
-from pixfound.report.text import printable
 
 _WIDTH = 132  # what the table needs with its intervals; also taken where the output goes to a file
 

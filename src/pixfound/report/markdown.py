@@ -5,18 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pixfound.interfaces import Illustrated, Metered
-from pixfound.pipeline.output import write_atomic, write_picture
-from pixfound.pipeline.stage import by_cause
+from pixfound.checkpoints.locating import EMBEDDED
+from pixfound.interfaces import Metered
+from pixfound.io.atomic import write_atomic, write_picture
+from pixfound.io.text import escape, grid
+from pixfound.pipeline.results import Illustrated
+from pixfound.pipeline.stage_loop import by_cause
 from pixfound.report.certificate import certificate_lines
 from pixfound.report.pictures import draw_sheet
-from pixfound.report.table import HEADERS, figure, legend, table
-from pixfound.report.text import escape, grid
+from pixfound.report.table import HEADERS, legend, table
+from pixfound.scoring.formatting import figure
 from pixfound.scoring.quadrants import QUADRANTS
-from pixfound.weights import EMBEDDED
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.results import Evidence, Result
+    from pixfound.pipeline.results import Result, RunData
 
 
 _FAILURES = 50  # causes that are listed
@@ -24,7 +26,7 @@ _ACCURACIES = ("A_item", "A_pair", "A_dagger_item", "A_dagger_pair")
 _CONDITIONALS = ("grounded_given_correct", "grounded_given_wrong", "correct_given_grounded")
 
 
-def write_report(result: Result, evidence: Evidence, pictures: int) -> None:
+def write_report(result: Result, evidence: RunData, pictures: int) -> None:
     """Write report.md and, where there are pictures to show, pictures.png beside it."""
     sheet = draw_sheet(evidence, result.metrics, pictures) if pictures else None
     if sheet is not None:
@@ -37,7 +39,7 @@ def write_report(result: Result, evidence: Evidence, pictures: int) -> None:
     write_atomic(result.folder / "report.md", "\n\n".join(_sections(result, evidence, sheet is not None)) + "\n")
 
 
-def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
+def _sections(result: Result, evidence: RunData, pictures: bool) -> list[str]:
     names, metrics = result.names, result.metrics
     head = f"{metrics['examples']} examples, {metrics['pairs']} pairs, {metrics['absent']} with an absent object."
     sections = [
@@ -51,7 +53,7 @@ def _sections(result: Result, evidence: Evidence, pictures: bool) -> list[str]:
         *_joint(metrics),
         "## Accuracy",
         f"Open answers are graded by the judge `{escape(result.config['judge']['_target_'])}`, letters as "
-        f"`{escape(result.config['scoring']['letters'])}` says (pixfound.letters). "
+        f"`{escape(result.config['scoring']['letters'])}` says (pixfound.scoring.choice_grading). "
         "Item: each answer counts; pair: both answers of a pair must be right.",
         *_usage(evidence),
         grid(
@@ -98,7 +100,7 @@ def _bare(metrics: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _usage(evidence: Evidence) -> list[str]:
+def _usage(evidence: RunData) -> list[str]:
     """What the judge cost."""
     judge = evidence.parts.judge.built
     if not isinstance(judge, Metered):
@@ -158,7 +160,7 @@ def _tag_sections(metrics: Mapping[str, Any], tag: str) -> list[str]:
     return sections
 
 
-def _caveats(result: Result, evidence: Evidence) -> list[str]:
+def _caveats(result: Result, evidence: RunData) -> list[str]:
     """What a reader must know before believing the numbers."""
     segments = any("segmenter" in part.uses for part in evidence.parts.extractors.values())
     used = ("model", "segmenter") if segments else ("model",)

@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter
 
-from pixfound.masks import RLE, BoolMask
 from pixfound.types import Candidate
+from pixfound.types.masks import RLE, BoolMask
 
 LARGEST = 2048  # pixels, the longer side at which a picture is drawn before it is shown
 

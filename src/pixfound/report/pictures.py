@@ -13,16 +13,17 @@ import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from pixfound.pipeline.images import load
-from pixfound.pipeline.items import Item
-from pixfound.pipeline.records import candidates_of, unpack_generation
-from pixfound.pipeline.store import DamagedArrays
+from pixfound.pipeline.run_examples import RunExample
+from pixfound.pipeline.score import chosen_mask
 from pixfound.report.panels import candidate_panel, heat_panel, mask_at, overlay, shrunk
 from pixfound.scoring.quadrants import quadrant
-from pixfound.scoring.scores import Score, chosen_mask
+from pixfound.scoring.scores import Score
+from pixfound.store.records import candidates_of, unpack_generation
+from pixfound.store.store import DamagedArrays
 from pixfound.types import Candidate, Generation, Kind
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.results import Evidence
+    from pixfound.pipeline.results import RunData
 
 log = logging.getLogger(__name__)
 CELL = 150  # pixels, the longer side of a picture on the sheet
@@ -39,7 +40,7 @@ COLOURS = {
 _TITLES = ("image", "attention, peak", "candidates", "choice", "truth")
 
 
-def draw_sheet(evidence: Evidence, metrics: Mapping[str, Any], count: int) -> Image.Image | None:
+def draw_sheet(evidence: RunData, metrics: Mapping[str, Any], count: int) -> Image.Image | None:
     """A strip for each of about `count` examples, partners under each other; None where there is nothing to show.
 
     The row shown is the first of the table that proposes candidates from phrases, else the first.
@@ -65,7 +66,7 @@ def draw_sheet(evidence: Evidence, metrics: Mapping[str, Any], count: int) -> Im
     return sheet
 
 
-def draw_strip(item: Item, row: str, evidence: Evidence, metrics: Mapping[str, Any]) -> Image.Image | None:
+def draw_strip(item: RunExample, row: str, evidence: RunData, metrics: Mapping[str, Any]) -> Image.Image | None:
     """One example from left to right, framed in its quadrant's colour; None where its image cannot be read."""
     kind: Kind = metrics["rows"][row]["grounding_prompt"]
     try:
@@ -91,16 +92,16 @@ def draw_strip(item: Item, row: str, evidence: Evidence, metrics: Mapping[str, A
 
 
 def _found(
-    item: Item, row: str, kind: Kind, evidence: Evidence, score: Score, size: tuple[int, int]
+    item: RunExample, row: str, kind: Kind, evidence: RunData, score: Score, size: tuple[int, int]
 ) -> tuple[list[Candidate], Candidate | None, npt.NDArray[np.float32] | None]:
     """The candidates, the chosen one, and the attention map of its phrase at `size` (width, height), if they exist."""
     extractor = evidence.parts.rows[row][0]
-    record = evidence.stores.extract[extractor].get(item.key(kind), item.seen(kind))
+    record = evidence.stores.extract[extractor].get(item.key(kind), item.extract_digest(kind))
     if record is None or record.value is None:
         return [], None, None
     candidates = candidates_of(record)
     taken = candidates[score.index] if score.index is not None else None
-    said = evidence.stores.generate.get(item.key(kind), item.asked(kind))
+    said = evidence.stores.generate.get(item.key(kind), item.generate_digest(kind))
     draw_heat = getattr(evidence.parts.extractors[extractor].built, "heat", None)
     if taken is None or taken.phrase is None or said is None or said.value is None or draw_heat is None:
         return candidates, taken, None
@@ -123,7 +124,7 @@ def _seen_at(generation: Generation, size: tuple[int, int]) -> Generation:
     return replace(generation, tiles=tiles, image_size=(size[1], size[0]))
 
 
-def _words(item: Item, kind: Kind, scores: Mapping[Any, Score], mask_score: Score) -> list[str]:
+def _words(item: RunExample, kind: Kind, scores: Mapping[Any, Score], mask_score: Score) -> list[str]:
     example = item.example
     iou = "-" if mask_score.iou is None else f"{mask_score.iou:.2f}"
     marks = {True: "right", False: "wrong", None: "unscored"}
@@ -162,14 +163,14 @@ def _compose(panels: Sequence[Image.Image], words: Sequence[str], colour: tuple[
     return strip
 
 
-def _main_row(evidence: Evidence) -> str | None:
+def _main_row(evidence: RunData) -> str | None:
     rows = evidence.parts.rows
     with_heat = [row for row, (name, _) in rows.items() if hasattr(evidence.parts.extractors[name].built, "heat")]
     preferred = [row for row in with_heat if rows[row][1] == "similarity"]
     return next(iter([*preferred, *with_heat, *rows]), None)
 
 
-def _picked(evidence: Evidence, count: int) -> list[Item]:
+def _picked(evidence: RunData, count: int) -> list[RunExample]:
     """About `count` examples from all over the benchmark, pairs kept whole and together."""
     bundle, bundles = evidence.table.cluster_of, evidence.table.clusters
     wanted = min(bundles, max(1, round(count / (len(bundle) / bundles))))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from pixfound.scoring.formatting import figure, plain
+
 HEADERS = (
     "row",
     "A",
@@ -42,18 +44,6 @@ def table(metrics: Mapping[str, Any], intervals: bool = True) -> list[list[str]]
             ]
         )
     return lines
-
-
-def figure(value: Mapping[str, Any]) -> str:
-    """A share in percent with its interval."""
-    if value["value"] is None:
-        return "-"
-    return f"{100 * value['value']:.1f} [{100 * value['low']:.1f}, {100 * value['high']:.1f}]"
-
-
-def plain(value: Mapping[str, Any], digits: int = 1) -> str:
-    """A share in percent."""
-    return "-" if value["value"] is None else f"{100 * value['value']:.{digits}f}"
 
 
 def legend(metrics: Mapping[str, Any]) -> str:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pixfound.io.shelf import Scratch
 from pixfound.scoring.estimates import Array, Estimate, ratios
-from pixfound.shelf import Scratch
 
 Codes = npt.NDArray[np.integer]  # (I,) the number of each item's cluster
 Times = npt.NDArray[np.uint8]  # drawn once on average, and over 255 times with a chance below 1e-500

@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pixfound.errors import UserError
-from pixfound.letters import Letters, check_letters
+from pixfound.scoring.choice_grading import Letters, check_letters
 
 
 @dataclass(frozen=True)
 class Conventions:
     """How a reply, a mask or its lack becomes a score.
 
-    letters: the rule by which letters are read (`pixfound.letters.grade_letter`).
+    letters: the rule by which letters are read (`pixfound.scoring.choice_grading.grade_letter`).
     no_candidate: what it is worth that there was nothing to choose from; `empty`: what an empty mask is, so an IoU of 1
         where the object is absent; `wrong`: an IoU of 0 wherever.
     nameless: whether an example that names no object to show `count`s in the means over masks.

@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pixfound.letters import grade_letter
-from pixfound.masks import RLE, iou
-from pixfound.pipeline.items import MASK_KINDS, Item
-from pixfound.pipeline.parts import Parts
-from pixfound.pipeline.stages import Stores
-from pixfound.pipeline.store import Record
-from pixfound.scoring.conventions import Conventions
-from pixfound.types import KINDS, Candidate, Example, Kind
+from pixfound.types import Kind
 
 FAILED = tuple(f"{stage} failed: " for stage in ("generate", "extract", "grade", "select"))  # how such reasons begin
 
@@ -61,121 +54,3 @@ class Score:
 def cluster_of(score: Score) -> str:
     """What is drawn together in a bootstrap: the pair, or the example where there are no pairs."""
     return score.pair_id if score.pair_id is not None else score.example_id
-
-
-def scores_of(item: Item, parts: Parts, stores: Stores, conventions: Conventions) -> Iterator[Score]:
-    """All scores of one example: of the answers first, then of the rows of the table in order."""
-    yield from answers_of(item, stores, conventions)
-    for kind in MASK_KINDS:
-        yield from _masks(item, kind, parts, stores, conventions)
-
-
-def answers_of(item: Item, stores: Stores, conventions: Conventions) -> Iterator[Score]:
-    """The scores of the answers about one example."""
-    for kind in KINDS:
-        said = stores.generate.get(item.key(kind), item.asked(kind))
-        if said is None or said.value is None:
-            yield _score(item, kind, None, reason=_missing("generate", said))
-            continue
-        if said.value.get("unanswered"):
-            yield _score(item, kind, None, reason=said.value["unanswered"])
-            continue
-        response, correct, reason = said.value["text"], None, "not a question"
-        if kind == "choice":
-            correct, reason = grade_letter(conventions.letters, response, item.example.options, item.example.answer)
-        elif kind == "open":
-            judged = stores.grade.get(item.key(kind), item.graded(kind))
-            if judged is None or judged.value is None:
-                reason = _missing("grade", judged)
-            else:
-                correct, reason = judged.value["correct"], judged.value["reason"]
-        prompt = said.value.get("prompt") or None
-        yield _score(item, kind, None, correct=correct, response=response, prompt=prompt, reason=reason)
-
-
-def _masks(item: Item, kind: Kind, parts: Parts, stores: Stores, conventions: Conventions) -> Iterator[Score]:
-    key = item.key(kind)
-    said = stores.generate.get(key, item.asked(kind))
-    lacking = _missing("generate", said) if said is None or said.value is None else said.value.get("ungrounded")
-    if lacking:
-        yield from (_score(item, kind, row, reason=lacking) for row in parts.rows)
-        return
-    proposed = {extractor: stores.extract[extractor].get(key, item.seen(kind)) for extractor in stores.extract}
-    for row, (extractor, selector) in parts.rows.items():
-        found = proposed[extractor]
-        chosen = stores.select[extractor, selector].get(key, item.whole(kind))
-        if found is None or found.value is None:
-            yield _score(item, kind, row, reason=_missing("extract", found))
-        elif chosen is None or chosen.value is None:
-            yield _score(item, kind, row, reason=_missing("select", chosen))
-        else:
-            yield _mask_score(item, kind, row, chosen.value, found.value, conventions)
-
-
-def _mask_score(
-    item: Item,
-    kind: Kind,
-    row: str,
-    choice: Mapping[str, Any],
-    found: Mapping[str, Any],
-    conventions: Conventions,
-) -> Score:
-    example, reason = item.example, choice["reason"]
-    if lacking := found.get("lacking"):
-        reason = f"{reason}: {lacking}"
-    if choice["kind"] == "unscored":
-        return _score(item, kind, row, choice="unscored", reason=reason)
-    taken = Candidate.from_json(found["candidates"][choice["index"]]) if choice["kind"] == "candidate" else None
-    mask = chosen_mask(choice["kind"], taken, example)
-    wrong = choice["kind"] == "missing" and conventions.no_candidate == "wrong"
-    area = mask.area
-    return _score(
-        item,
-        kind,
-        row,
-        iou=0.0 if wrong else iou(mask, example.gt_mask),
-        shown=area > 0,
-        area=area / (mask.size[0] * mask.size[1]),
-        choice=choice["kind"],
-        index=choice["index"],
-        reason=reason,
-        **_pointing(example, taken.point if taken else None),
-    )
-
-
-def chosen_mask(kind: str, taken: Candidate | None, example: Example) -> RLE:
-    """The mask that a choice stands for."""
-    if taken is not None:
-        return taken.mask
-    return RLE.full(example.gt_mask.size) if kind == "full" else RLE.empty(example.gt_mask.size)
-
-
-def _pointing(example: Example, point: tuple[float, float] | None) -> dict[str, Any]:
-    if point is None or example.absent or not example.objects:
-        return {"point": point}
-    referred = sum(iou(mask, example.gt_mask) > 0 for mask in example.objects)
-    return {
-        "point": point,
-        "on_target": example.gt_mask.contains(point),
-        "on_object": any(mask.contains(point) for mask in example.objects),
-        "chance": referred / len(example.objects),
-    }
-
-
-def _score(item: Item, kind: Kind, row: str | None, **values: Any) -> Score:
-    example = item.example
-    return Score(
-        key=item.key(kind),
-        example_id=item.id,  # the text that is in memory already
-        pair_id=example.pair_id,
-        kind=kind,
-        row=row,
-        tags=example.tags,
-        absent=example.absent,
-        named=example.named,
-        **values,
-    )
-
-
-def _missing(stage: str, record: Record | None) -> str:
-    return f"{stage} failed: {record.failure if record else 'it has left no record'}"

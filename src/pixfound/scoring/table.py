@@ -17,8 +17,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from pixfound.io.shelf import Numbers, Scratch
 from pixfound.scoring.scores import Score, cluster_of
-from pixfound.shelf import Numbers, Scratch
 from pixfound.types import Kind
 
 Rows = npt.NDArray[np.void]  # (S,) records of SCORE
@@ -109,13 +109,13 @@ def only(scores: Rows, which: npt.NDArray[np.bool_]) -> Rows:
 
 def tabulate(scores: Iterable[Score]) -> Table:
     """The table of some scores."""
-    filling = Filling()
+    filling = ScoreTableBuilder()
     for score in scores:
         filling.add(score)
     return filling.table()
 
 
-class Filling:
+class ScoreTableBuilder:
     """A table to which scores are added one by one."""
 
     def __init__(self) -> None:

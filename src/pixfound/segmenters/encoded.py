@@ -12,7 +12,7 @@ from typing import Any
 
 from PIL import Image
 
-from pixfound.pixels import picture_keys
+from pixfound.io.images import picture_keys
 
 _KEPT = 4  # encoded images at least; those of the latest call are all kept, for the next extractor asks about them too
 _ENCODED = 2**22  # pixels in one call of the encoder: four images of 1024 x 1024; a quarter on a CPU, busy with one

@@ -15,11 +15,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pixfound import weights
-from pixfound.devices import check_dtype, device_name, pick_device
+from pixfound.checkpoints import locating
+from pixfound.checkpoints.loading import load_pretrained
+from pixfound.compute.devices import check_dtype, device_name, pick_device
 from pixfound.errors import UserError, nearest
 from pixfound.interfaces import SegmenterMasks
-from pixfound.models.loading import load_pretrained
 from pixfound.segmenters.encoded import EncodedImages, Prepared
 
 _CHUNK = 64  # prompts in one call of the decoder, which bounds its memory
@@ -59,7 +59,7 @@ class PromptedSegmenter:
 
     def identity(self) -> Mapping[str, Any]:
         """What identifies the weights."""
-        return weights.identity(self.path, self.revision, "segmenter.path")
+        return locating.identity(self.path, self.revision, "segmenter.path")
 
     def provenance(self) -> Mapping[str, Any]:
         """The device and dtype asked for."""
@@ -149,7 +149,7 @@ class PromptedSegmenter:
         """
         import torch
 
-        from pixfound.models.finite import check_finite
+        from pixfound.compute.numerics import check_finite
 
         total = sum(map(len, together.values()))
         width = -(-total // max(len(together), -(-total // _CHUNK))) if total else 1
@@ -178,7 +178,7 @@ class PromptedSegmenter:
 
     @cached_property
     def _folder(self) -> str:
-        return weights.fetch(self.path, self.revision, "segmenter.path")
+        return locating.fetch(self.path, self.revision, "segmenter.path")
 
     @cached_property
     def _model(self) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from pixfound import weights
+from pixfound.checkpoints import locating
 from pixfound.segmenters.encoded import Prepared
 from pixfound.segmenters.prompted import PromptedSegmenter
 
@@ -30,5 +30,5 @@ class Sam(PromptedSegmenter):
     def _processor(self) -> Any:
         from transformers import AutoImageProcessor
 
-        with weights.loading(self.path, "segmenter.path"):
+        with locating.loading(self.path, "segmenter.path"):
             return AutoImageProcessor.from_pretrained(self._folder, trust_remote_code=False)

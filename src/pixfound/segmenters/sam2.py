@@ -7,9 +7,9 @@ from typing import Any
 
 from PIL import Image
 
+from pixfound.checkpoints.squash import load_settings, squashed
 from pixfound.segmenters.encoded import Prepared
 from pixfound.segmenters.prompted import PromptedSegmenter
-from pixfound.segmenters.squash import load_settings, squashed
 
 
 class Sam2(PromptedSegmenter):

@@ -13,11 +13,11 @@ import numpy as np
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.interfaces import Asker, Judge, Load
-from pixfound.judges.asking import JudgeError, plain_reply, read_verdict, shortened, side_by_side, unreadable
-from pixfound.judges.overlays import RED, draw_overlay
-from pixfound.masks import ious
+from pixfound.interfaces import Asker, Judge, JudgeError, Load
+from pixfound.io.overlays import RED, draw_overlay
+from pixfound.judges.asking import plain_reply, read_verdict, shortened, side_by_side, unreadable
 from pixfound.types import Candidate, Choice, Example
+from pixfound.types.masks import ious
 
 SYSTEM = "You are a helpful and precise assistant for checking the quality of the answer."
 PRESENCE = "Does this image have {expression}? Answer yes/no only."

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pixfound.errors import UserError
-from pixfound.masks import ious
 from pixfound.types import Candidate, Choice, Example
+from pixfound.types.masks import ious
 
 
 class Oracle:

@@ -9,10 +9,10 @@ from typing import Any, Literal
 
 from pixfound.errors import UserError, nearest
 from pixfound.interfaces import ImageInfo, Model
+from pixfound.io.predictions.naming import Owners
+from pixfound.io.predictions.texts import NONE, read_selections
+from pixfound.io.shelf import Shelf
 from pixfound.models.precomputed import Precomputed
-from pixfound.predictions.naming import Owners
-from pixfound.predictions.texts import NONE, read_selections
-from pixfound.shelf import Shelf
 from pixfound.types import Candidate, Choice, Example, Kind
 
 _KEY = "extraction.selectors.selected.selections"
@@ -23,7 +23,7 @@ class Selected:
     """The candidate whose file a list names for the example.
 
     selections: for each kind of prompt, open and ground, a list that was made of its candidates: JSON lines, see
-        `pixfound.predictions.texts.read_selections`. Under a kind without a list all is unscored.
+        `pixfound.io.predictions.texts.read_selections`. Under a kind without a list all is unscored.
     offset: added to their `question_id`.
     unlisted: an example that the list says nothing of is `unscored`, or `missing` a choice, as to the original, so that
         the scoring profile says what it is worth.

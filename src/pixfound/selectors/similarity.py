@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from pixfound.errors import UserError
 from pixfound.interfaces import Model, TextVectors
+from pixfound.io.surrogates import replace_surrogates
 from pixfound.phrases.spacy import is_installed, load_pipeline, pipeline_version
-from pixfound.surrogates import replace_surrogates
 from pixfound.types import Candidate, Choice, Example
 
 _ARTICLES = ("the ", "an ", "a ")

@@ -10,12 +10,12 @@ import numpy as np
 
 from pixfound.errors import UserError
 from pixfound.pipeline.images import load
-from pixfound.pipeline.records import candidates_of
-from pixfound.scoring.scores import chosen_mask
+from pixfound.pipeline.score import chosen_mask
+from pixfound.store.records import candidates_of
 from pixfound.types import KINDS
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.results import Evidence, Result
+    from pixfound.pipeline.results import Result, RunData
 
 
 class Wandb:
@@ -33,7 +33,7 @@ class Wandb:
         self.project, self.entity, self.pictures = project, entity, pictures
         self.mode = ("online" if os.environ.get("WANDB_API_KEY") else "offline") if mode == "auto" else mode
 
-    def log(self, result: Result, evidence: Evidence) -> None:
+    def log(self, result: Result, evidence: RunData) -> None:
         """Publish a run under its fingerprint; publishing it again updates it. All files stay in its folder."""
         folder = result.folder / "wandb"
         folder.mkdir(exist_ok=True)
@@ -59,7 +59,7 @@ class Wandb:
         finally:
             run.finish()
 
-    def _table(self, wandb: Any, evidence: Evidence) -> Any:
+    def _table(self, wandb: Any, evidence: RunData) -> Any:
         """A line for each example: the picture with the choice and the truth of every row over it."""
         rows = list(evidence.parts.rows)
         columns = ["id", "question", "truth", "open", "choice", "ground", "expression"]
@@ -84,7 +84,7 @@ class Wandb:
                 layers = {"truth": _layer(example.gt_mask.decode())}
                 if score.choice not in (None, "unscored"):
                     record = evidence.stores.extract[evidence.parts.rows[row][0]].get(
-                        item.key("ground"), item.seen("ground")
+                        item.key("ground"), item.extract_digest("ground")
                     )
                     taken = candidates_of(record)[score.index] if record and score.index is not None else None
                     layers["choice"] = _layer(chosen_mask(str(score.choice), taken, example).decode())

@@ -1,0 +1,106 @@
+"""Two rows side by side: for every figure the items that both have scored, summed up by cluster.
+
+Shapes: `C` clusters, `F` base figures.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pixfound.apps.compare.runs import Contestant, Line, Unit
+from pixfound.scoring.estimates import Array
+from pixfound.types import Kind
+
+JOINTS: tuple[tuple[Kind, Kind], ...] = (("open", "open"), ("open", "ground"), ("choice", "open"), ("choice", "ground"))
+BASES = ("A", "A_dagger", "M", "M_dagger", *(f"joint_{a}_{m}" for a, m in JOINTS))
+_ACCURACY: Mapping[str, Kind] = {"A": "open", "A_dagger": "choice"}
+_MIOU: Mapping[str, Kind] = {"M": "open", "M_dagger": "ground"}
+Lines = Mapping[tuple[str, Kind, bool], Line]
+Values = dict[str, float]  # example or pair -> value
+
+
+@dataclass(frozen=True)
+class Paired:
+    """sums: (2, C, F) of the first and of the second; counts: (C, F) of items, the same for both.
+
+    missing: keys that only one of the two has, by the letter of the one that lacks them. unscored: how many items of
+    each base figure are left out because one of the two has no score there.
+    """
+
+    clusters: tuple[str, ...]
+    sums: Array
+    counts: Array
+    missing: Mapping[str, tuple[str, ...]]
+    unscored: Mapping[str, int]
+    examples: int
+
+
+def pair(first: Contestant, second: Contestant, unit: Unit, threshold: float) -> Paired:
+    """Join two rows. unit: what A, A_dagger and the joint score count. threshold: an IoU above it is grounded."""
+    a, b = first.lines, second.lines
+    common = {key: line for key, line in a.items() if key in b}
+    where = {line.example_id: line.cluster for line in common.values()}
+    owners = {line.pair_id: line.cluster for line in common.values() if line.pair_id is not None}
+    clusters = {name: index for index, name in enumerate(dict.fromkeys(where.values()))}
+    sums, counts = np.zeros((2, len(clusters), len(BASES))), np.zeros((len(clusters), len(BASES)))
+    unscored = {}
+    for index, base in enumerate(BASES):
+        measure = _measure(base, unit, threshold)
+        kept = [{key: lines[key] for key in common} for lines in (a, b)]
+        one, two = measure(kept[0]), measure(kept[1])
+        both = [name for name in one if name in two]
+        unscored[base] = len(one.keys() ^ two.keys())
+        for name in both:
+            cluster = clusters[owners[name] if unit == "pair" and base not in _MIOU else where[name]]
+            sums[:, cluster, index] += (one[name], two[name])
+            counts[cluster, index] += 1
+    missing = {
+        second.letter: tuple(_named(a[key]) for key in a if key not in b),
+        first.letter: tuple(_named(b[key]) for key in b if key not in a),
+    }
+    return Paired(tuple(clusters), sums, counts, missing, unscored, len(where))
+
+
+def _measure(base: str, unit: Unit, threshold: float) -> Callable[[Lines], Values]:
+    """The function that gives the values of a base figure by example, or by whole pair."""
+    if base in _MIOU:
+        return lambda lines: {
+            line.example_id: line.iou for line in _of(lines, _MIOU[base], True) if line.iou is not None
+        }
+    if base in _ACCURACY:
+        return lambda lines: _in_unit(lines, _right(lines, _ACCURACY[base]), unit)
+    answers, masks = JOINTS[BASES.index(base) - 4]
+
+    def joint(lines: Lines) -> Values:
+        right = _right(lines, answers)
+        grounded = {m.example_id: m.iou > threshold for m in _of(lines, masks, True) if m.iou is not None}
+        return _in_unit(lines, {name: right[name] and grounded[name] for name in right if name in grounded}, unit)
+
+    return joint
+
+
+def _of(lines: Lines, kind: Kind, mask: bool) -> list[Line]:
+    return [line for (_, k, m), line in lines.items() if k == kind and m is mask]
+
+
+def _right(lines: Lines, kind: Kind) -> dict[str, bool]:
+    return {line.example_id: line.correct for line in _of(lines, kind, False) if line.correct is not None}
+
+
+def _in_unit(lines: Lines, verdicts: Mapping[str, bool], unit: Unit) -> Values:
+    """The verdicts on examples, or on the pairs of which both are known: both must hold."""
+    if unit == "item":
+        return {name: float(verdict) for name, verdict in verdicts.items()}
+    pairs: dict[str, dict[str, bool]] = defaultdict(dict)
+    for line in lines.values():
+        if line.pair_id is not None and line.example_id in verdicts:
+            pairs[line.pair_id][line.example_id] = verdicts[line.example_id]
+    return {name: float(all(both.values())) for name, both in pairs.items() if len(both) == 2}
+
+
+def _named(line: Line) -> str:
+    return f"{line.key} ({'mask' if line.row is not None else 'answer'})"

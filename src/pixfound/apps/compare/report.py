@@ -1,0 +1,141 @@
+"""A tournament for the console and as Markdown."""
+
+from __future__ import annotations
+
+from pixfound.apps.compare.significance import Difference
+from pixfound.apps.compare.tournament import Comparison, Tournament
+from pixfound.io.text import escape, grid, printable
+
+_LABELS = {"A": "A", "A_dagger": "A†", "M": "M", "M_dagger": "M†", "S": "S", "joint": "joint"}
+_SHOWN = 3  # missing keys that are named; --json has all
+
+
+def show(tournament: Tournament) -> None:
+    """Print the tables."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console(width=None if Console().is_terminal else 140, highlight=False, markup=False)
+    for line in introduction(tournament):
+        console.print(printable(line), soft_wrap=True)
+    for comparison in tournament.comparisons:
+        grid_ = Table(title=title(comparison), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for i, header in enumerate(headers(tournament, comparison)):
+            grid_.add_column(header, justify="left" if i == 0 else "right")
+        for cells in rows(tournament, comparison):
+            grid_.add_row(*cells)
+        console.print(grid_)
+        for line in left_out(comparison):
+            console.print(printable(line), soft_wrap=True)
+    console.print(legend(tournament), style="dim")
+
+
+def markdown(tournament: Tournament) -> str:
+    """The same as a Markdown document."""
+    parts = ["# Paired comparison", "\n".join(f"- {escape(line)}" for line in introduction(tournament))]
+    for comparison in tournament.comparisons:
+        parts.append(f"## {escape(title(comparison))}")
+        parts.append(grid(headers(tournament, comparison), rows(tournament, comparison)))
+        parts += [escape(line) for line in left_out(comparison)]
+    return "\n\n".join([*parts, escape(legend(tournament))]) + "\n"
+
+
+def introduction(tournament: Tournament) -> list[str]:
+    """Who is compared, and what is to be noted."""
+    found = [
+        f"{c.letter}: {c.run.names.get('model')}, {c.run.names.get('extraction')}, row {c.row} ({c.run.folder})"
+        for c in tournament.contestants
+    ]
+    return [*found, *(f"note: {note}" for note in tournament.notes)]
+
+
+def title(comparison: Comparison) -> str:
+    """The two letters and the size of what they share."""
+    paired = comparison.paired
+    sizes = f"{paired.examples} examples in {len(paired.clusters)} clusters"
+    return f"{comparison.second.letter} - {comparison.first.letter}: {sizes}"
+
+
+def headers(tournament: Tournament, comparison: Comparison) -> list[str]:
+    """The columns; Holm's only where there are several comparisons."""
+    level = f"{100 * tournament.settings.level:g} %"
+    holm = ["p (Holm)"] if len(tournament.comparisons) > 1 else []
+    letters = [comparison.first.letter, comparison.second.letter]
+    return [
+        "",
+        *letters,
+        f"difference [{level}]",
+        "p",
+        *holm,
+        "d_z",
+        "won:lost:equal",
+        "odds",
+        "clusters",
+        "detectable",
+    ]
+
+
+def rows(tournament: Tournament, comparison: Comparison) -> list[list[str]]:
+    """A list of cells for each figure; shares in percent."""
+    several = len(tournament.comparisons) > 1
+    return [_cells(_LABELS[name], found, several) for name, found in comparison.differences.items()]
+
+
+def left_out(comparison: Comparison) -> list[str]:
+    """What only one of the two has, and what one of them has no score for."""
+    found = []
+    for letter, keys in comparison.paired.missing.items():
+        if keys:
+            named = ", ".join(keys[:_SHOWN]) + (" ..." if len(keys) > _SHOWN else "")
+            found.append(f"left out, missing in {letter}: {len(keys)} keys: {named}")
+    counts = [
+        f"{count} of {_LABELS[base]}" for base, count in comparison.paired.unscored.items() if base in _LABELS and count
+    ]
+    if counts:
+        found.append(f"left out, without a score in one of the two: {', '.join(counts)}")
+    return found
+
+
+def legend(tournament: Tournament) -> str:
+    """What the columns mean."""
+    unit = "pairs" if tournament.unit == "pair" else "examples"
+    settings = tournament.settings
+    return (
+        f"In percent. A, A† by {tournament.unit}; S: harmonic mean of the better A and the better M; joint: {unit} "
+        f"both answered and grounded (IoU over {tournament.iou_threshold:g}), under each row's better prompts. "
+        "Intervals: bootstrap of clusters (pairs, or examples without one), the same for both rows. p: two-sided, both "
+        f"rows swapped in {_ways(tournament)} of the clusters. d_z: mean / standard deviation of the difference over "
+        f"clusters; odds: won / lost; detectable: the smallest difference found with {100 * settings.power:g} % power."
+    )
+
+
+def _ways(tournament: Tournament) -> str:
+    exact = {found.exact for c in tournament.comparisons for found in c.differences.values()}
+    some = f"{tournament.settings.permutations} random choices"
+    return {frozenset({True}): "every choice", frozenset({False}): some}.get(
+        frozenset(exact), f"every choice or {some}"
+    )
+
+
+def _cells(label: str, found: Difference, several: bool) -> list[str]:
+    record = "-" if found.wins is None else f"{found.wins}:{found.losses}:{found.ties}"
+    return [
+        label,
+        f"{100 * found.first:.1f}",
+        f"{100 * found.second:.1f}",
+        f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]",
+        _probability(found.p),
+        *([_probability(found.p_holm)] if several else []),
+        "-" if found.d_z is None else f"{found.d_z:+.2f}",
+        record,
+        "-" if found.odds is None else f"{found.odds:.2f}",
+        str(found.clusters),
+        "-" if found.detectable is None else f"{100 * found.detectable:.1f}",
+    ]
+
+
+def _probability(p: float | None) -> str:
+    if p is None:
+        return "-"
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

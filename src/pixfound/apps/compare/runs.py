@@ -1,0 +1,200 @@
+"""Finished runs as they are read back from their folders, and the rows of them that are compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from pixfound.errors import UserError, nearest
+from pixfound.io.streams import parse_json
+from pixfound.store.checksums import refuse_changed
+from pixfound.types import KINDS, Kind
+
+Unit = Literal["pair", "item"]
+Key = tuple[str, Kind]  # example id, kind of prompt: a key of scores.jsonl without the prompt's variant
+_NEEDED = ("key", "example_id", "pair_id", "kind", "row", "absent", "correct", "iou")
+
+
+@dataclass(frozen=True)
+class Line:
+    """What is used of a line of scores.jsonl (schema: pixfound/schemas/scores.schema.json)."""
+
+    key: str
+    example_id: str
+    pair_id: str | None
+    kind: Kind
+    row: str | None
+    absent: bool
+    correct: bool | None
+    iou: float | None
+
+    @property
+    def cluster(self) -> str:
+        """What is drawn and swapped together: the pair, or the example where there are no pairs."""
+        return self.pair_id if self.pair_id is not None else self.example_id
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run's folder. names: of its benchmark, model and extraction. benchmark: that part of its config.
+
+    answers, and masks of each row: by example and kind of prompt. unit, iou_threshold: those of its metrics.
+    """
+
+    folder: Path
+    names: Mapping[str, str]
+    benchmark: Mapping[str, Any]
+    unit: Unit
+    iou_threshold: float
+    answers: Mapping[Key, Line]
+    masks: Mapping[str, Mapping[Key, Line]]
+
+
+@dataclass(frozen=True)
+class Contestant:
+    """A row of a run, under a letter."""
+
+    letter: str
+    run: Run
+    row: str
+
+    @property
+    def lines(self) -> Mapping[tuple[str, Kind, bool], Line]:
+        """The answers, and the row's masks, by example, kind and whether it is a mask."""
+        answers = {(*key, False): line for key, line in self.run.answers.items() if key[1] != "ground"}
+        return {**answers, **{(*key, True): line for key, line in self.run.masks[self.row].items()}}
+
+
+def contestants(texts: Sequence[str], rows: Sequence[str]) -> list[Contestant]:
+    """What a command line names: RUN or RUN:ROW, and rows for the runs that name none (default: their first).
+
+    UserError where there are fewer than two, one does not exist, or they are of different benchmarks.
+    """
+    runs: dict[Path, Run] = {}
+    chosen: list[tuple[Run, str]] = []
+    for text in texts:
+        folder, row = _split(text)
+        run = runs[folder] = runs.get(folder) or read_run(folder)
+        for name in (row,) if row else (tuple(rows) or (next(iter(run.masks)),)):
+            if name not in run.masks:
+                raise UserError(f"{folder}: has no row {name!r}; {nearest(name, run.masks)}")
+            chosen.append((run, name))
+    if len(chosen) < 2:
+        known = ", ".join(chosen[0][0].masks)
+        raise UserError(
+            f"{texts[0]}: is compared with nothing; name another run, or two rows of it with --row: {known}"
+        )
+    twice = next((c for i, c in enumerate(chosen) if any(c[0] is d[0] and c[1] == d[1] for d in chosen[:i])), None)
+    if twice:
+        raise UserError(f"{twice[0].folder}, row {twice[1]}: stands twice in the comparison; name another run or row")
+    for run, _ in chosen[1:]:
+        _same_benchmark(chosen[0][0], run)
+    return [Contestant(_letter(i), run, row) for i, (run, row) in enumerate(chosen)]
+
+
+def read_run(folder: Path) -> Run:
+    """Read a run's scores, metrics and config; UserError where one is missing or damaged."""
+    if not (folder / "scores.jsonl").is_file():
+        below = sorted(path.parent for path in folder.glob("**/scores.jsonl")) if folder.is_dir() else []
+        found = f"; did you mean {' or '.join(map(str, below[:3]))}?" if below else ""
+        raise UserError(
+            f"{folder}: has no scores.jsonl, so it is no finished run{found or '; give the folder of a run'}"
+        )
+    refuse_changed(folder)
+    metrics, config = _json(folder / "metrics.json"), _yaml(folder / "config.yaml")
+    try:
+        names, found = dict(metrics["names"]), metrics["metrics"]
+        unit, threshold = cast(Unit, found["accuracy_unit"]), float(found["iou_threshold"])
+        benchmark = dict(config["benchmark"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder}: metrics.json or config.yaml lacks {error}; run the evaluation again") from error
+    answers: dict[Key, Line] = {}
+    masks: dict[str, dict[Key, Line]] = {}
+    for number, line in enumerate(_lines(folder / "scores.jsonl"), start=1):
+        table = answers if line.row is None else masks.setdefault(line.row, {})
+        if (line.example_id, line.kind) in table:
+            raise UserError(f"{folder / 'scores.jsonl'}, line {number}: {line.key}, row {line.row}, stands there twice")
+        table[line.example_id, line.kind] = line
+    if not masks:
+        raise UserError(f"{folder / 'scores.jsonl'}: has no row of masks; run the evaluation again")
+    return Run(folder, names, benchmark, unit, threshold, answers, masks)
+
+
+def differences(first: Run, second: Run) -> list[str]:
+    """How two runs differ in what they were asked, in words; where the benchmark's files lie does not count."""
+    keys = sorted({*first.benchmark, *second.benchmark} - {"_target_", "root", "images"})
+    pairs = ((key, first.benchmark.get(key), second.benchmark.get(key)) for key in keys)
+    found = [f"benchmark.{key} is {a} in one run and {b} in another" for key, a, b in pairs if a != b]
+    both = sorted(first.answers.keys() & second.answers.keys())
+    other = next(((first.answers[k].key, second.answers[k].key) for k in both), ("", ""))
+    return found + (
+        [f"the prompts differ: {other[0]} in one run, {other[1]} in another"] if other[0] != other[1] else []
+    )
+
+
+def _same_benchmark(first: Run, second: Run) -> None:
+    """Same class, and the same pairs and absent objects for the same ids; at least one id in common."""
+    a, b = (run.benchmark.get("_target_") for run in (first, second))
+    one, two = first.names.get("benchmark"), second.names.get("benchmark")
+    if a != b:
+        raise UserError(
+            f"{second.folder}: is of benchmark {two}, but {first.folder} of {one}; give runs of one of them"
+        )
+    common = first.answers.keys() & second.answers.keys()
+    if not common:
+        raise UserError(
+            f"{second.folder}: has no example in common with {first.folder}; give runs of the same examples"
+        )
+    for key in sorted(common):
+        x, y = first.answers[key], second.answers[key]
+        if (x.pair_id, x.absent) != (y.pair_id, y.absent):
+            raise UserError(
+                f"{second.folder}: example {x.example_id} is another one than in {first.folder} (pair {y.pair_id} and "
+                f"{x.pair_id}); give runs with the same `benchmark` settings"
+            )
+
+
+def _split(text: str) -> tuple[Path, str | None]:
+    """Folder and row of RUN:ROW; a folder whose own name has a colon goes before."""
+    folder, colon, row = text.rpartition(":")
+    if colon and row and not Path(text).is_dir() and Path(folder).is_dir():
+        return Path(folder), row
+    return Path(text), None
+
+
+def _letter(index: int) -> str:
+    return chr(ord("A") + index) if index < 26 else f"R{index + 1}"
+
+
+def _lines(path: Path) -> list[Line]:
+    found: list[Line] = []
+    try:
+        with path.open(encoding="utf-8", newline="\n") as stream:  # texts may hold other characters that end lines
+            for text in stream:
+                data = parse_json(text)
+                line = Line(**{name: data[name] for name in _NEEDED})
+                if line.kind not in KINDS:
+                    raise ValueError(f"kind {line.kind!r}")
+                found.append(line)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        where = f"{path}, line {len(found) + 1}"
+        raise UserError(f"{where}: is no score ({error}); run the evaluation again") from error
+    return found
+
+
+def _json(path: Path) -> Any:
+    try:
+        return parse_json(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); run the evaluation again") from error
+
+
+def _yaml(path: Path) -> Any:
+    from omegaconf import OmegaConf
+
+    try:
+        return OmegaConf.to_container(OmegaConf.load(path))
+    except Exception as error:  # YAML's and OmegaConf's own errors
+        raise UserError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run the evaluation again") from error

@@ -1,0 +1,123 @@
+"""The command `pixfound-data`: prepare the paper's benchmarks on disk, and verify them.
+
+    pixfound-data prepare pixmmvp --root data/PixMMVP
+    pixfound-data verify pixmmvp --root data/PixMMVP
+
+Ends with 0 where all is well, with 2 where the user has something to do.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from pixfound.errors import UserError
+from pixfound.io.terminal import complain, prepare, say
+
+_NAMES = ("pixmmvp", "pixcvbench")
+_EPILOG = (
+    "HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are read from the environment. Exit code 2: there is something to do."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line."""
+    prepare()
+    options = _parser().parse_args(arguments)
+    try:
+        sys.exit(_verify(options) if options.command == "verify" else _prepare(options))
+    except UserError as error:
+        complain("pixfound-data", error)
+    except KeyboardInterrupt:
+        complain("pixfound-data", "interrupted; what is fetched is kept, run the same command to go on")
+    sys.exit(2)
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when huggingface_hub is imported
+    os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+    from pixfound.apps.data.known import DATASETS
+    from pixfound.apps.data.prepare import prepare
+
+    dataset = DATASETS[options.dataset]
+    revisions = dict(_revision(text) for text in options.revision)
+    done = prepare(dataset, options.root, options.copies, revisions, options.allow_changed)
+    if done.was_complete:
+        print(f"nothing to do: {options.root} holds {dataset.name}, {len(done.manifest.files)} files, all as prepared")
+        return 0
+    origins = ", ".join(f"{count} from {source}" for source, count in done.sources.items())
+    print(f"{dataset.name} is ready in {options.root}: {len(done.manifest.files)} files ({origins})")
+    for repo, commit in done.manifest.commits.items():
+        print(f"  {repo} at {commit}")
+    for note in done.notes:
+        print(f"  {note}")
+    print(f"next: pixfound benchmark={dataset.name} benchmark.root={options.root}")
+    return 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    from pixfound.apps.data.checks import check_folder, lines
+    from pixfound.apps.data.known import DATASETS
+    from pixfound.apps.data.manifest import read_manifest
+
+    dataset, root = DATASETS[options.dataset], options.root.expanduser()
+    manifest = read_manifest(root, dataset.name)
+    problems = check_folder(dataset, root, manifest)
+    for line in lines(problems, root):
+        say(line)
+    if problems:
+        print(f"{len(problems)} problems; `pixfound-data prepare {dataset.name} --root {root}` mends what it can")
+        return 2
+    changed = [f for f in dataset.annotations if f.sha256 and f.place in manifest.files]
+    differ = sum(manifest.files[f.place].sha256 != f.sha256 for f in changed)
+    if differ:
+        print(f"{differ} annotation {'file is' if differ == 1 else 'files are'} not as released (--allow-changed)")
+    known = "as prepared" if manifest.files else "readable (no list of checksums: `prepare` writes one)"
+    print(f"{root} holds {dataset.name}: {dataset.count} examples, every picture {known}")
+    return 0
+
+
+def _revision(text: str) -> tuple[str, str]:
+    repo, separator, revision = text.partition("=")
+    if not (repo and separator and revision):
+        raise UserError(f"--revision {text}: give it as DATASET=REVISION, as in MMVP/MMVP=main")
+    return repo, revision
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("pixfound-data", description="Prepare and verify PixMMVP and PixCV-Bench.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    make = commands.add_parser("prepare", help="bring a benchmark into its layout", epilog=_EPILOG)
+    check = commands.add_parser("verify", help="check counts, sizes, checksums and pictures", epilog=_EPILOG)
+    for command in (make, check):
+        command.add_argument("dataset", choices=_NAMES)
+        command.add_argument("--root", type=Path, required=True, help="the benchmark's folder (benchmark.root)")
+    make.add_argument(
+        "--from",
+        dest="copies",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="DIR",
+        help="folders of copies, searched by file name before the Hub is asked",
+    )
+    make.add_argument(
+        "--revision",
+        action="append",
+        default=[],
+        metavar="DATASET=REVISION",
+        help="take a dataset on the Hub at a branch, tag or commit",
+    )
+    make.add_argument(
+        "--allow-changed",
+        action="store_true",
+        help="take annotations that differ from the released ones; their checksums are noted",
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    main()

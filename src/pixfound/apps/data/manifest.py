@@ -1,0 +1,55 @@
+"""The list of checksums that lies beside a prepared benchmark."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from pixfound.errors import UserError
+from pixfound.io.streams import parse_json
+
+NAME = "pixfound-data.json"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file as it was when it was prepared. source: where it came from."""
+
+    size: int
+    sha256: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """files: by place. commits: the commit of each dataset on the Hub that files came from."""
+
+    dataset: str
+    files: Mapping[str, Entry] = field(default_factory=dict)
+    commits: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> str:
+        """The text of the file."""
+        files = {place: vars(entry) for place, entry in sorted(self.files.items())}
+        return json.dumps({"dataset": self.dataset, "commits": dict(self.commits), "files": files}, indent=1) + "\n"
+
+
+def read_manifest(root: Path, dataset: str) -> Manifest:
+    """The manifest of a folder, an empty one where there is none; UserError where it is damaged or of another set."""
+    path = root / NAME
+    if not path.is_file():
+        return Manifest(dataset)
+    try:
+        data: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
+        files = {
+            str(place): Entry(int(e["size"]), str(e["sha256"]), str(e["source"])) for place, e in data["files"].items()
+        }
+        manifest = Manifest(str(data["dataset"]), files, {str(k): str(v) for k, v in data["commits"].items()})
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}: is no readable list of checksums ({error!r}); remove it and prepare again") from error
+    if manifest.dataset != dataset:
+        raise UserError(f"{root}: holds {manifest.dataset}, not {dataset}; give another --root")
+    return manifest

@@ -1,0 +1,197 @@
+"""One paired evaluation: all stages, the run's folder, and what a finished run does again (nothing)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pixfound.apps.finish import finish
+from pixfound.compute.devices import use_threads
+from pixfound.config.factory import Fingerprints, Part, Parts, build, build_parts, fingerprints
+from pixfound.config.settings import Settings
+from pixfound.interfaces import Indexed, Load, Metered
+from pixfound.io.atomic import make_folder
+from pixfound.io.fingerprints import fingerprint
+from pixfound.io.terminal import say
+from pixfound.pipeline.batching import choose_batch_size
+from pixfound.pipeline.distributed import World, join_world
+from pixfound.pipeline.extract import extract, extract_tasks
+from pixfound.pipeline.generate import generate, generate_load, generate_tasks
+from pixfound.pipeline.grade import grade, grade_tasks
+from pixfound.pipeline.preflight import preflight
+from pixfound.pipeline.results import Result, finished
+from pixfound.pipeline.run_examples import RunExamples
+from pixfound.pipeline.select import judge_load, select, select_tasks
+from pixfound.pipeline.stage_loop import Budget, Task, run_stage
+from pixfound.pipeline.stores import Stores
+from pixfound.scoring.metrics import Scoring
+from pixfound.store.lock import next_writer, only_writer
+from pixfound.store.provenance import provenance
+from pixfound.store.records import Value
+from pixfound.store.store import Store
+
+log = logging.getLogger(__name__)
+
+
+def evaluate(config: Mapping[str, Any]) -> Result:
+    """Run what a resolved config says, on every process of a launch; the first one has the metrics.
+
+    Raises UserError where the config or the data is wrong, before any model is loaded.
+    """
+    settings = Settings.from_config(config)
+    world = join_world(config["launch"]["num_processes"], config["launch"]["num_nodes"])
+    try:
+        return _evaluate(config, settings, world)
+    finally:
+        world.close()
+
+
+def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Result:
+    parts = build_parts(config)
+    scoring: Part[Scoring] = build(config["scoring"], "scoring")
+    items = RunExamples(parts.benchmark.built, parts.prompts.built, settings.limit)
+    for built in (parts.model.built, *(part.built for part in parts.selectors.values())):
+        if isinstance(built, Indexed):
+            built.index(items.files)
+    prints = fingerprints(parts)
+    name = _run_fingerprint(items, parts, prints, scoring, settings)
+    folder = (
+        settings.outputs_dir / "runs" / Path(*(settings.names[k] for k in ("benchmark", "model", "extraction"))) / name
+    )
+    make_folder(folder)
+    with _stores(parts, prints, settings, world) as stores:
+        if world.first:
+            _warn_of_changes(parts, stores)
+        done = finished(folder, config["tracker"]) if world.first else {"metrics": {}}
+        if world.least(done is not None) and done:  # the first one says so for all
+            return Result(folder, settings.names, name, config, done["metrics"], was_complete=True)
+        with only_writer(folder, "this run") if world.first else nullcontext():
+            world.meet()
+            use_threads(config["launch"]["threads"])
+            settings = _run_stages(items, parts, stores, settings, world)
+            result = Result(folder, settings.names, name, config, {}, was_complete=False)
+            result = finish(items, parts, stores, scoring, result, settings) if world.first else result
+            world.meet()
+    return result
+
+
+def _run_stages(items: RunExamples, parts: Parts, stores: Stores, settings: Settings, world: World) -> Settings:
+    """All stages in order; the processes meet after each, for the next reads what all have written.
+
+    Returns the settings with the batch size that was found for batch_size=auto.
+    """
+    budget = Budget(settings.max_failures)
+    size = settings.batch_size
+
+    def batch_size() -> int:  # asked for when the stores are read: what is done needs none
+        nonlocal size
+        size = choose_batch_size(size, items, parts, stores.generate, world)
+        return 1 if size == "auto" else size
+
+    steps: tuple[tuple[str, Callable[[], Iterator[Task[Any]]], Callable[[Any], Sequence[Value | Exception]]], ...] = (
+        (
+            "generate",
+            lambda: generate_tasks(items, stores.generate, batch_size()),
+            partial(generate, parts),
+        ),
+        ("extract", lambda: extract_tasks(items, stores), partial(extract, parts, stores)),
+        ("grade", lambda: grade_tasks(items, stores), partial(grade, parts, stores)),
+        ("select", lambda: select_tasks(items, stores), partial(select, parts, stores)),
+    )
+    if world.first:
+        stores.generate.read()
+        preflight(items, parts, stores, settings.max_failures)
+    for name, tasks, compute in steps:
+        if name == "generate" and isinstance(parts.model.built, Metered):
+            _announce("model", generate_load(items, stores.generate), parts.model.built, world)
+        if name == "grade" and isinstance(parts.judge.built, Metered):
+            _announce("judge", judge_load(items, parts, stores), parts.judge.built, world)
+        folders = [store.folder for store in stores.of(name)]
+        with next_writer(folders, f"stage {name}") if world.first else nullcontext():
+            world.meet()
+            for store in stores.all() if world.size > 1 else stores.of(name):
+                store.read()  # what other processes, and other runs, have written meanwhile
+            world.meet()  # all have read the same, so all know the same work
+            run_stage(name, tasks, compute, world, budget, partial(_begin, name, parts, stores))
+            world.meet()
+    if world.first and world.size > 1:
+        for store in stores.all():
+            store.read()
+    return replace(settings, batch_size=size)
+
+
+def _announce(who: str, load: Load, part: Metered, world: World) -> None:
+    """Say what a judge or model will cost before it is asked. Each process asks its share, and keeps its own limit."""
+    if load.requests:
+        share = Load(*(-(-number // world.size) for number in (load.requests, load.characters, load.images)))
+        line = part.plan(share)
+        if world.first:
+            say(f"{who}{f', each of {world.size} processes' if world.size > 1 else ''}: {line}", stderr=True)
+
+
+@contextmanager
+def _stores(parts: Parts, prints: Fingerprints, settings: Settings, world: World) -> Iterator[Stores]:
+    def made(stage: str, name: str) -> Store:
+        store = Store(settings.outputs_dir / "stages" / stage / name, world.rank)
+        make_folder(store.folder)
+        return store
+
+    stores = Stores(
+        made("generate", prints.generate),
+        made("grade", prints.grade),
+        {name: made("extract", prints.extract[name]) for name in parts.extractors},
+        {pair: made("select", name) for pair, name in prints.select.items()},
+    )
+    try:
+        yield stores
+    finally:
+        for store in stores.all():
+            store.close()
+
+
+def _described(stage: str, parts: Parts, stores: Stores) -> list[tuple[Store, Part[Any]]]:
+    """The stores of a stage, each with the component whose results it holds."""
+    described: dict[str, list[tuple[Store, Part[Any]]]] = {
+        "generate": [(stores.generate, parts.model)],
+        "grade": [(stores.grade, parts.judge)],
+        "extract": [(store, parts.extractors[name]) for name, store in stores.extract.items()],
+        "select": [(store, parts.selectors[name]) for (_, name), store in stores.select.items()],
+    }
+    return described[stage]
+
+
+def _begin(stage: str, parts: Parts, stores: Stores) -> None:
+    """Describe the stores of a stage that has work to do."""
+    for store, part in _described(stage, parts, stores):
+        store.begin({"identity": part.identity(), "provenance": {**provenance(), **part.provenance()}})
+
+
+def _warn_of_changes(parts: Parts, stores: Stores) -> None:
+    """Say what was otherwise (versions, code, device) when the stored results of this run were computed."""
+    changes: dict[str, list[str]] = {}
+    for stage in ("generate", "extract", "grade", "select"):
+        for store, part in _described(stage, parts, stores):
+            for change in store.changes({**provenance(), **part.provenance()}):
+                if stage not in changes.setdefault(change, []):
+                    changes[change].append(stage)
+    for change, of in changes.items():
+        log.warning("stored results of %s were computed with another setting: %s", ", ".join(of), change)
+
+
+def _run_fingerprint(
+    items: RunExamples, parts: Parts, prints: Fingerprints, scoring: Part[Scoring], settings: Settings
+) -> str:
+    """Everything that can change what the run's folder holds."""
+    return fingerprint(
+        examples=items.digest,
+        rows={row: prints.select[pair] for row, pair in parts.rows.items()},
+        grade=prints.grade,
+        scoring=scoring.identity(),
+        analyses={key: part.identity() for key, part in parts.analyses.items()},
+        pictures=settings.pictures,
+    )

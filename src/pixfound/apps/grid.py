@@ -1,0 +1,122 @@
+"""A grid of runs (`pixfound -m ...`): every cell leaves a note, and all are joined in one table at the end.
+
+A cell that fails is a line of the table with its reason, and the other cells go on. Notes are files, so that cells may
+run anywhere: in this process, in others, or as jobs of a cluster.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import multiprocessing
+import os
+import signal
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from threading import Thread
+from typing import TYPE_CHECKING, Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from pixfound.errors import UserError, outside_cause
+from pixfound.io.terminal import complain
+
+if TYPE_CHECKING:
+    from pixfound.pipeline.results import Result
+
+FOLDER = "PIXFOUND_GRID"  # environment variable: where the cells of the grid under way leave their notes
+_LOOK_S = 0.5  # between two looks whether the parent is there
+_STARTED = "did not end: it was killed, or its machine failed; what it has done is kept"
+
+
+class Grid(Callback):
+    """Hydra's callback: tells the cells where to leave their notes."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Make an empty folder for the notes of this command line's cells."""
+        overrides = list(config.hydra.overrides.task) + list(config.hydra.overrides.hydra)
+        name = hashlib.sha256("\n".join(map(str, overrides)).encode()).hexdigest()[:12]
+        folder = Path(str(config.outputs_dir)).expanduser().resolve() / "multirun" / name
+        folder.mkdir(parents=True, exist_ok=True)
+        for note in folder.glob("cell-*.json"):
+            note.unlink()
+        os.environ[FOLDER] = str(folder)
+
+
+def in_cell(work: Callable[[], Result]) -> Result | None:
+    """Run a cell of a grid and leave its note; None where it failed. A KeyboardInterrupt ends the grid."""
+    hydra = HydraConfig.get()
+    _end_with_parent()
+    note = {"overrides": list(hydra.overrides.task), "status": "failed", "why": _STARTED}
+    number = int(hydra.job.num)
+    _leave(number, note)
+    try:
+        result = work()
+    except Exception as error:
+        why = str(error) if isinstance(error, UserError) else outside_cause(error)
+        if why is None:
+            traceback.print_exc()
+            why = f"{type(error).__name__}: {error}"
+        _leave(number, {**note, "why": " ".join(why.split())[:1000]})
+        return None
+    found = {"status": "skipped" if result.was_complete else "done", "why": "", "folder": str(result.folder)}
+    _leave(number, {**note, **found})
+    return result
+
+
+@cache
+def _end_with_parent() -> None:
+    """End this process when the one that runs the grid does: joblib's would finish their cells all the same."""
+    parent = multiprocessing.parent_process()
+    if parent is None or parent.pid is None:
+        return
+    pid = parent.pid
+
+    def watch() -> None:
+        while os.getppid() == pid:
+            time.sleep(_LOOK_S)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=watch, daemon=True).start()
+
+
+def grid_is_open() -> bool:
+    """Whether this process has started a grid that is not closed yet."""
+    return FOLDER in os.environ
+
+
+def close_grid() -> bool:
+    """Show and write the tables of the grid that this process has started; whether every cell is done or skipped."""
+    where = os.environ.pop(FOLDER, None)
+    if where is None:
+        return True
+    folder = Path(where)
+    cells = [json.loads(path.read_text()) | {"cell": path.stem.removeprefix("cell-")} for path in _notes(folder)]
+    if not cells:
+        return True
+    from pixfound.report.grid_table import show_grid
+
+    show_grid(cells, folder)
+    return all(cell["status"] != "failed" for cell in cells)
+
+
+def _notes(folder: Path) -> Sequence[Path]:
+    return sorted(folder.glob("cell-*.json"))
+
+
+def _leave(number: int, note: dict[str, Any]) -> None:
+    """Write a note, if this cell belongs to a grid; a note that cannot be written is no reason to lose the cell."""
+    where = os.environ.get(FOLDER)
+    if where is None or os.environ.get("RANK", "0") != "0" or os.environ.get("SLURM_PROCID", "0") != "0":
+        return
+    from pixfound.io.atomic import write_atomic
+
+    try:
+        write_atomic(Path(where) / f"cell-{number:04d}.json", json.dumps(note))
+    except UserError as error:
+        complain("pixfound", f"the note of cell {number} could not be left: {error}")

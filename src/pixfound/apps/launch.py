@@ -1,0 +1,146 @@
+"""Several processes on this machine, and on others that run the same command, started from inside a run."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import traceback
+from collections.abc import Mapping, Sequence
+from multiprocessing import get_context
+from typing import Any, NamedTuple
+
+from pixfound.apps.evaluation import evaluate
+from pixfound.checkpoints.device_map import check_alone
+from pixfound.compute.devices import use_threads
+from pixfound.config.settings import outputs_folder
+from pixfound.errors import UserError, outside_cause
+from pixfound.io.atomic import remove_leftovers
+from pixfound.io.terminal import prepare
+from pixfound.pipeline.results import Result
+
+_GO_ON = "What is done is kept: run the same command to go on"
+_FOLDERS = ("runs/*/*/*/*", "stages/*/*", "stages/*/*/arrays")  # of the outputs, that processes write to
+
+
+class _Told(NamedTuple):
+    """News from a process. reason: of its end, "" when it begins. trace: of an error that nobody expected."""
+
+    rank: int
+    pid: int
+    reason: str = ""
+    trace: str = ""
+
+
+def launch(config: dict[str, Any], num_processes: int, num_nodes: int = 1) -> Result:
+    """Evaluate in `num_processes` processes on each of `num_nodes` machines; when one fails, the others are ended.
+
+    With several machines each runs this same command at the same time. Raises UserError with the cause where they fail,
+    and KeyboardInterrupt where they are interrupted.
+    """
+    check_alone(config["model"].get("device_map"), num_processes * num_nodes)
+    threads = config["launch"]["threads"]
+    use_threads(threads)
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # as torchrun does: else each process starts one per core
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+
+    for name in ("torch.distributed.elastic", "torch.multiprocessing"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # the cause is said below, once
+    sys.warnoptions.append("ignore:resource_tracker:UserWarning")  # its process removes what killed ones have left
+    settings = LaunchConfig(
+        min_nodes=num_nodes,
+        max_nodes=num_nodes,
+        nproc_per_node=num_processes,
+        run_id=os.environ.get("SLURM_JOB_ID", "pixfound"),
+        rdzv_backend="c10d",
+        rdzv_endpoint="localhost:0" if num_nodes == 1 else meeting_point(),
+        start_method="spawn",
+        max_restarts=0,
+        logs_specs=DefaultLogsSpecs(log_dir=os.devnull),  # else each launch leaves a folder in TMPDIR
+    )
+    queue = get_context("spawn").SimpleQueue()
+    told: list[_Told] = []
+    try:
+        results: dict[int, Result] = elastic_launch(settings, worker)(config, queue)
+        return results[min(results)]
+    except SignalException as error:
+        if error.sigval == signal.SIGINT:
+            raise KeyboardInterrupt from None
+        raise UserError(f"ended by {error.sigval.name}. {_GO_ON}") from None
+    except ChildFailedError as error:
+        told += _received(queue)
+        exits = {failed.local_rank: failed.exitcode for failed in error.failures.values()}
+        raise UserError(_cause(told, exits, num_processes * num_nodes)) from None
+    finally:
+        pids = {news.pid for news in [*told, *_received(queue)]}
+        for pattern in _FOLDERS:
+            for folder in outputs_folder(config).glob(pattern):
+                remove_leftovers(folder, pids)
+
+
+def _received(queue: Any) -> list[_Told]:
+    found = []
+    while not queue.empty():
+        found.append(queue.get())
+    return found
+
+
+def _cause(told: Sequence[_Told], exits: Mapping[int, int], count: int) -> str:
+    """Why a launch has failed: a user's mistake, a process that was killed, or else the first surprise.
+
+    What fails after it only waits for a process that is no longer there. exits: exit code by rank on this machine.
+    """
+    ended = [news for news in told if news.reason]
+    for news in ended:
+        if not news.trace:
+            return news.reason
+    for rank, code in exits.items():
+        if code < 0:
+            print(file=sys.stderr)  # its progress bar may have left a line open
+            memory = " (the system does so when memory runs out)" if -code == signal.SIGKILL else ""
+            return f"process {rank} of {count} was ended by {signal.Signals(-code).name}{memory}. {_GO_ON}"
+    for news in ended:
+        print(news.trace, file=sys.stderr)
+        return f"process {news.rank} of {count} failed, its error is above: {news.reason}. {_GO_ON}"
+    codes = ", ".join(f"{rank} with {code}" for rank, code in exits.items())
+    return f"of {count} processes ended {codes}. {_GO_ON}"
+
+
+def meeting_point() -> str:
+    """HOST:PORT where several machines meet: MASTER_ADDR and MASTER_PORT, or the first node of a SLURM job."""
+    host, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
+    if host and port:
+        return f"{host}:{port}"
+    nodes, job = os.environ.get("SLURM_JOB_NODELIST"), os.environ.get("SLURM_JOB_ID", "")
+    if not nodes or not job.isdigit():
+        raise UserError(
+            "launch.num_nodes is more than 1, but nothing says where the machines meet: set MASTER_ADDR and "
+            "MASTER_PORT to the same host and free port on all of them"
+        )
+    line = ["scontrol", "show", "hostnames", nodes]
+    names = subprocess.run(line, capture_output=True, text=True, check=True, timeout=60).stdout.split()
+    return f"{names[0]}:{20000 + int(job) % 20000}"
+
+
+def worker(config: dict[str, Any], queue: Any) -> Result:
+    """The work of each process. Why it ends is told to the one that has started it, which prints it once."""
+    prepare()
+    news = _Told(int(os.environ["RANK"]), os.getpid())
+    queue.put(news)
+    try:
+        return evaluate(config)
+    except UserError as error:
+        queue.put(news._replace(reason=str(error)[:4000]))
+        sys.exit(2)
+    except Exception as error:
+        if (why := outside_cause(error)) is not None:
+            queue.put(news._replace(reason=why))
+            sys.exit(2)
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
+        queue.put(news._replace(reason=reason, trace=traceback.format_exc()[-8000:]))
+        sys.exit(1)

@@ -1,0 +1,50 @@
+"""A Hydra callback that analyses a sweep when its last cell is done."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from pixfound.apps.grid import FOLDER
+from pixfound.apps.sensitivity.cells import read_config
+from pixfound.apps.sensitivity.report import report
+from pixfound.errors import UserError
+
+log = logging.getLogger(__name__)
+
+
+class Sensitivity(Callback):
+    """Analyses the runs that the cells of the sweep have left notes of (see grid.py), for each benchmark.
+
+    row, resamples, level, seed: see `report`. An experiment names it as hydra.callbacks.sensitivity.
+    """
+
+    def __init__(self, row: str | None = None, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> None:
+        self._options: dict[str, Any] = {"row": row, "resamples": resamples, "level": level, "seed": seed}
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Analyse what is there; a cell that failed is missing, as the sweep's own table says."""
+        notes = os.environ.get(FOLDER)
+        if notes is None or os.environ.get("RANK", "0") != "0":
+            return
+        outputs = Path(str(config.outputs_dir)).expanduser()
+        try:
+            groups: dict[str, list[Path]] = {}
+            for run in runs_of(Path(notes)):
+                groups.setdefault(str(read_config(run)["names.benchmark"]), []).append(run)
+            for benchmark, runs in groups.items():
+                report(runs, outputs / "sensitivity" / benchmark, **self._options)
+        except UserError as error:
+            log.warning("no analysis of the sweep: %s", error)
+
+
+def runs_of(notes: Path) -> list[Path]:
+    """The folders of the runs that a grid's cells have finished, each once."""
+    found = [json.loads(path.read_text()).get("folder") for path in sorted(notes.glob("cell-*.json"))]
+    return list(dict.fromkeys(Path(folder) for folder in found if folder))

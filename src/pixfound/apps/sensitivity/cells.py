@@ -1,0 +1,194 @@
+"""The cells of a sweep, read from their folders, and what each of them varies."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from pixfound.errors import UserError
+from pixfound.io.streams import parse_json
+from pixfound.prompts.perturbations import NONE, VISUAL, parse_variation
+from pixfound.scoring.scores import Score
+from pixfound.scoring.table import ScoreTableBuilder, Table
+from pixfound.store.checksums import refuse_changed
+from pixfound.types import KINDS, Kind
+
+_SUBJECT = ("model.", "extraction.", "segmenter.", "phrases.", "judge.", "scoring.", "names.model", "names.extraction")
+_VARIED = ("prompts.", "benchmark.", "seed")
+_DATA = ("prompts.templates.", "prompts.by_model.", "prompts.model")  # what ids are chosen from
+_NAMED = ("prompts.variation", "benchmark.variation")  # their values name themselves
+_IDS = {f"prompts.{name}" for name in ("open", "choice", "ground", "extension", "vqa", "noise", "variation")}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the sweep.
+
+    subject: what is studied, the model and all that belongs to it. variation, family: what it is given, and of which
+    sort that is. inputs: for each kind of prompt, what tells its input from that of other cells. table: its scores, the
+    examples numbered as in every other cell. content: a digest of all that the scores say.
+    """
+
+    folder: Path
+    subject: str
+    variation: str
+    family: str
+    inputs: Mapping[Kind, tuple[str, ...]]
+    table: Table
+    content: str
+    metrics: Mapping[str, Any]
+
+
+def find_runs(paths: Sequence[str | Path]) -> list[Path]:
+    """The folders of finished runs among paths, patterns and the folders above them, each once."""
+    found: dict[Path, None] = {}
+    for path in paths:
+        matches = [Path(path)] if Path(path).is_dir() else [Path(m) for m in sorted(glob.glob(str(path)))]
+        runs = [m for match in matches for m in sorted(match.rglob("metrics.json"))]
+        if not runs:
+            raise UserError(f"{path}: no finished run is there; give folders of runs, or outputs/runs/BENCHMARK/MODEL")
+        found |= {run.parent.resolve(): None for run in runs}
+    return list(found)
+
+
+def read_cells(folders: Sequence[Path]) -> list[Cell]:
+    """The cells, named by what differs among their configs.
+
+    Of two runs that do not differ in what is studied or varied, the one of more examples is kept. UserError where as
+    many examples were scored otherwise.
+    """
+    for folder in folders:
+        refuse_changed(folder)
+    configs = {folder: read_config(folder) for folder in folders}
+    keys = sorted({key for config in configs.values() for key in config})
+    differ = [k for k in keys if len({json.dumps(config.get(k)) for config in configs.values()}) > 1]
+    if "seed" in differ:  # all others follow it
+        differ = [k for k in differ if not k.endswith(".seed")]
+    subject = [k for k in differ if k.startswith(_SUBJECT)]
+    varied = [k for k in differ if k.startswith(_VARIED) and not k.startswith(_DATA)]
+    subjects = _subjects(configs, subject)
+    cells: dict[tuple[str, str], Cell] = {}
+    for folder in sorted(folders):
+        config = configs[folder]
+        variation, family = _variation(config, varied)
+        table, variants, content = _read(folder / "scores.jsonl")
+        cell = Cell(
+            folder=folder,
+            subject=subjects[folder],
+            variation=variation,
+            family=family,
+            inputs={kind: _input(config, varied, variants.get(kind, "")) for kind in KINDS},
+            table=table,
+            content=content,
+            metrics=parse_json((folder / "metrics.json").read_text())["metrics"],
+        )
+        known = cells.setdefault((cell.subject, cell.variation), cell)
+        cells[cell.subject, cell.variation] = _fuller(known, cell)
+    made = _alike(list(cells.values()))
+    return sorted(made, key=lambda c: (c.subject, c.variation != NONE, _ordered(c.variation)))
+
+
+def _variation(config: Mapping[str, Any], varied: Sequence[str]) -> tuple[str, str]:
+    """(name, family): of the variation that the config names, or of the keys that differ."""
+    named = {str(config[k]) for k in _NAMED if k in varied and config.get(k)} - {NONE}
+    other = [k for k in varied if k not in _NAMED]
+    parts = [*sorted(named), *(f"{k.removeprefix('prompts.')}={config.get(k)}" for k in other)]
+    kinds = [parse_variation(name, "variation").kind for name in sorted(named)]
+    return " ".join(parts) or NONE, " ".join([*kinds, *(k.removeprefix("prompts.") for k in other)]) or NONE
+
+
+def _subjects(configs: Mapping[Path, Mapping[str, Any]], differ: Sequence[str]) -> dict[Path, str]:
+    """Each run's model, with its extraction and other options where these differ among runs of the same model."""
+    groups: dict[str, list[Path]] = {}
+    for folder, config in configs.items():
+        groups.setdefault(str(config["names.model"]), []).append(folder)
+    names = {}
+    for model, folders in groups.items():
+        own = [k for k in differ if len({json.dumps(configs[f].get(k)) for f in folders}) > 1]
+        bundle = "names.extraction" in own
+        for folder in folders:
+            config = configs[folder]
+            more = [f"{k}={config.get(k)}" for k in own if not (bundle and k.startswith(("names.", "extraction.")))]
+            names[folder] = " ".join([model, *([str(config["names.extraction"])] if bundle else []), *more])
+    return names
+
+
+def _input(config: Mapping[str, Any], varied: Sequence[str], variant: str) -> tuple[str, ...]:
+    """The variant of the prompt, how it was made, and the picture's variation."""
+    made = [f"{k}={config.get(k)}" for k in varied if k not in (*_IDS, "benchmark.variation")]
+    picture = str(config.get("benchmark.variation") or NONE)
+    seen = picture if parse_variation(picture, "benchmark.variation").kind in VISUAL else NONE
+    return variant, seen, *made
+
+
+def _fuller(one: Cell, other: Cell) -> Cell:
+    """The one of more examples of two runs of the same cell."""
+    if one.table.count == other.table.count and one.content != other.content:
+        raise UserError(
+            f"{one.folder} and {other.folder} are runs of the same cell, {one.subject} {one.variation}, with different "
+            "scores, so what they were run on has changed in between: give only one of them"
+        )
+    return other if other.table.count > one.table.count else one
+
+
+def _alike(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells with their examples numbered as in the first; UserError where they are not of the same examples."""
+    first = cells[0]
+    for cell in cells[1:]:
+        if set(cell.table.examples) != set(first.table.examples):
+            raise UserError(
+                f"{cell.folder} and {first.folder} are of different examples: give the runs of one sweep, all of them "
+                "on the same benchmark and with the same limit"
+            )
+    return [replace(cell, table=cell.table.numbered_like(first.table)) for cell in cells]
+
+
+def _read(path: Path) -> tuple[Table, dict[Kind, str], str]:
+    """The scores of a run as a table, the variant of the prompt of each kind, and a digest of all that they say."""
+    filling, content = ScoreTableBuilder(), hashlib.sha256()
+    variants: dict[Kind, str] = {}
+    for score in _scores(path):
+        filling.add(score)
+        variants.setdefault(score.kind, score.key.removeprefix(f"{score.example_id}/{score.kind}/"))
+        content.update(json.dumps(score.to_json()).encode())
+    return filling.table(), variants, content.hexdigest()
+
+
+def _scores(path: Path) -> Iterator[Score]:
+    known = {field.name for field in fields(Score)}
+    try:
+        with path.open(encoding="utf-8") as stream:
+            for line in stream:
+                yield Score(**{k: v for k, v in parse_json(line).items() if k in known})
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read as scores ({error}); run that cell again") from error
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The config of a run, flat."""
+    path = folder / "config.yaml"
+    try:
+        return flat(OmegaConf.to_container(OmegaConf.load(path)))
+    except Exception as error:  # whatever YAML or the file system say
+        raise UserError(f"{path}: cannot be read as a config ({error}); run that cell again") from error
+
+
+def flat(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Dotted key -> value."""
+    if not isinstance(node, dict) or not node:
+        return {prefix.removesuffix("."): node}
+    return {k: v for name, child in node.items() for k, v in flat(child, f"{prefix}{name}.").items()}
+
+
+def _ordered(variation: str) -> tuple[Any, ...]:
+    """Numbers in a name in the order of their values: crop_2 before crop_10."""
+    head = variation.rstrip("0123456789")
+    tail = variation[len(head) :]
+    return head, int(tail) if tail else -1

@@ -1,0 +1,65 @@
+"""The analysis on the console, as sensitivity.json and as sensitivity.md."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from pixfound.apps.sensitivity.cells import read_cells
+from pixfound.apps.sensitivity.study import study
+from pixfound.apps.sensitivity.tables import Table, legend, tables
+from pixfound.errors import UserError, nearest
+from pixfound.io.atomic import make_folder, write_atomic
+from pixfound.io.terminal import say
+from pixfound.io.text import escape, grid, printable
+
+_WIDTH = 160  # also taken where the output goes to a file
+
+
+def report(runs: Sequence[Path], out: Path, row: str | None, resamples: int, level: float, seed: int) -> dict[str, Any]:
+    """Analyse runs, print the tables and write both files to `out`.
+
+    row: the row of the runs' tables that is shown; None for their first. The JSON file holds all rows.
+    """
+    found = study(read_cells(runs), resamples, level, seed)
+    rows = found["rows"]
+    if row is not None and row not in rows:
+        raise UserError(f"--row {row}: the runs have no such row in common; {nearest(row, rows)}")
+    shown = list(tables(found, row or rows[0]))
+    make_folder(out)
+    write_atomic(out / "sensitivity.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
+    write_atomic(out / "sensitivity.md", _markdown(found, shown))
+    _print(found, shown)
+    say(f"report: {out / 'sensitivity.md'}")
+    return found
+
+
+def _markdown(found: Mapping[str, Any], shown: Sequence[Table]) -> str:
+    parts = ["# Prompt sensitivity", legend(found)]
+    for table in shown:
+        parts.append(f"## {escape(table.title)}\n\n{grid(table.headers, table.lines)}")
+    runs = [
+        f"- {escape(subject)}, {escape(name)}: `{escape(cell['run'])}`"
+        for subject, of in found["subjects"].items()
+        for name, cell in of["variations"].items()
+    ]
+    return "\n\n".join([*parts, "## Runs", "\n".join(runs)]) + "\n"
+
+
+def _print(found: Mapping[str, Any], shown: Sequence[Table]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table as Grid
+
+    console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False, markup=False)
+    for table in shown:
+        console.print(f"\n{printable(table.title)}", style="italic")
+        shown_as = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        for i, header in enumerate(table.headers):
+            shown_as.add_column(header, justify="left" if i == 0 else "right", no_wrap=True)
+        for line in table.lines:
+            shown_as.add_row(*map(printable, line))
+        console.print(shown_as)
+    console.print(legend(found), style="dim")

@@ -1,0 +1,187 @@
+"""The analysis of a sweep over variations: worst, best, mean, spread, flips and ranks.
+
+A figure is only looked at over the variations that vary its own input: a template of the question moves no mask of
+the grounding prompt, and copies of one number have no spread. The cell that varies nothing (`none`) is the base: it is
+given beside a family's variations and is none of them. Intervals are of bootstrap draws of pairs, the same for
+every cell; those of a spread lean upwards, as the largest of several uncertain numbers does.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from itertools import groupby
+from typing import Any
+
+import numpy as np
+
+from pixfound.apps.sensitivity.cells import Cell
+from pixfound.apps.sensitivity.figures import KINDS_OF, Figure, correlation, figures, flips, mean_of_known, rows_of
+from pixfound.apps.sensitivity.ranks import stability
+from pixfound.errors import UserError
+from pixfound.prompts.perturbations import NONE
+from pixfound.scoring import estimates
+from pixfound.scoring.bootstrap import Resampler
+from pixfound.scoring.estimates import Estimate
+
+ALL = "all"
+Values = Mapping[tuple[str, str], Mapping[Figure, Estimate]]  # (subject, variation) -> figures
+
+
+def study(cells: Sequence[Cell], resamples: int = 2000, level: float = 0.95, seed: int = 0) -> dict[str, Any]:
+    """The whole analysis as JSON values; shares lie in [0, 1]."""
+    if len(cells) < 2:
+        raise UserError("only one run was found: a study of sensitivity needs two variations at least")
+    clusters = Resampler(cells[0].table.clusters, resamples, seed)
+    rows = rows_of(cells)
+    values = {(c.subject, c.variation): figures(c, rows, clusters) for c in cells}
+    analysis = _Analysis(values, clusters, level, rows)
+    subjects = {name: analysis.subject(list(found)) for name, found in groupby(cells, key=lambda c: c.subject)}
+    found = {
+        "examples": len(cells[0].table.examples),
+        "accuracy_unit": cells[0].metrics["accuracy_unit"],
+        "iou_threshold": cells[0].metrics["iou_threshold"],
+        "level": level,
+        "resamples": resamples,
+        "rows": rows,
+        "subjects": subjects,
+        "ranks": analysis.ranks(cells),
+    }
+    whole: dict[str, Any] = estimates.plain(found, level)
+    return whole
+
+
+class _Analysis:
+    def __init__(self, values: Values, clusters: Resampler, level: float, rows: Sequence[str]) -> None:
+        self.values, self.clusters, self.level, self.rows = values, clusters, level, rows
+        self.figures: list[Figure] = list(next(iter(values.values())))
+
+    def subject(self, cells: Sequence[Cell]) -> dict[str, Any]:
+        """All variations of one subject, and what each family of them does."""
+        families = dict.fromkeys(c.family for c in cells if c.variation != NONE)
+        variations = {
+            c.variation: {
+                "family": c.family,
+                "run": str(c.folder),
+                "figures": {".".join(f): self._figure(e) for f, e in self._of(c).items()},
+            }
+            for c in cells
+        }
+        groups = {family: [c for c in cells if c.family == family] for family in families}
+        if len(groups) > 1:
+            groups[ALL] = [c for c in cells if c.variation != NONE]
+        base = next((c for c in cells if c.variation == NONE), None)
+        return {
+            "variations": variations,
+            "families": {name: self._family(found, base) for name, found in groups.items()},
+        }
+
+    def _family(self, cells: Sequence[Cell], base: Cell | None) -> dict[str, Any]:
+        summaries = {}
+        for name in self.figures:
+            own = distinct(cells, name, base)
+            if own:
+                summaries[".".join(name)] = self._summary(own, name, base)
+        grid = {row: found for row in self.rows if (found := self._same_grid(cells, row, base))}
+        return {"figures": summaries, "same_grid": grid}
+
+    def _summary(self, cells: Sequence[Cell], figure: Figure, base: Cell | None) -> dict[str, Any]:
+        found = [(c.variation, self._of(c)[figure]) for c in cells]
+        known = [(name, e) for name, e in found if math.isfinite(e.value)]
+        summary: dict[str, Any] = {"variations": len(found), "base": base and self._figure(self._of(base)[figure])}
+        if not known:
+            return summary
+        worst, best = min(known, key=lambda n: n[1].value), max(known, key=lambda n: n[1].value)
+        values = np.array([e.value for _, e in known])
+        draws = np.array([e.draws for _, e in known])
+        count = min(e.count for _, e in known)
+
+        def over(statistic: Any) -> dict[str, Any]:
+            return self._figure(Estimate(float(statistic(values)), count, lambda: statistic(draws)))
+
+        return summary | {
+            "worst": {"variation": worst[0], **self._figure(worst[1])},
+            "best": {"variation": best[0], **self._figure(best[1])},
+            "mean": over(lambda v: v.mean(axis=0)),
+            "sd": over(lambda v: v.std(axis=0, ddof=1)) if len(known) > 1 else None,
+            "spread": over(lambda v: v.max(axis=0) - v.min(axis=0)) if len(known) > 1 else None,
+            **self._flips(cells, figure, base),
+        }
+
+    def _flips(self, cells: Sequence[Cell], figure: Figure, base: Cell | None) -> dict[str, Any]:
+        """flips: among the variations; flips_from_base: how often a variation's outcome is not the base's."""
+        if len(KINDS_OF[figure[0]]) != 1:
+            return {}
+        of, rates = cells[0].table.cluster_of, flips(cells, figure)
+        ever = np.where(np.isnan(rates), np.nan, rates > 0)
+        from_base = [flips([base, cell], figure) for cell in cells] if base is not None else None
+        return {
+            "flips": mean_of_known(rates, of, self.clusters),
+            "ever_flips": mean_of_known(ever, of, self.clusters),
+            "flips_from_base": from_base
+            and mean_of_known(np.concatenate(from_base), np.tile(of, len(cells)), self.clusters),
+        }
+
+    def _same_grid(self, cells: Sequence[Cell], row: str, base: Cell | None) -> dict[str, Any] | None:
+        """VQA and grounding beside each other, over the variations that vary both.
+
+        figures: correlation, over the variations, of the better accuracy and M_dagger. flips: correlation, over the
+        examples, of how often the letter's rightness and the grounding's flip.
+        """
+        both = [c for c in distinct(cells, ("A_dagger",), base) if c in distinct(cells, ("M_dagger", row), base)]
+        if len(both) < 2:
+            return None
+        vqa = np.array([np.fmax(self._of(c)["A",].value, self._of(c)["A_dagger",].value) for c in both])
+        masks = np.array([self._of(c)["M_dagger", row].value for c in both])
+        known = np.isfinite(vqa) & np.isfinite(masks)
+        moves = int(known.sum())
+        alike = correlation(np.arange(moves), vqa[known], masks[known], Resampler(moves, 100, 0))
+        answers, grounded = flips(both, ("A_dagger",)), flips(both, ("M_dagger", row))
+        flipped = ~np.isnan(answers) & ~np.isnan(grounded)
+        of = both[0].table.cluster_of
+        return {
+            "variations": len(both),
+            "figures": self._figure(alike)["value"],
+            "flips": correlation(of[flipped], answers[flipped], grounded[flipped], self.clusters),
+        }
+
+    def ranks(self, cells: Sequence[Cell]) -> dict[str, Any]:
+        """Per figure, how far the variations rank the subjects alike; the rows where there is one subject only."""
+        subjects = list(dict.fromkeys(c.subject for c in cells))
+        if len(subjects) == 1:
+            return {
+                name: {"of": "rows", **stability([[self._of(c)[name, r].value for r in self.rows] for c in found])}
+                for name in ("M", "M_dagger", "S")
+                if len(self.rows) > 1 and (found := distinct(cells, (name, self.rows[0]), None))
+            }
+        found_ranks = {}
+        for name in self.figures:
+            by = {s: {c.variation: c for c in distinct(_of_subject(cells, s), name, None)} for s in subjects}
+            common = [v for v in by[subjects[0]] if all(v in of for of in by.values())]
+            if common:
+                table = [[self._of(by[s][v])[name].value for s in subjects] for v in common]
+                found_ranks[".".join(name)] = {"of": "subjects", **stability(table)}
+        return found_ranks
+
+    def _of(self, cell: Cell) -> Mapping[Figure, Estimate]:
+        return self.values[cell.subject, cell.variation]
+
+    def _figure(self, estimate: Estimate) -> dict[str, Any]:
+        return estimates.figure(estimate, self.level)
+
+
+def _of_subject(cells: Sequence[Cell], subject: str) -> list[Cell]:
+    return [c for c in cells if c.subject == subject]
+
+
+def distinct(cells: Sequence[Cell], figure: Figure, base: Cell | None) -> list[Cell]:
+    """The cells whose input for a figure is not that of another one before it, nor the base's."""
+    kinds = KINDS_OF[figure[0]]
+    seen = {tuple(base.inputs[kind] for kind in kinds)} if base is not None else set()
+    found = []
+    for cell in cells:
+        given = tuple(cell.inputs[kind] for kind in kinds)
+        if given not in seen:
+            seen.add(given)
+            found.append(cell)
+    return found

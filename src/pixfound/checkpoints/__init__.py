@@ -1,0 +1,1 @@
+"""Checkpoints: locating, loading, conversion of published names."""

@@ -1,0 +1,124 @@
+"""Loading a model of transformers, and what is checked of its config before its weights are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pixfound.checkpoints import locating
+from pixfound.checkpoints.device_map import DeviceMap
+from pixfound.checkpoints.weight_memory import check_memory
+from pixfound.errors import UserError
+
+
+def load_config(folder: str, path: str, code: bool = False) -> Any:
+    """The transformers config in `folder`; UserError where it is of no image-text-to-text model.
+
+    code: whether Python files of the folder may be run. Never left to transformers, which would ask on the terminal.
+    """
+    from transformers import AutoConfig
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
+
+    with locating.loading(path, "model.path"):
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=code)
+        if code:
+            _register(config, folder)
+    if type(config) not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING:
+        raise UserError(
+            f"model.path={path}: holds a {config.model_type} model, which transformers does not list as "
+            "image-text-to-text (AutoModelForImageTextToText): give the path of a multi-modal LLM"
+        )
+    return config
+
+
+def _register(config: Any, folder: str) -> None:
+    """Make the model class that a folder brings along known to transformers as that of its config."""
+    from transformers import AutoModelForImageTextToText
+    from transformers.dynamic_module_utils import get_class_from_dynamic_module
+
+    name = getattr(config, "auto_map", {}).get(AutoModelForImageTextToText.__name__)
+    if name is not None:
+        made = get_class_from_dynamic_module(name, folder)
+        AutoModelForImageTextToText.register(type(config), made, exist_ok=True)
+
+
+def check_served(config: Any, path: str) -> None:
+    """UserError for a model that only `pixfound.models.encoder_decoder` can ask: known without its weights."""
+    why = "names no image_token_id" if getattr(config, "image_token_id", None) is None else ""
+    if why or config.is_encoder_decoder:
+        raise UserError(
+            f"model.path={path}: this {config.model_type} model {why or 'is an encoder-decoder'}; use model=plain "
+            "with extraction=text_box, text_mask or nulls"
+        )
+
+
+def load_model(
+    folder: str,
+    path: str,
+    dtype: str,
+    device: str,
+    implementation: str | None,
+    required: bool = True,
+    device_map: DeviceMap = None,
+    code: bool = False,
+) -> Any:
+    """The model in eval mode on `device`.
+
+    implementation: the attention of its text decoder; None for the default. required: whether it is an error that the
+    decoder does not take it. device_map: transformers' own, in place of `device`. code: whether Python files of the
+    folder may be run.
+    """
+    import torch
+    from transformers import AutoModelForImageTextToText
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()  # the stage has its own
+    chosen = dtype if dtype == "auto" else getattr(torch, dtype)
+    if not any(Path(folder).glob("*.safetensors")):
+        raise UserError(
+            f"model.path={path}: has no weights (*.safetensors) beside its config; fetch them as well. A .bin is not "
+            "read: take a revision with *.safetensors, or write them with safetensors.torch.save_file"
+        )
+    if device_map is None:
+        check_memory(folder, path, dtype, device)
+    options = {"dtype": chosen, "device_map": device_map, "trust_remote_code": code}
+    model = load_pretrained(AutoModelForImageTextToText, folder, path, "model.path", **options)
+    with locating.loading(path, "model.path"):
+        if implementation is not None:
+            model.set_attn_implementation({"text_config": implementation})
+    taken = model.config.get_text_config()._attn_implementation == implementation
+    if required and implementation is not None and not taken:
+        raise UserError(
+            f"model.path={path}: the text decoder of {type(model).__name__} takes no other attention function, so its "
+            "attention cannot be captured; use model.capture=none extraction=nulls"
+        )
+    if device_map is None:
+        with locating.loading(path, "model.path"):
+            model = model.to(device)
+    return model.eval()
+
+
+def load_pretrained(architecture: Any, folder: str, path: str, key: str, **options: Any) -> Any:
+    """A transformers model whose every parameter is the checkpoint's: of others it would draw those, and go on.
+
+    architecture: its class, or an auto class. path: what the user typed, and the config key that holds it, for errors.
+    """
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.set_verbosity_error()  # it would print a table of what is wrong
+    try:
+        with locating.loading(path, key):
+            model, told = architecture.from_pretrained(
+                folder, output_loading_info=True, ignore_mismatched_sizes=True, **options
+            )
+    finally:
+        logging.set_verbosity(before)
+    misfits = [name for name, *_ in told["mismatched_keys"]]
+    for wrong, what in ((told["missing_keys"], "lack"), (misfits, "have another shape than its config says for")):
+        if wrong:
+            raise UserError(
+                f"{key}={path}: the weights {what} {', '.join(sorted(wrong)[:3])} ({len(wrong)} parameters in all), so "
+                "they are incomplete or of another model; fetch the whole repository again"
+            )
+    return model

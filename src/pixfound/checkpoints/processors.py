@@ -1,0 +1,127 @@
+"""A model's processor, put together from its parts where transformers would not make it without torchvision."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+from pixfound.checkpoints import locating
+from pixfound.errors import UserError
+
+_OPTIONAL = ("video", "audio", "feature_extractor")  # parts that read what is never shown here
+_PACKAGES = ("torchvision", "num2words", "sentencepiece", "tiktoken", "protobuf", "timm", "librosa", "scipy")
+
+
+def load_processor(folder: str, path: str, config: Any = None, code: bool = False) -> Any:
+    """The processor of the model in `folder`, with a tokenizer that pads on the left.
+
+    path: what the user typed, for errors. config: transformers', where the folder's own is of another class.
+    code: whether Python files of the folder may be run.
+    Raises UserError where a package is missing, naming it.
+    """
+    from transformers import AutoConfig, AutoProcessor
+
+    foreign = config is not None
+    if not foreign:
+        with locating.loading(path, "model.path"):
+            config = AutoConfig.from_pretrained(folder, trust_remote_code=code)
+    try:
+        processor = AutoProcessor.from_pretrained(folder, trust_remote_code=code)
+        if foreign and not hasattr(processor, "image_processor"):
+            raise ValueError("the folder does not say which processor is its own")
+    except Exception as whole:  # tokenizers raises nothing narrower for a damaged file
+        processor = _from_parts(folder, path, config, whole, code)
+    if not hasattr(processor, "tokenizer") or not hasattr(processor, "image_processor"):
+        raise UserError(
+            f"model.path={path}: its processor is a {type(processor).__name__}, without a tokenizer or an image "
+            "processor, so it is no image-text-to-text model; give another model.path"
+        )
+    processor.tokenizer.padding_side = "left"
+    if processor.tokenizer.pad_token is None:
+        processor.tokenizer.pad_token = processor.tokenizer.eos_token
+    return processor
+
+
+def _from_parts(folder: str, path: str, config: Any, whole: Exception, code: bool) -> Any:
+    """The model's own processor class without its reader of videos, which transformers makes of torchvision."""
+    from transformers import AutoImageProcessor, AutoTokenizer
+    from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
+
+    if type(config) not in PROCESSOR_MAPPING:
+        raise missing_package(whole, f"model.path={path}") from whole
+    made = PROCESSOR_MAPPING[type(config)]
+    names = made.get_attributes()
+    if not any(_optional(name) for name in names):
+        raise missing_package(whole, f"model.path={path}") from whole
+    loaders = {"image_processor": AutoImageProcessor, "tokenizer": AutoTokenizer}
+    try:
+        parts = [
+            _Absent() if _optional(name) else loaders[name].from_pretrained(folder, trust_remote_code=code)
+            for name in names
+        ]
+        settings, _ = made.get_processor_dict(folder)
+        return _tolerant(made).from_args_and_dict(parts, settings)
+    except Exception as error:
+        raise missing_package(error, f"model.path={path}") from error
+
+
+def put_together(made: Any, image_processor: Any, tokenizer: Any, **settings: Any) -> Any:
+    """A processor of the class `made` of these two parts, with nothing in the place of any other."""
+    parts = {name: _Absent() for name in made.get_attributes() if _optional(name)}
+    return _tolerant(made)(image_processor=image_processor, tokenizer=tokenizer, **parts, **settings)
+
+
+def _optional(name: str) -> bool:
+    return any(word in name for word in _OPTIONAL)
+
+
+def _tolerant(made: Any) -> Any:
+    """A subclass of a processor class that takes an `_Absent` for any part."""
+
+    class Partial(made):  # type: ignore[misc]
+        def __repr__(self) -> str:  # transformers' own would write the parts as JSON
+            return str(made.__name__)
+
+        def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
+            if isinstance(argument, _Absent):
+                return _Absent
+            return super().check_argument_for_proper_class(argument_name, argument)
+
+    Partial.__name__ = Partial.__qualname__ = made.__name__
+    return Partial
+
+
+class _Absent:
+    """Stands where a part is missing: has no settings, reads nothing."""
+
+    model_input_names: tuple[str, ...] = ()
+
+    def __getattr__(self, name: str) -> None:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+
+def missing_package(error: Exception, where: str) -> UserError:
+    """What to install, where a package is what is missing; else why the processor cannot be made.
+
+    where: what the user typed, as KEY=VALUE.
+    """
+    text = " ".join(str(error).split())
+    if locating.wants_code(error):
+        return UserError(f"{where}: {locating.OWN_CODE}")
+    missing = isinstance(error, ImportError) or "missing optional dependencies" in text.lower()
+    wanted = [name for name in _PACKAGES if missing and name in text.lower() and not _installed(name)]
+    if wanted:
+        build = ", in the build that fits your torch" if "torchvision" in wanted else ""
+        return UserError(
+            f"{where}: its processor needs {' and '.join(wanted)}: pip install {' '.join(wanted)}{build}; "
+            "then run the same command"
+        )
+    return UserError(
+        f"{where}: its processor cannot be made ({type(error).__name__}: {text[:200]}); fetch the whole repository, "
+        "with all that describes its tokenizer and its image processor"
+    )
+
+
+def _installed(name: str) -> bool:
+    return importlib.util.find_spec(name) is not None

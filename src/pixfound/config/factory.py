@@ -1,0 +1,161 @@
+"""From configs to parts: builds what a YAML's `_target_` names, and says what identifies it."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from pixfound.config.source import source_digest
+from pixfound.errors import UserError, nearest
+from pixfound.interfaces import Benchmark, Described, Extractor, Identified, Judge, Model, Selector
+from pixfound.io.fingerprints import fingerprint
+from pixfound.prompts.builder import Prompts
+
+T = TypeVar("T")
+SERVICES = ("model", "segmenter", "phrases", "judge")
+_TEXTS = {"str": False, str(str): False, "str | None": True}  # annotations, and whether there may be none
+_CONTENT = ("path",)  # where it lies: `identity()` says what lies there
+_RUNTIME = ("device",)  # how it works, not what comes out
+
+
+@dataclass(frozen=True)
+class Part(Generic[T]):
+    """A built part. uses: the services that its constructor took."""
+
+    config: Mapping[str, Any]
+    built: T
+    uses: Mapping[str, Part[Any]]
+
+    def identity(self) -> dict[str, Any]:
+        """What its results depend on: name and version, options, content, the services that it uses.
+
+        Its module is not among them, so that moving it throws nothing away; the source of one from outside the package
+        is.
+        """
+        cls = type(self.built)
+        content = dict(self.built.identity()) if isinstance(self.built, Identified) else {}
+        apart = {"_target_", *_RUNTIME, *(_CONTENT if content else ()), *getattr(cls, "runtime_options", ())}
+        source = source_digest(find_target(self.config["_target_"], "_target_"))
+        return {
+            "name": stable_name(cls),
+            "version": getattr(cls, "version", 1),
+            "options": {k: v for k, v in self.config.items() if k not in apart},
+            "content": content,
+            "uses": {k: p.identity() for k, p in self.uses.items()},
+            **({"source": source} if source else {}),
+        }
+
+    def provenance(self) -> dict[str, Any]:
+        """What is recorded beside its results, its services' too."""
+        own = dict(self.built.provenance()) if isinstance(self.built, Described) else {}
+        for name, part in self.uses.items():
+            own |= {f"{name}.{k}": v for k, v in part.provenance().items()}
+        return own
+
+
+@dataclass(frozen=True)
+class Parts:
+    """All parts of a run. rows: name -> (extractor, selector), the rows of the table in order."""
+
+    benchmark: Part[Benchmark]
+    prompts: Part[Prompts]
+    model: Part[Model]
+    extractors: Mapping[str, Part[Extractor]]
+    selectors: Mapping[str, Part[Selector]]
+    judge: Part[Judge]
+    rows: Mapping[str, tuple[str, str]]
+    analyses: Mapping[str, Part[Any]]
+
+
+def stable_name(cls: type) -> str:
+    """The name of a component in fingerprints: that of its class, unless it has kept an older one."""
+    return str(getattr(cls, "stable_name", cls.__name__))
+
+
+def build(config: Mapping[str, Any], where: str, services: Mapping[str, Part[Any]] | None = None) -> Part[Any]:
+    """Build what `config["_target_"]` names with the other keys as arguments, and with the services it asks for.
+
+    where: the config key, for error messages.
+    """
+    target = find_target(str(config.get("_target_", "")), where)
+    known = inspect.signature(target).parameters
+    arguments = {k: v for k, v in config.items() if k != "_target_"}
+    for name, value in arguments.items():
+        if name not in known:
+            raise UserError(f"{where}.{name}: {target.__name__} takes no such argument; {nearest(name, known)}")
+        _check_text(f"{where}.{name}", value, str(known[name].annotation))
+    uses = {k: p for k, p in (services or {}).items() if k in known and k not in arguments}
+    missing = [
+        n for n, p in known.items() if p.default is inspect.Parameter.empty and n not in arguments and n not in uses
+    ]
+    if missing:
+        raise UserError(f"{where}: {target.__name__} needs {' and '.join(f'{where}.{n}=...' for n in missing)}")
+    return Part(config, target(**arguments, **{k: p.built for k, p in uses.items()}), uses)
+
+
+def _check_text(key: str, value: Any, annotation: str) -> None:
+    """UserError where an argument that is a text by its annotation, such as a path, was read as something else."""
+    optional = _TEXTS.get(annotation)
+    if optional is not None and not isinstance(value, str) and not (optional and value is None):
+        raise UserError(f"{key}={value}: must be a text; a number or brackets need double quotes: '{key}=\"TEXT\"'")
+
+
+def find_target(path: str, where: str) -> Any:
+    """The class (or function) that a dotted path names."""
+    module, _, name = path.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise UserError(f"{where}._target_={path}: cannot be imported ({error})") from error
+
+
+def build_parts(config: Mapping[str, Any]) -> Parts:
+    """Build all parts of a resolved config."""
+    single = ("benchmark", "prompts", "model", "phrases", "segmenter", "judge")
+    made = {name: build(config[name], name) for name in single}
+    services = {name: made[name] for name in SERVICES}
+    bundle = config["extraction"]
+    extractors = {k: build(c, f"extraction.extractors.{k}", services) for k, c in bundle["extractors"].items()}
+    selectors = {k: build(c, f"extraction.selectors.{k}", services) for k, c in bundle["selectors"].items()}
+    rows = {}
+    for row, pair in bundle["rows"].items():
+        extractor, selector = pair["extractor"], pair["selector"]
+        for name, known, kind in ((extractor, extractors, "extractor"), (selector, selectors, "selector")):
+            if name not in known:
+                raise UserError(f"extraction.rows.{row}.{kind}={name}: no such {kind}; {nearest(str(name), known)}")
+        rows[row] = (extractor, selector)
+    analyses = {k: build(c, f"analyses.{k}", services) for k, c in config["analyses"].items()}
+    return Parts(
+        made["benchmark"], made["prompts"], made["model"], extractors, selectors, made["judge"], rows, analyses
+    )
+
+
+@dataclass(frozen=True)
+class Fingerprints:
+    """The fingerprint of each stage's store. extract: per extractor; select: per (extractor, selector)."""
+
+    generate: str
+    grade: str
+    extract: Mapping[str, str]
+    select: Mapping[tuple[str, str], str]
+
+
+def fingerprints(parts: Parts) -> Fingerprints:
+    """Each stage's own config and content, and the fingerprints that it depends on.
+
+    What the examples hold (images, texts, masks) is hashed record by record instead.
+    """
+    generate = fingerprint(stage="generate", model=parts.model.identity())
+    grade = fingerprint(stage="grade", judge=parts.judge.identity(), generate=generate)
+    extract = {
+        name: fingerprint(stage="extract", extractor=part.identity(), generate=generate)
+        for name, part in parts.extractors.items()
+    }
+    select = {
+        (e, s): fingerprint(stage="select", selector=parts.selectors[s].identity(), extract=extract[e])
+        for e, s in parts.rows.values()
+    }
+    return Fingerprints(generate, grade, extract, select)

@@ -1,0 +1,64 @@
+"""Points that know nothing: what an extraction must beat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from pixfound.extractors import segment_points
+from pixfound.interfaces import Segmenter
+from pixfound.io.images import pixel_hash
+from pixfound.types import Candidate, Generation
+
+
+class RandomPoint:
+    """A point drawn uniformly over the image; the same one for the same image, expression and seed."""
+
+    def __init__(self, segmenter: Segmenter, seed: int = 0) -> None:
+        self.segmenter, self.seed = segmenter, seed
+
+    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+        """The segmenter's masks of the point."""
+        return self.candidates_many([(image, generation, expression)])[0]
+
+    def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
+        """What `candidates` gives for each."""
+        return segment_points(
+            self.segmenter, [(image, [self._point(image, expression)], [None]) for image, _, expression in requests]
+        )
+
+    def _point(self, image: Image.Image, expression: str) -> tuple[float, float]:
+        digest = pixel_hash(image)
+        digest.update(f"{self.seed}:{expression}".encode())
+        rng = np.random.default_rng(int.from_bytes(digest.digest()[:8], "little"))
+        return (float(rng.integers(image.width)), float(rng.integers(image.height)))
+
+
+class Nothing:
+    """Proposes nothing, and needs neither image nor segmenter: for rows that look at no candidate."""
+
+    needs_image = False
+
+    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+        """None."""
+        return []
+
+
+class CentrePoint:
+    """The middle of the image."""
+
+    def __init__(self, segmenter: Segmenter) -> None:
+        self.segmenter = segmenter
+
+    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+        """The segmenter's masks of the point."""
+        return self.candidates_many([(image, generation, expression)])[0]
+
+    def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
+        """What `candidates` gives for each."""
+        return segment_points(self.segmenter, [(image, [self._point(image)], [None]) for image, _, _ in requests])
+
+    def _point(self, image: Image.Image) -> tuple[float, float]:
+        return (float(image.width // 2), float(image.height // 2))

@@ -1,0 +1,69 @@
+"""The conventions in which models say where something is: how it is written, and in which units."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pixfound.errors import UserError, nearest
+from pixfound.extractors.parsers import grammars
+from pixfound.extractors.parsers.coordinates import Box, Frame, Point, Polygon, of_image, of_padded_square, of_resized
+
+Units = Literal["resized", "padded"] | float  # pixels of the resized picture, 0-1 of the padded square, or 0-N
+
+
+@dataclass(frozen=True)
+class Convention:
+    """boxes, points, polygons, codes: from a text to its own units; None where a convention has none.
+
+    polygons: those of each object. codes: of each object its box, and the codes of the mask inside it.
+    """
+
+    units: Units
+    boxes: Callable[[str], list[Box]] | None = None
+    points: Callable[[str], list[Point]] | None = None
+    polygons: Callable[[str], list[tuple[Polygon, ...]]] | None = None
+    codes: Callable[[str], list[tuple[Box, grammars.Codes]]] | None = None
+
+    @property
+    def masks(self) -> Callable[[str], list[Any]] | None:
+        """What reads masks, in either form."""
+        return self.polygons or self.codes
+
+    def frame(self, size: tuple[int, int], resized: tuple[int, int] | None) -> Frame:
+        """From its units to pixels of an image. size: (H, W) of the image; resized: of what the model was given."""
+        if self.units == "padded":
+            return of_padded_square(size)
+        if self.units != "resized":
+            return of_image(size, self.units)
+        if resized is None:
+            raise UserError(
+                "the convention counts pixels of the resized picture, but this model does not say to which size it "
+                "resized one: set convention=json_1000, or another that it was taught"
+            )
+        return of_resized(size, resized)
+
+
+_JSON, _LIST = (grammars.json_boxes, grammars.json_points), (grammars.list_boxes, grammars.list_points)
+CONVENTIONS: Mapping[str, Convention] = {
+    "json_resized": Convention("resized", *_JSON),  # {"bbox_2d": [x0, y0, x1, y1]}: Qwen2.5-VL
+    "json_1000": Convention(1000.0, *_JSON),  # the same in 0-1000: Qwen3-VL
+    "list_1000": Convention(1000.0, *_LIST),  # [x0, y0, x1, y1] or (x0, y0), (x1, y1): GLM-V, InternVL, Qwen2-VL
+    "list_padded": Convention("padded", *_LIST),  # the same in 0-1 of the padded square: LLaVA-1.5
+    "list_image": Convention(1.0, *_LIST),  # in 0-1 of the image
+    "tags": Convention(100.0, None, grammars.tag_points),  # <point x="63.5" y="44.5">: Molmo
+    "coords": Convention(1000.0, None, grammars.coords_points),  # <points coords="1 1 635 445">: Molmo2
+    "patch_index": Convention(1.0, grammars.patch_boxes),  # <patch_index_0044><patch_index_0863>: Kosmos-2
+    "loc_1000": Convention(1000.0, grammars.loc_boxes, None, grammars.loc_polygons),  # <loc_52> ...: Florence-2
+    # <loc0256><loc0128><loc0768><loc0512>, and <seg000> ... for a mask: PaliGemma
+    "loc_1024": Convention(1024.0, grammars.yxyx_boxes, codes=grammars.coded_masks),
+}
+
+
+def find_convention(name: str, what: Literal["boxes", "points", "masks"]) -> Convention:
+    """The convention of a name; UserError where there is none, or where it has no such thing."""
+    known = [key for key, convention in CONVENTIONS.items() if getattr(convention, what) is not None]
+    if name not in known:
+        raise UserError(f"convention={name}: no convention for {what}; {nearest(name, known)}")
+    return CONVENTIONS[name]

@@ -1,0 +1,156 @@
+r"""How models write boxes, points and masks. Each function gives coordinates in the text's own units.
+
+Boxes are (x0, y0, x1, y1), points (x, y), polygons their corners.
+
+Patterns are searched for, and no document is parsed as a whole: what surrounds a box (a fence, a broken or cut off
+JSON document, prose) does not matter, and no text raises.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pixfound.extractors.parsers.coordinates import Box, Point, Polygon
+
+Codes = tuple[int, ...]
+NUM_CODES, CODES_PER_MASK = 128, 16  # PaliGemma's
+
+# Each part takes what it can and gives nothing back, so that a text of digits alone is read once and not n * n times.
+_NUMBER = r"[-+]?(?:\d++(?:\.\d*+)?+|\.\d++)(?:[eE][-+]?\d{1,3})?"
+_OPEN, _CLOSE, _COMMA = r"[\[(]\s*", r"\s*[\])]", r"\s*,\s*"
+_FOUR = re.compile(_OPEN + _COMMA.join([f"({_NUMBER})"] * 4) + _CLOSE)
+_TWO = re.compile(_OPEN + _COMMA.join([f"({_NUMBER})"] * 2) + _CLOSE)
+_CORNERS = re.compile(f"{_TWO.pattern}{_COMMA}{_TWO.pattern}")
+_BOX_KEY = re.compile(r"""["']?\b(?:bbox_2d|box_2d|bbox|box)["']?\s*[:=]\s*["']?""")
+_POINT_KEY = re.compile(r"""["']?\b(?:point_2d|point)["']?\s*[:=]\s*["']?""")
+_RUN = re.compile(r"[\[\](),\s\d.eE+-]*")  # numbers and brackets, until a word, a quote or a brace
+_TAG = re.compile(r"<points?\b([^<>]*)(?:>|$)")
+_ATTRIBUTE = re.compile(rf"""\b([xy])(\d*)\s*=\s*["']\s*({_NUMBER})\s*["']""")
+_PATCHES = re.compile(r"<patch_index_(\d{1,6})>\s*<patch_index_(\d{1,6})>")
+_BINS = re.compile(r"(?<!>)(?:<loc_\d{1,6}>)+")
+_BIN = re.compile(r"<loc_(\d{1,6})>")
+_PALI = re.compile(r"<loc(\d{4})><loc(\d{4})><loc(\d{4})><loc(\d{4})>")
+_CODED = re.compile(rf"{_PALI.pattern}\s*((?:<seg\d{{3}}>){{{CODES_PER_MASK}}})")
+_CODE = re.compile(r"<seg(\d{3})>")
+_OUTLINES = re.compile(r"(?:<loc_\d{1,6}>|<sep>|</?poly>)+")
+_OUTLINE = re.compile(r"(?<!\d>)(?:<loc_\d{1,6}>)++(?=<sep>|$)")
+_COORDS = re.compile(r"""<points\b[^<>]*?\bcoords\s*=\s*["']([^"'<>]*)""")
+_NUMBERED = re.compile(r"(?<![\d.])\d+ (\d{3,4}) (\d{3,4})(?![\d.])")
+
+
+def list_boxes(text: str) -> list[Box]:
+    """`[x0, y0, x1, y1]` or `(x0, y0), (x1, y1)` anywhere."""
+    found = [(match.start(), _box(match)) for pattern in (_FOUR, _CORNERS) for match in pattern.finditer(text)]
+    return [box for _, box in sorted(found)]
+
+
+def list_points(text: str) -> list[Point]:
+    """`[x, y]` or `(x, y)` anywhere."""
+    return [(float(match[1]), float(match[2])) for match in _TWO.finditer(text)]
+
+
+def json_boxes(text: str) -> list[Box]:
+    """The values of `bbox_2d` and the like; where no such key is written, lists of four numbers."""
+    runs = list(_runs(text, _BOX_KEY))
+    return [box for run in runs for box in list_boxes(run)] if runs else list_boxes(text)
+
+
+def json_points(text: str) -> list[Point]:
+    """The values of `point_2d` and the like; where no such key is written, lists of two numbers."""
+    runs = list(_runs(text, _POINT_KEY))
+    return [point for run in runs for point in list_points(run)] if runs else list_points(text)
+
+
+def tag_points(text: str) -> list[Point]:
+    """`<point x="1" y="2">` and `<points x1="1" y1="2" x2= ...>` (Molmo); an x without its y is left out."""
+    found = []
+    for tag in _TAG.finditer(text):
+        values: dict[str, dict[str, float]] = {}
+        for axis, number, value in _ATTRIBUTE.findall(tag[1]):
+            values.setdefault(number, {})[axis] = float(value)
+        found += [(pair["x"], pair["y"]) for pair in values.values() if len(pair) == 2]
+    return found
+
+
+def coords_points(text: str) -> list[Point]:
+    """`<points coords="1 1 105 205 2 300 400">` (Molmo2): the image's number, then each point's number, x and y.
+
+    Coordinates are in 0 to 1000 and of three digits or more, which tells them from numbers.
+    """
+    return [(float(x), float(y)) for said in _COORDS.findall(text) for x, y in _NUMBERED.findall(said)]
+
+
+def patch_boxes(text: str, side: int = 32) -> list[Box]:
+    """`<patch_index_0044><patch_index_0863>` (Kosmos-2): cells of the corners in a grid of `side` x `side`, in 0 to 1.
+
+    A corner is the middle of its cell, but the outer edge where both lie in one row or in one column.
+    """
+    found = []
+    for first, last in _PATCHES.findall(text):
+        (y0, x0), (y1, x1) = divmod(int(first), side), divmod(int(last), side)
+        low, high = (0.0, 1.0) if x0 == x1 or y0 == y1 else (0.5, 0.5)
+        found.append(((x0 + low) / side, (y0 + low) / side, (x1 + high) / side, (y1 + high) / side))
+    return found
+
+
+def loc_boxes(text: str) -> list[Box]:
+    """`<loc_52><loc_332><loc_932><loc_774>` (Florence-2): the middles of bins in 0 to 1000."""
+    found = []
+    for run in _BINS.finditer(text):
+        bins = [int(number) + 0.5 for number in _BIN.findall(run[0])]
+        found += [(bins[i], bins[i + 1], bins[i + 2], bins[i + 3]) for i in range(0, len(bins) - 3, 4)]
+    return found
+
+
+def yxyx_boxes(text: str) -> list[Box]:
+    """`<loc0256><loc0128><loc0768><loc0512>` (PaliGemma): y0, x0, y1, x1 in 1/1024 of the image."""
+    found = []
+    for match in _PALI.finditer(text):
+        y0, x0, y1, x1 = (float(value) for value in match.groups())
+        found.append((x0, y0, x1, y1))
+    return found
+
+
+def coded_masks(text: str) -> list[tuple[Box, Codes]]:
+    """`<loc0256><loc0128><loc0768><loc0512><seg017> ...` (PaliGemma): a box, and 16 codes of the mask inside it.
+
+    An object with fewer codes, or with one that is not in the codebook of 128, is left out; of more codes the first 16
+    are read.
+    """
+    found = []
+    for match in _CODED.finditer(text):
+        y0, x0, y1, x1 = (float(value) for value in match.groups()[:4])
+        codes = tuple(int(code) for code in _CODE.findall(match[5]))
+        if max(codes) < NUM_CODES:
+            found.append(((x0, y0, x1, y1), codes))
+    return found
+
+
+def loc_polygons(text: str) -> list[tuple[Polygon, ...]]:
+    """`<loc_1><loc_2> ... <sep><loc_7> ...` (Florence-2): the polygons of each object, middles of bins in 0 to 1000.
+
+    `<sep>` stands between the polygons of an object, `<poly>` and `</poly>` around an object where there are several.
+    An odd number at the end of a polygon is dropped, and so are polygons of fewer than three corners.
+    """
+    found = []
+    for run in _OUTLINES.finditer(text):
+        several = "<poly>" in run[0] and "</poly>" in run[0]
+        objects = [part.partition("<poly>")[2] for part in run[0].split("</poly>")[:-1]]
+        for said in objects if several else [run[0]]:
+            bins = [[int(n) + 0.5 for n in _BIN.findall(outline)] for outline in _OUTLINE.findall(said)]
+            polygons = [tuple(zip(values[0::2], values[1::2], strict=False)) for values in bins if len(values) >= 6]
+            if polygons:
+                found.append(tuple(polygons))
+    return found
+
+
+def _runs(text: str, key: re.Pattern[str]) -> Iterator[str]:
+    for match in key.finditer(text):
+        run = _RUN.match(text, match.end())
+        yield run[0] if run else ""
+
+
+def _box(match: re.Match[str]) -> Box:
+    x0, y0, x1, y1 = (float(value) for value in match.groups())
+    return (x0, y0, x1, y1)

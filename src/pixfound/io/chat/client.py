@@ -1,0 +1,208 @@
+"""A client of OpenAI-compatible chat endpoints: bounded retries, a disk cache, totals of tokens and cost.
+
+A judge (`pixfound.judges.openai`) and a model (`pixfound.models.api`) are made of it.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.metadata
+import io
+import json
+import logging
+import random
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar
+
+from PIL import Image
+
+from pixfound.errors import UserError
+from pixfound.interfaces import JudgeError, Load
+from pixfound.io.chat import responses
+from pixfound.io.chat.options import DEFAULT_URL, ChatOptions
+from pixfound.io.chat.reach import check_reachable
+from pixfound.io.chat.replies import Replies, default_folder
+from pixfound.io.chat.responses import Failure
+from pixfound.io.chat.transport import Transport
+from pixfound.io.surrogates import replace_surrogates
+
+MAX_WAIT_S = 120.0  # a server that asks for a longer pause is not waited for
+_CHARACTERS = 4  # to a token, as OpenAI counts English
+_IMAGE_TOKENS = 765  # of a picture up to 1,024 x 1,024 pixels, as OpenAI documents it for gpt-4o
+log = logging.getLogger(__name__)
+
+
+class ChatClient(ChatOptions):
+    """Answers questions about images. Safe to use from several threads. A subclass may change the options' defaults."""
+
+    reply_tokens: ClassVar[int]  # of a usual reply, for the estimate of the cost
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.name = f"openai:{self.model}"
+        self._replies = Replies(Path(self.cache_dir).expanduser() if self.cache_dir else default_folder())
+        self._slots, self._lock = threading.Semaphore(self.concurrency), threading.Lock()
+        self._transport: Transport | None = None
+        self._unreachable = False
+        self._random = random.Random()
+        self._counts = {"requests": 0, "cached": 0, "input_tokens": 0, "output_tokens": 0}
+
+    def ask(self, system: str | None, question: str, images: Sequence[Image.Image] = ()) -> str:
+        """The model's answer to a question about images, from the cache where it was asked before."""
+        return str(self.complete(system, question, images)["reply"])
+
+    def complete(
+        self, system: str | None, question: str, images: Sequence[Image.Image] = ()
+    ) -> Mapping[str, str | int | None]:
+        """The fields of the `Completion` that answers a question about images, from the cache where there is one."""
+        key, body = self._asked(system, question, images)
+        kept = self._replies.get(key)
+        if kept is not None:
+            self._count(cached=1)
+            return {**kept, "reply": self.without_key(kept["reply"])}
+        with self._slots:
+            return self._request(key, body)
+
+    def forget(self, system: str | None, question: str, images: Sequence[Image.Image] = ()) -> None:
+        """Drop the reply to a question from the cache: it is asked anew the next time."""
+        self._replies.drop(self._asked(system, question, images)[0])
+
+    def _asked(self, system: str | None, question: str, images: Sequence[Image.Image]) -> tuple[str, dict[str, Any]]:
+        """(the hash that names a request in the cache, its body)."""
+        question = replace_surrogates(question)  # it may quote a model
+        shown = [{"type": "image_url", "image_url": {"url": data_url(image)}} for image in images]
+        content = [{"type": "text", "text": question}, *shown] if shown else question
+        messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
+        if system is not None:
+            messages.insert(0, {"role": "system", "content": system})
+        body: dict[str, Any] = {"model": self.model, "messages": messages}
+        if self.temperature is not None:
+            body["temperature"] = self.temperature
+        if self.max_tokens is not None:  # OpenAI's newer models refuse the old name, many other servers the new one
+            body["max_completion_tokens" if self.url == DEFAULT_URL else "max_tokens"] = self.max_tokens
+        text = json.dumps({"base_url": self.url, **body}, sort_keys=True)  # elsewhere a name may mean other weights
+        return hashlib.sha256(text.encode()).hexdigest(), body
+
+    def check(self) -> None:
+        """UserError where a request could not be sent: no package, no key, no server."""
+        self._connect()
+
+    def usage(self) -> dict[str, float | None]:
+        """This object's totals. requests: those sent, retries too; cost: None where a price is unknown."""
+        with self._lock:
+            counts = dict(self._counts)
+        return {**counts, "cost": self.cost(counts["input_tokens"], counts["output_tokens"])}
+
+    def plan(self, load: Load) -> str:
+        """What so many requests cost at most, by rule of thumb; raises UserError where that is over max_cost."""
+        tokens_in = round(load.characters / _CHARACTERS + load.images * _IMAGE_TOKENS)
+        tokens_out = load.requests * min(self.reply_tokens, self.max_tokens or self.reply_tokens)
+        cost = self.cost(tokens_in, tokens_out)
+        unknown = f"cost unknown without {self.group}.price_per_million_*"
+        line = f"at most {load.requests} requests to {self.model}, about {tokens_in} tokens in and {tokens_out} out, "
+        line += unknown if cost is None else f"cost about {cost:.2g}"
+        if cost is not None and self.max_cost is not None and cost > self.max_cost:
+            raise UserError(
+                f"{self.group}.max_cost={self.max_cost:g} would not do: {line}. What is done is kept: raise it, or "
+                "take fewer examples with limit=N"
+            )
+        return line
+
+    def provenance(self) -> Mapping[str, Any]:
+        """The version of the client."""
+        try:
+            return {"openai": importlib.metadata.version("openai")}
+        except importlib.metadata.PackageNotFoundError:
+            return {"openai": None}
+
+    def _request(self, key: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Ask the server until it replies, at most `max_retries` times more, and keep its reply."""
+        attempt = 0
+        while True:
+            self._check_cost()
+            outcome = self._once(body)
+            if not isinstance(outcome, Failure):
+                self._unreachable = False
+                self._replies.put(key, outcome)
+                return outcome
+            if not outcome.again:
+                raise outcome.error
+            if outcome.wait > MAX_WAIT_S:
+                raise JudgeError(f"{outcome.error} (the server asks for a pause of {outcome.wait:.0f} seconds)")
+            if attempt >= self.max_retries or (self._unreachable and outcome.unreachable):
+                self._unreachable = outcome.unreachable
+                raise JudgeError(f"{outcome.error} (after {attempt + 1} {'tries' if attempt else 'try'})")
+            backoff = min(self.backoff_s * 2**attempt, MAX_WAIT_S) * self._random.uniform(0.5, 1.0)
+            wait, attempt = max(backoff, outcome.wait), attempt + 1
+            log.info("%s; trying again in %.1f s (%d of %d)", outcome.error, wait, attempt, self.max_retries)
+            time.sleep(wait)
+
+    def _once(self, body: Mapping[str, Any]) -> dict[str, Any] | Failure:
+        """One request. Errors are returned, so that none drags the client's along, which may show the key."""
+        transport = self._connect()
+        import openai
+
+        self._count(requests=1)
+        try:
+            text = transport.post(body)
+        except openai.APIStatusError as error:
+            return responses.refused(self, error.status_code, error.body, error.response.headers)
+        except TimeoutError:
+            return self._again(f"no answer within {self.group}.timeout_s={self.timeout_s:g} seconds", unreachable=True)
+        except openai.APIConnectionError as error:
+            return self._again(f"the connection failed ({type(error.__cause__ or error).__name__})", unreachable=True)
+        except openai.OpenAIError as error:
+            return Failure(JudgeError(self.clean(f"{self.url}: {error}")))
+        found = responses.read(text, self.without_key)
+        if found is None:
+            return self._again("what came back is no chat completion")
+        self._count(input_tokens=found.input_tokens, output_tokens=found.output_tokens)
+        return responses.unusable(self, found) or asdict(found)
+
+    def _again(self, what: str, unreachable: bool = False) -> Failure:
+        return Failure(JudgeError(f"{self.url}: {what}"), again=True, unreachable=unreachable)
+
+    def _check_cost(self) -> None:
+        usage = self.usage()
+        if self.max_cost is not None and (usage["cost"] or 0) >= self.max_cost:
+            raise UserError(
+                f"{self.group}.max_cost={self.max_cost:g} is reached: {usage['cost']:.4g} was spent on "
+                f"{usage['requests']} requests ({usage['input_tokens']} tokens in, {usage['output_tokens']} out). "
+                f"What is done is kept: raise {self.group}.max_cost and run the same command again"
+            )
+
+    def _connect(self) -> Transport:
+        """The connection, made at the first request: what is cached needs neither the package nor a key."""
+        with self._lock:
+            if self._transport is None:
+                key = self.key()
+                if not key:
+                    raise UserError(
+                        f"{self.group}.api_key_env={self.api_key_env}: this environment variable is not set; put the "
+                        f"key of {self.url} into it (any word for a server that asks for none)"
+                    )
+                self._replies.prepare(f"{self.group}.cache_dir")
+                check_reachable(self)
+                try:
+                    self._transport = Transport(key, self.url, self.timeout_s)
+                except ImportError as error:
+                    raise UserError('this needs the openai package: pip install "pixfound[judge]"') from error
+            return self._transport
+
+    def _count(self, **more: int) -> None:
+        with self._lock:
+            for name, number in more.items():
+                self._counts[name] += number
+
+
+def data_url(image: Image.Image) -> str:
+    """A picture as a PNG data URL, its pixels unchanged; modes that chat models do not read become RGB."""
+    stream = io.BytesIO()
+    plain = image if image.mode in ("RGB", "RGBA", "L") else image.convert("RGB")
+    plain.save(stream, format="PNG")
+    return f"data:image/png;base64,{base64.b64encode(stream.getvalue()).decode()}"

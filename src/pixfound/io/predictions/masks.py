@@ -1,0 +1,93 @@
+"""Masks of predictions: grey pictures, and COCO results."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pixfound.errors import UserError
+from pixfound.io.grayscale_masks import Grey, mask_of, read_levels
+from pixfound.io.images import opened
+from pixfound.io.predictions.naming import Owners
+from pixfound.io.shelf import Shelf
+from pixfound.io.streams import NoList, json_list
+from pixfound.types.masks import RLE
+
+Scored = list[tuple[RLE, float | None]]  # masks of an example, with their scores
+Resize = Literal["error", "nearest", "linear"]
+RESIZES: tuple[Resize, ...] = get_args(Resize)
+
+
+def read_mask(path: Path, size: tuple[int, int], resize: Resize = "error", grey: Grey = "threshold") -> RLE:
+    """A mask of `size` (H, W) from a picture, of which what is brighter than mid-grey is inside.
+
+    resize: what to do with a picture of another size: `error`, or as in `pixfound.io.grayscale_masks`. grey: `levels`
+    keeps its grey
+    levels as the paper's code does. Raises ValueError.
+    """
+    try:
+        levels = read_levels(path)
+    except OSError as error:
+        raise ValueError(f"{path}: is no readable picture ({error}); write it again") from error
+    if levels.shape != size and resize == "error":
+        raise ValueError(
+            f"{path}: is {levels.shape[0]} x {levels.shape[1]} pixels (height x width), the image {size[0]} x "
+            f"{size[1]}; write it in the image's size, or take the nearest pixels with model.resize=nearest"
+        )
+    return mask_of(levels, size, grey, "linear" if resize == "linear" else "nearest")
+
+
+def read_results(path: Path, owners: Owners, key: str) -> Mapping[str, Scored]:
+    """The masks of each example, with their scores, from a COCO results file: a list of `image_id`, `segmentation`.
+
+    image_id: an example's id or number, or its image's file name or stem. Masks must be of the image's size.
+    """
+    found: Shelf[Scored] = Shelf(lambda values: [(RLE.from_json(mask), score) for mask, score in values])
+    for number, entry in enumerate(_entries(path, key)):
+        where = f"{path}: entry number {number}"
+        if not isinstance(entry, dict) or "image_id" not in entry or "segmentation" not in entry:
+            raise UserError(f"{where}: has no `image_id` and `segmentation`, so it is no COCO result; write both")
+        name = str(entry["image_id"])
+        id = owners.of(name) or owners.find(Path(name).stem, f"{where}: image_id")
+        if id is None:
+            continue
+        size = owners.images[id].size
+        try:
+            mask = RLE.from_coco(entry["segmentation"], size)
+            score = None if entry.get("score") is None else float(entry["score"])
+            if score is not None and not math.isfinite(score):
+                raise ValueError(f"score {score}")
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{where} (image {name}): has no readable mask ({error}); write it again") from error
+        found.add(id, (mask.to_json(), score))
+    if not found:
+        raise UserError(f"{key}={path}: has no mask for an example of this benchmark: check `image_id`")
+    return found
+
+
+def _entries(path: Path, key: str) -> Iterator[Any]:
+    try:
+        yield from json_list(path)
+    except OSError as error:
+        raise UserError(f"{key}={path}: cannot be read ({error.strerror}); give the file") from error
+    except NoList as error:
+        raise UserError(f"{key}={path}: is no list, so it is no COCO results file") from error
+    except ValueError as error:
+        raise UserError(f"{key}={path}: is no JSON file ({error}); write it again") from error
+
+
+def check_picture(path: Path, size: tuple[int, int], resize: Resize, key: str) -> None:
+    """Raise a UserError unless a file is a whole picture of `size` (H, W), or may be resized; no pixel is decoded."""
+    try:
+        with opened(path) as picture:
+            width, height = picture.size
+            picture.verify()
+    except OSError as error:
+        raise UserError(f"{key}: {path} is no readable picture ({error}); write it again") from error
+    if (height, width) != size and resize == "error":
+        raise UserError(
+            f"{key}: {path} is {height} x {width} pixels (height x width), the image {size[0]} x {size[1]}; "
+            "write it in the image's size, or take the nearest pixels with model.resize=nearest"
+        )

@@ -1,0 +1,206 @@
+"""Joining files with examples by what is in their names, never by their order."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path, PurePath
+from string import Formatter
+
+from pixfound.errors import UserError, nearest
+from pixfound.interfaces import ImageInfo
+from pixfound.io.shelf import Shelf
+
+MASK_NAMES = ("{number:05d}.png", "output{number:05d}.png", "{stem}.png", "{stem}.jpg", "{id}.png")
+_CANDIDATE = re.compile(r"(?P<owner>.+)_(?P<phrase>\d{3,})_(?P<mask>\d{3,})\.png")
+_PADDED = 5  # digits of the original's padded numbers
+_NO_PHRASE = re.compile(r"(?P<owner>.+)\.png")
+
+
+@dataclass(frozen=True, slots=True)
+class CandidateFile:
+    """A file of a candidate mask. phrase, mask: its numbers, from 0; None for an example without any phrase."""
+
+    path: Path
+    phrase: int | None
+    mask: int | None
+
+
+class Owners:
+    """The examples by everything that a file may call them: their id, its number, or the stem of their image.
+
+    images: the run's examples by id. Those that are left out are known as well, and what files say of them is ignored.
+    """
+
+    def __init__(self, images: Mapping[str, ImageInfo]) -> None:
+        self.images = images
+        self._others: Shelf[set[str]] = Shelf(set)  # ids by what else is said for them
+        for id, info in images.items():
+            for name in {str(int(id)) if id.isdecimal() else id, info.stem} - {id, ""}:
+                if name not in images:
+                    self._others.add(name, id)
+
+    def present(self) -> Iterator[tuple[str, ImageInfo]]:
+        """The run's examples by id, without those that it leaves out."""
+        return ((id, info) for id, info in self.images.items() if not info.left_out)
+
+    def of(self, name: str) -> str | None:
+        """The id of the run's example that a name means; None for none, or for several."""
+        return self._taken(self._known(name))
+
+    def find(self, name: str, where: str) -> str | None:
+        """As `of`, None only for an example that the run leaves out: a name that means no example is a UserError."""
+        id = self._known(name)
+        if id is None:
+            what = "may mean several examples" if name in self._others else "is no example of this benchmark"
+            raise UserError(
+                f"{where}: {name!r} {what}; they are called {self._called()}: put it right, or take it away"
+            )
+        return self._taken(id)
+
+    def know(self, name: str) -> bool:
+        """Whether a name means one example, which may be left out."""
+        return self._known(name) is not None
+
+    def _taken(self, id: str | None) -> str | None:
+        return None if id is None or self.images[id].left_out else id
+
+    def _known(self, name: str) -> str | None:
+        padded = name.isdecimal() and len(name) <= _PADDED  # a longer number is the name of an image, as COCO has them
+        return self._one(name) or (self._one(str(int(name))) if padded else None) or None
+
+    def _one(self, name: str) -> str | None:
+        """The example of just that name; two examples of one image are told apart by their ids only."""
+        if name in self.images:
+            return name
+        ids = self._others.get(name, set())
+        return next(iter(ids)) if len(ids) == 1 else None
+
+    def _called(self) -> str:
+        id, info = next(self.present())
+        return repr(id) + (f" or {info.stem!r}" if info.stem not in ("", id) else "") + " and so on"
+
+
+def mask_files(folder: Path, owners: Owners, names: Sequence[str], key: str) -> Mapping[str, Path]:
+    """The file of each example that has one, by the first of the names that any file has.
+
+    names: patterns with {id}, {number} (the id as a number) and {stem} (of the image's file). key: of the folder.
+    """
+    there = names_in(folder, key)
+    for pattern in names:
+        found: Shelf[Path] = Shelf(lambda values: folder / values[-1])
+        known: Shelf[list[str]] = Shelf(list)
+        for id, info in owners.images.items():
+            name = _named(pattern, id, info)
+            if name is not None and name in there:
+                known.add(name, id)
+                if not info.left_out:
+                    found.add(id, name)
+        if found:
+            rest = (name for name in there.sorted() if name not in known)
+            _check_rest(rest, pattern, f"{key}={folder}")
+            return found
+    first = next(there.sorted(), "no file at all")
+    raise UserError(
+        f"{key}={folder}: no file is named after an example: tried {', '.join(names)}, and the folder has {first}; "
+        "name the files so, or say how they are named with model.names=[PATTERN]"
+    )
+
+
+def candidate_files(folder: Path, owners: Owners, key: str) -> Mapping[str, list[CandidateFile]]:
+    """The candidates of each example, in the order of their phrases and masks.
+
+    Files are named {number or stem}_{phrase:03d}_{mask:03d}.png; {number or stem}.png stands for "no phrase".
+    """
+    where = f"{key}={folder}"
+    found = Shelf(
+        lambda values: _in_order([CandidateFile(folder / name, *numbers) for name, *numbers in values], where)
+    )
+    there = names_in(folder, key)
+    stranger: tuple[str, str] | None = None
+    for name in there.sorted():
+        match = _CANDIDATE.fullmatch(name) or _NO_PHRASE.fullmatch(name)
+        id = match and owners.of(match["owner"])
+        if match and id:
+            found.add(id, [name, *(map(int, match.groups()[1:]) if match.re is _CANDIDATE else (None, None))])
+        elif match and stranger is None and not owners.know(match["owner"]):
+            stranger = match["owner"], name
+    if not found:
+        first = next(there.sorted(), "no file at all")
+        raise UserError(
+            f"{where}: no file is named NUMBER_PHRASE_MASK.png (as 12_000_002.png) after an example of the "
+            f"benchmark; the folder has {first}"
+        )
+    if stranger is not None:
+        owners.find(stranger[0], f"{where}: file {stranger[1]}")
+    for _ in found.values():  # each is put in order, and found to be no two of a kind
+        pass
+    return found
+
+
+def _in_order(files: list[CandidateFile], where: str) -> list[CandidateFile]:
+    """Candidates of one example by phrase and mask; the UserError that names two files of one candidate."""
+    ordered = sorted(files, key=lambda f: (f.phrase is None, f.phrase or 0, f.mask or 0))
+    for one, other in pairwise(ordered):
+        if (one.phrase, one.mask) == (other.phrase, other.mask):
+            raise UserError(
+                f"{where}: {one.path.name} and {other.path.name} are the same candidate; remove one of them"
+            )
+        if other.phrase is None:
+            raise UserError(
+                f"{where}: {other.path.name} says that there is no phrase, but there is {one.path.name}; remove one"
+            )
+    return ordered
+
+
+def _check_rest(names: Iterable[str], pattern: str, where: str) -> None:
+    """Raise the UserError that names a file whose name follows the pattern, but which no example has."""
+    form = ""
+    for text, field, _, _ in Formatter().parse(pattern):
+        form += re.escape(text) + ("" if field is None else r"\d+" if field == "number" else ".+")
+    for name in names:
+        if re.fullmatch(form, name):
+            raise UserError(
+                f"{where}: file {name} is named {pattern!r}, but no example of this benchmark is called so; "
+                "examples are counted as their ids are: name it right, or take it away"
+            )
+
+
+def names_in(folder: Path, key: str) -> Shelf[list[str]]:
+    """The names of the files in a folder, as keys; `sorted` gives them in their order."""
+    if not folder.is_dir():
+        raise UserError(f"{key}={folder}: there is no such folder; give the one that holds the predicted masks")
+    found: Shelf[list[str]] = Shelf(list)
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_file():
+                found.add(entry.name, "")
+    return found
+
+
+def inside(name: str, where: str) -> str:
+    """A file name from data, unless it leads out of its folder."""
+    if PurePath(name).name != name or name in ("", ".", ".."):
+        raise UserError(f"{where}: file name {name!r} is no plain name; names must stay inside their folder")
+    return name
+
+
+def _named(pattern: str, id: str, info: ImageInfo) -> str | None:
+    """The file name of an example by a pattern; None where it lacks what the pattern asks for."""
+    fields: dict[str, str | int] = {"id": id}
+    if id.isdecimal():
+        fields["number"] = int(id)
+    if info.stem:
+        fields["stem"] = info.stem
+    try:
+        return pattern.format(**fields)
+    except KeyError as error:
+        if error.args[0] in ("number", "stem"):
+            return None
+        known = nearest(str(error.args[0]), ("id", "number", "stem"))
+        raise UserError(f"model.names: {pattern!r}: there is no field {{{error.args[0]}}}; {known}") from error
+    except (ValueError, IndexError) as error:
+        raise UserError(f"model.names: {pattern!r} is no pattern ({error}); write it as {MASK_NAMES[0]!r}") from error

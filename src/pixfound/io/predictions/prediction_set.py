@@ -1,0 +1,179 @@
+"""What another program predicted for one kind of prompt, as its files have it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pixfound.errors import UserError
+from pixfound.io.grayscale_masks import Grey
+from pixfound.io.predictions.masks import Resize, Scored, check_picture, read_mask, read_results
+from pixfound.io.predictions.naming import CandidateFile, Owners, candidate_files, mask_files
+from pixfound.io.predictions.texts import Line, read_answers, read_meta
+from pixfound.types import Candidate, Generation, Kind, Phrase
+from pixfound.types.masks import RLE
+
+Missing = Literal["error", "unscored", "empty"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How files are read: the arguments of these names of `pixfound.models.precomputed.Precomputed`."""
+
+    names: Sequence[str]
+    offset: int
+    missing: Missing
+    resize: Resize
+    grey: Grey
+
+
+class Given:
+    """The files of one kind of prompt, joined with the examples. Masks are decoded one by one when they are needed.
+
+    paths: by what they hold, `answers`, `masks`, `candidates` and `meta`; where a path is not given, what it would hold
+    is None. Raises UserError where the files do not fit the examples, or a picture is none of its image's size.
+    """
+
+    def __init__(self, kind: Kind, paths: Mapping[str, Path], reading: Reading, owners: Owners) -> None:
+        self.kind, self._paths, self._reading = kind, paths, reading
+        self.answers: Mapping[str, str] | None = self._read("answers", owners)
+        self.masks: Mapping[str, Path] | Mapping[str, Scored] | None = self._read("masks", owners)
+        self.candidates: Mapping[str, list[CandidateFile]] | Mapping[str, Scored] | None = self._read(
+            "candidates", owners
+        )
+        self.meta: Mapping[str, Mapping[int, Line]] = self._read("meta", owners) or {}
+        if reading.missing == "error" and "meta" in paths:
+            self._check_phrases()
+        self._check_pictures(owners)
+
+    def generation(self, id: str, size: tuple[int, int]) -> Generation:
+        """All of an example with an image of `size` (H, W); ValueError for a picture that is no readable mask."""
+        lines = self.meta.get(id, {})
+        answer = self.answers.get(id) if self.answers is not None else None
+        text = answer if answer is not None else next((line.text for line in lines.values() if line.text), None)
+        masks, candidates = self._masks(id, size), self._candidates(id, size, text or "", lines)
+        unanswered = ""
+        if text is None:
+            lacks = "has no answer of this example" if self.answers is not None else "is not given"
+            unanswered = f"model.answers.{self.kind} {lacks}"
+        ungrounded = ""
+        if masks is None and candidates is None:
+            given = self.masks is not None or self.candidates is not None
+            lacks = "have no file of this example" if given else "are not given"
+            ungrounded = f"model.masks.{self.kind} and model.candidates.{self.kind} {lacks}"
+        return Generation(
+            text or "",
+            size,
+            masks=tuple(masks or ()),
+            candidates=tuple(candidates or ()),
+            unanswered=unanswered,
+            ungrounded=ungrounded,
+        )
+
+    def has_candidate(self, id: str, name: str) -> bool:
+        """Whether a file of that name is about an example, be it the one that says that there is no phrase."""
+        return any(
+            isinstance(file, CandidateFile) and file.path.name == name for file in (self.candidates or {}).get(id, [])
+        )
+
+    def _masks(self, id: str, size: tuple[int, int]) -> list[RLE] | None:
+        """The masks of an example; None where there is neither a file nor an agreement to take that for empty."""
+        if self.masks is None:
+            return None
+        found = self.masks.get(id)
+        if found is None:
+            return [] if self._reading.missing == "empty" else None
+        return [self._decoded(found, size)] if isinstance(found, Path) else [mask for mask, _ in found]
+
+    def _candidates(
+        self, id: str, size: tuple[int, int], text: str, lines: Mapping[int, Line]
+    ) -> list[Candidate] | None:
+        if self.candidates is None:
+            return None
+        entries = self.candidates.get(id)
+        if entries is None:
+            return [] if self._reading.missing == "empty" else None
+        found: list[Candidate] = []
+        for entry in entries:
+            if not isinstance(entry, CandidateFile):
+                mask, score = entry
+                found.append(Candidate(mask, score=score))
+            elif entry.phrase is not None:
+                line = lines.get(entry.phrase)
+                phrase = Phrase(line.phrase, line.head, line.span or _span(line.phrase, text)) if line else None
+                mask = self._decoded(entry.path, size)
+                similarity = line.similarity if line else None
+                found.append(Candidate(mask, phrase, similarity=similarity, name=entry.path.name))
+        return found
+
+    def _decoded(self, path: Path, size: tuple[int, int]) -> RLE:
+        return read_mask(path, size, self._reading.resize, self._reading.grey)
+
+    def _read(self, what: str, owners: Owners) -> Any:
+        path, key = self._paths.get(what), f"model.{what}.{self.kind}"
+        if path is None:
+            return None
+        found: Mapping[str, Any]
+        if what == "answers":
+            found = read_answers(path, owners, key, self._reading.offset)
+        elif what == "meta":
+            return read_meta(path, owners, key)
+        elif _holds_results(path):
+            found = read_results(path, owners, key)
+        elif what == "masks":
+            found = mask_files(path, owners, self._reading.names, key)
+        else:
+            found = candidate_files(path, owners, key)
+        if self._reading.missing == "error":
+            _require(found, owners, f"{key}={path}")
+        return found
+
+    def _check_phrases(self) -> None:
+        """Every candidate of a phrase must have its line."""
+        for id, files in (self.candidates or {}).items():
+            for file in files:
+                if not isinstance(file, CandidateFile) or file.phrase is None:
+                    continue
+                if file.phrase not in self.meta.get(id, {}):
+                    raise UserError(
+                        f"{self._paths['meta']}: has no line for phrase {file.phrase} of example {id}, of which there "
+                        f"is {file.path.name}; add it, take the file away, or do without the phrase: "
+                        "model.missing=empty"
+                    )
+
+    def _check_pictures(self, owners: Owners) -> None:
+        """Every picture must be one, and of its image's size: told by its header and check sums, not by its pixels."""
+        for what, found in (("masks", self.masks), ("candidates", self.candidates)):
+            if found is None or _holds_results(self._paths[what]):
+                continue
+            for id, info in owners.present():
+                entry: Any = found.get(id, [])
+                for path in [entry] if isinstance(entry, Path) else [file.path for file in entry]:
+                    check_picture(path, info.size, self._reading.resize, f"model.{what}.{self.kind}")
+
+
+def _holds_results(path: Path) -> bool:
+    """Whether masks or candidates are a COCO results file, and no folder of pictures."""
+    return path.suffix == ".json"
+
+
+def _require(found: Mapping[str, Any], owners: Owners, where: str) -> None:
+    """Raise the UserError that counts the examples of which there is nothing."""
+    total = sum(1 for _ in owners.present())
+    if len(found) == total:
+        return
+    lacking = (id for id, _ in owners.present() if id not in found)
+    shown = [id for id, _ in zip(lacking, range(6), strict=False)]
+    raise UserError(
+        f"{where}: has nothing of {total - len(found)} of {total} examples "
+        f"({', '.join(shown[:5])}{' ...' if len(shown) > 5 else ''}); add it, or say what that "
+        "means with model.missing=empty (nothing is shown) or model.missing=unscored"
+    )
+
+
+def _span(phrase: str, text: str) -> tuple[int, int]:
+    """Where a phrase first stands in the answer; (0, 0) where it does not."""
+    start = text.find(phrase)
+    return (start, start + len(phrase)) if start >= 0 and phrase else (0, 0)

@@ -1,0 +1,162 @@
+"""Text files of predictions: answers as JSON lines, the phrases of candidates, and a judge's selections."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import astuple, dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from pixfound.errors import UserError
+from pixfound.io.predictions.naming import Owners, inside
+from pixfound.io.shelf import Shelf
+from pixfound.io.streams import open_text, parse_json
+
+NONE = "NONE"  # the original's word for "the object is not in the image"
+_PICTURES = (".jpg", ".jpeg", ".png")
+# The beginning and the end of a line of meta text; between them stand the phrase, a bar, and its head.
+_META = re.compile(r"(?P<file>[^/\\]+?)\.\w+ - (?P<group>\d{1,9}) - ")
+_META_END = re.compile(
+    r"\| (?P<similarity>[-+.\dainf]+)(?: \| (?P<start>\d{1,9}) \| (?P<end>\d{1,9})\| (?P<text>.*))?\s*\Z"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A phrase of an answer as a file of meta text has it.
+
+    similarity: to the expression, None where it is not a number. span: characters in `text`, the whole answer; both
+    only in the longer of the two forms.
+    """
+
+    group: int
+    phrase: str
+    head: str
+    similarity: float | None
+    span: tuple[int, int] | None = None
+    text: str | None = None
+
+
+def read_answers(path: Path, owners: Owners, key: str, offset: int = 0) -> Mapping[str, str]:
+    """The answer of each example: `response` (protocols 1 and 3) or `answer` (protocol 2) of a JSON line.
+
+    A line says which example it is of by its image's file name, `image`, as the original's lines of PixCV-Bench do, or
+    by `question_id`: a number, an id, or again a file name. offset: added to such a number to get an example's; 0 where
+    it is counted as the images' files are.
+    """
+    found: Shelf[str] = Shelf(lambda values: values[0][0])
+    for where, row in json_lines(path, key):
+        name = "response" if "response" in row else "answer"
+        if not isinstance(row.get(name), str):
+            raise UserError(f"{where}: has neither text `response` nor text `answer`; write one line for each answer")
+        named = row["image"] if isinstance(row.get("image"), str) else row.get("question_id")
+        id = owners.find(_name_of(named, offset, where), f"{where}: question_id + model.offset")
+        if id is not None:
+            _add(found, id, row[name], where)
+    if not found:
+        raise UserError(f"{key}={path}: answers no question of this benchmark: check `question_id` and model.offset")
+    return found
+
+
+def read_meta(path: Path, owners: Owners, key: str) -> Mapping[str, Mapping[int, Line]]:
+    """The phrases of each example by their number.
+
+    A line is `{file} - {group} - {phrase}| {head}| {similarity}`, and in the longer form ends in
+    ` | {start} | {end}| {answer}`: the phrase's characters in the answer.
+    """
+    found = Shelf(lambda values: {line.group: line for line in map(_line_of, values)})
+    for where, text in _lines(path, key):
+        file, line = _meta_line(text, where)
+        id = owners.find(file, where)
+        if id is None:
+            continue
+        if line.group in found.get(id, {}):
+            raise UserError(f"{where}: {file} has a phrase number {line.group} already; remove one of them")
+        found.add(id, astuple(line))
+    return found
+
+
+def read_selections(path: Path, owners: Owners, key: str, offset: int = 1) -> Mapping[str, str]:
+    """The file name that a judge selected for each example, or "NONE".
+
+    A JSON line has `question_id`, which the original counts from 0, and `selected file`, without
+    regard to its folder.
+    """
+    found: Shelf[str] = Shelf(lambda values: values[0][0])
+    for where, row in json_lines(path, key):
+        chosen = row.get("selected file")
+        if not isinstance(chosen, str):
+            raise UserError(f"{where}: has no text `selected file`; write a file name or {NONE}")
+        id = owners.find(_name_of(row.get("question_id"), offset, where), f"{where}: question_id + offset")
+        if id is not None:
+            _add(found, id, inside(chosen.replace("\\", "/").rpartition("/")[2], where), where)
+    if not found:
+        raise UserError(f"{key}={path}: selects for no example of this benchmark: check `question_id` and the offset")
+    return found
+
+
+def json_lines(path: Path, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(where it stands, object) of each line of a JSON lines file."""
+    for where, text in _lines(path, key):
+        try:
+            row = parse_json(text)
+        except ValueError as error:
+            raise UserError(f"{where}: is no JSON ({error}); write one object a line") from error
+        if not isinstance(row, dict):
+            raise UserError(f"{where}: is no JSON object; write one object a line")
+        yield where, row
+
+
+def _add(found: Shelf[str], id: str, text: str, where: str) -> None:
+    """Put the text of an example there; the UserError that names the places of two."""
+    if before := found.added(id):
+        raise UserError(f"{where}: example {id} stands already at {before[0][1]}; remove one of them")
+    found.add(id, (text, where))
+
+
+def _lines(path: Path, key: str) -> Iterator[tuple[str, str]]:
+    try:
+        with open_text(path) as stream:
+            for number, line in enumerate(stream, start=1):
+                if line.strip():
+                    yield f"{path}, line {number}", line.removesuffix("\n")
+    except OSError as error:
+        raise UserError(f"{key}={path}: cannot be read ({error.strerror}); give the file") from error
+    except UnicodeError as error:
+        raise UserError(f"{key}={path}: is no text in UTF-8 ({error})") from error
+
+
+def _name_of(id: Any, offset: int, where: str) -> str:
+    """What a `question_id` calls its example: a number moved by the offset, or a word as it is."""
+    if isinstance(id, bool) or not isinstance(id, int | str):
+        raise UserError(f"{where}: has no `question_id`; it must be a number or an example's id")
+    if isinstance(id, int) or (id.isdecimal() and len(id) < 19):
+        return str(int(id) + offset)
+    return PurePosixPath(id).stem if PurePosixPath(id).suffix.lower() in _PICTURES else id
+
+
+def _line_of(values: Sequence[Any]) -> Line:
+    """A line from what `astuple` made of it and JSON left of that."""
+    group, phrase, head, similarity, span, text = values
+    return Line(group, phrase, head, similarity, span and (span[0], span[1]), text)
+
+
+def _meta_line(text: str, where: str) -> tuple[str, Line]:
+    """The name of the file, without its suffix, and what is said of it: `1.jpg - 0 - the cat| cat| 0.81`."""
+    begin = _META.match(text)
+    bar = text.find("| ", begin.end()) if begin else -1
+    end = _META_END.search(text, bar + 2) if bar >= 0 else None
+    if begin is None or end is None:
+        raise UserError(f"{where}: is not of the form `1.jpg - 0 - the cat| cat| 0.81`; write it so")
+    try:
+        similarity = float(end["similarity"])
+    except ValueError as error:
+        raise UserError(f"{where}: similarity {end['similarity']!r} is no number") from error
+    span = None if end["start"] is None else (int(end["start"]), int(end["end"]))
+    if span is not None and span[0] > span[1]:
+        raise UserError(f"{where}: its phrase ends at character {span[1]}, before it starts at {span[0]}")
+    known = similarity if math.isfinite(similarity) else None
+    phrase, head = text[begin.end() : bar], text[bar + 2 : end.start()]
+    return begin["file"], Line(int(begin["group"]), phrase, head, known, span, end["text"])

@@ -1,0 +1,1 @@
+"""Attention: capturing it, and decoding around it."""

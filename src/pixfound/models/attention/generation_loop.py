@@ -1,0 +1,112 @@
+"""Answering a batch: rows that have ended leave it, so that the others do not carry them along.
+
+Shapes: `B` rows, `L` prompt length, `T` generated tokens, `N` image columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import StoppingCriteria, StoppingCriteriaList
+
+from pixfound.compute.numerics import FiniteLogits
+from pixfound.models.attention.kv_cache import RowCache
+from pixfound.models.attention.prefix_sharing import Prompts, greedy, keep_positions
+from pixfound.models.attention.recorder import Recorder, as_recorded
+
+_SHARE = 0.25  # of the rows must have ended for a batch to be made smaller: doing so copies what the others added
+
+
+def decode(
+    model: Any,
+    prompts: Prompts,
+    config: Any,
+    recorder: Callable[[Tensor, int], Recorder] | None = None,
+) -> tuple[list[list[int]], list[Tensor]]:
+    """The answers' token ids, with the end token where there is one, and the attention (1 + T, N) of each.
+
+    config: a GenerationConfig with `max_new_tokens`. recorder: makes one of image columns (B, N) and the number of
+    tokens that are cached; None to record nothing, then no attention is returned. The first row of an answer's
+    attention is that of the last but one token of its prompt. FloatingPointError where logits are no numbers.
+    """
+    ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
+    stop = {end for end in ends if end is not None}
+    count = len(prompts.inputs["input_ids"])
+    answers: list[list[int]] = [[] for _ in range(count)]
+    parts: list[list[Tensor]] = [[] for _ in range(count)]
+    alive, inputs, columns, cached = list(range(count)), prompts.inputs, prompts.columns, prompts.cached
+    may_leave = isinstance(inputs.get("past_key_values"), RowCache)
+    while alive:
+        used = recorder(columns, cached) if recorder is not None else None
+        told, finite = len(answers[alive[0]]), FiniteLogits()
+        active = used.active() if used is not None else nullcontext()
+        with torch.inference_mode(), finite.watching(model), active:
+            out = model.generate(
+                **inputs,
+                **as_recorded(model),
+                generation_config=_remaining(config, told),
+                stopping_criteria=StoppingCriteriaList([_Leave(stop)] if may_leave else []),
+            )
+        length = inputs["input_ids"].shape[1]
+        steps = out.sequences.shape[1] - length
+        rows = used.gathered(steps + (told == 0), model).cpu() if used is not None else None
+        going_on, lengths = [], []
+        for place, (row, ids) in enumerate(zip(alive, out.sequences[:, length:].tolist(), strict=True)):
+            ended = next((i + 1 for i, token in enumerate(ids) if token in stop), None)
+            answers[row] += ids[:ended]
+            lengths.append(len(ids[:ended]))
+            if rows is not None:
+                parts[row].append(rows[place, : len(ids[:ended]) + (told == 0)])
+            if may_leave and ended is None and len(answers[row]) < config.max_new_tokens:
+                going_on.append(place)
+        finite.check(lengths, model.dtype)
+        alive = [alive[place] for place in going_on]
+        if alive:
+            inputs, columns, cached = _without_the_others(model, inputs, out, columns, going_on)
+    return answers, [torch.cat(part) for part in parts] if recorder is not None else []
+
+
+def _without_the_others(
+    model: Any, inputs: dict[str, Any], out: Any, columns: Tensor, rows: list[int]
+) -> tuple[dict[str, Any], Tensor, int]:
+    """What `generate` goes on from with these rows alone, their image columns, and how many tokens are cached."""
+    keep = torch.tensor(rows, device=columns.device)
+    out.past_key_values.batch_select_indices(keep)
+    keep_positions(model, rows)
+    ids, mask = out.sequences[keep], inputs["attention_mask"][keep]
+    new = mask.new_ones((len(rows), ids.shape[1] - mask.shape[1]))
+    going_on = {
+        "input_ids": ids,
+        "attention_mask": torch.cat([mask, new], dim=1),
+        "past_key_values": out.past_key_values,
+    }
+    return going_on, columns[keep], ids.shape[1] - 1
+
+
+def _remaining(config: Any, told: int) -> Any:
+    """The settings for what is left to say after `told` tokens."""
+    least = max(0, (config.min_new_tokens or 0) - told)
+    return greedy(
+        config,
+        do_sample=config.do_sample,
+        max_new_tokens=config.max_new_tokens - told,
+        min_new_tokens=least or None,
+        return_dict_in_generate=True,
+    )
+
+
+class _Leave(StoppingCriteria):  # type: ignore[misc]
+    """Stops a batch of which enough rows have ended. stop: the end tokens."""
+
+    def __init__(self, stop: set[int]) -> None:
+        self._stop, self._ended = sorted(stop), torch.tensor(False)
+
+    def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
+        """(B) True for every row where the batch shall stop."""
+        last = torch.isin(input_ids[:, -1], torch.tensor(self._stop, device=input_ids.device))
+        self._ended = self._ended.to(last.device) | last
+        return self._ended | (self._ended.float().mean() >= _SHARE)

@@ -1,0 +1,342 @@
+"""Attention capture through transformers' AttentionInterface, reduced on the fly.
+
+While a `Recorder` is active, every layer of a decoder that runs the implementation `NAME` gives it the softmax rows
+of the wanted queries in fp32, of which it keeps the mean over heads and layers at the image columns. No full
+attention tensor ever exists. A decoding step over a `Layer` of models/attention/kv_cache.py computes its single row
+anyway; all
+other passes attend as `sdpa` does, and compute the wanted rows once more for a recorder.
+
+Shapes: `B` batch, `H` heads, `Q` queries, `K` keys, `D` head width, `R` wanted rows, `N` image columns.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+from pixfound.errors import UserError
+from pixfound.models.attention.kv_cache import Layer
+from pixfound.models.attention.layer_attention import Keep
+
+NAME = "pixfound_capture"
+_AT_ONCE = 2**26  # weights (256 MB) of a prompt that are computed together where torch's own attention does not do
+# Keywords of attention functions that change the result; a sliding window is in the mask already.
+_HONOURED = ("scaling", "softcap", "s_aux", "position_bias", "is_causal", "sliding_window")
+_HARMLESS = (  # for training, packed sequences and outputs, and inputs of other parts of the model, handed down
+    "dropout deterministic cu_seq_lens_q cu_seq_lens_k max_length_q max_length_k seq_idx num_items_in_batch labels "
+    "output_attentions output_hidden_states output_router_logits return_dict use_cache cache_position logits_to_keep "
+    "input_ids position_ids position_embeddings token_type_ids mm_token_type_ids moe_mm_token_type_ids conv_mask "
+    "pixel_values pixel_values_videos pixel_mask image_sizes image_position_ids image_grid_thw grid_thw video_grid_thw "
+    "video_position_ids video_second_per_grid num_frames_per_video mm_encoder_outputs use_audio_in_video"
+)
+_KNOWN = frozenset((*_HONOURED, *_HARMLESS.split()))
+
+
+class Recorder:
+    """Collects attention rows over the image columns, averaged over layers and heads.
+
+    columns: (B, N) positions of the image tokens in the padded sequence, -1 where an example has fewer.
+    rows: (B, R) the wanted queries of a single forward pass (teacher forcing), counted from its end (-1 the last), or
+        None for the last query of every pass, and the last but one too in the first (step by step generation).
+    layers, heads: indices to average over; None for all. cached: tokens that a cache holds before the first pass.
+    keep: `mean` averages over layers and heads, `layers` over the heads of each layer, `heads` over nothing.
+    """
+
+    def __init__(
+        self,
+        columns: Tensor,
+        rows: Tensor | None = None,
+        layers: Sequence[int] | None = None,
+        heads: Sequence[int] | None = None,
+        cached: int = 0,
+        keep: Keep = "mean",
+    ) -> None:
+        self.columns, self.rows, self.heads, self.keep = columns, rows, heads, keep
+        self.layers = None if layers is None else frozenset(layers)
+        self._passes: list[Tensor] = []
+        self._open: dict[int, Tensor] = {}  # of the current pass: number of keys -> sum over layers (B, R, keys)
+        self._apart: list[Tensor] = []  # of the current pass, where layers are kept: (B, H or 1, R, N) of each
+        self._count, self._last_layer, self._length, self._told = 0, -1, cached, 0
+
+    @contextmanager
+    def active(self) -> Iterator[Recorder]:
+        """Record every forward pass inside the `with` block."""
+        token = _ACTIVE.set(self)
+        try:
+            yield self
+        finally:
+            _ACTIVE.reset(token)
+
+    def passes(self) -> list[Tensor]:
+        """For each forward pass the rows (B, R, N), fp32; columns of -1 are zero.
+
+        Where layers or heads are kept, (B, R, C * N): the rows of all C of them behind each other, layer by layer.
+        """
+        self._close()
+        if not self._passes:
+            wanted = "all" if self.layers is None else sorted(self.layers)
+            raise ValueError(f"no attention was recorded for layers {wanted}: the decoder has no such layer")
+        return self._passes
+
+    def gathered(self, count: int, model: Any) -> Tensor:
+        """(B, count, N) the rows of all passes; UserError where there are others, for they would be of other tokens."""
+        rows = torch.cat(self.passes(), dim=1)
+        if rows.shape[1] != count:
+            raise UserError(
+                f"model.path={model.name_or_path}: the layers of {type(model.get_decoder()).__name__} attend several "
+                "times for each token, so its attention cannot be captured; use model.capture=none extraction=nulls"
+            )
+        return rows
+
+    def record(
+        self,
+        layer: int,
+        queries: int,
+        weights_of: Callable[[Tensor], Tensor],
+    ) -> None:
+        """Add one layer of the current pass, of `queries` tokens.
+
+        weights_of: from wanted queries (B, R), counted from the pass's start, to their weights (B, H, R, K) in fp32.
+        """
+        if self._last_layer < 0 or layer <= self._last_layer:
+            self._close()
+            self._length += queries
+            self._wanted, self._told = self._queries(queries), queries
+        if queries != self._told:
+            raise RuntimeError(f"layer {layer} attends from {queries} of {self._told} tokens: rows are missing")
+        self._last_layer = layer
+        if self.layers is not None and layer not in self.layers:
+            return
+        weights = weights_of(self._wanted)
+        weights = weights if self.heads is None else weights[:, list(self.heads)]
+        self._count += 1
+        if self.keep != "mean":
+            apart = weights if self.keep == "heads" else weights.mean(dim=1, keepdim=True)
+            self._apart.append(self._seen(apart.to(self.columns.device)))  # layers may lie on several devices
+            return
+        mean, keys = weights.mean(dim=1).to(self.columns.device), weights.shape[-1]  # (B, R, K)
+        self._open[keys] = self._open[keys] + mean if keys in self._open else mean
+
+    def _close(self) -> None:
+        """End the current pass: its rows are gathered at the image columns."""
+        self._last_layer = -1
+        if not self._count:
+            return
+        if self.keep == "mean":
+            rows = [self._seen(mean[:, None])[:, 0] for mean in self._open.values()]
+            self._passes.append(sum(rows[1:], rows[0]) / self._count)
+        else:
+            self._passes.append(torch.cat(self._apart, dim=1).transpose(1, 2).flatten(2))
+        self._open, self._apart, self._count = {}, [], 0
+
+    def _seen(self, weights: Tensor) -> Tensor:
+        """(B, C, R, N) of weights (B, C, R, keys): those of the image columns."""
+        keys = weights.shape[-1]
+        local = self.columns - (self._length - keys)  # a sliding window keeps only the last keys
+        index = local.clamp(min=0, max=keys - 1)[:, None, None].expand(-1, *weights.shape[1:3], -1)
+        return weights.gather(3, index) * ((self.columns >= 0) & (local >= 0))[:, None, None]
+
+    def _queries(self, queries: int) -> Tensor:
+        if self.rows is not None:
+            return (self.rows + queries).clamp(min=0)
+        last = [queries - 2, queries - 1] if not self._passes and queries > 1 else [queries - 1]
+        return torch.tensor([last], device=self.columns.device).expand(self.columns.shape[0], -1)
+
+
+def whole_passes(model: Any) -> dict[str, Tensor]:
+    """What to tell `generate` so that every layer attends from every token of a prompt.
+
+    Layers that share the keys of others would be run for the last token alone (Gemma 4); asked for its logits by index,
+    and not by number, the model runs them for all.
+    """
+    shares = getattr(model.config.get_text_config(decoder=True), "num_kv_shared_layers", 0)
+    return {"logits_to_keep": torch.tensor([-1])} if shares else {}
+
+
+def as_recorded(model: Any) -> dict[str, Tensor]:
+    """`whole_passes` while a recorder is active, else nothing."""
+    return whole_passes(model) if _ACTIVE.get() is not None else {}
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """The way from products of queries and keys to weights, as a decoder asks for it.
+
+    scaling: factor of the products. softcap: scores are bent to stay below it (Gemma 2). sinks: (H) scores of a column
+    without a value, which takes its share of every row's weight (gpt-oss). causal: a missing mask is a causal one.
+    """
+
+    scaling: float
+    softcap: float | None = None
+    sinks: Tensor | None = None
+    causal: bool = True
+
+    def scores(self, products: Tensor) -> Tensor:
+        """Scores of the same shape, before any mask."""
+        scores = products * self.scaling
+        return scores if self.softcap is None else torch.tanh(scores / self.softcap) * self.softcap
+
+    def weights(self, scores: Tensor) -> Tensor:
+        """Softmax (B, H, R, K) of masked scores; a row sums to 1 less the share of its sink."""
+        if self.sinks is None:
+            return scores.softmax(dim=-1)
+        sinks = self.sinks.to(scores.dtype)[:, None, None].expand(*scores.shape[:-1], 1)
+        return torch.cat([scores, sinks], dim=-1).softmax(dim=-1)[..., :-1]
+
+
+def attention_rows(query: Tensor, key: Tensor, mask: Tensor | None, rows: Tensor, scoring: Scoring) -> Tensor:
+    """Softmax rows (B, H, R, K) in fp32 of the queries at `rows` (B, R); grouped heads need no repetition.
+
+    mask: (B or 1, H or 1, Q, K), bool (True attends) or additive; None is causal or all, as `scoring` says.
+    """
+    batch, heads, queries, width = query.shape
+    groups, keys = key.shape[1], key.shape[2]
+    index = rows[:, None, :, None].expand(-1, heads, -1, width)
+    chosen = query.gather(2, index).float().view(batch, groups, heads // groups, rows.shape[1], width)
+    scores = scoring.scores(chosen @ key.float()[:, :, None].transpose(-1, -2)).flatten(1, 2)  # (B, H, R, K)
+    if mask is not None:
+        wide = mask[..., :keys].expand(batch, -1, -1, -1)
+        taken = wide.gather(2, rows[:, None, :, None].expand(-1, wide.shape[1], -1, wide.shape[3]))
+        scores = scores.masked_fill(~taken, float("-inf")) if taken.dtype == torch.bool else scores + taken.float()
+    elif scoring.causal:
+        causal = torch.arange(keys, device=key.device) <= (rows + (keys - queries))[..., None]  # (B, R, K)
+        scores = scores.masked_fill(~causal[:, None], float("-inf"))
+    return scoring.weights(scores)
+
+
+def capturing_attention(
+    module: torch.nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """The attention function registered with transformers; signature as its `sdpa_attention_forward`.
+
+    UserError for a keyword that is not known: it may change the result.
+    """
+    _check_keywords(module, kwargs)
+    recorder, sinks, bias = _ACTIVE.get(), kwargs.get("s_aux"), kwargs.pop("position_bias", None)
+    causal = kwargs.get("is_causal")
+    scoring = Scoring(
+        scaling=kwargs.get("scaling") or query.shape[-1] ** -0.5,
+        softcap=kwargs.get("softcap"),
+        sinks=sinks,
+        causal=bool(getattr(module, "is_causal", True) if causal is None else causal),
+    )
+    queries, layer = query.shape[2], getattr(key, "layer", None)
+    if isinstance(layer, Layer) and value is layer.values:
+        layer.attended = True
+    else:
+        layer = None  # the decoder attends to something that it made of what the cache gave it
+    if bias is not None:
+        attention_mask = _biased(attention_mask, bias, scoring.causal and queries > 1)
+    told = scoring if sinks is None or recorder is None or _tells_sinks(module, sinks) else replace(scoring, sinks=None)
+    if isinstance(layer, Layer) and queries == 1 and told is scoring:
+        weights, output = decoding_step(query, layer, attention_mask, scoring)
+        if recorder is not None:
+            recorder.record(_layer_of(module), 1, lambda _: weights)
+        return output, None
+    if isinstance(layer, Layer):
+        key, value = layer.whole()
+    if recorder is not None:
+        recorder.record(
+            _layer_of(module),
+            queries,
+            lambda rows: attention_rows(query, key, attention_mask, rows.to(query.device), told),
+        )
+    if scoring.softcap is not None or sinks is not None:  # which torch's own attention does not know
+        return _attend(query, key, value, attention_mask, scoring), None
+    output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    return output, None
+
+
+def decoding_step(query: Tensor, layer: Layer, mask: Tensor | None, scoring: Scoring) -> tuple[Tensor, Tensor]:
+    """Weights (B, H, 1, K) in fp32 and output (B, 1, H, D) of one query (B, H, 1, D), both from one product."""
+    batch, heads, _, width = query.shape
+    grouped = query.reshape(batch, layer.keys.shape[1], -1, width)
+    scores = scoring.scores(layer.scores(grouped)).flatten(1, 2)[:, :, None]
+    if mask is not None:
+        seen = mask[..., : scores.shape[-1]]
+        scores = scores.masked_fill(~seen, float("-inf")) if seen.dtype == torch.bool else scores + seen
+    weights = scoring.weights(scores)
+    output = layer.mix(weights.reshape(batch, layer.keys.shape[1], -1, weights.shape[-1]))
+    return weights, output.reshape(batch, 1, heads, -1)
+
+
+def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scoring: Scoring) -> Tensor:
+    """(B, Q, H, D) attention as `eager` computes it, some queries at a time."""
+    batch, heads, queries, _ = query.shape
+    outputs = []
+    at_once = max(1, _AT_ONCE // (batch * heads * key.shape[2]))
+    for some in torch.split(torch.arange(queries, device=query.device), at_once):
+        weights = attention_rows(query, key, mask, some.expand(batch, -1), scoring)
+        # A padding position sees nothing at all: its row is no number, and must not spread to those that are.
+        weights = weights.nan_to_num(0.0).to(query.dtype)
+        grouped = weights.view(batch, key.shape[1], heads // key.shape[1], len(some), -1)
+        outputs.append((grouped @ value[:, :, None]).flatten(1, 2).transpose(1, 2))
+    return torch.cat(outputs, dim=1)
+
+
+def _biased(mask: Tensor | None, bias: Tensor, causal: bool) -> Tensor:
+    """An additive mask (B or 1, H, Q, K) that holds a bias of the same shape too."""
+    if mask is None and causal:
+        queries, keys = bias.shape[-2:]
+        mask = torch.ones(queries, keys, dtype=torch.bool, device=bias.device).tril(keys - queries)
+    if mask is None:
+        return bias
+    mask = mask[..., : bias.shape[-1]]
+    return bias.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else bias + mask
+
+
+def _tells_sinks(module: torch.nn.Module, sinks: Tensor) -> bool:
+    """Whether the weights that a decoder's own eager attention tells are without the share of the sinks.
+
+    Granite's scales the output instead, and tells what the softmax over the keys gave. Asked of it with one key, whose
+    score is the sink's.
+    """
+    kind = type(module)
+    if kind not in _TELL_SINKS:
+        eager = getattr(sys.modules[kind.__module__], "eager_attention_forward", None)
+        heads = len(sinks)
+        one = sinks.new_zeros(1, heads, 1, 1)
+        key = one[:, : heads // int(getattr(module, "num_key_value_groups", 1))]
+        _TELL_SINKS[kind] = eager is None or bool(
+            (eager(module, one, key, key, sinks.detach().view(1, -1, 1, 1), scaling=1.0)[1] < 0.75).all()
+        )
+    return _TELL_SINKS[kind]
+
+
+def _check_keywords(module: torch.nn.Module, keywords: Mapping[str, Any]) -> None:
+    """UserError where a decoder tells its attention more than is known here, for it may change the result."""
+    if unknown := sorted(name for name in keywords.keys() - _KNOWN if keywords[name] is not None):
+        path = getattr(getattr(module, "config", None), "_name_or_path", "") or "this model"
+        raise UserError(
+            f"model.path={path}: {type(module).__name__} gives its attention {', '.join(unknown)}, which is not known "
+            "to the capture and may change the result; use model=plain extraction=nulls"
+        )
+
+
+def _layer_of(module: torch.nn.Module) -> int:
+    index = module.layer_idx
+    if not isinstance(index, int):
+        raise TypeError(f"{type(module).__name__} does not say which layer it is: its attention cannot be captured")
+    return index
+
+
+_TELL_SINKS: dict[type, bool] = {}  # of a class of attention, what `_tells_sinks` found
+_ACTIVE: ContextVar[Recorder | None] = ContextVar("pixfound_recorder", default=None)
+AttentionInterface.register(NAME, capturing_attention)
+# Without a mask function of the same name transformers passes no mask at all, and padding is ignored.
+AttentionMaskInterface.register(NAME, sdpa_mask)

@@ -1,0 +1,64 @@
+"""Answers that are given, in whole or their beginning; the attention of whole ones is read in one pass.
+
+Shapes: `B` batch, `P` padded prompt length, `T` tokens of an answer, `N` image tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from pixfound.models.attention.prefix_sharing import Prompts, continue_from
+from pixfound.models.attention.recorder import Recorder
+from pixfound.types import FloatArray
+
+
+def answer_ids(tokenizer: Any, prompt_ids: Tensor, text: str) -> list[int]:
+    """The tokens with which a model would have written `text` after a prompt (P), and the end token."""
+    before = tokenizer.decode(prompt_ids[-1:])
+    glue = "" if before[-1:].isspace() or int(prompt_ids[-1]) in tokenizer.all_special_ids else " "
+    ids = list(tokenizer(glue + text, add_special_tokens=False)["input_ids"])
+    return [*ids, tokenizer.eos_token_id]
+
+
+def begin_answers(inputs: Mapping[str, Any], begun: Sequence[Sequence[int]], pad: int) -> dict[str, Any]:
+    """Left-padded inputs (B, P) with the tokens that each answer begins with behind its prompt."""
+    ids, longest = inputs["input_ids"], max(len(one) for one in begun)
+    padding, behind = {"input_ids": pad}, {"attention_mask": 1}
+    whole = dict(inputs)
+    for name, value in inputs.items():
+        if value.shape != ids.shape:
+            continue
+        whole[name] = value.new_full((len(ids), ids.shape[1] + longest), padding.get(name, 0))
+        for row, before, tokens in zip(whole[name], value, begun, strict=True):
+            told = list(tokens) if name == "input_ids" else [behind.get(name, 0)] * len(tokens)
+            row[longest - len(told) :] = torch.cat([before, before.new_tensor(told)])
+    return whole
+
+
+def forced_rows(model: Any, prompts: Prompts, recorder: Recorder, answers: Sequence[Sequence[int]]) -> list[FloatArray]:
+    """Per answer (1 + T, N): the penultimate row, then a row for each token, as decoding gives them.
+
+    One pass over the prompts, and one over all of the answers' tokens. Both are steps of `generate`, so positions and
+    masks are prepared as they are when it generates.
+    """
+    longest = max(len(ids) for ids in answers)
+    ids, mask = prompts.inputs["input_ids"], prompts.inputs["attention_mask"]
+    with recorder.active():
+        read = continue_from(model, prompts.inputs)
+        if longest > 1:
+            # Shorter answers are filled up by their prompt's last token; no token looks at what comes after it.
+            told = ids[:, -1:].repeat(1, longest - 1)
+            for i, answer in enumerate(answers):
+                told[i, : len(answer) - 1] = torch.tensor(list(answer[:-1]), dtype=told.dtype)
+            recorder.rows = torch.arange(1 - longest, 0, device=ids.device).expand(len(ids), -1)
+            further = {
+                "input_ids": torch.cat([ids, told], dim=1),
+                "attention_mask": torch.cat([mask, torch.ones_like(told)], dim=1),
+            }
+            continue_from(model, {**further, "past_key_values": read.past_key_values})
+    rows = recorder.gathered(1 + longest, model).cpu().numpy()
+    return [rows[i, : 1 + len(ids)] for i, ids in enumerate(answers)]

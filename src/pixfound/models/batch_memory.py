@@ -1,0 +1,138 @@
+"""How many prompts fit into memory together, found by answering one example and two of them."""
+
+from __future__ import annotations
+
+import copy
+import math
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from PIL import Image
+
+from pixfound.checkpoints.device_map import input_device
+from pixfound.checkpoints.weight_memory import free_bytes
+from pixfound.interfaces import BatchFit
+from pixfound.models.geometry.batch_encoder import Request
+
+if TYPE_CHECKING:
+    from pixfound.models.huggingface import HuggingFace
+
+_TOLD = 16  # tokens of a trial's answers; what longer ones take is added
+_SHARE = 0.85  # of the free memory: what is left is for fragments, and for what a trial did not show
+_MOST = {"cuda": 256, "cpu": 32}  # more are no faster, and a run that is cut off loses the batch in flight
+
+
+def fit(speaker: HuggingFace, requests: Sequence[Request]) -> BatchFit:
+    """How many prompts like `requests`, all about one image, can be answered together at the greatest length."""
+    import torch
+
+    model = speaker.loaded()
+    devices = sorted({str(p.device) for p in model.parameters() if p.device.type != "meta"})
+    tokens = int(speaker.generation["max_new_tokens"])
+    trial = copy.copy(speaker)  # shares the weights
+    told = min(_TOLD, tokens)
+    trial.generation = {**speaker.generation, "max_new_tokens": told, "min_new_tokens": told}
+    another = [(_other(image), prompt) for image, prompt in requests]
+    count, most = len(requests), min(_MOST.get(torch.device(d).type, _MOST["cpu"]) for d in devices)
+    try:
+        trial.answer(requests)  # what is taken once and for all does not count
+        one = _peaks(lambda: trial.answer(requests), devices)
+        two = _peaks(lambda: trial.answer([*requests, *another]), devices)
+    except torch.cuda.OutOfMemoryError:
+        torch.cuda.empty_cache()
+        return BatchFit(count, None, None, devices[0])
+    kept, least = _kept_bytes(speaker, requests[:1]), []
+    for device, first, both in zip(devices, one, two, strict=True):
+        length, each_token = kept.get(device, (0, 0))
+        grown = max((both - first) // count, length * each_token)  # an allocator may hide small numbers
+        each = max(1, grown + (tokens - told) * each_token)
+        free = int(_SHARE * (_free(device) - max(0, first - count * grown)))
+        least.append(BatchFit(max(count, min(most, free // each)), each, free, device))
+    return min(least, key=lambda found: found.prompts)
+
+
+def _other(image: Image.Image) -> Image.Image:
+    """An image of the same size that is not the same, so that nothing is shared."""
+    other = image.convert("RGB")
+    red, *rest = other.getpixel((0, 0))  # type: ignore[misc]
+    other.putpixel((0, 0), (255 - red, *rest))
+    return other
+
+
+def _kept_bytes(speaker: HuggingFace, requests: Sequence[Request]) -> dict[str, tuple[int, int]]:
+    """For each device the tokens of a prompt, and the bytes that each token of an answer leaves behind there.
+
+    These are its keys and values, and its row of attention, which is copied once when the answer is done.
+    """
+    from pixfound.models.attention.prefix_sharing import continue_from
+
+    model = speaker.loaded()
+    inputs = speaker.encode(requests)
+    length = inputs["input_ids"].shape[1]
+    found: dict[str, tuple[int, int]] = {}
+    for layer in continue_from(model, inputs).past_key_values.layers:
+        for tensor in (getattr(layer, "keys", None), getattr(layer, "values", None)):
+            if tensor is not None and tensor.ndim == 4:
+                before = found.get(str(tensor.device), (length, 0))[1]
+                found[str(tensor.device)] = (length, before + tensor.nbytes // max(1, tensor.shape[2]))
+    if speaker.captures:
+        text = model.config.get_text_config(decoder=True)
+        layers = len(speaker.layers or range(text.num_hidden_layers))
+        heads = len(speaker.heads or range(text.num_attention_heads))
+        rows = {"mean": 1, "layers": layers, "heads": layers * heads}[speaker.keep]
+        image_tokens = int((inputs["input_ids"] == model.config.image_token_id).sum())
+        place = str(input_device(model))
+        found[place] = (length, found.get(place, (length, 0))[1] + 2 * 4 * rows * image_tokens)
+    return found
+
+
+def _peaks(work: Callable[[], Any], devices: Sequence[str]) -> list[int]:
+    """By how many bytes each device's use grows while something is done."""
+    import torch
+
+    before = []
+    for device in devices:
+        if torch.device(device).type == "cuda":
+            torch.cuda.synchronize(device)
+            torch.cuda.reset_peak_memory_stats(device)
+            before.append(torch.cuda.memory_allocated(device))
+        else:
+            before.append(_process_bytes("VmRSS"))
+    if any(torch.device(device).type == "cpu" for device in devices):
+        _forget_the_peak()
+    work()
+    after = [
+        torch.cuda.max_memory_allocated(device) if torch.device(device).type == "cuda" else _process_bytes("VmHWM")
+        for device in devices
+    ]
+    return [max(0, peak - start) for peak, start in zip(after, before, strict=True)]
+
+
+def _free(device: str) -> int:
+    """Bytes that this process may still take; those that share the device with it take as much."""
+    import torch
+
+    free, processes = free_bytes(device) or 0, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    if torch.device(device).type == "cuda":
+        unused = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return free // math.ceil(processes / torch.cuda.device_count()) + unused
+    return free // processes
+
+
+def _process_bytes(name: str) -> int:
+    """VmRSS or VmHWM, its peak, of this process; 0 where the system does not tell, so that nothing seems to grow."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), 0)
+
+
+def _forget_the_peak() -> None:
+    """Start VmHWM anew (Linux, proc(5))."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5")
+    except OSError:
+        return

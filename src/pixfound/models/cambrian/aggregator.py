@@ -1,0 +1,151 @@
+"""The Spatial Vision Aggregator of Cambrian-1 (arXiv 2406.16860, section 4): queries that read windows of four grids.
+
+A query stands for a cell of the image's token grid. Of each tower it reads the window of features over its cell.
+
+Shapes: `B` images, `M` queries of all images, `K` features of a window, `D` the connector's width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from pixfound.models.geometry.layouts import kept_of_square
+
+_HEADS = 16
+
+
+@dataclass(frozen=True)
+class Windows:
+    """What M queries read. features: (M, K, D) of each tower. seen: (M, sum of K), False on padding alone.
+
+    context: (M, 1, D), the mean of the first tower's features over the whole picture.
+    """
+
+    features: tuple[Tensor, ...]
+    seen: Tensor
+    context: Tensor
+
+    def of(self, chosen: Tensor) -> Windows:
+        """Those of some queries. chosen: their indices."""
+        return Windows(tuple(f[chosen] for f in self.features), self.seen[chosen], self.context[chosen])
+
+
+class Sampler(nn.Module):
+    """One layer of cross-attention. width: of the queries. windows: features in a window's side, for each tower."""
+
+    def __init__(self, width: int, inner: int, windows: Sequence[int]) -> None:
+        super().__init__()
+        self.proj_context = nn.Linear(inner, inner, bias=False)
+        self.proj_in = nn.Linear(width + inner, inner, bias=False)
+        self.norm = nn.LayerNorm(inner)
+        self.proj_out = nn.Sequential(
+            nn.Linear(inner, inner, bias=False), nn.GELU(), nn.Linear(inner, width, bias=False)
+        )
+        self.q_proj = _normed(inner)
+        self.k_proj = nn.ModuleList([_normed(inner) for _ in windows])
+        self.v_proj = nn.ModuleList([_normed(inner) for _ in windows])
+        self.o_proj = nn.Linear(inner, inner, bias=False)
+        self.pos_embed = nn.ParameterDict(
+            {str(i): torch.empty(side * side, inner) for i, side in enumerate(windows) if side > 1}
+        )
+
+    def forward(self, queries: Tensor, windows: Windows) -> Tensor:
+        """(M, 1, width) the queries after they have read. queries: (M, 1, width)."""
+        inner = self.proj_in(torch.cat([queries, self.proj_context(windows.context)], dim=-1))
+        placed = [f + self.pos_embed[str(i)] if str(i) in self.pos_embed else f for i, f in enumerate(windows.features)]
+        keys = torch.cat([project(f) for project, f in zip(self.k_proj, placed, strict=True)], dim=1)
+        values = torch.cat([project(f) for project, f in zip(self.v_proj, placed, strict=True)], dim=1)
+        query, key, value = _heads(self.q_proj(inner)), _heads(keys), _heads(values)
+        read = functional.scaled_dot_product_attention(query, key, value, attn_mask=windows.seen[:, None, None])
+        inner = self.norm(inner + self.o_proj(read.transpose(1, 2).flatten(2)))
+        out: Tensor = self.proj_out(inner) + queries
+        return out
+
+
+class Connector(nn.Module):
+    """From the towers' features to the tokens of the image.
+
+    widths: of each tower's features. grids: side of each tower's grid. side: of the grid of tokens. inner: the
+    connector's width. depth: its layers. language: the language model's width. samplers: layers inside of it.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        grids: Sequence[int],
+        side: int,
+        inner: int,
+        depth: int,
+        language: int,
+        samplers: int,
+    ) -> None:
+        super().__init__()
+        self.side = side
+        windows = [grid // side for grid in grids]
+        self.views = nn.ModuleList(
+            [
+                nn.Sequential(nn.Linear(width, inner), nn.GELU(), nn.Linear(inner, inner), nn.LayerNorm(inner))
+                for width in widths
+            ]
+        )
+        self.vision_query = nn.Parameter(torch.empty(1, inner))
+        self.layers = nn.ModuleList([Sampler(inner, inner, windows) for _ in range(depth)])
+        self.out = nn.Sequential(nn.Linear(inner, language), nn.GELU(), nn.Linear(language, language))
+        self.image_newline = nn.Parameter(torch.empty(language))
+        self.samplers = nn.ModuleList([Sampler(language, inner, windows) for _ in range(samplers)])
+
+    def forward(self, features: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> tuple[list[Tensor], Windows]:
+        """For each image its tokens (rows * (columns + 1), language), and the windows of the cells among them.
+
+        features: (B, grid * grid, width) of each tower. sizes: (height, width) of each image.
+        """
+        windows = self._windows([project(f) for project, f in zip(self.views, features, strict=True)], sizes)
+        queries = self.vision_query.expand(len(windows.seen), 1, -1)
+        for layer in self.layers:
+            queries = layer(queries, windows)
+        tokens = self.out(queries[:, 0]).view(len(sizes), self.side, self.side, -1)
+        cells = torch.arange(len(windows.seen), device=tokens.device).view(tokens.shape[:3])
+        made, kept = [], []
+        for i, size in enumerate(sizes):
+            top, foot, left, right = kept_of_square(size, self.side)
+            grid = tokens[i, top:foot, left:right]
+            newline = self.image_newline.expand(len(grid), 1, -1)
+            made.append(torch.cat([grid, newline], dim=1).flatten(0, 1))
+            kept.append(cells[i, top:foot, left:right].flatten())
+        return made, windows.of(torch.cat(kept))
+
+    def _windows(self, features: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> Windows:
+        """The windows of every cell of the padded squares. features: (B, grid * grid, D)."""
+        cut, seen = [], []
+        for one in features:
+            grid = int(one.shape[1] ** 0.5)
+            cut.append(_cells(one.view(len(one), grid, grid, -1), self.side))
+            visible = one.new_zeros((len(sizes), grid, grid, 1), dtype=torch.bool)
+            for i, size in enumerate(sizes):
+                top, foot, left, right = kept_of_square(size, grid)
+                visible[i, top:foot, left:right] = True
+            window = _cells(visible, self.side)[..., 0]
+            seen.append(window | ~window.any(dim=1, keepdim=True))  # a window of padding alone is read whole
+        context = features[0].mean(dim=1, keepdim=True).repeat_interleave(self.side * self.side, dim=0)
+        return Windows(tuple(cut), torch.cat(seen, dim=1), context)
+
+
+def _cells(grid: Tensor, side: int) -> Tensor:
+    """(B * side * side, K, D) the windows of a grid (B, h, h, D)."""
+    batch, height, _, width = grid.shape
+    window = height // side
+    cut = grid.reshape(batch, side, window, side, window, width).transpose(2, 3)
+    return cut.reshape(batch * side * side, window * window, width)
+
+
+def _normed(width: int) -> nn.Module:
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, width, bias=False))
+
+
+def _heads(states: Tensor) -> Tensor:
+    return states.view(*states.shape[:2], _HEADS, -1).transpose(1, 2)

@@ -1,0 +1,118 @@
+"""What Cambrian-1 (arXiv 2406.16860) is given: one padded square in four sizes, and a prompt with a place for it."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from pixfound.errors import UserError
+from pixfound.io.images import as_rgb
+from pixfound.models.cambrian.cambrian import TOWERS
+from pixfound.models.geometry.layouts import kept_of_square
+
+_LOG = logging.getLogger(__name__)
+_CLIP_MEAN, _CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+_HALF = (0.5, 0.5, 0.5)
+_COLOURS = {  # of each tower: the bars beside the image, the mean, the deviation; SigLIP's bars are CLIP's mean too
+    "siglip": (_CLIP_MEAN, _HALF, _HALF),
+    "clip": (_CLIP_MEAN, _CLIP_MEAN, _CLIP_STD),
+    "dinov2": (_IMAGENET_MEAN, _IMAGENET_MEAN, _IMAGENET_STD),
+    "convnext": (_CLIP_MEAN, _CLIP_MEAN, _CLIP_STD),
+}
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """An image as the towers are shown it.
+
+    sides: of each tower's square in pixels. unpadded_grid: side of the grid of tokens over the padded square.
+    """
+
+    sides: Mapping[str, int]
+    unpadded_grid: int
+
+    def flat(self, image: Image.Image) -> Tensor:
+        """(F,) the four squares (3, side, side) one after the other."""
+        return torch.cat([self.view(image, tower).flatten() for tower in TOWERS])
+
+    def view(self, image: Image.Image, tower: str) -> Tensor:
+        """(3, side, side) the image centred in a square with bars, resized and normalised for one tower."""
+        bars, mean, deviation = _COLOURS[tower]
+        side = max(image.size)
+        square = Image.new("RGB", (side, side), tuple(int(255 * v) for v in bars))
+        square.paste(as_rgb(image), ((side - image.width) // 2, (side - image.height) // 2))
+        resized = square.resize((self.sides[tower], self.sides[tower]), Image.Resampling.BICUBIC)
+        values = torch.frombuffer(bytearray(resized.tobytes()), dtype=torch.uint8).view(*resized.size, 3)
+        normal = (values.float() / 255 - torch.tensor(mean)) / torch.tensor(deviation)
+        return normal.permute(2, 0, 1)
+
+    def split(self, flat: Tensor) -> list[Tensor]:
+        """The squares (B, 3, side, side) of each tower. flat: (B, F)."""
+        sides = [self.sides[tower] for tower in TOWERS]
+        parts = torch.split(flat, [3 * side * side for side in sides], dim=1)
+        return [part.view(-1, 3, side, side) for part, side in zip(parts, sides, strict=True)]
+
+    def count(self, image: Image.Image) -> int:
+        """How many tokens stand for an image: those of the rows that are kept, and one that ends each."""
+        top, foot, left, right = kept_of_square((image.height, image.width), self.unpadded_grid)
+        return (foot - top) * (right - left + 1)
+
+
+class CambrianProcessor:
+    """From texts with one <image> and images to the model's inputs.
+
+    tokenizer: with <image> among its tokens. prompt: the whole prompt, where <image> stands for the image and {} for
+    what is asked. image_position: at which token the checkpoint expects the image.
+    """
+
+    chat_template = "the prompt's own"
+    image_token = "<image>"
+
+    def __init__(self, tokenizer: Any, image_processor: Pictures, prompt: str, image_position: int) -> None:
+        self.tokenizer, self.image_processor = tokenizer, image_processor
+        self.prompt = prompt
+        place = len(tokenizer(prompt.partition(self.image_token)[0])["input_ids"])
+        where = f"puts the image at token {place}, and this checkpoint reads it at {image_position}, as its config says"
+        if place < image_position:
+            raise UserError(f"model.prompt: {where} (image_position): give the prompt that it was trained with")
+        if place > image_position:
+            _LOG.warning("model.prompt: %s; it is read there, beside its place, as in the original", where)
+
+    def apply_chat_template(self, messages: Sequence[Mapping[str, Any]], **_: Any) -> str:
+        """The prompt, asking for the text of the last message."""
+        asked = "".join(part["text"] for part in messages[-1]["content"] if part["type"] == "text")
+        before, after = self.prompt.split("{}")
+        return before + asked + after
+
+    def ids(self, text: str, count: int) -> list[int]:
+        """Token ids of a text, with `count` places for the image.
+
+        The two sides of <image> are read one by one. Where the first starts with the token that begins a text, the
+        original drops the first token of the second too, as if it were the same: with the published tokenizer, which
+        begins no text by itself, that is the line break behind the image.
+        """
+        before, _, after = text.partition(self.image_token)
+        first, rest = self.tokenizer(before)["input_ids"], self.tokenizer(after)["input_ids"]
+        begins = first[:1] == [self.tokenizer.bos_token_id]
+        place = self.tokenizer.convert_tokens_to_ids(self.image_token)
+        return [*first, *[place] * count, *(rest[1:] if begins else rest)]
+
+    def __call__(self, text: Sequence[str], images: Sequence[Sequence[Image.Image]], **_: Any) -> dict[str, Tensor]:
+        """Token ids and masks (B, P), left-padded; pixel_values (B, F); image_sizes (B, 2) of (H, W)."""
+        shown = [image for (image,) in images]
+        rows = [self.ids(one, self.image_processor.count(image)) for one, image in zip(text, shown, strict=True)]
+        longest = max(len(row) for row in rows)
+        pad = self.tokenizer.pad_token_id
+        return {
+            "input_ids": torch.tensor([[pad] * (longest - len(row)) + row for row in rows]),
+            "attention_mask": torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows]),
+            "pixel_values": torch.stack([self.image_processor.flat(image) for image in shown]),
+            "image_sizes": torch.tensor([(image.height, image.width) for image in shown]),
+        }

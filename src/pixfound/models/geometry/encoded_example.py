@@ -1,0 +1,87 @@
+"""One example of a processed batch, and what layouts ask of it (see `pixfound.models.geometry.layouts`)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pixfound.errors import UserError
+from pixfound.types import Tile
+
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """One example of a processed batch.
+
+    inputs: the batch's tensors. index: the example's place in the batch. count: its number of image tokens.
+    size: (H, W) of its image in pixels, as the processor was given it. image_processor, config: the model's.
+    views: a function that says which part of a picture of that size each view shows, in the order of the views.
+    """
+
+    inputs: Mapping[str, Any]
+    index: int
+    count: int
+    size: tuple[int, int]
+    image_processor: Any
+    config: Any
+    views: Callable[[tuple[int, int]], Sequence[Box]]
+
+    @property
+    def whole(self) -> Box:
+        """The box of the whole image."""
+        return (0.0, 0.0, float(self.size[1]), float(self.size[0]))
+
+    @property
+    def view_size(self) -> tuple[int, int]:
+        """(height, width) of a view in pixels; (1, 1) for pictures that are not kept as such."""
+        pixels = self.inputs.get("pixel_values")
+        return (1, 1) if pixels is None or pixels.ndim < 4 else (int(pixels.shape[-2]), int(pixels.shape[-1]))
+
+
+def view_shapes(inputs: Mapping[str, Any]) -> list[tuple[int, int]] | None:
+    """(rows, columns) of patches of every view of a batch, where the processor tells them; else None."""
+    told = next((inputs[key] for key in ("spatial_shapes", "target_sizes") if key in inputs), None)
+    return None if told is None else [(int(rows), int(columns)) for rows, columns in told]
+
+
+def grid_of(encoded: Encoded, first: int, count: int, box: Box) -> Tile:
+    """A grid of `count` tokens with the proportions of a view."""
+    height, width = encoded.view_size
+    rows = max(1, round(math.sqrt(count * height / width)))
+    columns = count // rows
+    if rows * columns != count or count == 1 or abs(rows * width / height - columns) >= 0.5:
+        raise unknown(encoded, f"for a view of {height} x {width} pixels")
+    return Tile(first, (rows, columns), columns, box)
+
+
+def seen(encoded: Encoded, box: Box) -> Box:
+    """What the vision tower sees of the box of a view: patches that are not whole are dropped at its right and foot."""
+    patch = getattr(getattr(encoded.config, "vision_config", None), "patch_size", None)
+    if patch is None or encoded.view_size == (1, 1):
+        return box
+    seen_y, seen_x = (side // side_of(patch) * side_of(patch) / side for side in encoded.view_size)
+    x0, y0, x1, y1 = box
+    return (x0, y0, x0 + (x1 - x0) * seen_x, y0 + (y1 - y0) * seen_y)
+
+
+def side_of(patch: Any) -> int:
+    """The side of a square patch in pixels, from a number or a (height, width)."""
+    return int(patch if isinstance(patch, int) else patch[0])
+
+
+def check_count(encoded: Encoded, expected: int) -> None:
+    """UserError where the example has another number of image tokens than its layout would make."""
+    if expected != encoded.count:
+        raise unknown(encoded, f"where the picture's grid makes {expected}")
+
+
+def unknown(encoded: Encoded, why: str) -> UserError:
+    """The error to raise where no layout fits."""
+    return UserError(
+        f"{encoded.count} image tokens {why} make no grid, and no other layout fits this processor: "
+        "teach pixfound.models.geometry.layouts the layout, or use model.capture=none extraction=nulls"
+    )

@@ -1,0 +1,1 @@
+"""Pixel-level MLLMs: LISA, GLaMM, Sa2VA, RGA3."""

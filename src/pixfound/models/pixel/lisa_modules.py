@@ -1,0 +1,76 @@
+"""The modules of LISA and GLaMM: LLaVA, SAM, and the two layers between them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from PIL import Image
+from torch import Tensor, nn
+
+from pixfound.checkpoints.loading import load_pretrained
+from pixfound.models.pixel.llama import llama_config
+from pixfound.models.pixel.seg_decode import sam_logits, to_masks
+from pixfound.types.masks import RLE
+
+_VIT_H: Mapping[str, Any] = {
+    "vision_config": {
+        "hidden_size": 1280,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 16,
+        "global_attn_indexes": [7, 15, 23, 31],
+        "mlp_dim": 5120,
+    }
+}
+
+
+class LisaModules(nn.Module):
+    """language: LLaVA. sam: SAM. text_hidden_fcs: hidden state -> SAM's prompt.
+
+    config: the published config.json; its `sam_config`, if it has one, holds SamConfig's arguments for another SAM
+    than ViT-H. clip: folder of the vision tower. image_id: the token that stands for the image. linear: whether the
+    projector is one linear layer, as LISA's is, and not LLaVA-1.5's two.
+    """
+
+    def __init__(self, config: Mapping[str, Any], clip: str, image_id: int, linear: bool) -> None:
+        from transformers import (
+            CLIPVisionConfig,
+            LlavaConfig,
+            LlavaForConditionalGeneration,
+            SamConfig,
+            SamModel,
+        )
+
+        super().__init__()
+        text = llama_config(config)
+        vision = CLIPVisionConfig.from_pretrained(clip)
+        llava = LlavaConfig(
+            vision_config=vision,
+            text_config=text,
+            image_token_id=image_id,
+            vision_feature_layer=int(config.get("mm_vision_select_layer", -2)),
+            vision_feature_select_strategy="default",
+        )
+        self.language = LlavaForConditionalGeneration(llava)
+        if linear:
+            self.language.model.multi_modal_projector = nn.Linear(vision.hidden_size, text.hidden_size)
+        sam = SamConfig(**(config.get("sam_config") or _VIT_H))
+        sam.mask_decoder_config.layer_norm_eps = 1e-5  # Meta's decoder; transformers takes the encoder's 1e-6
+        self.sam = SamModel(sam)
+        width = text.hidden_size
+        self.text_hidden_fcs = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config["out_dim"]))
+
+    def load_clip(self, folder: str, path: str) -> None:
+        """Put CLIP's published weights in. path: what the user typed for them."""
+        from transformers import CLIPVisionModel
+
+        tower = load_pretrained(CLIPVisionModel, folder, path, "model.vision_tower", dtype=self.language.dtype)
+        self.language.model.vision_tower.load_state_dict(tower.state_dict())
+
+    def draw(self, image: Image.Image, states: Tensor) -> tuple[RLE, ...]:
+        """A mask in the image's size for each hidden state (S, D)."""
+        return to_masks(self.logits(image, states))
+
+    def logits(self, image: Image.Image, states: Tensor) -> Iterator[Tensor]:
+        """S times (H, W): the logits of those masks, one after the other."""
+        return sam_logits(self.sam, image, self.text_hidden_fcs(states))

@@ -1,0 +1,98 @@
+"""Sa2VA (arXiv 2501.04001) and RGA3 (arXiv 2506.18825): a Qwen-VL or InternVL whose hidden state prompts SAM 2.
+
+All are composed of transformers' own class of the MLLM and of Sam2Model.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pixfound.checkpoints import conversion
+from pixfound.checkpoints.weight_memory import check_memory_on_the_way
+from pixfound.compute.devices import pick_device
+from pixfound.errors import PromptTooLong, UserError
+from pixfound.models.chat_template import check_template
+from pixfound.models.geometry.batch_encoder import Request
+from pixfound.models.geometry.pre_resize import ResizedFirst
+from pixfound.models.pixel.sa2va_backbones import LINES
+from pixfound.models.pixel.seg_model import SegModel
+from pixfound.models.pixel.seg_tokens import Place, generate, seg_id
+from pixfound.types import Generation
+
+Architecture = Literal["qwen2_5_vl", "qwen3_vl", "internvl"]
+
+
+@dataclass(eq=False, kw_only=True)
+class Sa2VA(SegModel):
+    """A Sa2VA or RGA3 checkpoint as it was published.
+
+    architecture: transformers' model type of the MLLM. pixels: the least and the most pixels that it is shown of an
+    image, or None for its own. first_pixels: the same for a resize before the processor's (see `resized_first`), or
+    None for no such resize. place: whether the state `before` [SEG] (RGA3), or the one `at` it (Sa2VA) is decoded.
+    final_norm: whether that state is taken after the decoder's final norm, or before it (Sa2VA with Qwen3-VL).
+    bf16_mean: normalise SAM 2's image with mean and deviation rounded to bfloat16, as Sa2VA does.
+    system: a system message, or None. The other arguments are those of `SegModel`.
+    """
+
+    architecture: Architecture
+    place: Place
+    bf16_mean: bool
+    final_norm: bool = True
+    pixels: Sequence[int] | None = None
+    first_pixels: Sequence[int] | None = None
+    system: str | None = None
+
+    version = 2  # 2: a [SEG] in the prompt counts, one that ends a cut answer does not
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.architecture not in LINES:
+            raise UserError(f"model.architecture={self.architecture}: valid values are {', '.join(LINES)}")
+        if self.place not in ("before", "at"):
+            raise UserError(f"model.place={self.place}: valid values are before and at")
+        self._speaker.system = self.system  # an option of its own: the whole prompt of LISA has no place for one
+
+    def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
+        """Answers, with a mask for every [SEG] in them; an error stands for a prompt that is too long."""
+        model = self._model
+        token = seg_id(self._processor.tokenizer, self.path)
+        prompt_too = LINES[self.architecture].prompt_too
+        return generate(self._speaker, requests, model.draw, token, self.place, self.seg, self.final_norm, prompt_too)
+
+    @cached_property
+    def _published(self) -> Mapping[str, Any]:
+        return dict(json.loads((Path(self._folder) / "config.json").read_text()))
+
+    @cached_property
+    def _read(self) -> tuple[Any, Any]:
+        """Transformers' config of the MLLM, and its processor."""
+        config, processor = LINES[self.architecture].read(self._folder, self.path, self._published, self.pixels)
+        check_template(processor, self.path)
+        return config, processor if self.first_pixels is None else ResizedFirst(processor, self.first_pixels)
+
+    @property
+    def _processor(self) -> Any:
+        return self._read[1]
+
+    @cached_property
+    def _model(self) -> Any:
+        from pixfound.models.pixel.sa2va_modules import Sa2VAModules
+
+        config, processor = self._read
+        seg_id(processor.tokenizer, self.path)
+        checkpoint = conversion.Checkpoint(self._folder, self.path)
+        device = pick_device(self.device)
+        with conversion.building(self.dtype, "model.dtype"):
+            check_memory_on_the_way(self._folder, self.path, self.dtype, device)
+            model = Sa2VAModules(config, self._published.get("sam_config"), self.bf16_mean)
+        conversion.load_strict(model, checkpoint, LINES[self.architecture].keys)
+        model = model.to(device).eval()
+        model.language.generation_config.eos_token_id = processor.tokenizer.eos_token_id
+        model.language.generation_config.suppress_tokens = [config.image_token_id]  # only a prompt has images
+        self._speaker.speak_with(model.language, processor)
+        return model

@@ -1,0 +1,66 @@
+"""The stage select: a choice among the candidates for every row of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import product
+
+from pixfound.config.factory import Parts
+from pixfound.interfaces import AsksJudge, ChoosesByKind, Load, Selector, batched
+from pixfound.pipeline.grade import answer_text, grade_tasks
+from pixfound.pipeline.run_examples import MASK_KINDS, RunExample, RunExamples
+from pixfound.pipeline.stage_loop import Task
+from pixfound.pipeline.stores import TOGETHER, Stores, record_of
+from pixfound.store.records import Value, candidates_of
+from pixfound.types import Candidate, Choice, Kind
+
+_WORDING = 300  # characters of the judge's instructions
+
+
+def select_tasks(items: RunExamples, stores: Stores) -> Iterator[Task[tuple[RunExample, Kind, str, str]]]:
+    """Every (extractor, selector) of the table's rows; what one selector decides of some examples goes together."""
+    by_selector = sorted(stores.select, key=lambda pair: pair[1])
+    for first in range(0, len(items), TOGETHER):
+        for (extractor, selector), item, kind in product(by_selector, items[first : first + TOGETHER], MASK_KINDS):
+            if stores.extract[extractor].done(item.key(kind), item.extract_digest(kind)):
+                payload = (item, kind, extractor, selector)
+                store = stores.select[extractor, selector]
+                yield Task(store, item.key(kind), item.select_digest(kind), payload, (first, selector), kind)
+
+
+def select(parts: Parts, stores: Stores, batch: Sequence[tuple[RunExample, Kind, str, str]]) -> list[Value | Exception]:
+    """Choose among candidates; a selector that can decide about many at once is given the batch."""
+    selector: Selector = parts.selectors[batch[0][3]].built
+    requests = [(item.example, _candidates(item, kind, extractor, stores)) for item, kind, extractor, _ in batch]
+    many = batched(selector, "choose_many", "choose")
+    if many:
+        choices = many(requests)
+    elif isinstance(selector, ChoosesByKind):
+        choices = [selector.choose_for(kind, *req) for (_, kind, _, _), req in zip(batch, requests, strict=True)]
+    else:
+        choices = [selector.choose(*request) for request in requests]
+    return [choice if isinstance(choice, Exception) else _chosen(choice) for choice in choices]
+
+
+def _candidates(item: RunExample, kind: Kind, extractor: str, stores: Stores) -> list[Candidate]:
+    return candidates_of(record_of(stores.extract[extractor], item.key(kind), item.extract_digest(kind)))
+
+
+def _chosen(choice: Choice) -> Value:
+    data = {"kind": choice.kind, "index": choice.index, "reason": choice.reason}
+    return Value({**data, "about": choice.about} if choice.about else data)
+
+
+def judge_load(items: RunExamples, parts: Parts, stores: Stores) -> Load:
+    """What grading and selection are still going to ask of the judge, at most: replies may be cached."""
+    load = Load()
+    for task in grade_tasks(items, stores):
+        if not task.done:
+            texts = (task.payload.example.question, *task.payload.example.options, answer_text(task.payload, stores))
+            load += Load(1, _WORDING + sum(map(len, texts)))
+    asking = {name: part.built for name, part in parts.selectors.items() if isinstance(part.built, AsksJudge)}
+    for choice in select_tasks(items, stores) if asking else ():
+        item, kind, extractor, selector = choice.payload
+        if selector in asking and not choice.done:
+            load += asking[selector].load(item.example, _candidates(item, kind, extractor, stores))
+    return load

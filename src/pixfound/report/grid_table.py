@@ -1,0 +1,61 @@
+"""The tables of a grid: what became of each cell, and the rows of all cells beside each other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from pixfound.io.atomic import write_atomic
+from pixfound.io.text import escape, printable
+from pixfound.io.text import grid as markdown
+from pixfound.report.table import HEADERS, table
+
+_WIDTH = 150  # where the output goes to a file
+
+
+def show_grid(cells: Sequence[Mapping[str, Any]], folder: Path) -> None:
+    """Print both tables, and write them to grid.md and grid.json in `folder`.
+
+    cells: notes with cell, overrides, status, why, and folder where the run is complete.
+    """
+    outcomes = [[c["cell"], " ".join(_own(c, cells)), c["status"], c["why"]] for c in cells]
+    rows = [line for cell in cells if cell.get("folder") for line in _rows(cell, cells)]
+    console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False, markup=False)
+    _print(console, ("cell", "overrides", "status", "why"), outcomes)
+    if rows:
+        _print(console, ("cell", "overrides", *HEADERS), rows)
+    counts = {s: sum(c["status"] == s for c in cells) for s in ("done", "skipped", "failed")}
+    summary = ", ".join(f"{count} {status}" for status, count in counts.items())
+    console.print(printable(f"{summary}; both tables: {folder}/grid.md"), soft_wrap=True)
+    blocks = ["# Grid", markdown(("cell", "overrides", "status", "why"), outcomes)]
+    if rows:
+        blocks.append(markdown(("cell", "overrides", *HEADERS), rows))
+    blocks += [f"Cell {c['cell']}: `{escape(c['folder'])}`" for c in cells if c.get("folder")]
+    write_atomic(folder / "grid.md", "\n\n".join(blocks) + "\n")
+    write_atomic(folder / "grid.json", json.dumps(list(cells), indent=2) + "\n")
+
+
+def _rows(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+    metrics = json.loads((Path(cell["folder"]) / "metrics.json").read_text())["metrics"]
+    return [[cell["cell"], " ".join(_own(cell, cells)), *line] for line in table(metrics)]
+
+
+def _own(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The overrides that not all cells have."""
+    shared = set.intersection(*(set(other["overrides"]) for other in cells)) if len(cells) > 1 else set()
+    return [override for override in cell["overrides"] if override not in shared]
+
+
+def _print(console: Console, headers: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for i, header in enumerate(headers):
+        grid.add_column(header, justify="left" if i < 3 else "right" if len(headers) > 4 else "left")
+    for line in lines:
+        grid.add_row(*map(printable, line))
+    console.print(grid)

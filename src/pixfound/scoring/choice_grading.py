@@ -1,0 +1,47 @@
+"""Whether a reply to a question with letters is right: by what it means, or by a rule of the paper's own scripts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from pixfound.errors import UserError
+from pixfound.judges.answer_parsing import pick_option
+from pixfound.prompts.builder import letter
+
+Letters = Literal["meant", "exact", "first_character"]
+LETTERS: tuple[Letters, ...] = ("meant", "exact", "first_character")
+_CUES = ("answer is", "answer is:", "answer:")  # in this order: the first leaves the colon of the second behind
+_TRAILING = {"exact": ".:,", "first_character": "."}
+
+
+def check_letters(rule: str, where: str) -> None:
+    """Raise a UserError that names `where` unless there is such a rule."""
+    if rule not in LETTERS:
+        raise UserError(f"{where}={rule}: valid values are {', '.join(LETTERS)}")
+
+
+def grade_letter(rule: Letters, reply: str, options: Sequence[str], answer: int) -> tuple[bool | None, str]:
+    """Whether a reply names the option at `answer`, and how it was read; None where it cannot be read.
+
+    rule: `meant` is `pixfound.judges.answer_parsing.pick_option`. The others are those of arXiv 2502.04192's scripts,
+    to which
+    everything that they cannot read is wrong: `exact` (PixMMVP) wants the letter or the option's text and no more
+    beside brackets and a mark at the end; `first_character` (PixCV-Bench) looks at that alone.
+
+    >>> grade_letter("meant", "The answer is: B", ("open", "closed"), 1)
+    (True, 'letter')
+    >>> grade_letter("exact", "The answer is: B", ("open", "closed"), 1)  # the colon stays
+    (False, "read as ': b'")
+    """
+    if rule == "meant":
+        picked, how = pick_option(reply, options)
+        return (None if picked is None else picked == answer), how
+    text = reply.lower().strip()
+    for cue in _CUES:
+        text = text.rpartition(cue)[2]
+    text = text.strip().rstrip(_TRAILING[rule]).lstrip("(").rstrip(")")
+    gold = letter(answer).lower()
+    if rule == "first_character":
+        return text[:1] == gold, f"read as {text[:1]!r}"
+    return text in (gold, options[answer].lower()), f"read as {text!r}"

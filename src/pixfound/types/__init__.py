@@ -1,0 +1,228 @@
+"""The values that cross the borders between parts: frozen, plain, the same for every model.
+
+Frame: image pixels, origin at the left top corner, x to the right, y down; points are (x, y), boxes are
+(x0, y0, x1, y1). Legend of shapes: `T` generated tokens, `N` image tokens, `H` x `W` image pixels.
+"""
+
+from __future__ import annotations
+
+import string
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from pixfound.errors import UserError
+from pixfound.types.layer_attention import LayerAttention
+from pixfound.types.masks import RLE
+
+Kind = Literal["open", "choice", "ground"]
+KINDS: tuple[Kind, ...] = ("open", "choice", "ground")
+FloatArray = npt.NDArray[np.float32]
+
+
+class ImageSource(Protocol):
+    """An image that is read when it is needed."""
+
+    def load(self) -> Image.Image:
+        """The picture as RGB; raises OSError where it is missing or corrupt."""
+
+    def digest(self) -> str:
+        """A hash of the content that never depends on where it is stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One image with a question, a referring expression and their truths.
+
+    id: unique in its benchmark. pair_id: shared by the two examples of a pair; None without pairs.
+    options: the answers offered, in the order of the letters. answer: index of the right one.
+    gt_mask: mask of what `expression` refers to; of area 0 where that is absent from the image.
+    objects: a mask for each object of the image that is known, the referred one too; () if unknown.
+    tags: category names, e.g. {"category": "colour"}.
+    labels: index of the right option by each version of the benchmark's labels; {} where there is one version.
+    named: whether the benchmark names an object to show; where it does not, the mask is empty and says little.
+    Raises UserError for what cannot be scored: texts that are empty, options that are equal or more than the letters.
+    """
+
+    id: str
+    image: ImageSource
+    question: str
+    options: tuple[str, ...]
+    answer: int
+    expression: str
+    gt_mask: RLE
+    pair_id: str | None = None
+    objects: tuple[RLE, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, int] = field(default_factory=dict)
+    named: bool = True
+
+    def __post_init__(self) -> None:
+        if not 2 <= len(self.options) <= len(string.ascii_uppercase):
+            raise UserError(
+                f"example {self.id}: a question needs 2 to 26 options, a letter for each, not {len(self.options)}"
+            )
+        for name, text in (("question", self.question), ("expression", self.expression)):
+            if not text.strip():
+                raise UserError(f"example {self.id}: the {name} is empty")
+        plain = [_plain(option) for option in self.options]
+        for place, option in enumerate(plain):
+            letter, other = string.ascii_uppercase[place], string.ascii_uppercase[plain.index(option)]
+            if not option:
+                raise UserError(f"example {self.id}: option {letter} is empty")
+            if other != letter:
+                raise UserError(f"example {self.id}: the options {other} and {letter} are equal ({option!r})")
+        for answer in (self.answer, *self.labels.values()):
+            if not 0 <= answer < len(self.options):
+                raise UserError(f"example {self.id}: answer {answer} is no index into {self.options}")
+
+    @property
+    def absent(self) -> bool:
+        """Whether the referred object is not in the image."""
+        return self.gt_mask.area == 0
+
+
+def _plain(option: str) -> str:
+    """An option without what no grading of an answer looks at: capitals, spaces, a mark at its end."""
+    text = " ".join(unicodedata.normalize("NFKC", option).casefold().split())
+    return text.rstrip(" .,;:") or text
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """What is said to the model about one example. variant names the template's id."""
+
+    example_id: str
+    kind: Kind
+    variant: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A rectangle of image tokens and the part of the image that it covers.
+
+    first: index of its left top token among the example's image tokens. grid: (rows, columns).
+    stride: tokens from the start of one row to the next (more than columns where rows end in a separator).
+    box: (x0, y0, x1, y1) in pixels of the original image; reaches past it where the model padded.
+    """
+
+    first: int
+    grid: tuple[int, int]
+    stride: int
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Generation:
+    """What a model said about an image, and what it looked at.
+
+    image_size: (H, W) of the image. spans: T character spans (start, end) of the generated tokens in `text`; empty for
+        special tokens. tiles: where the N image tokens lie.
+    attention: (T, N) row i is the attention, mean over layers and heads, of the query that predicts token i
+        over the N image tokens; None for a model that was not captured.
+    penultimate: (N,) the row before the first: of the last but one position of the prompt.
+    kept: what `attention` and `penultimate` are the mean of, where the model keeps that.
+    masks: masks that the model drew itself. candidates: masks that it proposed among which one is to be chosen.
+    input_size: (H, W) of the picture that the model was given where it speaks of that one's pixels: a processor that
+        keeps the image's shape resized it; None where there is no such size.
+    cut: whether the answer was ended by the limit of new tokens, and not by the model.
+    prompt: the text given to the model's processor, as its chat template rendered it; "" where there is none to know.
+    bare: whether that is the text of the prompt alone, without any chat template.
+    unanswered, ungrounded: why there is no answer, or nothing that masks could come from: what a model is read from
+        may lack them. "" where there are.
+    """
+
+    text: str
+    image_size: tuple[int, int]
+    spans: tuple[tuple[int, int], ...] = ()
+    tiles: tuple[Tile, ...] = ()
+    attention: FloatArray | None = None
+    penultimate: FloatArray | None = None
+    masks: tuple[RLE, ...] = ()
+    candidates: tuple[Candidate, ...] = ()
+    input_size: tuple[int, int] | None = None
+    cut: bool = False
+    unanswered: str = ""
+    ungrounded: str = ""
+    kept: LayerAttention | None = None
+    prompt: str = ""
+    bare: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """A noun phrase of an answer. span: (start, end) characters, (0, 0) where unknown; head: its main word."""
+
+    text: str
+    head: str
+    span: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A mask that an extractor proposes.
+
+    score: the segmenter's own predicted IoU, or a text-prompted model's confidence, or None. similarity: of its phrase
+    to the expression, where whoever made it said so. name: of the file that it was read from.
+    """
+
+    mask: RLE
+    phrase: Phrase | None = None
+    point: tuple[float, float] | None = None
+    box: tuple[float, float, float, float] | None = None
+    score: float | None = None
+    similarity: float | None = None
+    name: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object that `from_json` reads back."""
+        phrase = self.phrase and {"text": self.phrase.text, "head": self.phrase.head, "span": list(self.phrase.span)}
+        return {
+            "mask": self.mask.to_json(),
+            "phrase": phrase,
+            "point": self.point and list(self.point),
+            "box": self.box and list(self.box),
+            "score": self.score,
+            **({"similarity": self.similarity} if self.similarity is not None else {}),
+            **({"name": self.name} if self.name else {}),
+        }
+
+    @staticmethod
+    def from_json(data: Mapping[str, Any]) -> Candidate:
+        """Read what `to_json` wrote."""
+        phrase = data["phrase"]
+        return Candidate(
+            mask=RLE.from_json(data["mask"]),
+            phrase=phrase and Phrase(phrase["text"], phrase["head"], (phrase["span"][0], phrase["span"][1])),
+            point=data["point"] and (data["point"][0], data["point"][1]),
+            box=data["box"] and tuple(data["box"]),
+            score=data["score"],
+            similarity=data.get("similarity"),
+            name=data.get("name", ""),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """A selector's decision for one example.
+
+    kind: `candidate` takes the candidate at `index`; `empty` shows nothing on purpose; `full` takes the whole
+    image; `missing` had nothing to choose from, and the scoring profile says what that is worth; `unscored` means that
+    no decision could be had (a judge was down), which is neither right nor wrong.
+    about: JSON values that say how it was made, for an analysis.
+    """
+
+    kind: Literal["candidate", "empty", "full", "missing", "unscored"]
+    index: int | None = None
+    reason: str = ""
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if (self.index is None) == (self.kind == "candidate"):
+            raise ValueError(f"a choice of kind {self.kind!r} with index {self.index} makes no sense")

@@ -1,0 +1,62 @@
+"""Attention of single layers and heads, so that an extractor may choose among them.
+
+Shapes: `L` kept layers, `H` kept heads of each, `T` answer tokens, `N` image tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pixfound.errors import UserError
+
+Indices = int | Sequence[int] | None  # one, several, or all
+
+
+@dataclass(frozen=True)
+class LayerAttention:
+    """rows: (L, H, 1 + T, N) fp32, of each layer and head the penultimate row of the prompt and one for each token.
+
+    layers: L indices of the decoder's layers. heads: H indices of heads; () where a layer is the mean over its heads,
+    and H is 1.
+    """
+
+    rows: npt.NDArray[np.float32]
+    layers: tuple[int, ...]
+    heads: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if self.rows.ndim != 4 or self.rows.shape[:2] != (len(self.layers), len(self.heads) or 1):
+            raise ValueError(f"rows of shape {self.rows.shape} for layers {self.layers} and heads {self.heads}")
+
+    def mean(self, layers: Indices = None, heads: Indices = None) -> npt.NDArray[np.float32]:
+        """(1 + T, N) the mean over some layers and heads; None for all that are kept. UserError for others."""
+        if heads is not None and not self.heads:
+            raise UserError("heads: each layer was stored as the mean over its heads; use model.keep=heads")
+        first = _places("layers", layers, self.layers)
+        second = _places("heads", heads, self.heads) if self.heads else [0]
+        return np.asarray(self.rows[np.ix_(first, second)].mean(axis=(0, 1), dtype=np.float32))
+
+
+def as_indices(indices: Indices) -> tuple[int, ...] | None:
+    """A single index as a tuple of it."""
+    return (indices,) if isinstance(indices, int) else None if indices is None else tuple(indices)
+
+
+def _places(name: str, wanted: Indices, known: Sequence[int]) -> list[int]:
+    indices = as_indices(wanted)
+    if indices is None:
+        return list(range(len(known)))
+    missing = [index for index in indices if index not in known]
+    if missing:
+        raise UserError(f"{name}: {missing[0]} was not stored; there are {listed(known)}")
+    return [known.index(index) for index in indices]
+
+
+def listed(known: Sequence[int]) -> str:
+    """`0 to 31` where nothing is left out between."""
+    whole = len(known) > 2 and list(known) == list(range(known[0], known[-1] + 1))
+    return f"{known[0]} to {known[-1]}" if whole else ", ".join(map(str, known))
