@@ -15,7 +15,7 @@ from pixfound.apps.certify.certificate import certify
 from pixfound.apps.evaluation import evaluate
 from tests.support.run import config_of, run, scores_of
 
-GUIDE = (Path(__file__).parents[1] / "CONTRIBUTING.md").read_text()
+GUIDE = (Path(__file__).parents[1] / "docs" / "extending.md").read_text()
 
 
 def block(language: str, word: str) -> str:

@@ -23,6 +23,7 @@ PAGES = [
     *(PACKAGE / "weights").glob("*.md"),
     *sorted((ROOT / "docs").glob("*.md")),
 ]
+CODE = [ROOT / "CONTRIBUTING.md", ROOT / "docs" / "extending.md"]  # pages that name classes
 TEXT = {path: path.read_text() for path in PAGES}
 GROUPS = {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()}
 INVENTED = ("two_squares", "bright", "mine")  # what the guide's reader writes
@@ -149,7 +150,7 @@ def test_files_and_modules_exist(page: Path) -> None:
     text = TEXT[page]
     for target in re.findall(r"\]\((?!http)([^)#]+)", text):
         assert (page.parent / target).exists(), target
-    blocks = "\n".join(re.findall(r"^ {4}.*$", text, flags=re.MULTILINE)) if page.name == "CONTRIBUTING.md" else ""
+    blocks = "\n".join(re.findall(r"^ {4}.*$", text, flags=re.MULTILINE)) if page in CODE else ""
     for word in [*spoken(text), *re.findall(r"[\w/]+\.py\b|\b[a-z]\w*/(?= )", blocks)]:
         if re.fullmatch(r"pixfound(\.\w+)+", word) and not any(name in word for name in INVENTED):
             assert importable(word), word
@@ -161,7 +162,7 @@ def test_files_and_modules_exist(page: Path) -> None:
 def test_the_guides_classes_and_targets_exist() -> None:
     code = "\n".join(p.read_text() for top in ("src", "tests") for p in (ROOT / top).rglob("*.py"))
     defined = set(re.findall(r"^class (\w+)", code, flags=re.MULTILINE))
-    for word in spoken(TEXT[ROOT / "CONTRIBUTING.md"]):
+    for word in (word for page in CODE for word in spoken(TEXT[page])):
         if re.fullmatch(r"([A-Z][a-z]+)+", word):
             assert word in defined or hasattr(abc, word), word
     targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
