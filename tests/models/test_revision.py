@@ -16,6 +16,7 @@ from pixfound.models.cambrian.cambrian import TOWERS, Cambrian
 from pixfound.models.encoder_decoder import Plain
 from pixfound.models.pixel.lisa import Lisa
 from pixfound.models.pixel.sa2va import Sa2VA
+from pixfound.store.store import Store
 from tests.support.pixel import DATA, prompt_of
 from tests.support.run import config_of, random_models
 
@@ -94,3 +95,18 @@ def test_no_shipped_config_pins_what_a_folder_would_not_have() -> None:
     shipped = [yaml.safe_load(file.read_text()) for file in CONF.glob("[ms]*/*.yaml")]
     assert len(shipped) > 40
     assert not [found for found in shipped if found.get("revision")]
+
+
+def test_a_branch_that_moved_on_the_hub_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    store, model = Store(tmp_path / "store"), Plain("owner/name")
+    assert "commit" not in model.provenance()
+    ref = tmp_path / "models--owner--name" / "refs" / "main"
+    ref.parent.mkdir(parents=True)
+    ref.write_text("a" * 40)
+    store.begin({"identity": {}, "provenance": model.provenance()})
+    assert store.changes(model.provenance()) == []
+    ref.write_text("b" * 40)
+    assert store.changes(model.provenance()) == [f"commit: {'a' * 40} -> {'b' * 40}"]
+    ref.unlink()
+    assert store.changes(model.provenance()) == [], "nothing is known of it here"

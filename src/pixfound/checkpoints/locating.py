@@ -88,6 +88,24 @@ def identity(path: str, revision: str | None, key: str) -> Mapping[str, Any]:
     return {"content": digest.hexdigest()}
 
 
+def origin(path: str, revision: str | None) -> dict[str, str | None]:
+    """The path and revision asked for, to record beside results; of a hub id also the commit that lies in the cache.
+
+    A branch such as main may move: results are then found again under its name, and the commits say that it did.
+    """
+    asked = {"path": path, "revision": revision}
+    if path.count("/") != 1 or path.startswith(EMBEDDED) or Path(path).expanduser().is_dir():
+        return asked
+    from huggingface_hub import constants
+
+    name = f"models--{path.replace('/', '--')}"
+    try:
+        commit = (Path(constants.HF_HUB_CACHE) / name / "refs" / (revision or "main")).read_text().strip()
+    except (OSError, ValueError):  # not fetched yet, or the revision is a commit
+        return asked
+    return {**asked, "commit": commit}
+
+
 def _locate(path: str, revision: str | None, key: str) -> str:
     """The folder of `path`, or the hub id; UserError where a revision was typed that nobody would read."""
     found, name = locate(path, key), _revision_key(key)

@@ -57,7 +57,7 @@ class TextPrompted:
 
     def provenance(self) -> Mapping[str, Any]:
         """The device and dtype asked for."""
-        return {"device": device_name(self.device), "dtype": self.dtype, "path": self.path, "revision": self.revision}
+        return {"device": device_name(self.device), "dtype": self.dtype, **locating.origin(self.path, self.revision)}
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """The most confident first; none where nothing was found, or where there is nothing to look for."""

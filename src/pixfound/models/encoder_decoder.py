@@ -52,7 +52,7 @@ class Plain:
 
     def provenance(self) -> Mapping[str, Any]:
         """The device and dtype asked for."""
-        return {"device": device_name(self.device), "dtype": self.dtype, "path": self.path, "revision": self.revision}
+        return {"device": device_name(self.device), "dtype": self.dtype, **locating.origin(self.path, self.revision)}
 
     def cautions(self) -> list[str]:
         """What must be known of its answers."""

@@ -80,8 +80,7 @@ class TransformersModel:
         return {
             "device": device_name(self.device) if self.device_map is None else self.device_map,
             "dtype": self.dtype,
-            "path": self.path,
-            "revision": self.revision,
+            **locating.origin(self.path, self.revision),
             **({"trust_remote_code": True} if self.trust_remote_code else {}),
         }
 

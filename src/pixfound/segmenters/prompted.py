@@ -63,7 +63,7 @@ class PromptedSegmenter:
 
     def provenance(self) -> Mapping[str, Any]:
         """The device and dtype asked for."""
-        return {"device": device_name(self.device), "dtype": self.dtype, "path": self.path, "revision": self.revision}
+        return {"device": device_name(self.device), "dtype": self.dtype, **locating.origin(self.path, self.revision)}
 
     def masks(self, image: Image.Image, points: Sequence[tuple[float, float]]) -> SegmenterMasks:
         """The masks of each point alone, with their predicted IoU, in the decoder's order."""

@@ -85,13 +85,17 @@ class Store:
         return self.changes(description["provenance"])
 
     def changes(self, provenance: Mapping[str, Any]) -> list[str]:
-        """Differences between a provenance and the one that the folder was begun with; [] where it was not begun."""
+        """Differences between a provenance and the one that the folder was begun with; [] where it was not begun.
+
+        A commit that only one of them knows is no difference: weights may have been fetched since, or elsewhere.
+        """
         try:
             before = dict(json.loads((self.folder / "stage.json").read_text()).get("provenance", {}))
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return []
         now = json.loads(json.dumps(provenance, default=str))  # as it is read back
-        return [f"{k}: {before.get(k)} -> {now.get(k)}" for k in sorted({*before, *now}) if before.get(k) != now.get(k)]
+        known = {k for k in {*before, *now} if not k.endswith("commit") or (k in before and k in now)}
+        return [f"{k}: {before.get(k)} -> {now.get(k)}" for k in sorted(known) if before.get(k) != now.get(k)]
 
     def read(self) -> None:
         """Read all journals, those of other processes and of earlier runs too; a later line wins.
