@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Mapping
+from importlib import resources
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import hydra
@@ -13,6 +14,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from pixfound import __version__
 from pixfound.apps.grid import close_grid, grid_is_open, in_cell
 from pixfound.errors import UserError, nearest, outside_cause
 from pixfound.io.terminal import complain, prepare
@@ -28,9 +30,19 @@ def main() -> None:
     guarded(_app)
 
 
+def _main_config() -> str:
+    """The text of config.yaml with its comments, in `pixfound --help`; less Hydra's own section, which ends it."""
+    text = (resources.files("pixfound.conf") / "config.yaml").read_text()
+    return text.partition("\nhydra:\n")[0].replace("$", "$$")  # Hydra makes a string.Template of it
+
+
 def guarded(app: Callable[[], Any]) -> None:
     """Run a Hydra application; what the user has to change is one line, and ends it with 2."""
     prepare()
+    if "--version" in sys.argv[1:]:  # Hydra would say its own
+        print(f"pixfound {__version__}")
+        return
+    OmegaConf.register_new_resolver("pixfound.config_text", _main_config, replace=True)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting by itself
     complaint = ""
     try:
