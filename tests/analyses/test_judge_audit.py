@@ -11,7 +11,7 @@ import pytest
 
 from pixfound.analyses.judge_audit import JudgeAudit
 from pixfound.interfaces import Load
-from pixfound.types import Candidate, Example
+from pixfound.types import Candidate, Choice, Example
 from pixfound.types.masks import RLE
 from tests.support.examples import drawn, make_candidate, make_example
 
@@ -26,30 +26,29 @@ class Asking:
         return Load(1)
 
 
-def evidence(choices: list[dict[str, Any]], absent: set[int] = frozenset()) -> Any:  # type: ignore[assignment]
+class Run:
     """A run whose row `automatic` made these choices under the open prompt, and none under the other."""
-    items, values = [], {}
-    for number, value in enumerate(choices):
-        mask = RLE.empty(SIZE) if number in absent else RLE.full(SIZE)
-        key = f"{number}/open"
-        items.append(
-            SimpleNamespace(
-                example=make_example(mask, id=str(number)),
-                key=lambda kind, number=number: f"{number}/{kind}",
-                whole=lambda kind: "d",
-                seen=lambda kind: "d",
-            )
+
+    def __init__(self, choices: list[dict[str, Any]], absent: set[int] = frozenset()) -> None:  # type: ignore[assignment]
+        masks = [RLE.empty(SIZE) if number in absent else RLE.full(SIZE) for number in range(len(choices))]
+        self.examples = [
+            SimpleNamespace(index=number, example=make_example(mask, id=str(number)))
+            for number, mask in enumerate(masks)
+        ]
+        self.parts = SimpleNamespace(
+            rows={"automatic": ("attention", "automatic")}, selectors={"automatic": SimpleNamespace(built=Asking())}
         )
-        values[key, "d"] = SimpleNamespace(value=value)
-    proposed = SimpleNamespace(value={"candidates": [make_candidate(mask).to_json() for mask in MASKS]})
-    store = SimpleNamespace(get=lambda key, digest: values.get((key, digest)))
-    candidates = SimpleNamespace(get=lambda key, digest: proposed)
-    rows = {"automatic": ("attention", "automatic")}
-    return SimpleNamespace(
-        items=items,
-        parts=SimpleNamespace(rows=rows, selectors={"automatic": SimpleNamespace(built=Asking())}),
-        stores=SimpleNamespace(select={("attention", "automatic"): store}, extract={"attention": candidates}),
-    )
+        self.choices = [Choice(**choice) for choice in choices]
+
+    def choice(self, item: Any, kind: str, row: str) -> Choice | None:
+        return self.choices[item.index] if kind == "open" else None
+
+    def candidates(self, item: Any, kind: str, extractor: str) -> list[Candidate]:
+        return [make_candidate(mask) for mask in MASKS]
+
+
+def make_run(choices: list[dict[str, Any]], absent: set[int] = frozenset()) -> Any:  # type: ignore[assignment]
+    return Run(choices, absent)
 
 
 def pick(place: int, count: int = 9, present: bool = True) -> dict[str, Any]:
@@ -58,7 +57,7 @@ def pick(place: int, count: int = 9, present: bool = True) -> dict[str, Any]:
 
 
 def test_a_judge_that_always_takes_the_first_is_found_out() -> None:
-    found = JudgeAudit(simulations=500).compute(evidence([pick(0)] * 30))["automatic"]
+    found = JudgeAudit(simulations=500).compute(make_run([pick(0)] * 30))["automatic"]
     assert found["places"]["counts"] == {"first third": 30, "middle third": 0, "last third": 0}
     assert found["places"]["p"] < 0.01
     assert found["places"]["p_single"] < 0.01
@@ -67,7 +66,7 @@ def test_a_judge_that_always_takes_the_first_is_found_out() -> None:
 
 
 def test_places_that_few_questions_have_are_expected_less_often() -> None:
-    found = JudgeAudit(simulations=100).compute(evidence([pick(0, 2), pick(1, 2), pick(2, 4)]))["automatic"]
+    found = JudgeAudit(simulations=100).compute(make_run([pick(0, 2), pick(1, 2), pick(2, 4)]))["automatic"]
     assert found["places"]["picked"] == [1, 1, 1, 0]
     assert found["places"]["expected"] == pytest.approx([1.25, 1.25, 0.25, 0.25])
 
@@ -77,7 +76,7 @@ def test_picks_are_compared_with_the_oracles() -> None:
     empty = {"kind": "empty", "index": None, "reason": "", "about": {"present": False}}
     lost = {"kind": "unscored", "index": None, "reason": "", "about": {"present": None}}
     audit = JudgeAudit(simulations=100)
-    found = audit.compute(evidence([pick(0), pick(2), pick(3), empty, lost, pick(3)], absent={5}))
+    found = audit.compute(make_run([pick(0), pick(2), pick(3), empty, lost, pick(3)], absent={5}))
     quality = found["automatic"]["quality"]
     assert (quality["examples"], quality["picks"]) == (4, 3)
     assert quality["agreement"] == pytest.approx(1 / 3)
@@ -90,7 +89,7 @@ def test_picks_are_compared_with_the_oracles() -> None:
 def test_a_judge_that_picked_nothing_has_no_quality() -> None:
     empty = {"kind": "empty", "index": None, "reason": "", "about": {"present": False}}
     audit = JudgeAudit(simulations=100)
-    found = audit.compute(evidence([empty], absent={0}))
+    found = audit.compute(make_run([empty], absent={0}))
     assert found["automatic"]["quality"]["agreement"] is None
     assert found["automatic"]["places"]["p"] == 1.0
     assert "| automatic | 0 | - | - | - | - | 100.0 | 0.0 |" in "\n".join(audit.sections(found))
@@ -99,7 +98,7 @@ def test_a_judge_that_picked_nothing_has_no_quality() -> None:
 def test_p_is_about_uniform_for_judges_that_do_not_care_for_places() -> None:
     rng = np.random.default_rng(0)
     values = [
-        JudgeAudit(simulations=200, seed=i).compute(evidence([pick(int(rng.integers(9))) for _ in range(40)]))
+        JudgeAudit(simulations=200, seed=i).compute(make_run([pick(int(rng.integers(9))) for _ in range(40)]))
         for i in range(60)
     ]
     p = np.array([found["automatic"]["places"]["p"] for found in values])
@@ -111,7 +110,7 @@ def test_presence_is_compared_with_the_truth() -> None:
     no = {"kind": "empty", "index": None, "reason": "", "about": {"present": False}}
     lost = {"kind": "unscored", "index": None, "reason": "", "about": {"present": None}}
     audit = JudgeAudit(simulations=100)
-    found = audit.compute(evidence([pick(0), no, pick(1), no, no, lost], absent={2, 3, 4}))["automatic"]
+    found = audit.compute(make_run([pick(0), no, pick(1), no, no, lost], absent={2, 3, 4}))["automatic"]
     assert found["presence"] == {"present_yes": 1, "present_no": 1, "absent_yes": 1, "absent_no": 2}
     assert found["kinds"] == {"candidate": 2, "empty": 3, "unscored": 1}
     assert "| automatic | 1 | 1 | 1 | 2 | 1 |" in "\n".join(audit.sections({"automatic": found}))
@@ -119,10 +118,10 @@ def test_presence_is_compared_with_the_truth() -> None:
 
 def test_rows_without_a_judge_are_no_analysis() -> None:
     plain = {"kind": "candidate", "index": 0, "reason": "similarity 0.9"}
-    assert JudgeAudit().compute(evidence([plain])) == {}
+    assert JudgeAudit().compute(make_run([plain])) == {}
 
 
 @pytest.mark.parametrize("count", [2, 3, 12])
 def test_places_of_every_question_size_fall_into_thirds(count: int) -> None:
-    found = JudgeAudit(simulations=100).compute(evidence([pick(place, count) for place in range(count)]))
+    found = JudgeAudit(simulations=100).compute(make_run([pick(place, count) for place in range(count)]))
     assert sum(found["automatic"]["places"]["counts"].values()) == count

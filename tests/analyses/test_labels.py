@@ -28,7 +28,7 @@ class Down:
         raise JudgeError("HTTP 500")
 
 
-def evidence(*answers: tuple[str, int, int, str]) -> Any:
+def make_run(*answers: tuple[str, int, int, str]) -> Any:
     """(id, original answer, corrected answer, reply): a run on yes-or-no questions; `1a` and `1b` are a pair."""
     items: list[Any] = []
     for id, original, corrected, reply in answers:
@@ -42,10 +42,10 @@ def evidence(*answers: tuple[str, int, int, str]) -> Any:
             for kind, right in said.items()
         ]
         items.append(SimpleNamespace(example=example, scores=scores))
-    return SimpleNamespace(items=items, answers=lambda item: item.scores)
+    return SimpleNamespace(examples=items, answer_scores=lambda item: item.scores)
 
 
-RUN = evidence(
+RUN = make_run(
     *(("1a", 0, 0, "yes"), ("1b", 1, 1, "no")),  # right under both versions
     *(("2a", 0, 1, "no"), ("2b", 1, 0, "yes")),  # wrong as released, right once corrected
     *(("3a", 0, 0, "no"), ("3b", 1, 1, "no")),  # half right under both
@@ -74,6 +74,6 @@ def test_a_judge_that_is_down_leaves_the_disputed_unscored() -> None:
 
 
 def test_one_version_is_no_analysis() -> None:
-    run = evidence(("1a", 0, 0, "yes"))
-    run.items[0] = SimpleNamespace(example=make_example(MASK, id="1a"))
+    run = make_run(("1a", 0, 0, "yes"))
+    run.examples[0] = SimpleNamespace(example=make_example(MASK, id="1a"))
     assert Labels(RulesJudge()).compute(run) == {}

@@ -157,7 +157,7 @@ def test_a_tracker_added_later_is_served(models: Path, finished: Path, tmp_path:
 class Offline:
     """A tracker that cannot be reached."""
 
-    def log(self, result: object, evidence: object) -> None:
+    def log(self, result: object, run: object) -> None:
         raise ConnectionError("no network")
 
 

@@ -17,13 +17,11 @@ import numpy.typing as npt
 from pixfound.pipeline.run_examples import MASK_KINDS, RunExample
 from pixfound.scoring.bootstrap import Codes, numbered
 from pixfound.scoring.estimates import Array
-from pixfound.store.records import candidates_of, value_of
-from pixfound.store.store import Record
-from pixfound.types import Kind
+from pixfound.types import Candidate, Kind
 from pixfound.types.masks import ious
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.results import RunData
+    from pixfound.pipeline.run_data import RunData
 
 
 @dataclass(frozen=True)
@@ -43,35 +41,34 @@ class Pool:
     best: Array
 
 
-def pool_of(evidence: RunData, extractor: str, kind: Kind, ks: Sequence[int]) -> Pool:
+def pool_of(run: RunData, extractor: str, kind: Kind, ks: Sequence[int]) -> Pool:
     """The pool of an extractor under one kind of prompt; nothing of an example is kept but its line of it."""
     examples, values, candidates = array("i"), array("d"), 0
-    for item, record in _records(evidence, extractor, (kind,)):
+    for item, proposed in _proposals(run, extractor, (kind,)):
         if not item.example.absent:
-            fits = ious([candidate.mask for candidate in candidates_of(record)], item.example.gt_mask)
+            fits = ious([candidate.mask for candidate in proposed], item.example.gt_mask)
             examples.append(item.index)
             values.extend((*(best_of(fits, k) for k in (*ks, 1)), max(fits, default=0.0)))
             candidates += len(fits)
     numbers = np.array(values).reshape(len(examples), len(ks) + 2)
     places = np.array(examples, dtype=np.int32)
-    of, clusters = numbered(evidence.table.cluster_of[places].tolist())
+    of, clusters = numbered(run.scores.cluster_of[places].tolist())
     return Pool(places, of, clusters, candidates, numbers[:, :-2], numbers[:, -2], numbers[:, -1])
 
 
-def has_choices(evidence: RunData, extractor: str) -> bool:
+def has_choices(run: RunData, extractor: str) -> bool:
     """Whether an extractor proposes more than one candidate for any present object."""
     return any(
-        len(value_of(record)["candidates"]) > 1 and not item.example.absent
-        for item, record in _records(evidence, extractor, MASK_KINDS)
+        len(proposed) > 1 and not item.example.absent for item, proposed in _proposals(run, extractor, MASK_KINDS)
     )
 
 
-def _records(evidence: RunData, extractor: str, kinds: Sequence[Kind]) -> Iterator[tuple[RunExample, Record]]:
-    for item in evidence.items:
+def _proposals(run: RunData, extractor: str, kinds: Sequence[Kind]) -> Iterator[tuple[RunExample, list[Candidate]]]:
+    for item in run.examples:
         for kind in kinds:
-            record = evidence.stores.extract[extractor].get(item.key(kind), item.extract_digest(kind))
-            if record is not None and record.value is not None:
-                yield item, record
+            proposed = run.candidates(item, kind, extractor)
+            if proposed is not None:
+                yield item, proposed
 
 
 def best_of(values: Sequence[float], k: int) -> float:

@@ -23,7 +23,7 @@ from pixfound.scoring.table import Rows
 from pixfound.types import Kind
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.results import RunData
+    from pixfound.pipeline.run_data import RunData
 
 _NAMES: Mapping[Kind, str] = {"open": "M", "ground": "M_dagger"}
 
@@ -43,16 +43,14 @@ class Candidates:
     ) -> None:
         self.ks, self.resamples, self.level, self.seed = tuple(ks), resamples, level, seed
 
-    def compute(self, evidence: RunData) -> Mapping[str, Any]:
+    def compute(self, run: RunData) -> Mapping[str, Any]:
         """Extractor -> prompt (M, M_dagger) -> candidates per example, oracle curve, regret of its rows."""
         found: dict[str, Any] = {}
-        for extractor in evidence.stores.extract:
-            rows = [row for row, (name, _) in evidence.parts.rows.items() if name == extractor]
-            if rows and has_choices(evidence, extractor):
+        for extractor in run.parts.extractors:
+            rows = [row for row, (name, _) in run.parts.rows.items() if name == extractor]
+            if rows and has_choices(run, extractor):
                 found[extractor] = {
-                    _NAMES[kind]: self._about(
-                        pool_of(evidence, extractor, kind, self.ks), _chosen(evidence, rows, kind)
-                    )
+                    _NAMES[kind]: self._about(pool_of(run, extractor, kind, self.ks), _chosen(run, rows, kind))
                     for kind in MASK_KINDS
                 }
         return found
@@ -103,7 +101,7 @@ class Candidates:
         }
 
 
-def _chosen(evidence: RunData, rows: Sequence[str], kind: Kind) -> dict[str, Rows]:
+def _chosen(run: RunData, rows: Sequence[str], kind: Kind) -> dict[str, Rows]:
     """The scores of what each row chose for present objects."""
-    found = {row: evidence.table.masks(row, kind) for row in rows}
+    found = {row: run.scores.masks(row, kind) for row in rows}
     return {row: scores[~scores["absent"] & ~np.isnan(scores["iou"])] for row, scores in found.items()}

@@ -32,11 +32,10 @@ from pixfound.errors import UserError
 from pixfound.interfaces import Asker, Judge, PhraseFinder
 from pixfound.pipeline.run_examples import MASK_KINDS, RunExample
 from pixfound.scoring.estimates import figure
-from pixfound.store.records import candidates_of, unpack_generation
 from pixfound.types import Kind
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.results import RunData
+    from pixfound.pipeline.run_data import RunData
 
 Classifier = Literal["rules", "judge", "none"]
 CLASSIFIERS: tuple[Classifier, ...] = ("rules", "judge", "none")
@@ -92,11 +91,11 @@ class When:
         self.nulls, self.concepts, self.system, self.question = tuple(nulls), concepts, system, question
         self.resamples, self.level, self.seed = resamples, level, seed
 
-    def compute(self, evidence: RunData) -> Mapping[str, Any]:
+    def compute(self, run: RunData) -> Mapping[str, Any]:
         """What was found under each kind of prompt; {} where no candidate of the row comes from a phrase."""
-        if self.row not in evidence.parts.rows:
+        if self.row not in run.parts.rows:
             return {}
-        found = {kind: self._about(evidence, kind) for kind in self.kinds}
+        found = {kind: self._about(run, kind) for kind in self.kinds}
         if not any(one["examples"] for one in found.values()):
             return {}
         reading = self.reading
@@ -120,11 +119,11 @@ class When:
         """The histogram of positions."""
         return {emergence_text.PICTURE: emergence_figure.draw(found)}
 
-    def _about(self, evidence: RunData, kind: Kind) -> dict[str, Any]:
+    def _about(self, run: RunData, kind: Kind) -> dict[str, Any]:
         emergences: list[Emergence] = []
         left_out: Counter[str] = Counter()
-        for item in evidence.items:
-            outcome = _find(evidence, item, self.row, kind, self.reading)
+        for item in run.examples:
+            outcome = _find(run, item, self.row, kind, self.reading)
             if isinstance(outcome, Emergence):
                 emergences.append(outcome)
             else:
@@ -192,15 +191,13 @@ def _concepts(labels: Mapping[str, Asked], emergence: Emergence) -> tuple[Concep
     return labels[emergence.example_id].concepts if emergence.example_id in labels else None
 
 
-def _find(evidence: RunData, item: RunExample, row: str, kind: Kind, reading: Reading) -> Emergence | str:
+def _find(run: RunData, item: RunExample, row: str, kind: Kind, reading: Reading) -> Emergence | str:
     """The emergence of one example from the run's records, or why there is none."""
-    extractor = evidence.parts.rows[row][0]
-    said = evidence.stores.generate.get(item.key(kind), item.generate_digest(kind))
-    record = evidence.stores.extract[extractor].get(item.key(kind), item.extract_digest(kind))
-    if said is None or said.value is None or record is None or record.value is None:
+    extractor = run.parts.rows[row][0]
+    answer, candidates = run.answer(item, kind), run.candidates(item, kind, extractor)
+    if answer is None or candidates is None:
         return "object absent" if item.example.absent else "nothing on record"
-    answer = unpack_generation(said.value, {})
-    return find_emergence(item.example, candidates_of(record), answer.text, answer.spans, reading)
+    return find_emergence(item.example, candidates, answer.text, answer.spans, reading)
 
 
 def _record(emergence: Emergence, concepts: tuple[Concept, ...] | None) -> dict[str, Any]:

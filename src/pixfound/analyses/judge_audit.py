@@ -12,12 +12,11 @@ import numpy as np
 from pixfound.interfaces import AsksJudge
 from pixfound.io.text import grid
 from pixfound.pipeline.run_examples import MASK_KINDS, RunExample
-from pixfound.store.records import candidates_of
-from pixfound.types import Kind
+from pixfound.types import Choice, Kind
 from pixfound.types.masks import ious
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.results import RunData
+    from pixfound.pipeline.run_data import RunData
 
 _THIRDS = ("first third", "middle third", "last third")
 
@@ -34,14 +33,14 @@ class JudgeAudit:
     def __init__(self, simulations: int = 2000, seed: int = 0) -> None:
         self.simulations, self.seed = simulations, seed
 
-    def compute(self, evidence: RunData) -> Mapping[str, Any]:
+    def compute(self, run: RunData) -> Mapping[str, Any]:
         """Row -> places, quality, presence and kinds of choice, both prompts together."""
         found: dict[str, Any] = {}
-        for row, pair in evidence.parts.rows.items():
-            if not isinstance(evidence.parts.selectors[pair[1]].built, AsksJudge):
+        for row, (_, selector) in run.parts.rows.items():
+            if not isinstance(run.parts.selectors[selector].built, AsksJudge):
                 continue
-            if any(value.get("about") for _, _, value in _records(evidence, pair)):
-                found[row] = self._about(list(_choices(evidence, pair)))
+            if any(choice.about for _, _, choice in _decisions(run, row)):
+                found[row] = self._about(list(_choices(run, row)))
         return found
 
     def sections(self, found: Mapping[str, Any]) -> list[str]:
@@ -75,19 +74,19 @@ class JudgeAudit:
         questions = [
             (question["picked"], len(question["order"]))
             for choice in choices
-            for question in choice.value.get("about", {}).get("questions", ())
+            for question in choice.made.about.get("questions", ())
             if question["picked"] is not None
         ]
         presence = Counter(
-            f"{'absent' if choice.absent else 'present'}_{'yes' if choice.value['about']['present'] else 'no'}"
+            f"{'absent' if choice.absent else 'present'}_{'yes' if choice.made.about['present'] else 'no'}"
             for choice in choices
-            if choice.value.get("about", {}).get("present") is not None
+            if choice.made.about.get("present") is not None
         )
         return {
             "places": {"questions": len(questions), **self._places(questions)},
             "quality": _quality(choices),
             "presence": {name: presence[name] for name in _PRESENCE},
-            "kinds": dict(Counter(choice.value["kind"] for choice in choices)),
+            "kinds": dict(Counter(choice.made.kind for choice in choices)),
         }
 
     def _places(self, questions: list[tuple[int, int]]) -> dict[str, Any]:
@@ -116,25 +115,25 @@ class _Choice:
     """A stored choice. ious: of its candidates with the truth, in order."""
 
     absent: bool
-    value: Mapping[str, Any]
+    made: Choice
     ious: Sequence[float]
 
 
-def _records(evidence: RunData, pair: tuple[str, str]) -> Iterator[tuple[RunExample, Kind, Mapping[str, Any]]]:
+def _decisions(run: RunData, row: str) -> Iterator[tuple[RunExample, Kind, Choice]]:
     """The stored choices of a row, those that could be made."""
-    for item in evidence.items:
+    for item in run.examples:
         for kind in MASK_KINDS:
-            record = evidence.stores.select[pair].get(item.key(kind), item.select_digest(kind))
-            if record is not None and record.value:
-                yield item, kind, record.value
+            choice = run.choice(item, kind, row)
+            if choice is not None:
+                yield item, kind, choice
 
 
-def _choices(evidence: RunData, pair: tuple[str, str]) -> Iterator[_Choice]:
-    for item, kind, value in _records(evidence, pair):
-        found = evidence.stores.extract[pair[0]].get(item.key(kind), item.extract_digest(kind))
-        if found and found.value:
-            masks = [candidate.mask for candidate in candidates_of(found)]
-            yield _Choice(item.example.absent, value, ious(masks, item.example.gt_mask))
+def _choices(run: RunData, row: str) -> Iterator[_Choice]:
+    for item, kind, choice in _decisions(run, row):
+        candidates = run.candidates(item, kind, run.parts.rows[row][0])
+        if candidates is not None:
+            masks = [candidate.mask for candidate in candidates]
+            yield _Choice(item.example.absent, choice, ious(masks, item.example.gt_mask))
 
 
 def _quality(choices: Sequence[_Choice]) -> dict[str, Any]:
@@ -142,11 +141,11 @@ def _quality(choices: Sequence[_Choice]) -> dict[str, Any]:
 
     regret counts an empty choice as IoU 0; unscored choices are in neither.
     """
-    real = [c for c in choices if not c.absent and len(c.ious) > 1 and c.value["kind"] in ("candidate", "empty")]
-    picks = [c for c in real if c.value["kind"] == "candidate"]
-    lost = [max(c.ious) - c.ious[c.value["index"]] for c in picks]
+    real = [c for c in choices if not c.absent and len(c.ious) > 1 and c.made.kind in ("candidate", "empty")]
+    picks = [c for c in real if c.made.kind == "candidate"]
+    lost = [max(c.ious) - c.ious[c.made.index] for c in picks if c.made.index is not None]
     chance = [sum(value == max(c.ious) for value in c.ious) / len(c.ious) for c in picks]
-    empty = [max(c.ious) for c in real if c.value["kind"] == "empty"]
+    empty = [max(c.ious) for c in real if c.made.kind == "empty"]
     return {
         "examples": len(real),
         "picks": len(picks),

@@ -19,7 +19,7 @@ from pixfound.scoring.table import ScoreTableBuilder, Table
 from pixfound.types import Example
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.results import RunData
+    from pixfound.pipeline.run_data import RunData
 
 _NAMES = {"A_item": "A item", "A_pair": "A pair", "A_dagger_item": "A† item", "A_dagger_pair": "A† pair"}
 _FAILED = "grade failed: "
@@ -40,18 +40,18 @@ class Labels:
         self.judge, self.letters = judge, letters
         self.resamples, self.level, self.seed = resamples, level, seed
 
-    def compute(self, evidence: RunData) -> Mapping[str, Any]:
+    def compute(self, run: RunData) -> Mapping[str, Any]:
         """Versions -> figures, differences to the first version, and the examples that they disagree about."""
-        names = list(dict.fromkeys(name for item in evidence.items for name in item.example.labels))
+        names = list(dict.fromkeys(name for item in run.examples for name in item.example.labels))
         if len(names) < 2:
             return {}
         disputed, failures = [], []
         versions = {name: ScoreTableBuilder() for name in names}
-        for item in evidence.items:
+        for item in run.examples:
             example = item.example
             if len(set(example.labels.values())) > 1:
                 disputed.append(example.id)
-            for score in evidence.answers(item):
+            for score in run.answer_scores(item):
                 if score.kind != "ground":
                     for name, filling in versions.items():
                         graded = self._graded(score, example, name)

@@ -11,7 +11,8 @@ from pixfound.config.factory import Part, Parts, build
 from pixfound.config.settings import Settings
 from pixfound.interfaces import Metered
 from pixfound.io.atomic import write_atomic
-from pixfound.pipeline.results import Result, RunData, _Scored
+from pixfound.pipeline.results import Result, _Scored
+from pixfound.pipeline.run_data import RunData
 from pixfound.pipeline.run_examples import RunExample
 from pixfound.pipeline.stores import Stores
 from pixfound.scoring.metrics import Scoring
@@ -30,21 +31,21 @@ def finish(
     """Scores, metrics and analyses of a run whose stages are done, written to its folder."""
     scored = _Scored()
     write_atomic(result.folder / "scores.jsonl", scored.lines(items, parts, stores, scoring.built))
-    evidence = RunData(items, parts, stores, scoring.built, scored.filling.table())
-    found = {key: part.built.compute(evidence) for key, part in parts.analyses.items()}
+    run = RunData(items, parts, stores, scoring.built, scored.filling.table())
+    found = {key: part.built.compute(run) for key, part in parts.analyses.items()}
     metrics = {
-        **scoring.built.metrics(evidence.table),
+        **scoring.built.metrics(run.scores),
         **({"cut": dict(scored.cut)} if scored.cut else {}),
         **({"bare": dict(scored.bare)} if scored.bare else {}),
         "analyses": {key: value for key, value in found.items() if value},
     }
     lost = [f"{key}: {failure}" for key, value in found.items() for failure in value.get("failures", ())]
     result = replace(result, metrics=metrics, failures=[*scored.failures, *lost])
-    _write(result, evidence, settings)
+    _write(result, run, settings)
     return result
 
 
-def _write(result: Result, evidence: RunData, settings: Settings) -> None:
+def _write(result: Result, run: RunData, settings: Settings) -> None:
     """The run's other files, metrics.json after the others, and last the checksums, which say that all are there."""
     from omegaconf import OmegaConf
 
@@ -52,13 +53,13 @@ def _write(result: Result, evidence: RunData, settings: Settings) -> None:
 
     folder = result.folder
     write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(result.config))))
-    judge = evidence.parts.judge.built
+    judge = run.parts.judge.built
     usage = {"judge_usage": dict(judge.usage())} if isinstance(judge, Metered) else {}
     write_atomic(
         folder / "provenance.json",
         json.dumps({**provenance(), "batch_size": settings.batch_size, **usage}, indent=2) + "\n",
     )
-    write_report(result, evidence, settings.pictures)
+    write_report(result, run, settings.pictures)
     body: dict[str, Any] = {
         "fingerprint": result.fingerprint,
         "names": dict(result.names),
@@ -70,6 +71,6 @@ def _write(result: Result, evidence: RunData, settings: Settings) -> None:
     write_sums(folder)
     tracker = result.config["tracker"]
     if tracker:  # last: a tracker that fails loses nothing, and is served by the next run
-        build(tracker, "tracker").built.log(result, evidence)
+        build(tracker, "tracker").built.log(result, run)
         write_atomic(folder / "metrics.json", json.dumps({**body, "published": [tracker["_target_"]]}, indent=2) + "\n")
         write_sums(folder)

@@ -12,7 +12,7 @@ from pixfound.interfaces import ExplainsNothing, batched
 from pixfound.pipeline.images import read_images
 from pixfound.pipeline.run_examples import MASK_KINDS, RunExample, RunExamples, by_image
 from pixfound.pipeline.stage_loop import Task
-from pixfound.pipeline.stores import Stores, record_of
+from pixfound.pipeline.stores import Stores, needed
 from pixfound.store.records import Value, unpack_generation, value_of
 from pixfound.store.store import Record, Store
 from pixfound.types import Candidate, Generation, Kind
@@ -22,7 +22,7 @@ def extract_tasks(items: RunExamples, stores: Stores) -> Iterator[Task[tuple[Run
     """All kinds and extractors of an image go together: it is read and encoded once, and with those of others."""
     for batch, item in by_image(items):
         for kind in MASK_KINDS:
-            said = stores.generate.get(item.key(kind), item.generate_digest(kind))
+            said = stores.generation_of(item, kind)
             if said is None or said.value is None or said.value.get("ungrounded"):
                 continue
             for name, store in stores.extract.items():
@@ -38,7 +38,7 @@ def extract(parts: Parts, stores: Stores, batch: Sequence[tuple[RunExample, Kind
     images, errors = read_images((item, parts.extractors[name].built) for item, _, name in batch)
 
     def request(item: RunExample, kind: Kind) -> tuple[Image.Image, Generation, str]:
-        said = _generation(record_of(stores.generate, item.key(kind), item.generate_digest(kind)), stores.generate)
+        said = _generation(needed(stores.generation_of(item, kind), item, kind), stores.generate)
         return images[item.index], said, item.example.expression
 
     found: dict[int, list[Candidate]] = {}

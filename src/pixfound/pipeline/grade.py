@@ -9,14 +9,14 @@ from pixfound.interfaces import batched
 from pixfound.judges.asking import side_by_side
 from pixfound.pipeline.run_examples import RunExample, RunExamples
 from pixfound.pipeline.stage_loop import Task
-from pixfound.pipeline.stores import TOGETHER, Stores, record_of
+from pixfound.pipeline.stores import TOGETHER, Stores, needed
 from pixfound.store.records import Value, value_of
 
 
 def grade_tasks(items: RunExamples, stores: Stores) -> Iterator[Task[RunExample]]:
     """The open answers, for the judge."""
     for item in items:
-        said = stores.generate.get(item.key("open"), item.generate_digest("open"))
+        said = stores.generation_of(item, "open")
         if said is not None and said.value is not None and not said.value.get("unanswered"):
             yield Task(stores.grade, item.key("open"), item.grade_digest("open"), item, item.index // TOGETHER)
 
@@ -35,4 +35,4 @@ def grade(parts: Parts, stores: Stores, batch: Sequence[RunExample]) -> list[Val
 
 def answer_text(item: RunExample, stores: Stores) -> str:
     """The text of the generation under the open prompt."""
-    return str(value_of(record_of(stores.generate, item.key("open"), item.generate_digest("open")))["text"])
+    return str(value_of(needed(stores.generation_of(item, "open"), item, "open"))["text"])

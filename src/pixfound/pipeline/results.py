@@ -13,12 +13,13 @@ from typing import Any, Protocol, runtime_checkable
 from PIL import Image
 
 from pixfound.config.factory import Parts
+from pixfound.pipeline.run_data import RunData
 from pixfound.pipeline.run_examples import RunExample
-from pixfound.pipeline.score import answers_of, scores_of
+from pixfound.pipeline.score import scores_of
 from pixfound.pipeline.stores import Stores
 from pixfound.scoring.conventions import Conventions
-from pixfound.scoring.scores import FAILED, Score
-from pixfound.scoring.table import ScoreTableBuilder, Table
+from pixfound.scoring.scores import FAILED
+from pixfound.scoring.table import ScoreTableBuilder
 from pixfound.store.checksums import changed
 from pixfound.types import KINDS
 
@@ -40,28 +41,6 @@ class Result:
     metrics: Mapping[str, Any]
     was_complete: bool
     failures: Sequence[str] = ()
-
-
-@dataclass(frozen=True)
-class RunData:
-    """All that a report draws from. table: the scores as numbers; an item's index is its example's number there.
-
-    No more of the scores is held: those of one item are made when they are asked for.
-    """
-
-    items: Sequence[RunExample]
-    parts: Parts
-    stores: Stores
-    conventions: Conventions
-    table: Table
-
-    def scores(self, item: RunExample) -> list[Score]:
-        """The scores of an item: of its answers first, then of the rows of the table in order."""
-        return list(scores_of(item, self.parts, self.stores, self.conventions))
-
-    def answers(self, item: RunExample) -> list[Score]:
-        """The first of them: those of its answers."""
-        return list(answers_of(item, self.stores, self.conventions))
 
 
 class _Scored:
@@ -91,7 +70,7 @@ class _Scored:
 
 def _kinds(item: RunExample, stores: Stores, mark: str) -> list[str]:
     """The kinds of an item's answers whose records have a mark: `cut` or `bare`."""
-    said = ((kind, stores.generate.get(item.key(kind), item.generate_digest(kind))) for kind in KINDS)
+    said = ((kind, stores.generation_of(item, kind)) for kind in KINDS)
     return [kind for kind, record in said if record and record.value and record.value.get(mark)]
 
 
@@ -112,7 +91,7 @@ def finished(folder: Path, tracker: Mapping[str, Any]) -> dict[str, Any] | None:
 class Analysis(Protocol):
     """Looks at a run once more when it is scored, and adds a part to metrics.json and report.md."""
 
-    def compute(self, evidence: RunData) -> Mapping[str, Any]:
+    def compute(self, run: RunData) -> Mapping[str, Any]:
         """What it found as JSON values; {} where it does not apply to this run.
 
         `failures`, where there is such a key: a line for each thing that another run of the same command may mend.
@@ -133,5 +112,5 @@ class Illustrated(Protocol):
 class Tracker(Protocol):
     """Publishes a finished run."""
 
-    def log(self, result: Result, evidence: RunData) -> None:
+    def log(self, result: Result, run: RunData) -> None:
         """Called once, on the first process, after the run's report is written."""

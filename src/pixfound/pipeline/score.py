@@ -26,7 +26,7 @@ def scores_of(item: RunExample, parts: Parts, stores: Stores, conventions: Conve
 def answers_of(item: RunExample, stores: Stores, conventions: Conventions) -> Iterator[Score]:
     """The scores of the answers about one example."""
     for kind in KINDS:
-        said = stores.generate.get(item.key(kind), item.generate_digest(kind))
+        said = stores.generation_of(item, kind)
         if said is None or said.value is None:
             yield _score(item, kind, None, reason=_missing("generate", said))
             continue
@@ -37,7 +37,7 @@ def answers_of(item: RunExample, stores: Stores, conventions: Conventions) -> It
         if kind == "choice":
             correct, reason = grade_letter(conventions.letters, response, item.example.options, item.example.answer)
         elif kind == "open":
-            judged = stores.grade.get(item.key(kind), item.grade_digest(kind))
+            judged = stores.grade_of(item)
             if judged is None or judged.value is None:
                 reason = _missing("grade", judged)
             else:
@@ -47,18 +47,15 @@ def answers_of(item: RunExample, stores: Stores, conventions: Conventions) -> It
 
 
 def _masks(item: RunExample, kind: Kind, parts: Parts, stores: Stores, conventions: Conventions) -> Iterator[Score]:
-    key = item.key(kind)
-    said = stores.generate.get(key, item.generate_digest(kind))
+    said = stores.generation_of(item, kind)
     lacking = _missing("generate", said) if said is None or said.value is None else said.value.get("ungrounded")
     if lacking:
         yield from (_score(item, kind, row, reason=lacking) for row in parts.rows)
         return
-    proposed = {
-        extractor: stores.extract[extractor].get(key, item.extract_digest(kind)) for extractor in stores.extract
-    }
+    proposed = {extractor: stores.candidates_of(item, kind, extractor) for extractor in stores.extract}
     for row, (extractor, selector) in parts.rows.items():
         found = proposed[extractor]
-        chosen = stores.select[extractor, selector].get(key, item.select_digest(kind))
+        chosen = stores.choice_of(item, kind, (extractor, selector))
         if found is None or found.value is None:
             yield _score(item, kind, row, reason=_missing("extract", found))
         elif chosen is None or chosen.value is None:

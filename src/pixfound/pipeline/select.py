@@ -10,7 +10,7 @@ from pixfound.interfaces import AsksJudge, ChoosesByKind, Load, Selector, batche
 from pixfound.pipeline.grade import answer_text, grade_tasks
 from pixfound.pipeline.run_examples import MASK_KINDS, RunExample, RunExamples
 from pixfound.pipeline.stage_loop import Task
-from pixfound.pipeline.stores import TOGETHER, Stores, record_of
+from pixfound.pipeline.stores import TOGETHER, Stores, needed
 from pixfound.store.records import Value, candidates_of
 from pixfound.types import Candidate, Choice, Kind
 
@@ -43,7 +43,7 @@ def select(parts: Parts, stores: Stores, batch: Sequence[tuple[RunExample, Kind,
 
 
 def _candidates(item: RunExample, kind: Kind, extractor: str, stores: Stores) -> list[Candidate]:
-    return candidates_of(record_of(stores.extract[extractor], item.key(kind), item.extract_digest(kind)))
+    return candidates_of(needed(stores.candidates_of(item, kind, extractor), item, kind))
 
 
 def _chosen(choice: Choice) -> Value:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from pixfound.pipeline.run_examples import RunExample
 from pixfound.store.store import Record, Store
+from pixfound.types import Kind
 
 TOGETHER = 16  # examples that go to a judge, or to a selector, together
 
@@ -19,6 +21,22 @@ class Stores:
     extract: Mapping[str, Store]
     select: Mapping[tuple[str, str], Store]
 
+    def generation_of(self, item: RunExample, kind: Kind) -> Record | None:
+        """The record of an example's generation."""
+        return self.generate.get(item.key(kind), item.generate_digest(kind))
+
+    def grade_of(self, item: RunExample) -> Record | None:
+        """The record of the judge's grade of an example's open answer."""
+        return self.grade.get(item.key("open"), item.grade_digest("open"))
+
+    def candidates_of(self, item: RunExample, kind: Kind, extractor: str) -> Record | None:
+        """The record of what an extractor proposed."""
+        return self.extract[extractor].get(item.key(kind), item.extract_digest(kind))
+
+    def choice_of(self, item: RunExample, kind: Kind, pair: tuple[str, str]) -> Record | None:
+        """The record of a choice. pair: the extractor and the selector."""
+        return self.select[pair].get(item.key(kind), item.select_digest(kind))
+
     def of(self, stage: str) -> list[Store]:
         """The stores that a stage writes."""
         found = getattr(self, stage)
@@ -29,9 +47,8 @@ class Stores:
         return [self.generate, self.grade, *self.extract.values(), *self.select.values()]
 
 
-def record_of(store: Store, key: str, digest: str) -> Record:
+def needed(record: Record | None, item: RunExample, kind: Kind) -> Record:
     """A record that a task was made of, read only now: many tasks wait at once."""
-    record = store.get(key, digest)
     if record is None:
-        raise LookupError(f"{store.folder} has no record of {key} any more: run the same command again")
+        raise LookupError(f"there is no record of {item.key(kind)} any more: run the same command again")
     return record

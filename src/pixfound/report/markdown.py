@@ -18,7 +18,8 @@ from pixfound.scoring.formatting import figure
 from pixfound.scoring.quadrants import QUADRANTS
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.results import Result, RunData
+    from pixfound.pipeline.results import Result
+    from pixfound.pipeline.run_data import RunData
 
 
 _FAILURES = 50  # causes that are listed
@@ -26,20 +27,20 @@ _ACCURACIES = ("A_item", "A_pair", "A_dagger_item", "A_dagger_pair")
 _CONDITIONALS = ("grounded_given_correct", "grounded_given_wrong", "correct_given_grounded")
 
 
-def write_report(result: Result, evidence: RunData, pictures: int) -> None:
+def write_report(result: Result, run: RunData, pictures: int) -> None:
     """Write report.md and, where there are pictures to show, pictures.png beside it."""
-    sheet = draw_sheet(evidence, result.metrics, pictures) if pictures else None
+    sheet = draw_sheet(run, result.metrics, pictures) if pictures else None
     if sheet is not None:
         write_picture(result.folder / "pictures.png", sheet)
     for name, found in result.metrics["analyses"].items():
-        analysis = evidence.parts.analyses[name].built
+        analysis = run.parts.analyses[name].built
         if isinstance(analysis, Illustrated):
             for file, picture in analysis.pictures(found).items():
                 write_picture(result.folder / file, picture)
-    write_atomic(result.folder / "report.md", "\n\n".join(_sections(result, evidence, sheet is not None)) + "\n")
+    write_atomic(result.folder / "report.md", "\n\n".join(_sections(result, run, sheet is not None)) + "\n")
 
 
-def _sections(result: Result, evidence: RunData, pictures: bool) -> list[str]:
+def _sections(result: Result, run: RunData, pictures: bool) -> list[str]:
     names, metrics = result.names, result.metrics
     head = f"{metrics['examples']} examples, {metrics['pairs']} pairs, {metrics['absent']} with an absent object."
     sections = [
@@ -47,15 +48,15 @@ def _sections(result: Result, evidence: RunData, pictures: bool) -> list[str]:
         head,
         grid(HEADERS, table(metrics)),
         legend(metrics),
-        *_caveats(result, evidence),
+        *_caveats(result, run),
         *_bare(metrics),
-        *certificate_lines(result.config, evidence.parts.model),
+        *certificate_lines(result.config, run.parts.model),
         *_joint(metrics),
         "## Accuracy",
         f"Open answers are graded by the judge `{escape(result.config['judge']['_target_'])}`, letters as "
         f"`{escape(result.config['scoring']['letters'])}` says (pixfound.scoring.choice_grading). "
         "Item: each answer counts; pair: both answers of a pair must be right.",
-        *_usage(evidence),
+        *_usage(run),
         grid(
             ("", "A item", "A pair", "A† item", "A† pair"),
             [["all", *(figure(metrics["vqa"][name]) for name in _ACCURACIES)]],
@@ -64,7 +65,7 @@ def _sections(result: Result, evidence: RunData, pictures: bool) -> list[str]:
     for tag in metrics["vqa_by_tag"]:
         sections += _tag_sections(metrics, tag)
     for name, found in metrics["analyses"].items():
-        sections += evidence.parts.analyses[name].built.sections(found)
+        sections += run.parts.analyses[name].built.sections(found)
     if metrics["unscored"]:
         sections += ["## Unscored", "Neither right nor wrong, and left out of every mean."]
         sections.append(grid(("what", "count"), [[k, str(v)] for k, v in metrics["unscored"].items()]))
@@ -100,9 +101,9 @@ def _bare(metrics: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _usage(evidence: RunData) -> list[str]:
+def _usage(run: RunData) -> list[str]:
     """What the judge cost."""
-    judge = evidence.parts.judge.built
+    judge = run.parts.judge.built
     if not isinstance(judge, Metered):
         return []
     used = judge.usage()
@@ -160,9 +161,9 @@ def _tag_sections(metrics: Mapping[str, Any], tag: str) -> list[str]:
     return sections
 
 
-def _caveats(result: Result, evidence: RunData) -> list[str]:
+def _caveats(result: Result, run: RunData) -> list[str]:
     """What a reader must know before believing the numbers."""
-    segments = any("segmenter" in part.uses for part in evidence.parts.extractors.values())
+    segments = any("segmenter" in part.uses for part in run.parts.extractors.values())
     used = ("model", "segmenter") if segments else ("model",)
     embedded = [name for name in used if str(result.config[name].get("path", "")).startswith(EMBEDDED)]
     if not embedded or result.config["benchmark"]["_target_"].endswith(".PixShapes"):

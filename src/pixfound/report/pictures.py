@@ -5,25 +5,20 @@ from __future__ import annotations
 import logging
 import textwrap
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFont
 
 from pixfound.pipeline.images import load
 from pixfound.pipeline.run_examples import RunExample
-from pixfound.pipeline.score import chosen_mask
 from pixfound.report.panels import candidate_panel, heat_panel, mask_at, overlay, shrunk
 from pixfound.scoring.quadrants import quadrant
 from pixfound.scoring.scores import Score
-from pixfound.store.records import candidates_of, unpack_generation
-from pixfound.store.store import DamagedArrays
-from pixfound.types import Candidate, Generation, Kind
+from pixfound.types import Kind
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.results import RunData
+    from pixfound.pipeline.run_data import RunData
 
 log = logging.getLogger(__name__)
 CELL = 150  # pixels, the longer side of a picture on the sheet
@@ -40,15 +35,15 @@ COLOURS = {
 _TITLES = ("image", "attention, peak", "candidates", "choice", "truth")
 
 
-def draw_sheet(evidence: RunData, metrics: Mapping[str, Any], count: int) -> Image.Image | None:
+def draw_sheet(run: RunData, metrics: Mapping[str, Any], count: int) -> Image.Image | None:
     """A strip for each of about `count` examples, partners under each other; None where there is nothing to show.
 
     The row shown is the first of the table that proposes candidates from phrases, else the first.
     """
-    row = _main_row(evidence)
+    row = _main_row(run)
     if row is None:
         return None
-    strips = [draw_strip(item, row, evidence, metrics) for item in _picked(evidence, count)]
+    strips = [draw_strip(item, row, run, metrics) for item in _picked(run, count)]
     shown = [strip for strip in strips if strip is not None]
     if not shown:
         return None
@@ -66,62 +61,30 @@ def draw_sheet(evidence: RunData, metrics: Mapping[str, Any], count: int) -> Ima
     return sheet
 
 
-def draw_strip(item: RunExample, row: str, evidence: RunData, metrics: Mapping[str, Any]) -> Image.Image | None:
+def draw_strip(item: RunExample, row: str, run: RunData, metrics: Mapping[str, Any]) -> Image.Image | None:
     """One example from left to right, framed in its quadrant's colour; None where its image cannot be read."""
     kind: Kind = metrics["rows"][row]["grounding_prompt"]
     try:
         image = load(item.example)
     except Exception:  # whatever its source raises, which is told among the failures
         return None
-    scores = {(s.kind, s.row): s for s in evidence.scores(item)}
+    scores = {(s.kind, s.row): s for s in run.scores_of(item)}
     mask_score = scores[kind, row]
     image = shrunk(image)  # before anything is drawn: what is drawn with takes many bytes a pixel
-    candidates, taken, heat = _found(item, row, kind, evidence, mask_score, image.size)
+    candidates = run.candidates(item, kind, run.parts.rows[row][0]) or []
+    taken, shown = run.chosen(item, kind, row), run.mask(item, kind, row)
+    heat = run.attention(item, kind, row, (image.height, image.width))
     panels = [
         image,
         heat_panel(image, heat, taken, item.example.gt_mask.size),
         candidate_panel(image, candidates, taken),
     ]
-    if mask_score.choice in (None, "unscored"):
+    if shown is None:
         panels.append(Image.new("RGB", image.size, (225, 225, 225)))
     else:
-        chosen = chosen_mask(str(mask_score.choice), taken, item.example)
-        panels.append(overlay(image, mask_at(chosen, image.size), (235, 40, 40)))
+        panels.append(overlay(image, mask_at(shown, image.size), (235, 40, 40)))
     panels.append(overlay(image, mask_at(item.example.gt_mask, image.size), (40, 200, 70)))
     return _compose(panels, _words(item, kind, scores, mask_score), _frame(scores, mask_score, metrics))
-
-
-def _found(
-    item: RunExample, row: str, kind: Kind, evidence: RunData, score: Score, size: tuple[int, int]
-) -> tuple[list[Candidate], Candidate | None, npt.NDArray[np.float32] | None]:
-    """The candidates, the chosen one, and the attention map of its phrase at `size` (width, height), if they exist."""
-    extractor = evidence.parts.rows[row][0]
-    record = evidence.stores.extract[extractor].get(item.key(kind), item.extract_digest(kind))
-    if record is None or record.value is None:
-        return [], None, None
-    candidates = candidates_of(record)
-    taken = candidates[score.index] if score.index is not None else None
-    said = evidence.stores.generate.get(item.key(kind), item.generate_digest(kind))
-    draw_heat = getattr(evidence.parts.extractors[extractor].built, "heat", None)
-    if taken is None or taken.phrase is None or said is None or said.value is None or draw_heat is None:
-        return candidates, taken, None
-    try:
-        generation = unpack_generation(said.value, evidence.stores.generate.arrays(said))
-    except (DamagedArrays, OSError) as error:  # the scores do not need them any more
-        log.warning("%s", error)
-        return candidates, taken, None
-    return candidates, taken, draw_heat(_seen_at(generation, size), taken.phrase)
-
-
-def _seen_at(generation: Generation, size: tuple[int, int]) -> Generation:
-    """A generation about its image at another size (width, height)."""
-    height, width = generation.image_size
-    across, down = size[0] / width, size[1] / height
-    tiles = tuple(
-        replace(t, box=(t.box[0] * across, t.box[1] * down, t.box[2] * across, t.box[3] * down))
-        for t in generation.tiles
-    )
-    return replace(generation, tiles=tiles, image_size=(size[1], size[0]))
 
 
 def _words(item: RunExample, kind: Kind, scores: Mapping[Any, Score], mask_score: Score) -> list[str]:
@@ -163,20 +126,20 @@ def _compose(panels: Sequence[Image.Image], words: Sequence[str], colour: tuple[
     return strip
 
 
-def _main_row(evidence: RunData) -> str | None:
-    rows = evidence.parts.rows
-    with_heat = [row for row, (name, _) in rows.items() if hasattr(evidence.parts.extractors[name].built, "heat")]
+def _main_row(run: RunData) -> str | None:
+    rows = run.parts.rows
+    with_heat = [row for row, (name, _) in rows.items() if hasattr(run.parts.extractors[name].built, "heat")]
     preferred = [row for row in with_heat if rows[row][1] == "similarity"]
     return next(iter([*preferred, *with_heat, *rows]), None)
 
 
-def _picked(evidence: RunData, count: int) -> list[RunExample]:
+def _picked(run: RunData, count: int) -> list[RunExample]:
     """About `count` examples from all over the benchmark, pairs kept whole and together."""
-    bundle, bundles = evidence.table.cluster_of, evidence.table.clusters
+    bundle, bundles = run.scores.cluster_of, run.scores.clusters
     wanted = min(bundles, max(1, round(count / (len(bundle) / bundles))))
     # Drawn, not strided: categories often follow each other in a cycle, which a stride would walk along.
     chosen = sorted(np.random.default_rng(0).choice(bundles, size=wanted, replace=False))
-    return [evidence.items[int(i)] for one in chosen for i in np.flatnonzero(bundle == one)]
+    return [run.examples[int(i)] for one in chosen for i in np.flatnonzero(bundle == one)]
 
 
 def _printable(text: str) -> str:

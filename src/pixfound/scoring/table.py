@@ -1,7 +1,7 @@
 """The scores of a run as a table of numbers, which lies in a temporary file: all that metrics are made of.
 
 What a score says beside them (what was replied, which candidate was chosen, and why) is in scores.jsonl, and
-`Evidence.scores` makes it anew for one example.
+`RunData.scores_of` makes it anew for one example.
 
 Shapes: `S` scores, `E` examples.
 """

@@ -10,12 +10,11 @@ import numpy as np
 
 from pixfound.errors import UserError
 from pixfound.pipeline.images import load
-from pixfound.pipeline.score import chosen_mask
-from pixfound.store.records import candidates_of
 from pixfound.types import KINDS
 
 if TYPE_CHECKING:
-    from pixfound.pipeline.results import Result, RunData
+    from pixfound.pipeline.results import Result
+    from pixfound.pipeline.run_data import RunData
 
 
 class Wandb:
@@ -33,7 +32,7 @@ class Wandb:
         self.project, self.entity, self.pictures = project, entity, pictures
         self.mode = ("online" if os.environ.get("WANDB_API_KEY") else "offline") if mode == "auto" else mode
 
-    def log(self, result: Result, evidence: RunData) -> None:
+    def log(self, result: Result, run: RunData) -> None:
         """Publish a run under its fingerprint; publishing it again updates it. All files stay in its folder."""
         folder = result.folder / "wandb"
         folder.mkdir(exist_ok=True)
@@ -41,7 +40,7 @@ class Wandb:
             os.environ[name] = str(folder)
         import wandb
 
-        run = wandb.init(
+        published = wandb.init(
             project=self.project,
             entity=self.entity,
             mode=self.mode,
@@ -53,24 +52,24 @@ class Wandb:
             settings=wandb.Settings(silent=True),
         )
         try:
-            run.summary.update(flat(result.metrics))
+            published.summary.update(flat(result.metrics))
             if self.pictures:
-                run.log({"examples": self._table(wandb, evidence)})
+                published.log({"examples": self._table(wandb, run)})
         finally:
-            run.finish()
+            published.finish()
 
-    def _table(self, wandb: Any, evidence: RunData) -> Any:
+    def _table(self, wandb: Any, run: RunData) -> Any:
         """A line for each example: the picture with the choice and the truth of every row over it."""
-        rows = list(evidence.parts.rows)
+        rows = list(run.parts.rows)
         columns = ["id", "question", "truth", "open", "choice", "ground", "expression"]
         grid = wandb.Table(columns=[*columns, *(f"{row} {what}" for row in rows for what in ("mask", "iou"))])
-        for item in evidence.items[: self.pictures]:
+        for item in run.examples[: self.pictures]:
             example = item.example
             try:
                 image = load(example)
             except Exception:  # whatever its source raises, which is told among the failures
                 continue
-            scores = {(s.kind, s.row): s for s in evidence.scores(item)}
+            scores = {(s.kind, s.row): s for s in run.scores_of(item)}
             said = [scores[kind, None].response for kind in KINDS]
             cells: list[Any] = [
                 example.id,
@@ -80,15 +79,11 @@ class Wandb:
                 example.expression,
             ]
             for row in rows:
-                score = scores["ground", row]
                 layers = {"truth": _layer(example.gt_mask.decode())}
-                if score.choice not in (None, "unscored"):
-                    record = evidence.stores.extract[evidence.parts.rows[row][0]].get(
-                        item.key("ground"), item.extract_digest("ground")
-                    )
-                    taken = candidates_of(record)[score.index] if record and score.index is not None else None
-                    layers["choice"] = _layer(chosen_mask(str(score.choice), taken, example).decode())
-                cells += [wandb.Image(image, masks=layers), score.iou]
+                mask = run.mask(item, "ground", row)
+                if mask is not None:
+                    layers["choice"] = _layer(mask.decode())
+                cells += [wandb.Image(image, masks=layers), scores["ground", row].iou]
             grid.add_data(*cells)
         return grid
 

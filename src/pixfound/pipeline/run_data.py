@@ -1,0 +1,119 @@
+"""The one reader of a run: its examples, their records by stage, and its scores."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from pixfound.config.factory import Parts
+from pixfound.pipeline.run_examples import RunExample
+from pixfound.pipeline.score import answers_of, chosen_mask, scores_of
+from pixfound.pipeline.stores import Stores
+from pixfound.scoring.conventions import Conventions
+from pixfound.scoring.scores import Score
+from pixfound.scoring.table import Table
+from pixfound.store.records import candidates_of, unpack_generation
+from pixfound.store.store import DamagedArrays
+from pixfound.types import Candidate, Choice, Generation, Kind
+from pixfound.types.masks import RLE
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunData:
+    """A finished run. examples: in the order of the benchmark. scores: as numbers, in which an example's index is its
+    number.
+
+    Every other reader gives None where the stage failed or was never asked. kind: of the prompt. row: of the table.
+    Nothing that is read is kept.
+    """
+
+    examples: Sequence[RunExample]
+    parts: Parts
+    stores: Stores
+    conventions: Conventions
+    scores: Table
+
+    def answer(self, item: RunExample, kind: Kind) -> Generation | None:
+        """The model's answer: text, token spans, native masks; without its attention."""
+        record = self.stores.generation_of(item, kind)
+        return None if record is None or record.value is None else unpack_generation(record.value, {})
+
+    def generation(self, item: RunExample, kind: Kind) -> Generation | None:
+        """The same with the attention that was captured; raises DamagedArrays or OSError where that cannot be read."""
+        record = self.stores.generation_of(item, kind)
+        if record is None or record.value is None:
+            return None
+        arrays = self.stores.generate.arrays(record) if record.value["captured"] else {}
+        return unpack_generation(record.value, arrays)
+
+    def candidates(self, item: RunExample, kind: Kind, extractor: str) -> list[Candidate] | None:
+        """The candidates of an extractor, in their order."""
+        record = self.stores.candidates_of(item, kind, extractor)
+        return None if record is None or record.value is None else candidates_of(record)
+
+    def choice(self, item: RunExample, kind: Kind, row: str) -> Choice | None:
+        """What the row's selector decided."""
+        record = self.stores.choice_of(item, kind, self.parts.rows[row])
+        return None if record is None or record.value is None else Choice(**record.value)
+
+    def chosen(self, item: RunExample, kind: Kind, row: str) -> Candidate | None:
+        """The candidate that the row chose; None too where it chose none."""
+        choice = self.choice(item, kind, row)
+        candidates = self.candidates(item, kind, self.parts.rows[row][0])
+        return None if not candidates or choice is None or choice.index is None else candidates[choice.index]
+
+    def mask(self, item: RunExample, kind: Kind, row: str) -> RLE | None:
+        """The mask that the row shows, empty where it shows nothing; None too where no decision could be had."""
+        choice = self.choice(item, kind, row)
+        if choice is None or choice.kind == "unscored":
+            return None
+        chosen = self.chosen(item, kind, row)
+        if choice.kind == "candidate" and chosen is None:  # the choice is older than candidates that could not be had
+            return None
+        return chosen_mask(choice.kind, chosen, item.example)
+
+    def attention(
+        self, item: RunExample, kind: Kind, row: str, size: tuple[int, int] | None = None
+    ) -> npt.NDArray[np.float32] | None:
+        """(H, W) attention of the phrase whose mask the row chose; None too where its mask comes from no attention.
+
+        size: (H, W) of the map; the image's by default. What cannot be read is warned about, and None.
+        """
+        draw = getattr(self.parts.extractors[self.parts.rows[row][0]].built, "heat", None)
+        chosen = self.chosen(item, kind, row)
+        if draw is None or chosen is None or chosen.phrase is None:
+            return None
+        try:
+            generation = self.generation(item, kind)
+        except (DamagedArrays, OSError) as error:  # the scores do not need them any more
+            log.warning("%s", error)
+            return None
+        if generation is None or generation.attention is None:
+            return None
+        heat: npt.NDArray[np.float32] | None = draw(_resized(generation, size or generation.image_size), chosen.phrase)
+        return heat
+
+    def scores_of(self, item: RunExample) -> list[Score]:
+        """The scores of an example: of its answers first, then of the rows of the table in order."""
+        return list(scores_of(item, self.parts, self.stores, self.conventions))
+
+    def answer_scores(self, item: RunExample) -> list[Score]:
+        """The first of them: those of its answers."""
+        return list(answers_of(item, self.stores, self.conventions))
+
+
+def _resized(generation: Generation, size: tuple[int, int]) -> Generation:
+    """A generation about its image at another size (H, W)."""
+    height, width = generation.image_size
+    across, down = size[1] / width, size[0] / height
+    tiles = tuple(
+        replace(t, box=(t.box[0] * across, t.box[1] * down, t.box[2] * across, t.box[3] * down))
+        for t in generation.tiles
+    )
+    return replace(generation, tiles=tiles, image_size=size)
