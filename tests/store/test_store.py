@@ -243,7 +243,8 @@ def test_two_processes_on_one_journal_lose_nothing(tmp_path):
             record = store.get(f"{name}{i}", "d")
             assert record.value == {"text": name * (1 + 997 * (i % 60))}
             assert i % 10 or store.arrays(record)["x"].tolist() == [i] * 3
-    assert len(journal_lines(tmp_path)) == 2 * count
+    # One that opens the journal while the other writes takes the line for torn, and ends it once more.
+    assert len([line for line in journal_lines(tmp_path) if line.strip()]) == 2 * count
 
 
 def test_a_change_of_provenance_is_returned_and_the_beginning_is_kept(tmp_path):
