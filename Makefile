@@ -8,7 +8,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
 
-.PHONY: help setup demo test test-torchvision test-slurm check bench gpu-bundle clean
+.PHONY: help setup demo test test-torchvision test-slurm check docs bench gpu-bundle clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 25
@@ -24,7 +24,7 @@ $(READY): setup.cfg constraints.txt
 		$(BIN)/pip install -q "torch==$(TORCH)+cpu" 2>/dev/null || { \
 		echo "no CPU build of torch on the configured package index: taking the default build, which is larger"; \
 		$(BIN)/pip install -q "torch==$(TORCH)"; }; fi
-	@$(BIN)/pip install -q -c constraints.txt -e ".[dev,cvbench,judge,photos,spacy,sweep]"
+	@$(BIN)/pip install -q -c constraints.txt -e ".[dev,docs,cvbench,judge,photos,spacy,sweep]"
 	@touch $@
 
 demo: $(READY) ## the main job on the embedded default: 60 pairs, a table, pictures (ARGS adds overrides)
@@ -50,7 +50,7 @@ NEED_IT := cohere2_vision or lfm2_vl or llama4 or mistral3 or molmo2 or points o
 	@touch $@
 
 test-torchvision: .venv-torchvision/.ready ## the models whose processors need torchvision (5 GB, not part of CI)
-	@$(subst $(BIN),.venv-torchvision/bin,$(PYTEST)) tests/models tests/segmenters tests/extractors tests/certify \
+	@$(subst $(BIN),.venv-torchvision/bin,$(PYTEST)) tests/models tests/segmenters tests/extractors tests/apps/certify \
 		-k "$(NEED_IT)" $(ARGS)
 
 SLURM := /tmp/pixfound-slurm
@@ -65,6 +65,9 @@ check: $(READY) ## lint, format, layers and types
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports setup.cfg
 	@$(BIN)/mypy
+
+docs: $(READY) ## the guide as a site, to build/docs; a broken link or an unreachable page fails
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 bench: $(READY) ## speed against named baselines, to outputs/bench/bench.json
 	@$(BIN)/python -m experiments.speed.bench $(ARGS)

@@ -57,7 +57,7 @@ def overrides(text: str) -> set[str]:
         word
         for said in spoken(text)
         for word in said.replace("'", "").split()
-        if re.match(r"[a-z_/]+(\.\w+)*=.|[a-z_]+(\.\w+)+$", word) and not word.endswith((".py", ".yaml"))
+        if re.match(r"[a-z_/]+(\.\w+)*=.|[a-z_]+(\.\w+)+$", word) and not word.endswith((".py", ".yaml", ".md"))
     }
 
 
@@ -135,14 +135,41 @@ def test_keys_and_choices_exist(page: Path) -> None:
 
 def test_the_table_of_choices_is_whole() -> None:
     """It names every choice of the groups that it lists."""
-    readme = TEXT[ROOT / "README.md"]
-    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", readme, flags=re.MULTILINE))
+    options = TEXT[ROOT / "docs" / "options.md"]
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", options, flags=re.MULTILINE))
     for group in sorted(GROUPS & rows.keys()):
         named = set(re.findall(r"`(\w+)`", rows[group]))
         # each baseline is named once, and `trivial` is a part of other bundles
         elsewhere = {*choices("baseline"), "trivial"} if group == "extraction" else set()
         assert not choices(group) - named - elsewhere, group
     assert len(GROUPS & rows.keys()) >= 8
+
+
+def test_every_option_of_the_top_level_is_documented() -> None:
+    config = yaml.safe_load((ROOT / "conf" / "config.yaml").read_text())
+    rows = re.findall(r"^\| (`.*`) \|", TEXT[ROOT / "docs" / "options.md"], flags=re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`([\w.]+)`", row)}
+    for key, value in config.items():
+        for option in [f"{key}.{inner}" for inner in value] if isinstance(value, dict) else [key]:
+            assert key in ("defaults", "hydra") or option in named, option
+
+
+def test_every_option_of_the_scoring_conventions_is_documented() -> None:
+    conventions = yaml.safe_load((ROOT / "conf" / "scoring" / "default.yaml").read_text())["conventions"]
+    named = re.findall(r"`conventions\.(\w+)`", TEXT[ROOT / "docs" / "scoring.md"])
+    assert set(named) == set(conventions)
+
+
+def test_every_group_is_documented() -> None:
+    named = re.findall(r"`(\w+)`", TEXT[ROOT / "docs" / "options.md"])
+    assert not GROUPS - set(named)
+
+
+def test_the_first_page_is_short_and_names_every_other() -> None:
+    readme = (ROOT / "README.md").read_text()
+    assert len(readme.splitlines()) <= 150
+    for page in (ROOT / "docs").glob("*.md"):
+        assert f"docs/{page.name}" in readme or page.name in ("index.md", "api.md"), page.name
 
 
 @each_page

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Iterator
 import pytest
 
 COLUMNS = ("VQA", "attention", "boxes", "points", "native masks", "certificate")
-PLACES = ["tests/models", "tests/certify", "tests/extractors"]
+PLACES = ["tests/models", "tests/apps/certify", "tests/extractors"]
 NEEDS = re.compile(r"needs (\w+)")
 
 Shown = dict[str, list[frozenset[str]]]  # column -> of each test that shows it, the packages that it needs
