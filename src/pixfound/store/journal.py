@@ -16,36 +16,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from pixfound.io.atomic import encode
-from pixfound.io.shelf import Scratch
 
 log = logging.getLogger(__name__)
 _END = re.compile(rb',"crc":"[0-9a-f]{8}"}\n?\Z')  # of a line that was written whole
-_TABLE = (
-    "places (name BLOB PRIMARY KEY, good INTEGER, turn INTEGER, rank INTEGER, start INTEGER, length INTEGER) "
-    "WITHOUT ROWID"
-)
-_GET = "SELECT rank, start, length, good FROM places WHERE name = ?"
-_PUT = (
-    "INSERT INTO places VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET good = excluded.good, "
-    "turn = excluded.turn, rank = excluded.rank, start = excluded.start, length = excluded.length "
-    "WHERE (excluded.good, excluded.turn) >= (good, turn)"
-)
 
 
 class Place(NamedTuple):
-    """Where a line stands: the rank of its journal, and its bytes there."""
+    """The position of a line: the rank of its journal, and its bytes there. turn: see `pixfound.store.store`."""
 
     rank: int
     offset: int
     length: int
     failed: bool
+    turn: int
 
 
 class Line(NamedTuple):
     """What is known of a line while journals are read. array_bytes: the size of its arrays' file where it has one."""
 
     name: bytes
-    turn: int
     array_bytes: int | None
     place: Place
 
@@ -53,27 +42,28 @@ class Line(NamedTuple):
 class Places:
     """The place of the line that counts of each name: of the latest result, or else of the latest failure.
 
-    The later of two lines is the one of the later turn, and of one turn the one that comes later here. Places lie in a
-    temporary file.
+    The later of two lines is the one of the later turn, and of one turn the one that comes later here.
     """
 
     def __init__(self, lines: Iterable[Line] = ()) -> None:
-        self._scratch = Scratch(_TABLE)
-        self._scratch.fill(_PUT, map(_row, lines))
+        self._places: dict[bytes, Place] = {}
+        for line in lines:
+            self.add(line)
 
     def get(self, name: bytes) -> Place | None:
         """The place of a name's line."""
-        for rank, start, length, good in self._scratch.run(_GET, name):
-            return Place(rank, start, length, not good)
-        return None
+        return self._places.get(name)
 
     def done(self, name: bytes) -> bool:
         """Whether a name has a result."""
-        return bool(self._scratch.run("SELECT 1 FROM places WHERE name = ? AND good", name))
+        place = self._places.get(name)
+        return place is not None and not place.failed
 
     def add(self, line: Line) -> None:
         """Take note of a line."""
-        self._scratch.run(_PUT, *_row(line))
+        before = self._places.get(line.name)
+        if before is None or (not line.place.failed, line.place.turn) >= (not before.failed, before.turn):
+            self._places[line.name] = line.place
 
 
 def lines_of(journal: Path) -> Iterator[Line]:
@@ -82,8 +72,8 @@ def lines_of(journal: Path) -> Iterator[Line]:
     with journal.open("rb") as stream:
         for raw in stream:
             if data := parse(raw):
-                place = Place(rank, offset, len(raw), data["failure"] is not None)
-                yield Line(name_of(data["key"], data["digest"]), data["turn"], data.get("array_bytes"), place)
+                place = Place(rank, offset, len(raw), data["failure"] is not None, data["turn"])
+                yield Line(name_of(data["key"], data["digest"]), data.get("array_bytes"), place)
             elif _END.search(raw):
                 changed += 1
             offset += len(raw)
@@ -131,8 +121,3 @@ def _is_record(data: Mapping[str, Any]) -> bool:
 def name_of(key: str, digest: str) -> bytes:
     """What stands for a key and digest in memory, and names the file of their arrays."""
     return hashlib.sha256(encode(f"{key}\0{digest}")).digest()[:16]
-
-
-def _row(line: Line) -> tuple[bytes, bool, int, int, int, int]:
-    place = line.place
-    return line.name, not place.failed, line.turn, place.rank, place.offset, place.length

@@ -9,7 +9,7 @@ compared when they are read. Nothing is ever rewritten in place.
 Which of two lines is the later one is told by their turns and never by a clock: a line's turn is one more than the
 last that its process had read. Half of a surrogate pair in a text is written as JSON's own escape of it.
 
-Memory holds neither what a line says nor where it stands: a record is read when it is asked for.
+Memory holds the position of each line, not its content: a record is read when it is asked for.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ class Store:
     def _whole(self, lines: Iterable[Line], lost: dict[bytes, Line]) -> Iterator[Line]:
         """The lines whose arrays are of the size that they name; the others are put into `lost`."""
         for line in lines:
-            self._turn = max(self._turn, line.turn + 1)
+            self._turn = max(self._turn, line.place.turn + 1)
             if line.array_bytes is not None and self._array_bytes(line.name) != line.array_bytes:
                 lost[line.name] = line
             else:
@@ -177,8 +177,8 @@ class Store:
         descriptor = self._journal()
         write_all(descriptor, line)
         end = os.lseek(descriptor, 0, os.SEEK_CUR)
-        place = Place(self._rank, end - len(line), len(line), record.failure is not None)
-        self._places.add(Line(name, self._turn, None, place))
+        place = Place(self._rank, end - len(line), len(line), record.failure is not None, self._turn)
+        self._places.add(Line(name, None, place))
         self._near.cache_clear()
 
     def arrays(self, record: Record) -> dict[str, npt.NDArray[Any]]:
