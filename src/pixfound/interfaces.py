@@ -39,7 +39,7 @@ def batched(component: object, many: str, one: str) -> Callable[[Sequence[Any]],
     return None
 
 
-Benchmark = Sequence[Example]  # gives an equal example each time that it is asked for one: a run keeps none of them
+Benchmark = Sequence[Example]  # whose image sources read a picture when it is needed: a run keeps all examples
 
 
 @runtime_checkable

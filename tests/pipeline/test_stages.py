@@ -28,7 +28,6 @@ from pixfound.store.records import Value, candidates_of, pack_generation
 from pixfound.store.store import Record, Store
 from pixfound.types import KINDS, Example, Generation, Kind, Prompt
 from tests.support.examples import ArrayImage, drawn, make_example
-from tests.support.memory import memory
 from tests.support.random_sam import save_random_sam
 
 
@@ -174,17 +173,6 @@ def test_what_cannot_be_scored_is_no_example(values: dict[str, Any], message: st
 def test_options_may_differ_in_a_sign() -> None:
     for options in (("+", "-"), ("<", ">"), ("1", "-1"), ("...", ";"), tuple(map(str, range(26)))):
         assert make_example(drawn("#."), options=options).options == options
-
-
-def test_items_take_no_memory_that_grows() -> None:
-    examples = [about(number, 3, f"image {number}") for number in range(3000)]
-    held = {}
-    for count in (1000, 3000):
-        with memory() as bytes_held:
-            items = items_of(*examples[:count])
-            assert items[count - 1].id == str(count - 1)
-            held[count] = bytes_held()
-    assert (held[3000] - held[1000]) / 2000 < 10, held  # eight are of the tuple of examples itself
 
 
 def test_only_what_its_digest_is_of_changes_it() -> None:
