@@ -17,7 +17,6 @@ from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
 from pixfound.pipeline.images import load
 from pixfound.types.masks import RLE
-from tests.support.memory import memory
 from tests.support.run import run, scores_of
 
 COLUMNS = ["id", "image", "question", "options", "answer", "expression", "pair_id", "annotations", "category"]
@@ -152,27 +151,6 @@ def test_what_is_absent_says_so(tmp_path: Path) -> None:
     first, second = PairedCoco(**arguments)[:2]
     assert first.absent and second.absent
     assert all(mask.area for mask in first.objects)
-
-
-def test_examples_take_no_memory(tmp_path: Path) -> None:
-    """What is held grows by far less than the 2000 bytes that an example takes."""
-    held = {}
-    for count in (500, 3000):
-        folder = tmp_path / str(count)
-        (folder / "images").mkdir(parents=True)
-        (folder / "images/0.png").touch()
-        images = [{"id": i, "file_name": f"{i}.png", "height": 90, "width": 90} for i in range(count)]
-        outlines = [{"id": i, "image_id": i, "segmentation": [[9, 9, 80, 9, 50, 12 + i % 70]]} for i in range(count)]
-        (folder / "coco.json").write_text(json.dumps({"images": images, "annotations": outlines}))
-        rows = [[i, f"{i}.png", f"What is {i}?", "a|b", "a", "it", i // 2, i, "c"] for i in range(count)]
-        with (folder / "table.csv").open("w", newline="") as stream:
-            csv.writer(stream).writerows([COLUMNS, *rows])
-        with memory() as bytes_held:
-            read = PairedCoco(str(folder / "coco.json"), str(folder / "table.csv"), str(folder / "images"))
-            assert [e.id for e in read] == [str(i) for i in range(count)]
-            held[count] = bytes_held()
-        assert read[-1] == read[len(read) - 1] != read[0]
-    assert (held[3000] - held[500]) / 2500 < 50
 
 
 def test_a_run_over_files(models: Path, tmp_path: Path) -> None:

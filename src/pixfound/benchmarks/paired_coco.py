@@ -26,16 +26,14 @@ from __future__ import annotations
 import json
 import re
 import string
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from pixfound.benchmarks.image_sources import images_in
-from pixfound.benchmarks.shelved import ShelvedExamples
 from pixfound.errors import UserError, nearest
-from pixfound.io.shelf import Numbers, Shelf
-from pixfound.io.streams import NoList, json_lists
+from pixfound.io.streams import open_text, parse_json
 from pixfound.io.tables import table_rows
 from pixfound.types import Example, ImageSource
 from pixfound.types.masks import RLE, union
@@ -45,7 +43,7 @@ _REQUIRED = ("id", "image", "question", "options", "answer", "expression")
 _KNOWN = (*_REQUIRED, "pair_id", "annotations")
 
 
-class PairedCoco(ShelvedExamples):
+class PairedCoco(list[Example]):
     """annotations: COCO JSON file. questions: CSV file. images: folder. Nothing but text is read here.
 
     exif: pictures are taken as `stored`, or `turned` as their EXIF orientation says.
@@ -56,13 +54,12 @@ class PairedCoco(ShelvedExamples):
         if exif not in get_args(Exif):
             raise UserError(f"benchmark.exif={exif}: must be {' or '.join(get_args(Exif))}")
         outlined = _read_annotations(annotations)
-        table = Path(questions).expanduser()
-        names = (row["image"] for _, row in _read_table(table))
+        rows = _read_table(Path(questions).expanduser())
+        names = [row["image"] for _, row in rows]
         source = images_in(Path(images).expanduser(), names, "benchmark.images", turn=exif == "turned")
-        super().__init__(source, lambda name: outlined[name].objects)
         seen: set[str] = set()
         pairs: dict[str, list[int]] = {}  # the lines of each
-        for line, row in _read_table(table):
+        for line, row in rows:
             where, name = f"{questions}, line {line}", row["image"]
             if row["id"] in seen:
                 raise UserError(f"{where}: the id {row['id']!r} stands in an earlier line too; ids must be unique")
@@ -78,7 +75,7 @@ class PairedCoco(ShelvedExamples):
                         f"{where}: the pair {row['pair_id']!r} has two examples already, in lines {members[0]} and "
                         f"{members[1]}; give this one another pair_id"
                     )
-            self.append(_example(row, image, source(name), where), name)
+            self.append(_example(row, image, source(name), where))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +86,8 @@ class _Image:
     """
 
     size: tuple[int, int]
-    masks: Mapping[str, RLE]
-    blank: frozenset[str]
+    masks: dict[str, RLE] = field(default_factory=dict)
+    blank: set[str] = field(default_factory=set)
 
     @property
     def objects(self) -> tuple[RLE, ...]:
@@ -163,75 +160,55 @@ def _referred(row: Mapping[str, str], image: _Image, where: str) -> RLE:
 
 
 def _read_annotations(path: str) -> Mapping[str, _Image]:
-    """What a COCO file, named as it was typed, has of each image, by file name."""
-    ids: Shelf[tuple[str, tuple[int, int]]] = Shelf(lambda values: (values[-1][0], tuple(values[-1][1])))
-    images: Shelf[_Image] = Shelf(_image)
-    seen = Numbers()  # ids of annotations
-    too_early = False
-    for member, entry in _entries(path, "images", "annotations"):
-        if member == "images":
-            name, size = _add_image(entry, ids, path)
-            if name in images:
-                raise UserError(f"{path}: two entries of `images` have the file_name {name!r}; remove one of them")
-            images.add(name, {"size": size})
-        elif images:
-            images.add(*_outlined(entry, ids, seen, path))
-        else:
-            too_early = True  # its image's size is not known yet
-    if too_early:
-        for _, entry in _entries(path, "annotations"):
-            images.add(*_outlined(entry, ids, seen, path))
+    """The images of a COCO file, named as it was typed, by file name."""
+    ids: dict[str, _Image] = {}
+    images: dict[str, _Image] = {}
+    seen: set[str] = set()  # ids of annotations
+    lists = _lists(path)
+    for entry in lists["images"]:
+        try:
+            name, size, key = str(entry["file_name"]), (int(entry["height"]), int(entry["width"])), _key(entry["id"])
+            RLE.empty(size)  # of a size that an image can have
+        except (KeyError, TypeError, ValueError) as error:
+            why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+            raise UserError(
+                f"{path}: every entry of `images` needs id, file_name, height and width (COCO format); {why}"
+            ) from error
+        if key in ids:
+            raise UserError(f"{path}: two entries of `images` have the id {entry['id']!r}; ids must be unique")
+        if name in images:
+            raise UserError(f"{path}: two entries of `images` have the file_name {name!r}; remove one of them")
+        images[name] = ids[key] = _Image(size)
+    for entry in lists["annotations"]:
+        _add_annotation(entry, ids, seen, path)
     return images
 
 
-def _add_image(entry: Any, ids: Shelf[tuple[str, tuple[int, int]]], path: str) -> tuple[str, tuple[int, int]]:
-    """The file name and size of an image, which are put under its id."""
-    try:
-        name, size, key = str(entry["file_name"]), (int(entry["height"]), int(entry["width"])), _key(entry["id"])
-        RLE.empty(size)  # of a size that an image can have
-    except (KeyError, TypeError, ValueError) as error:
-        why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-        raise UserError(
-            f"{path}: every entry of `images` needs id, file_name, height and width (COCO format); {why}"
-        ) from error
-    if key in ids:
-        raise UserError(f"{path}: two entries of `images` have the id {entry['id']!r}; ids must be unique")
-    ids.add(key, (name, size))
-    return name, size
-
-
-def _outlined(
-    entry: Any, ids: Mapping[str, tuple[str, tuple[int, int]]], seen: Numbers, path: str
-) -> tuple[str, dict[str, Any]]:
-    """The file name of an annotation's image, and what is kept of the annotation. seen: ids of those before it."""
+def _add_annotation(entry: Any, ids: Mapping[str, _Image], seen: set[str], path: str) -> None:
+    """Put an annotation to its image. seen: ids of those before it."""
     if not isinstance(entry, dict):
         raise UserError(f"{path}: an entry of `annotations` is {entry!r}, and no object (COCO format)")
     id, image_id = entry.get("id"), entry.get("image_id")
     if isinstance(id, bool) or not isinstance(id, int | str | float):
         raise UserError(f"{path}: an annotation of image {image_id!r} has the id {id!r}; give it a number of its own")
-    key, known = _key(id).strip('"'), len(seen)
-    if seen.number(key) < known:
+    key = _key(id).strip('"')
+    if key in seen:
         raise UserError(f"{path}: two annotations have the id {key}; ids must be unique: give one another id")
-    found = ids.get(_key(image_id))
-    if found is None:
+    seen.add(key)
+    image = ids.get(_key(image_id))
+    if image is None:
         raise UserError(f"{path}: annotation {key} is of image {image_id!r}, which is not listed")
-    name, size = found
     try:
         segmentation = entry["segmentation"]
-        mask = RLE.from_coco(segmentation, size)
+        mask = RLE.from_coco(segmentation, image.size)
     except (KeyError, ValueError) as error:
         why = "it has none" if isinstance(error, KeyError) else str(error)
         raise UserError(
             f"{path}: annotation {key} has no readable segmentation ({why}); outline it again, or remove it"
         ) from error
-    return name, {"id": key, "mask": mask.to_json(), "blank": isinstance(segmentation, list) and mask.area == 0}
-
-
-def _image(values: Sequence[Mapping[str, Any]]) -> _Image:
-    """An image from the entries about it."""
-    height, width = next(value["size"] for value in values if "size" in value)
-    masks = {v["id"]: RLE.from_json(v["mask"]) for v in values if "id" in v}
-    return _Image((height, width), masks, frozenset(v["id"] for v in values if v.get("blank")))
+    image.masks[key] = mask
+    if isinstance(segmentation, list) and mask.area == 0:
+        image.blank.add(key)
 
 
 def _key(id: Any) -> str:
@@ -239,24 +216,26 @@ def _key(id: Any) -> str:
     return json.dumps(int(id) if isinstance(id, float) and id.is_integer() else id)
 
 
-def _entries(path: str, *lists: str) -> Iterator[tuple[str, Any]]:
-    """The entries of some lists in a COCO file, one by one; the first of the lists must be there."""
+def _lists(path: str) -> dict[str, list[Any]]:
+    """The lists `images` and `annotations` of a COCO file; the second may be left out."""
     where = Path(path).expanduser()
     try:
-        yield from json_lists(where, *lists)
+        with open_text(where) as stream:
+            data = parse_json(stream.read())
     except OSError as error:
         raise UserError(f"benchmark.annotations={where}: cannot be read ({error.strerror})") from error
-    except NoList as error:
-        raise UserError(
-            f"benchmark.annotations={where}: has no list `{error}`, so it is no COCO annotation file"
-        ) from error
     except ValueError as error:
         raise UserError(f"benchmark.annotations={where}: is no JSON file ({error})") from error
+    lists = {"images": None, "annotations": [], **(data if isinstance(data, dict) else {})}
+    for name in ("images", "annotations"):
+        if not isinstance(lists[name], list):
+            raise UserError(f"benchmark.annotations={where}: has no list `{name}`, so it is no COCO annotation file")
+    return lists
 
 
-def _read_table(path: Path) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """(line, row) of the table of questions, one by one."""
+def _read_table(path: Path) -> list[tuple[int, Mapping[str, str]]]:
+    """(line, row) of the table of questions."""
     try:
-        yield from table_rows(path, _REQUIRED, skipinitialspace=True)
+        return list(table_rows(path, _REQUIRED, skipinitialspace=True))
     except OSError as error:
         raise UserError(f"benchmark.questions={path}: cannot be read ({error.strerror})") from error

@@ -8,7 +8,6 @@ blackened (mask-out). Frame: image pixels; a rectangle is (x0, y0, x1, y1), its 
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,6 @@ from typing import Any, overload
 import numpy as np
 from PIL import Image
 
-from pixfound.benchmarks.shelved import ShelvedExamples
 from pixfound.config.factory import build
 from pixfound.errors import UserError
 from pixfound.prompts.perturbations import parse_variation
@@ -116,13 +114,12 @@ class Varied(Sequence[Example]):
             return self._of
         number = self._variation.number
         once = np.random.RandomState(self._seed + _OFFSET[kind] + number)
-        examples = ShelvedExamples(self._image)
-        for place, example in enumerate(self._of):
+        examples: list[Example] = []
+        for example in self._of:
             box = None if example.absent else self._box(example, once)
             if box is None and not example.absent:
                 log.info("%s_%d leaves example %s as it is", kind, number, example.id)
-            changed = example if box is None else varied(example, kind, box)
-            examples.append(changed, json.dumps([place, box]))
+            examples.append(example if box is None else varied(example, kind, box))
         return examples
 
     def _box(self, example: Example, once: np.random.RandomState) -> Box | None:
@@ -130,14 +127,6 @@ class Varied(Sequence[Example]):
         if not self._redraw:
             return draw_once(kind, mask, once, self._least)
         return draw(kind, mask, stream(self._seed, kind, self._variation.number, example.id), self._least)
-
-    def _image(self, text: str) -> ImageSource:
-        """The image of the example at a place, changed where there is a rectangle. text: both."""
-        place, box = json.loads(text)
-        example: Example = self._of[place]
-        if box is None:
-            return example.image
-        return VariedImage(example.image, example.gt_mask.size, self._variation.kind, (box[0], box[1], box[2], box[3]))
 
 
 def varied(example: Example, kind: str, box: Box) -> Example:

@@ -13,7 +13,6 @@ from typing import TypeVar
 import numpy as np
 
 from pixfound.benchmarks.scenes import COLOURS, RADII, SHAPES, SIZE, Scene, SceneImage, Thing, random_scene
-from pixfound.benchmarks.shelved import ShelvedExamples
 from pixfound.errors import UserError
 from pixfound.types import Example
 from pixfound.types.masks import RLE, union
@@ -129,7 +128,7 @@ def make_pair(category: str, rng: np.random.Generator) -> tuple[tuple[Scene, Ask
     return pair if rng.integers(2) else (pair[1], pair[0])
 
 
-class PixShapes(ShelvedExamples):
+class PixShapes(list[Example]):
     """`pairs` deterministic pairs drawn from `seed`.
 
     The shipped miniature models never saw seeds below 1,000,000 (experiments/training/README.md).
@@ -138,12 +137,11 @@ class PixShapes(ShelvedExamples):
     def __init__(self, pairs: int = 160, seed: int = 2024) -> None:
         if pairs < 1:
             raise UserError(f"benchmark.pairs must be at least 1, not {pairs}")
-        super().__init__(lambda text: SceneImage(Scene.from_text(text)))
         for index in range(pairs):
             category = SCHEDULE[index % len(SCHEDULE)]
             drawn = make_pair(category, np.random.default_rng([seed, index]))
             for side, (scene, asked) in zip("ab", drawn, strict=True):
-                self.append(_example(f"{index:04d}{side}", f"{index:04d}", scene, asked), scene.to_text())
+                self.append(_example(f"{index:04d}{side}", f"{index:04d}", scene, asked))
 
 
 def _example(id: str, pair_id: str, scene: Scene, asked: Ask) -> Example:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -63,16 +62,6 @@ class Scene:
         for values in ([t.colour for t in self.things], [t.cell for t in self.things]):
             if len(set(values)) != len(values):
                 raise ValueError(f"two things of a scene share a colour or a cell: {values}")
-
-    @staticmethod
-    def from_text(text: str) -> Scene:
-        """Read what `to_text` wrote."""
-        data = json.loads(text)
-        return Scene(tuple(Thing(**{**t, "shift": tuple(t["shift"])}) for t in data["things"]), data["seed"])
-
-    def to_text(self) -> str:
-        """The scene as a short text."""
-        return json.dumps(asdict(self))
 
     def thing(self, colour: str) -> Thing | None:
         """The thing of that colour, if any."""
