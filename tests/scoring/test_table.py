@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
 
 import numpy as np
@@ -10,9 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pixfound.scoring.scores import Score, cluster_of
-from pixfound.scoring.table import SCORE, UNKNOWN, ScoreTableBuilder, tabulate
+from pixfound.scoring.table import SCORE, UNKNOWN, tabulate
 from pixfound.types import KINDS
-from tests.support.memory import memory
 
 MAYBE = st.none() | st.booleans()
 SHARE = st.none() | st.floats(0, 1)
@@ -117,23 +115,3 @@ def test_another_order_of_the_same_examples_is_numbered_alike(scores, random):
     assert found.tags.keys() == table.tags.keys()
     for tag, about in found.tags.items():
         assert (about.of == table.tags[tag].of).all()
-
-
-def test_a_table_takes_little_memory_that_grows():
-    with memory() as held:
-        filling = ScoreTableBuilder()
-        for number in range(4000):
-            score = Score(
-                key=f"k{number}",
-                example_id=f"example {number}",
-                pair_id=None,
-                kind="open",
-                row=None,
-                tags={},
-                absent=False,
-            )
-            for row in (None, "a", "b"):
-                filling.add(replace(score, row=row))
-        table = filling.table()
-        assert held() < 100_000  # the scores' own numbers are 480 kB
-    assert len(table.masks("b", "open")) == len(table.answers("open")) == len(table.examples) == 4000

@@ -4,23 +4,23 @@ The two items of a pair share a question and a scene, so they are drawn together
 independent are too narrow. All figures of one table use the same draws, which makes S's interval exact too.
 
 Memory does not grow with the resamples: how often each cluster is drawn is drawn anew, from the same seed, whenever
-figures need it, a few resamples at a time. What waits for it lies in a temporary file.
+figures need it, a few resamples at a time.
 
 Shapes: `C` clusters, `R` resamples, `B` of these at a time, `I` items, `F` figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pixfound.io.shelf import Scratch
 from pixfound.scoring.estimates import Array, Estimate, ratios
 
 Codes = npt.NDArray[np.integer]  # (I,) the number of each item's cluster
+_Sums = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]  # clusters, their totals, their counts
 Times = npt.NDArray[np.uint8]  # drawn once on average, and over 255 times with a chance below 1e-500
 _BLOCK = 2**18  # bytes of how often clusters are drawn, and of what that is multiplied with: both are made in blocks
 _ROWS, _COLUMNS = 32, 64  # of a block, at most
@@ -38,19 +38,16 @@ class Resampler:
 
     def __init__(self, clusters: int, resamples: int, seed: int) -> None:
         self._clusters, self._resamples, self._seed = clusters, resamples, seed
-        self._sums = Scratch("sums (figure INTEGER PRIMARY KEY, types TEXT, clusters BLOB, totals BLOB, counts BLOB)")
-        self._figures = 0
-        self._drawn: list[Array] = []  # (R,) each of the first figures; the others wait
+        self._drawn: list[Array] = []  # (R,) each of the first figures
+        self._waiting: list[_Sums] = []  # the sums of the others
 
     def mean(self, clusters: Codes, values: npt.NDArray[Any]) -> Estimate:
         """The mean of (I,) items of these clusters."""
         numbers = np.asarray(values, dtype=np.float64)
         # Added up in order: the same sum, to the last bit, as the plain loop of the paper's scripts.
         value = float(np.cumsum(numbers)[-1] / len(numbers)) if len(numbers) else float("nan")
-        number, self._figures = self._figures, self._figures + 1
-        sums = _sums(clusters, numbers)
-        types = " ".join(array.dtype.str for array in sums)
-        self._sums.run("INSERT INTO sums VALUES (?, ?, ?, ?, ?)", number, types, *(array.data for array in sums))
+        number = len(self._drawn) + len(self._waiting)
+        self._waiting.append(_sums(clusters, numbers))
         return Estimate(value, len(numbers), lambda: self._draws(number))
 
     def median(self, clusters: Codes, values: npt.NDArray[Any]) -> Estimate:
@@ -71,26 +68,21 @@ class Resampler:
 
     def _draw(self) -> None:
         """The resamples of all that wait."""
-        first, last = len(self._drawn), self._figures
         width = min(_COLUMNS, max(2, _BLOCK // (8 * max(1, self._clusters)))) // 2  # figures in one product
-        draws, done = np.empty((last - first, self._resamples)), 0
+        draws, done = np.empty((len(self._waiting), self._resamples)), 0
         for times in self._times():
-            for start in range(first, last, width):
-                both = _product(times, self._beside(range(start, min(start + width, last))))  # (B, 2 x F)
-                part = slice(start - first, start - first + width)
-                draws[part, done : done + len(times)] = ratios(both[:, 0::2], both[:, 1::2]).T
+            for first in range(0, len(self._waiting), width):
+                both = _product(times, self._beside(self._waiting[first : first + width]))  # (B, 2 x F)
+                draws[first : first + width, done : done + len(times)] = ratios(both[:, 0::2], both[:, 1::2]).T
             done += len(times)
         self._drawn += list(draws)
-        self._sums.run("DELETE FROM sums")
+        self._waiting = []
 
-    def _beside(self, figures: range) -> Array:
+    def _beside(self, figures: Sequence[_Sums]) -> Array:
         """(C, 2 x F) totals and counts of figures."""
         both = np.zeros((self._clusters, 2 * len(figures)))
-        found = self._sums.run("SELECT * FROM sums WHERE figure BETWEEN ? AND ?", figures[0], figures[-1])
-        for number, types, *data in found:
-            clusters, totals, counts = map(np.frombuffer, data, types.split())
-            column = 2 * (number - figures[0])
-            both[clusters, column], both[clusters, column + 1] = totals, counts
+        for column, (clusters, totals, counts) in enumerate(figures):
+            both[clusters, 2 * column], both[clusters, 2 * column + 1] = totals, counts
         return both
 
     def _times(self) -> Iterator[Times]:
@@ -105,12 +97,12 @@ class Resampler:
             yield drawn
 
 
-def _sums(clusters: Codes, values: Array) -> tuple[npt.NDArray[Any], ...]:
-    """The clusters that items are of, with the totals of these and their counts, in as few bytes as hold them."""
+def _sums(clusters: Codes, values: Array) -> _Sums:
+    """The clusters that items are of, with the totals of these and their counts."""
     counts = np.bincount(clusters)
     totals = np.bincount(clusters, weights=values)  # in order, too
     there = np.flatnonzero(counts)
-    return _small(there), _small(totals[there]), _small(counts[there])
+    return there, totals[there], counts[there]
 
 
 def _product(times: Times, sums: Array) -> Array:
@@ -119,15 +111,6 @@ def _product(times: Times, sums: Array) -> Array:
     for first in range(0, len(sums), _TERMS):
         found += times[:, first : first + _TERMS].astype(np.float64) @ sums[first : first + _TERMS]
     return found
-
-
-def _small(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The same numbers as small unsigned integers, where they are whole."""
-    highest = values.max(initial=0)
-    if values.min(initial=0) < 0 or highest >= 2**32:
-        return values
-    whole = values.astype(np.min_scalar_type(int(highest)))
-    return whole if (whole == values).all() else values
 
 
 def numbered(names: Iterable[Hashable]) -> tuple[Codes, int]:

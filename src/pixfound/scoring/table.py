@@ -1,4 +1,4 @@
-"""The scores of a run as a table of numbers, which lies in a temporary file: all that metrics are made of.
+"""The scores of a run as a table of numbers: all that metrics are made of.
 
 What a score says beside them (what was replied, which candidate was chosen, and why) is in scores.jsonl, and
 `RunData.scores_of` makes it anew for one example.
@@ -11,13 +11,12 @@ from __future__ import annotations
 import struct
 from array import array
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from pixfound.io.shelf import Numbers, Scratch
 from pixfound.scoring.scores import Score, cluster_of
 from pixfound.types import Kind
 
@@ -31,7 +30,7 @@ SCORE = np.dtype(
         *((name, "f8") for name in ("iou", "area", "chance")),
     ]
 )
-_TOGETHER = 2**13  # bytes of the scores of a row and kind that are put into the file together
+_NOTHING = np.empty(0, SCORE)
 _PACKED = struct.Struct("=ii????bbbbddd")
 
 
@@ -48,8 +47,8 @@ class Table:
     """count: of the scores. examples: their ids, numbered in the order in which they first come.
 
     cluster_of: (E,) the number of each example's cluster, which is what is drawn together in a bootstrap; `clusters` of
-    them. absent, paired: (E,) whether its object is absent, whether it has a partner. read: the scores of a kind of
-    prompt, in order, of a row's masks, or with None of the answers.
+    them. absent, paired: (E,) whether its object is absent, whether it has a partner. parts: the scores by row and kind
+    of prompt, in order: of the row's masks, or with None of the answers.
     """
 
     count: int
@@ -60,15 +59,15 @@ class Table:
     clusters: int
     absent: npt.NDArray[np.bool_]
     paired: npt.NDArray[np.bool_]
-    read: Callable[[str | None, Kind], Rows]
+    parts: Mapping[tuple[str | None, Kind], Rows]
 
     def answers(self, kind: Kind) -> Rows:
         """The scores of the answers to a kind of prompt."""
-        return self.read(None, kind)
+        return self.parts.get((None, kind), _NOTHING)
 
     def masks(self, row: str, kind: Kind) -> Rows:
         """The scores of a row's masks under a kind of prompt; none where the table has no such row."""
-        return self.read(row, kind)
+        return self.parts.get((row, kind), _NOTHING)
 
     def groups(self, scores: Rows) -> Iterator[tuple[tuple[str, str], Rows]]:
         """Of some of the scores: (tag, value) -> those that have it, in alphabetical order."""
@@ -84,8 +83,8 @@ class Table:
         order = np.array([other.examples[id] for id in self.examples], dtype=np.int32)
         back = np.argsort(order)
 
-        def read(row: str | None, kind: Kind) -> Rows:
-            scores = self.read(row, kind)
+        def numbered(scores: Rows) -> Rows:
+            scores = scores.copy()
             scores["example"] = order[scores["example"]]
             scores["cluster"] = other.cluster_of[scores["example"]]
             return scores
@@ -98,7 +97,7 @@ class Table:
             clusters=other.clusters,
             absent=self.absent[back],
             paired=self.paired[back],
-            read=read,
+            parts={part: numbered(scores) for part, scores in self.parts.items()},
         )
 
 
@@ -119,26 +118,22 @@ class ScoreTableBuilder:
     """A table to which scores are added one by one."""
 
     def __init__(self) -> None:
-        table = "lines (part INTEGER, place INTEGER, data BLOB, PRIMARY KEY (part, place)) WITHOUT ROWID"
-        self._scratch = Scratch(table)
-        self._parts: dict[tuple[str | None, Kind], int] = {}  # what is read at once, by number
-        self._waiting: dict[int, bytearray] = defaultdict(bytearray)  # of each part
+        self._parts: dict[tuple[str | None, Kind], bytearray] = defaultdict(bytearray)
         self._count = 0
-        self._examples, self._clusters = Numbers(), Numbers()
+        self._examples, self._clusters = dict[str, int](), dict[str, int]()
         self._about = array("i"), bytearray(), bytearray()  # of each example: cluster, whether absent, whether paired
         self._tags: dict[str, tuple[dict[str, int], array[int]]] = {}
 
     def add(self, score: Score) -> None:
         """Take a score; what all scores of an example have in common is taken from the first one."""
-        example = self._examples.number(score.example_id)
+        example = self._examples.setdefault(score.example_id, len(self._examples))
         of, absent, paired = self._about
         if example == len(of):
-            of.append(self._clusters.number(cluster_of(score)))
+            of.append(self._clusters.setdefault(cluster_of(score), len(self._clusters)))
             absent.append(score.absent)
             paired.append(score.pair_id is not None)
             self._take_tags(example, score)
-        part = self._parts.setdefault((score.row, score.kind), len(self._parts))
-        self._waiting[part] += _PACKED.pack(
+        self._parts[score.row, score.kind] += _PACKED.pack(
             example,
             of[example],
             score.pair_id is not None,
@@ -149,11 +144,6 @@ class ScoreTableBuilder:
             *(np.nan if v is None else v for v in (score.iou, score.area, score.chance)),
         )
         self._count += 1
-        if len(self._waiting[part]) > _TOGETHER:
-            self._put(part)
-
-    def _put(self, part: int) -> None:
-        self._scratch.run("INSERT INTO lines VALUES (?, ?, ?)", part, self._count, self._waiting.pop(part))
 
     def _take_tags(self, example: int, score: Score) -> None:
         for tag, value in score.tags.items():
@@ -163,8 +153,6 @@ class ScoreTableBuilder:
 
     def table(self) -> Table:
         """The table of what was added; nothing can be added after."""
-        for part in list(self._waiting):
-            self._put(part)
         of, absent, paired = self._about
         return Table(
             count=self._count,
@@ -175,17 +163,8 @@ class ScoreTableBuilder:
             clusters=len(self._clusters),
             absent=np.frombuffer(absent, dtype=np.bool_),
             paired=np.frombuffer(paired, dtype=np.bool_),
-            read=self._read,
+            parts={part: np.frombuffer(packed, dtype=SCORE) for part, packed in self._parts.items()},
         )
-
-    def _read(self, row: str | None, kind: Kind) -> Rows:
-        part = self._parts.get((row, kind))
-        ((size,),) = self._scratch.run("SELECT TOTAL(LENGTH(data)) FROM lines WHERE part = ?", part)
-        found, filled = bytearray(int(size)), 0
-        for (data,) in self._scratch.each("SELECT data FROM lines WHERE part = ? ORDER BY place", part):
-            found[filled : filled + len(data)] = data
-            filled += len(data)
-        return np.frombuffer(found, dtype=SCORE)
 
     def _tag(self, values: dict[str, int], of: array[int]) -> Tag:
         """With its values in alphabetical order."""
