@@ -2,25 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
-import weakref
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
 from pixfound.apps.evaluation import evaluate
 from pixfound.benchmarks.pixmmvp import PixMMVP
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
-from pixfound.interfaces import ImageInfo
-from pixfound.models.precomputed import Precomputed
 from pixfound.pipeline.results import Result
-from pixfound.types import Example, Prompt
+from pixfound.types import Example
 from pixfound.types.masks import RLE, iou
-from tests.support.memory import memory
 from tests.support.predictions import shifted, write_answers, write_lines, write_mask
 from tests.support.run import config_of, scores_of
 
@@ -260,34 +254,6 @@ def test_an_answer_without_phrases_has_no_candidate(tmp_path: Path) -> None:
     result = shapes(tmp_path / "out", *files, "extraction=precomputed")
     assert masks_of(result, "oracle")["ground", EXAMPLES[0].id]["choice"] == "missing"
     assert not result.failures
-
-
-class Images(dict[str, ImageInfo]):
-    """A dict that can be referred to weakly."""
-
-
-def test_what_is_read_takes_no_memory(tmp_path: Path) -> None:
-    """Neither the files' content nor what was told of the examples is held when all is joined."""
-    held, mask = {}, RLE.from_polygons([[9, 9, 80, 9, 50, 70]], (90, 90))
-    for count in (200, 2000):
-        folder = tmp_path / str(count)
-        write_lines(folder / "a.jsonl", [{"question_id": i, "response": f"It is number {i}."} for i in range(count)])
-        entries = [{"image_id": i, "segmentation": mask.to_json(), "score": 0.5} for i in range(count)]
-        (folder / "m.json").write_text(json.dumps(entries))
-        images = Images({str(i): ImageInfo(f"picture_{i}", (90, 90)) for i in range(count)})
-        told = weakref.ref(images)
-        model = Precomputed(answers={"open": str(folder / "a.jsonl")}, masks={"open": str(folder / "m.json")})
-        with memory() as bytes_held:
-            model.index(images)
-            del images
-            held[count] = bytes_held()
-        assert told() is None
-        asked = [(Image.new("RGB", (90, 90)), Prompt(str(i), "open", "a", "?")) for i in (0, count - 1, 0)]
-        first, last, again = model.generate(asked)
-        assert (first.text, last.text) == ("It is number 0.", f"It is number {count - 1}.")
-        assert first.masks == (mask,)
-        assert first == again
-    assert (held[2000] - held[200]) / 1800 < 50  # bytes of an example
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ from typing import Any, Literal, get_args
 
 from pixfound.benchmarks.image_sources import images_in
 from pixfound.errors import UserError, nearest
-from pixfound.io.streams import open_text, parse_json
+from pixfound.io.streams import read_json
 from pixfound.io.tables import table_rows
 from pixfound.types import Example, ImageSource
 from pixfound.types.masks import RLE, union
@@ -220,8 +220,7 @@ def _lists(path: str) -> dict[str, list[Any]]:
     """The lists `images` and `annotations` of a COCO file; the second may be left out."""
     where = Path(path).expanduser()
     try:
-        with open_text(where) as stream:
-            data = parse_json(stream.read())
+        data = read_json(where)
     except OSError as error:
         raise UserError(f"benchmark.annotations={where}: cannot be read ({error.strerror})") from error
     except ValueError as error:

@@ -123,7 +123,7 @@ class Precomputed:
         for what, paths in self._paths.items():
             for kind, path in paths.items():
                 digest = hashlib.sha256()
-                names = [""] if path.is_file() else names_in(path, f"model.{what}.{kind}").sorted()
+                names = [""] if path.is_file() else sorted(names_in(path, f"model.{what}.{kind}"))
                 for name in names:
                     digest.update(f"{name}\0".encode())
                     with (path / name if name else path).open("rb") as file:

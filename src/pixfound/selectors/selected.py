@@ -11,7 +11,6 @@ from pixfound.errors import UserError, nearest
 from pixfound.interfaces import ImageInfo, Model
 from pixfound.io.predictions.naming import Owners
 from pixfound.io.predictions.texts import NONE, read_selections
-from pixfound.io.shelf import Shelf
 from pixfound.models.precomputed import Precomputed
 from pixfound.types import Candidate, Choice, Example, Kind
 
@@ -53,7 +52,7 @@ class Selected:
             raise UserError(f"extraction=precomputed_selected: give a judge's selections: {_KEY}.ground=FILE")
         self._model, self.offset, self.unlisted = model, offset, unlisted
         self._chosen: dict[Kind, Mapping[str, str]] = {}
-        self._stand_ins: dict[Kind, Shelf[list[str]]] = {}  # examples of which the picture of no phrase is selected
+        self._stand_ins: dict[Kind, set[str]] = {}  # examples of which the picture of no phrase is selected
 
     def index(self, images: Mapping[str, ImageInfo]) -> None:
         """Read the lists; raises UserError where one names no candidate of its kind of prompt."""
@@ -61,10 +60,7 @@ class Selected:
         for kind, path in self._paths.items():
             key = f"{_KEY}.{kind}"
             chosen = self._chosen[kind] = read_selections(path, owners, key, self.offset)
-            stand_ins = self._stand_ins[kind] = Shelf(list)
-            for id, name in chosen.items():
-                if owners.of(name.rpartition(".")[0]) == id:
-                    stand_ins.add(id, name)
+            self._stand_ins[kind] = {id for id, name in chosen.items() if owners.of(name.rpartition(".")[0]) == id}
             named = [(id, name) for id, name in chosen.items() if not _none(name)]
             if named and not any(self._model.has_candidate(kind, id, name) for id, name in named):
                 id, name = named[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -11,8 +11,7 @@ from pixfound.errors import UserError
 from pixfound.io.grayscale_masks import Grey, mask_of, read_levels
 from pixfound.io.images import opened
 from pixfound.io.predictions.naming import Owners
-from pixfound.io.shelf import Shelf
-from pixfound.io.streams import NoList, json_list
+from pixfound.io.streams import read_json
 from pixfound.types.masks import RLE
 
 Scored = list[tuple[RLE, float | None]]  # masks of an example, with their scores
@@ -44,7 +43,7 @@ def read_results(path: Path, owners: Owners, key: str) -> Mapping[str, Scored]:
 
     image_id: an example's id or number, or its image's file name or stem. Masks must be of the image's size.
     """
-    found: Shelf[Scored] = Shelf(lambda values: [(RLE.from_json(mask), score) for mask, score in values])
+    found: dict[str, Scored] = {}
     for number, entry in enumerate(_entries(path, key)):
         where = f"{path}: entry number {number}"
         if not isinstance(entry, dict) or "image_id" not in entry or "segmentation" not in entry:
@@ -61,21 +60,22 @@ def read_results(path: Path, owners: Owners, key: str) -> Mapping[str, Scored]:
                 raise ValueError(f"score {score}")
         except (TypeError, ValueError) as error:
             raise UserError(f"{where} (image {name}): has no readable mask ({error}); write it again") from error
-        found.add(id, (mask.to_json(), score))
+        found.setdefault(id, []).append((mask, score))
     if not found:
         raise UserError(f"{key}={path}: has no mask for an example of this benchmark: check `image_id`")
     return found
 
 
-def _entries(path: Path, key: str) -> Iterator[Any]:
+def _entries(path: Path, key: str) -> list[Any]:
     try:
-        yield from json_list(path)
+        entries = read_json(path)
     except OSError as error:
         raise UserError(f"{key}={path}: cannot be read ({error.strerror}); give the file") from error
-    except NoList as error:
-        raise UserError(f"{key}={path}: is no list, so it is no COCO results file") from error
     except ValueError as error:
         raise UserError(f"{key}={path}: is no JSON file ({error}); write it again") from error
+    if not isinstance(entries, list):
+        raise UserError(f"{key}={path}: is no list, so it is no COCO results file")
+    return entries
 
 
 def check_picture(path: Path, size: tuple[int, int], resize: Resize, key: str) -> None:

@@ -12,7 +12,6 @@ from string import Formatter
 
 from pixfound.errors import UserError, nearest
 from pixfound.interfaces import ImageInfo
-from pixfound.io.shelf import Shelf
 
 MASK_NAMES = ("{number:05d}.png", "output{number:05d}.png", "{stem}.png", "{stem}.jpg", "{id}.png")
 _CANDIDATE = re.compile(r"(?P<owner>.+)_(?P<phrase>\d{3,})_(?P<mask>\d{3,})\.png")
@@ -37,11 +36,11 @@ class Owners:
 
     def __init__(self, images: Mapping[str, ImageInfo]) -> None:
         self.images = images
-        self._others: Shelf[set[str]] = Shelf(set)  # ids by what else is said for them
+        self._others: dict[str, set[str]] = {}  # ids by what else is said for them
         for id, info in images.items():
             for name in {str(int(id)) if id.isdecimal() else id, info.stem} - {id, ""}:
                 if name not in images:
-                    self._others.add(name, id)
+                    self._others.setdefault(name, set()).add(id)
 
     def present(self) -> Iterator[tuple[str, ImageInfo]]:
         """The run's examples by id, without those that it leaves out."""
@@ -91,19 +90,18 @@ def mask_files(folder: Path, owners: Owners, names: Sequence[str], key: str) -> 
     """
     there = names_in(folder, key)
     for pattern in names:
-        found: Shelf[Path] = Shelf(lambda values: folder / values[-1])
-        known: Shelf[list[str]] = Shelf(list)
+        found: dict[str, Path] = {}
+        known: set[str] = set()
         for id, info in owners.images.items():
             name = _named(pattern, id, info)
             if name is not None and name in there:
-                known.add(name, id)
+                known.add(name)
                 if not info.left_out:
-                    found.add(id, name)
+                    found[id] = folder / name
         if found:
-            rest = (name for name in there.sorted() if name not in known)
-            _check_rest(rest, pattern, f"{key}={folder}")
+            _check_rest(sorted(there - known), pattern, f"{key}={folder}")
             return found
-    first = next(there.sorted(), "no file at all")
+    first = min(there, default="no file at all")
     raise UserError(
         f"{key}={folder}: no file is named after an example: tried {', '.join(names)}, and the folder has {first}; "
         "name the files so, or say how they are named with model.names=[PATTERN]"
@@ -116,29 +114,26 @@ def candidate_files(folder: Path, owners: Owners, key: str) -> Mapping[str, list
     Files are named {number or stem}_{phrase:03d}_{mask:03d}.png; {number or stem}.png stands for "no phrase".
     """
     where = f"{key}={folder}"
-    found = Shelf(
-        lambda values: _in_order([CandidateFile(folder / name, *numbers) for name, *numbers in values], where)
-    )
+    found: dict[str, list[CandidateFile]] = {}
     there = names_in(folder, key)
     stranger: tuple[str, str] | None = None
-    for name in there.sorted():
+    for name in sorted(there):
         match = _CANDIDATE.fullmatch(name) or _NO_PHRASE.fullmatch(name)
         id = match and owners.of(match["owner"])
         if match and id:
-            found.add(id, [name, *(map(int, match.groups()[1:]) if match.re is _CANDIDATE else (None, None))])
+            phrase, mask = map(int, match.groups()[1:]) if match.re is _CANDIDATE else (None, None)
+            found.setdefault(id, []).append(CandidateFile(folder / name, phrase, mask))
         elif match and stranger is None and not owners.know(match["owner"]):
             stranger = match["owner"], name
     if not found:
-        first = next(there.sorted(), "no file at all")
+        first = min(there, default="no file at all")
         raise UserError(
             f"{where}: no file is named NUMBER_PHRASE_MASK.png (as 12_000_002.png) after an example of the "
             f"benchmark; the folder has {first}"
         )
     if stranger is not None:
         owners.find(stranger[0], f"{where}: file {stranger[1]}")
-    for _ in found.values():  # each is put in order, and found to be no two of a kind
-        pass
-    return found
+    return {id: _in_order(files, where) for id, files in found.items()}
 
 
 def _in_order(files: list[CandidateFile], where: str) -> list[CandidateFile]:
@@ -169,16 +164,12 @@ def _check_rest(names: Iterable[str], pattern: str, where: str) -> None:
             )
 
 
-def names_in(folder: Path, key: str) -> Shelf[list[str]]:
-    """The names of the files in a folder, as keys; `sorted` gives them in their order."""
+def names_in(folder: Path, key: str) -> set[str]:
+    """The names of the files in a folder."""
     if not folder.is_dir():
         raise UserError(f"{key}={folder}: there is no such folder; give the one that holds the predicted masks")
-    found: Shelf[list[str]] = Shelf(list)
     with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_file():
-                found.add(entry.name, "")
-    return found
+        return {entry.name for entry in entries if entry.is_file()}
 
 
 def inside(name: str, where: str) -> str:

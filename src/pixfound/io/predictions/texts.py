@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import astuple, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pixfound.errors import UserError
 from pixfound.io.predictions.naming import Owners, inside
-from pixfound.io.shelf import Shelf
 from pixfound.io.streams import open_text, parse_json
 
 NONE = "NONE"  # the original's word for "the object is not in the image"
@@ -46,7 +45,8 @@ def read_answers(path: Path, owners: Owners, key: str, offset: int = 0) -> Mappi
     by `question_id`: a number, an id, or again a file name. offset: added to such a number to get an example's; 0 where
     it is counted as the images' files are.
     """
-    found: Shelf[str] = Shelf(lambda values: values[0][0])
+    found: dict[str, str] = {}
+    places: dict[str, str] = {}
     for where, row in json_lines(path, key):
         name = "response" if "response" in row else "answer"
         if not isinstance(row.get(name), str):
@@ -54,7 +54,8 @@ def read_answers(path: Path, owners: Owners, key: str, offset: int = 0) -> Mappi
         named = row["image"] if isinstance(row.get("image"), str) else row.get("question_id")
         id = owners.find(_name_of(named, offset, where), f"{where}: question_id + model.offset")
         if id is not None:
-            _add(found, id, row[name], where)
+            _once(id, where, places)
+            found[id] = row[name]
     if not found:
         raise UserError(f"{key}={path}: answers no question of this benchmark: check `question_id` and model.offset")
     return found
@@ -66,15 +67,16 @@ def read_meta(path: Path, owners: Owners, key: str) -> Mapping[str, Mapping[int,
     A line is `{file} - {group} - {phrase}| {head}| {similarity}`, and in the longer form ends in
     ` | {start} | {end}| {answer}`: the phrase's characters in the answer.
     """
-    found = Shelf(lambda values: {line.group: line for line in map(_line_of, values)})
+    found: dict[str, dict[int, Line]] = {}
     for where, text in _lines(path, key):
         file, line = _meta_line(text, where)
         id = owners.find(file, where)
         if id is None:
             continue
-        if line.group in found.get(id, {}):
+        lines = found.setdefault(id, {})
+        if line.group in lines:
             raise UserError(f"{where}: {file} has a phrase number {line.group} already; remove one of them")
-        found.add(id, astuple(line))
+        lines[line.group] = line
     return found
 
 
@@ -84,14 +86,17 @@ def read_selections(path: Path, owners: Owners, key: str, offset: int = 1) -> Ma
     A JSON line has `question_id`, which the original counts from 0, and `selected file`, without
     regard to its folder.
     """
-    found: Shelf[str] = Shelf(lambda values: values[0][0])
+    found: dict[str, str] = {}
+    places: dict[str, str] = {}
     for where, row in json_lines(path, key):
         chosen = row.get("selected file")
         if not isinstance(chosen, str):
             raise UserError(f"{where}: has no text `selected file`; write a file name or {NONE}")
         id = owners.find(_name_of(row.get("question_id"), offset, where), f"{where}: question_id + offset")
         if id is not None:
-            _add(found, id, inside(chosen.replace("\\", "/").rpartition("/")[2], where), where)
+            name = inside(chosen.replace("\\", "/").rpartition("/")[2], where)
+            _once(id, where, places)
+            found[id] = name
     if not found:
         raise UserError(f"{key}={path}: selects for no example of this benchmark: check `question_id` and the offset")
     return found
@@ -109,11 +114,11 @@ def json_lines(path: Path, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
         yield where, row
 
 
-def _add(found: Shelf[str], id: str, text: str, where: str) -> None:
-    """Put the text of an example there; the UserError that names the places of two."""
-    if before := found.added(id):
-        raise UserError(f"{where}: example {id} stands already at {before[0][1]}; remove one of them")
-    found.add(id, (text, where))
+def _once(id: str, where: str, places: dict[str, str]) -> None:
+    """Raise the UserError that names both places of an example. places: of those before it."""
+    if id in places:
+        raise UserError(f"{where}: example {id} stands already at {places[id]}; remove one of them")
+    places[id] = where
 
 
 def _lines(path: Path, key: str) -> Iterator[tuple[str, str]]:
@@ -135,12 +140,6 @@ def _name_of(id: Any, offset: int, where: str) -> str:
     if isinstance(id, int) or (id.isdecimal() and len(id) < 19):
         return str(int(id) + offset)
     return PurePosixPath(id).stem if PurePosixPath(id).suffix.lower() in _PICTURES else id
-
-
-def _line_of(values: Sequence[Any]) -> Line:
-    """A line from what `astuple` made of it and JSON left of that."""
-    group, phrase, head, similarity, span, text = values
-    return Line(group, phrase, head, similarity, span and (span[0], span[1]), text)
 
 
 def _meta_line(text: str, where: str) -> tuple[str, Line]:
