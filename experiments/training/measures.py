@@ -19,8 +19,8 @@ from experiments.training.words import PATCH, PIXELS, TOKENS
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
 
 from pixfound.benchmarks.scenes import SIZE
-from pixfound.prompts.builder import letter
 from pixfound.types import Example, Kind
+from pixfound.types.option_letters import letter
 
 Point = tuple[float, float]
 

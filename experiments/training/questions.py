@@ -23,9 +23,10 @@ from pixfound.benchmarks.pixshapes import (
     subjects,
 )
 from pixfound.benchmarks.scenes import COLOURS, SHAPES, Scene, SceneImage
-from pixfound.prompts.builder import Prompts, letter
+from pixfound.prompts.builder import Prompts
 from pixfound.types import Example, Kind
 from pixfound.types.masks import RLE
+from pixfound.types.option_letters import letter
 
 TRAIN_SEED = 1_000_000  # a stage adds its own small number
 VALIDATION_SEED = 900_000

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from PIL import Image, ImageFilter
 
-from pixfound.report.panels import overlay, without_rim
+from pixfound.io.overlays import without_rim
+from pixfound.report.panels import overlay
 
 SIZES = st.tuples(st.integers(1, 40), st.integers(1, 40))
 MASKS = SIZES.flatmap(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pixfound.scoring.estimates import Estimate, harmonic, larger
+from pixfound.scoring.figures import better
 
 NAN = float("nan")
 
@@ -48,3 +49,9 @@ def test_larger_draw_by_draw():
     assert found.draws.tolist() == [0.5, 0.6]
     assert larger(estimate(NAN, [NAN], 0), estimate(0.5, [0.1], 2)).value == 0.5
     assert math.isnan(larger(estimate(NAN, [NAN], 0), estimate(NAN, [NAN], 0)).value)
+
+
+def test_what_was_not_scored_is_never_the_better():
+    a, b = np.array([0.5, 0.5, 0.6, NAN, 0.1, NAN]), np.array([0.6, 0.5, 0.5, 0.1, NAN, NAN])
+    assert better(a, b).tolist() == [False, False, True, False, True, False]
+    assert [bool(better(x, y)) for x, y in zip(a.tolist(), b.tolist(), strict=True)] == better(a, b).tolist()

@@ -13,6 +13,7 @@ from pixfound.interfaces import Asker, JudgeError, Load, Metered
 from pixfound.io.terminal import say
 from pixfound.judges.asking import shortened, side_by_side, unreadable
 from pixfound.types import Phrase
+from pixfound.types.option_letters import index_of, letter
 
 Concept = Literal["appearance", "location", "part", "context", "object", "state"]
 CONCEPTS: tuple[Concept, ...] = ("appearance", "location", "part", "context", "object", "state")
@@ -98,10 +99,10 @@ def _letters(piece: str) -> Sequence[int | None]:
     """The concepts of one piece of a reply as indices; None for what is none."""
     bare = re.sub(r"[^a-z\s]", " ", piece.lower()).strip()
     letters = bare.split()
-    if letters and all(len(letter) == 1 for letter in letters):
-        return [ord(letter) - ord("a") if letter in "abcdef" else None for letter in letters]
+    if letters and all(len(one) == 1 for one in letters):
+        return [index_of(one, len(CONCEPTS)) for one in letters]
     for index, names in enumerate(_NAMES):
-        if re.match(rf"(?:{'abcdef'[index]}\s+)?(?:{names})", bare) and len(letters) <= 4:
+        if re.match(rf"(?:{letter(index).lower()}\s+)?(?:{names})", bare) and len(letters) <= 4:
             return [index]
     return [None]
 

@@ -16,6 +16,7 @@ from pixfound.errors import UserError
 from pixfound.io.grayscale_masks import Resize, linear_mask, nearest
 from pixfound.io.streams import parse_json
 from pixfound.types.masks import RLE, union
+from pixfound.types.option_letters import index_of
 from pixfound.types.polygons import read_polygon
 
 Size = tuple[int, int]
@@ -116,9 +117,8 @@ def expect(found: Sequence[object], wanted: Sequence[object], where: str) -> Non
 
 def answer_index(answer: str, options: Sequence[str], where: str) -> int:
     """Index of the option whose letter is `answer`: (b), b or B. is 1."""
-    letter = answer.strip(" ().").lower()
-    index = ord(letter) - ord("a") if len(letter) == 1 else -1
-    if len(options) < 2 or not 0 <= index < len(options):
+    index = index_of(answer, len(options))
+    if len(options) < 2 or index is None:
         raise UserError(f"{where}: answer {answer!r} is no letter of the options {list(options)}; {_AGAIN}")
     return index
 

@@ -37,6 +37,7 @@ from pixfound.io.streams import read_json
 from pixfound.io.tables import table_rows
 from pixfound.types import Example, ImageSource
 from pixfound.types.masks import RLE, union
+from pixfound.types.option_letters import index_of
 
 Exif = Literal["stored", "turned"]
 _REQUIRED = ("id", "image", "question", "options", "answer", "expression")
@@ -117,9 +118,8 @@ def _example(row: Mapping[str, str], image: _Image, source: ImageSource, where: 
         options = parse_options(row["options"])
     except ValueError as error:
         raise UserError(f"{where}: {error}") from error
-    letter = row["answer"].strip(" ().").lower()
-    answer = ord(letter) - ord("a") if len(letter) == 1 else -1
-    if len(options) < 2 or not 0 <= answer < len(options):
+    answer = index_of(row["answer"], len(options))
+    if len(options) < 2 or answer is None:
         raise UserError(f"{where}: answer {row['answer']!r} is no letter of the options {row['options']!r}")
     referred = _referred(row, image, where)
     try:

@@ -1,4 +1,4 @@
-"""What a judge is shown: masks over an image, numbered, one by one or on one sheet."""
+"""Masks drawn over an image, and images numbered on one sheet."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from pixfound.io.images import as_rgb
 from pixfound.types.masks import BoolMask
@@ -21,17 +21,32 @@ def draw_overlay(
     number: int | None = None,
     colour: tuple[int, int, int] = RED,
     opacity: float = 0.5,
+    rim: int = 0,
 ) -> Image.Image:
     """The image with the mask (H, W) over it in one colour, and a number in its left top corner.
 
-    opacity: from 0 (only the image) to 1 (only the colour); the paper's 0.5.
+    opacity: from 0 (only the image) to 1 (only the colour); the paper's 0.5. rim: pixels of a white rim inside it.
     """
     pixels = np.array(as_rgb(image), dtype=np.float32)
     pixels[mask] = (1 - opacity) * pixels[mask] + opacity * np.asarray(colour, dtype=np.float32)
+    if rim:
+        pixels[mask & ~without_rim(mask, rim)] = 255
     shown = Image.fromarray(pixels.astype(np.uint8))
     if number is not None:
         _write(shown, str(number))
     return shown
+
+
+def without_rim(mask: BoolMask, width: int) -> BoolMask:
+    """The pixels of a mask (H, W) around which all are inside, `width` to each side; beyond its edge as at the edge.
+
+    As by `ImageFilter.MinFilter(2 * width + 1)`, which takes seconds where a blur along one axis, then the other, takes
+    milliseconds. A blurred pixel is 255 where all are, if fewer than 510 are looked at.
+    """
+    inner = Image.fromarray(mask.astype(np.uint8) * 255)
+    for radii in ((width, 0), (0, width)):
+        inner = inner.filter(ImageFilter.BoxBlur(radii)).point(lambda value: 255 * (value == 255))
+    return np.asarray(inner) > 0
 
 
 def sheet(images: Sequence[Image.Image]) -> Image.Image:

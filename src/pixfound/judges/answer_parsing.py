@@ -7,6 +7,8 @@ import unicodedata
 from collections import deque
 from collections.abc import Sequence
 
+from pixfound.types.option_letters import index_of
+
 READING = 2  # raise it when a reply is read in another way: what was graded before is then graded anew
 REASONING = r"\A.*</think>|<think>.*"  # templates may open it in the prompt, and limits of length cut it off
 _DROPPED = re.compile(rf"{REASONING}|<\|[^|<>]*\|>|</?(?:s|answer)>|<(?:bos|eos|pad|end_of_turn)>|\*\*|`", re.DOTALL)
@@ -57,11 +59,13 @@ def pick_option(reply: str, options: Sequence[str]) -> tuple[int | None, str]:
 def _letter(text: str, options: Sequence[str]) -> int | None:
     """The one letter that the text names, of those that options have."""
     text = _DENIED_LETTER.sub(" ", text)
-    found = {next(g for g in groups if g).upper() for groups in _AFFIRMED.findall(text) or _LETTER.findall(text)}
+    found = {
+        index_of(next(g for g in groups if g), len(options))
+        for groups in _AFFIRMED.findall(text) or _LETTER.findall(text)
+    }
     if len(found) != 1:
         return None
-    index = ord(found.pop()) - ord("A")
-    return index if index < len(options) else None
+    return found.pop()
 
 
 def _option_text(text: str, options: Sequence[str]) -> int | None:

@@ -14,8 +14,9 @@ from PIL import Image
 from pixfound.errors import UserError
 from pixfound.interfaces import Asker, Forgets, JudgeError
 from pixfound.judges.answer_parsing import REASONING
-from pixfound.prompts.builder import letter, options_text
+from pixfound.prompts.builder import options_text
 from pixfound.types import Example
+from pixfound.types.option_letters import letter
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -17,6 +17,7 @@ from pixfound.prompts.perturbations import parse_variation
 from pixfound.prompts.spelling import misspelt, stream
 from pixfound.prompts.templates import check_library, ids_by_model, template
 from pixfound.types import KINDS, Example, Kind, Prompt
+from pixfound.types.option_letters import letter
 
 _ARTICLE = re.compile(r"(?:the|an|a)\s+$", re.IGNORECASE)
 _OWN_ARTICLE = re.compile(r"(?:the|an|a)\s", re.IGNORECASE)
@@ -151,11 +152,6 @@ class Prompts:
 def options_text(options: Sequence[str]) -> str:
     """The options in MMVP's form: "(a) one (b) two"."""
     return " ".join(f"({letter(i).lower()}) {option}" for i, option in enumerate(options))
-
-
-def letter(index: int) -> str:
-    """A, B, C ... for 0, 1, 2 ..."""
-    return string.ascii_uppercase[index]
 
 
 def spread(edits: int, lengths: Sequence[int]) -> list[int]:

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
+from pixfound.io.overlays import draw_overlay
 from pixfound.types import Candidate
 from pixfound.types.masks import RLE, BoolMask
 
@@ -34,22 +35,7 @@ def mask_at(mask: RLE, size: tuple[int, int]) -> BoolMask:
 
 def overlay(image: Image.Image, mask: BoolMask, colour: tuple[int, int, int]) -> Image.Image:
     """The image with a mask half-transparent over it, with a white rim. mask: (H, W)."""
-    pixels = np.asarray(image, dtype=np.float32).copy()
-    pixels[mask] = 0.45 * pixels[mask] + 0.55 * np.array(colour, dtype=np.float32)
-    pixels[mask & ~without_rim(mask, max(1, max(image.size) // 128))] = 255
-    return Image.fromarray(pixels.astype(np.uint8))
-
-
-def without_rim(mask: BoolMask, width: int) -> BoolMask:
-    """The pixels of a mask (H, W) around which all are inside, `width` to each side; beyond its edge as at the edge.
-
-    As by `ImageFilter.MinFilter(2 * width + 1)`, which takes seconds where a blur along one axis, then the other, takes
-    milliseconds. A blurred pixel is 255 where all are, if fewer than 510 are looked at.
-    """
-    inner = Image.fromarray(mask.astype(np.uint8) * 255)
-    for radii in ((width, 0), (0, width)):
-        inner = inner.filter(ImageFilter.BoxBlur(radii)).point(lambda value: 255 * (value == 255))
-    return np.asarray(inner) > 0
+    return draw_overlay(image, mask, colour=colour, opacity=0.55, rim=max(1, max(image.size) // 128))
 
 
 def heat_panel(

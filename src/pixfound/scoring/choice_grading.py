@@ -7,7 +7,7 @@ from typing import Literal
 
 from pixfound.errors import UserError
 from pixfound.judges.answer_parsing import pick_option
-from pixfound.prompts.builder import letter
+from pixfound.types.option_letters import letter
 
 Letters = Literal["meant", "exact", "first_character"]
 LETTERS: tuple[Letters, ...] = ("meant", "exact", "first_character")

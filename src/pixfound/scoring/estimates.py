@@ -43,9 +43,9 @@ class Estimate:
 
 
 def harmonic(a: Estimate, b: Estimate) -> Estimate:
-    """2 / (1/a + 1/b); 0 where both are 0 (the score S of arXiv 2502.04192)."""
-    value = float(_harmonic(np.array([a.value]), np.array([b.value]))[0])
-    return Estimate(value, min(a.count, b.count), lambda: _harmonic(a.draws, b.draws))
+    """The harmonic mean of two figures, in every resample too."""
+    value = float(harmonic_mean(np.array([a.value]), np.array([b.value]))[0])
+    return Estimate(value, min(a.count, b.count), lambda: harmonic_mean(a.draws, b.draws))
 
 
 def larger(a: Estimate, b: Estimate) -> Estimate:
@@ -88,5 +88,6 @@ def ratios(totals: Array, counts: Array, of_nothing: float = float("nan")) -> Ar
         return np.where(counts == 0, of_nothing, totals / counts)
 
 
-def _harmonic(a: Array, b: Array) -> Array:
+def harmonic_mean(a: Array, b: Array) -> Array:
+    """(...) 2 / (1/a + 1/b); 0 where both are 0 (the score S of arXiv 2502.04192)."""
     return ratios(2 * a * b, a + b, of_nothing=0.0)

@@ -6,12 +6,12 @@ M_dagger: under the grounding prompt; S: harmonic mean of the better A and the b
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from pixfound.scoring.bootstrap import Resampler
 from pixfound.scoring.estimates import Estimate, average, harmonic, larger
@@ -96,6 +96,6 @@ def by_tag(found: Mapping[Place, Figures]) -> dict[str, Any]:
     }
 
 
-def better(a: Estimate, b: Estimate) -> bool:
-    """Whether `a` is the larger of two figures; one that was not scored never is."""
-    return a.value > b.value or (math.isnan(b.value) and not math.isnan(a.value))
+def better(a: npt.ArrayLike, b: npt.ArrayLike) -> npt.NDArray[np.bool_]:
+    """(...) whether `a` is the larger of two figures; one that was not scored (nan) never is."""
+    return (np.asarray(a) > b) | (np.isnan(b) & ~np.isnan(a))

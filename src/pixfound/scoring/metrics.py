@@ -85,7 +85,7 @@ class Scoring(Conventions):
         unit = self._unit(table.answers("choice"))
         found, tagged = _figures(table, ACCURACY, table.answers, lambda replies: accuracies(replies, clusters))
         vqa, vqa_tagged = vqa_figures(found, unit), {place: vqa_figures(by, unit) for place, by in tagged.items()}
-        asked: Kind = "open" if better(vqa["A"], vqa["A_dagger"]) else "choice"
+        asked: Kind = "open" if better(vqa["A"].value, vqa["A_dagger"].value) else "choice"
         told = {"accuracy_unit": unit, "answer_prompt": asked, "vqa": vqa, "vqa_by_tag": by_tag(vqa_tagged)}
         best = {place: figures["best"] for place, figures in vqa_tagged.items()}
         return told, _Answers(vqa["best"], best, _right(table.answers(asked), len(table.examples)))
@@ -94,7 +94,7 @@ class Scoring(Conventions):
         found, tagged = _figures(
             table, MIOU, lambda k: self._counted(table.masks(row, k)), lambda masks: mean_iou(masks, clusters)
         )
-        kind: Kind = "open" if better(found["M"], found["M_dagger"]) else "ground"
+        kind: Kind = "open" if better(found["M"].value, found["M_dagger"].value) else "ground"
         chosen = table.masks(row, kind)
         joints = self._join(answers, chosen)
         quadrants: dict[str, dict[str, Any]] = defaultdict(dict)

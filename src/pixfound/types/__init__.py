@@ -6,7 +6,6 @@ Frame: image pixels, origin at the left top corner, x to the right, y down; poin
 
 from __future__ import annotations
 
-import string
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from PIL import Image
 from pixfound.errors import UserError
 from pixfound.types.layer_attention import LayerAttention
 from pixfound.types.masks import RLE
+from pixfound.types.option_letters import MOST_OPTIONS, letter
 
 Kind = Literal["open", "choice", "ground"]
 KINDS: tuple[Kind, ...] = ("open", "choice", "ground")
@@ -63,7 +63,7 @@ class Example:
     named: bool = True
 
     def __post_init__(self) -> None:
-        if not 2 <= len(self.options) <= len(string.ascii_uppercase):
+        if not 2 <= len(self.options) <= MOST_OPTIONS:
             raise UserError(
                 f"example {self.id}: a question needs 2 to 26 options, a letter for each, not {len(self.options)}"
             )
@@ -72,11 +72,13 @@ class Example:
                 raise UserError(f"example {self.id}: the {name} is empty")
         plain = [_plain(option) for option in self.options]
         for place, option in enumerate(plain):
-            letter, other = string.ascii_uppercase[place], string.ascii_uppercase[plain.index(option)]
+            first = plain.index(option)
             if not option:
-                raise UserError(f"example {self.id}: option {letter} is empty")
-            if other != letter:
-                raise UserError(f"example {self.id}: the options {other} and {letter} are equal ({option!r})")
+                raise UserError(f"example {self.id}: option {letter(place)} is empty")
+            if first != place:
+                raise UserError(
+                    f"example {self.id}: the options {letter(first)} and {letter(place)} are equal ({option!r})"
+                )
         for answer in (self.answer, *self.labels.values()):
             if not 0 <= answer < len(self.options):
                 raise UserError(f"example {self.id}: answer {answer} is no index into {self.options}")

@@ -11,6 +11,7 @@ from pixfound.errors import UserError, nearest
 from pixfound.io.streams import parse_json
 from pixfound.store.checksums import refuse_changed
 from pixfound.types import KINDS, Kind
+from pixfound.types.option_letters import MOST_OPTIONS, letter
 
 Unit = Literal["pair", "item"]
 Key = tuple[str, Kind]  # example id, kind of prompt: a key of scores.jsonl without the prompt's variant
@@ -165,7 +166,7 @@ def _split(text: str) -> tuple[Path, str | None]:
 
 
 def _letter(index: int) -> str:
-    return chr(ord("A") + index) if index < 26 else f"R{index + 1}"
+    return letter(index) if index < MOST_OPTIONS else f"R{index + 1}"
 
 
 def _lines(path: Path) -> list[Line]:

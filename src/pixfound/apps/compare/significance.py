@@ -16,11 +16,11 @@ from statistics import NormalDist
 
 import numpy as np
 
-from pixfound.apps.compare.figures import FIGURES, better_prompts, figures, harmonic, means_of
+from pixfound.apps.compare.figures import FIGURES, better_prompts, figures
 from pixfound.apps.compare.pairing import BASES, JOINTS, Paired
 from pixfound.errors import UserError
 from pixfound.scoring.bootstrap import Codes, Resampler
-from pixfound.scoring.estimates import Array
+from pixfound.scoring.estimates import Array, harmonic_mean, ratios
 
 _BLOCK = 1000  # permutations made together, which bounds the memory
 _EQUAL = 1e-12  # sums in another order differ by this much
@@ -91,7 +91,7 @@ class Difference:
 def compare(paired: Paired, settings: Settings) -> dict[str, Difference]:
     """Every figure that both rows have."""
     totals, counts = paired.sums.sum(axis=1), paired.counts.sum(axis=0)
-    first, second = (figures(means_of(total, counts)) for total in totals)
+    first, second = (figures(ratios(total, counts)) for total in totals)
     observed = second - first
     low, high = _interval(paired, settings)
     p, exact = permutation(paired.sums, counts, settings.permutations, settings.seed)
@@ -187,23 +187,23 @@ def _cluster_values(paired: Paired, name: str) -> Array:
     Each row keeps the prompts that are better for it over all clusters: another choice would make the jackknife jump.
     """
     totals, counts = paired.sums.sum(axis=1), paired.counts.sum(axis=0)
-    prompts = [int(better_prompts(means_of(total, counts))) for total in totals]
+    prompts = [int(better_prompts(ratios(total, counts))) for total in totals]
     if name == "S":
         bases = [[int(JOINTS[i][0] == "choice"), 2 + int(JOINTS[i][1] == "ground")] for i in prompts]
         there = paired.counts[:, sorted({*bases[0], *bases[1]})].any(axis=1)
         number, size = counts - paired.counts[there], int(there.sum())
-        whole = [harmonic(means_of(total, counts)[base]) for total, base in zip(totals, bases, strict=True)]
+        whole = [harmonic_mean(*ratios(total, counts)[base]) for total, base in zip(totals, bases, strict=True)]
         left = [
-            harmonic(means_of(total - sums[there], number)[:, base])
+            harmonic_mean(*ratios(total - sums[there], number)[:, base].T)
             for total, sums, base in zip(totals, paired.sums, bases, strict=True)
         ]
         values: Array = size * (whole[1] - whole[0]) - (size - 1) * (left[1] - left[0])
         return values
     columns = [BASES.index(name)] * 2 if name in BASES else [4 + i for i in prompts]
-    first, second = (means_of(s[:, i], paired.counts[:, i]) for s, i in zip(paired.sums, columns, strict=True))
+    first, second = (ratios(s[:, i], paired.counts[:, i]) for s, i in zip(paired.sums, columns, strict=True))
     change: Array = second - first
     return change[np.isfinite(change)]
 
 
 def _statistic(first: Array, second: Array, counts: Array) -> Array:
-    return figures(means_of(second, counts)) - figures(means_of(first, counts))
+    return figures(ratios(second, counts)) - figures(ratios(first, counts))
