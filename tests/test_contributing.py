@@ -1,8 +1,11 @@
-"""The guide's first benchmark and models, typed in as they stand there, run: one file and one YAML, or one YAML."""
+"""The guide's benchmark, models, extractor and analysis, typed in as they stand there, run."""
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -82,3 +85,34 @@ def test_the_guides_model_of_one_yaml_runs_and_is_certified(models: Path, tmp_pa
     assert not result.failures
     assert any(s["row"] == "oracle" and s["shown"] for s in scores_of(result))
     assert "attention" in {gate.name for gate in certify(config_of(*options)).gates}
+
+
+def test_the_guides_study_outside_the_tree_runs(tmp_path: Path) -> None:
+    """By the guide's own command, in a folder that has the guide's files and no other."""
+    (tmp_path / "two_squares.py").write_text(block("python", "class TwoSquares"))
+    (tmp_path / "centre_box.py").write_text(block("python", "class CentreBox"))
+    (tmp_path / "answer_length.py").write_text(block("python", "class AnswerLength"))
+    for name, word in (
+        ("benchmark/two_squares", "two_squares.TwoSquares"),
+        ("extraction/centre_box", "centre_box.CentreBox"),
+        ("analyses/mine", "answer_length.AnswerLength"),
+    ):
+        file = tmp_path / "conf" / f"{name}.yaml"
+        file.parent.mkdir(parents=True)
+        file.write_text(block("yaml", word).replace("pixfound.benchmarks.two_squares", "two_squares"))
+    (command,) = re.findall(r"^ {4}PYTHONPATH=\. pixfound (.*)$", GUIDE, flags=re.MULTILINE)
+    done = subprocess.run(
+        [sys.executable, "-m", "pixfound", *command.split()],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": "."},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr
+    (folder,) = (path.parent for path in (tmp_path / "outputs" / "runs").rglob("metrics.json"))
+    metrics = json.loads((folder / "metrics.json").read_text())["metrics"]
+    assert metrics["analyses"]["answer_length"]["answers"] == metrics["examples"] == 4
+    assert {"oracle", "centre_box", "random_point"} <= metrics["rows"].keys()
+    assert "## Length of answers" in (folder / "report.md").read_text()
