@@ -1,4 +1,4 @@
-"""The one error that users see as a line of text instead of a stack trace."""
+"""UserError, shown to the user as one line without a stack trace, and help for error messages."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ _LISTED = 10  # names in a message at most
 
 
 class UserError(ValueError):
-    """Something that the user typed or provided is wrong; the message says what to do instead."""
+    """An error in the user's input or files; the message says what to do instead."""
 
 
 class PromptTooLong(ValueError):
-    """A prompt, and the answer it may be given, need more positions than a text decoder has: that example fails."""
+    """A prompt that with its longest answer exceeds the context length of the text decoder; only that example fails."""
 
 
 def outside_cause(error: BaseException) -> str | None:
-    """One line about an error that is no fault of the code: a full disk, a JSON file that is nested too deeply.
+    """One line about an error with a cause outside the code: a full disk, a JSON file that is nested too deeply.
 
-    None for any other.
+    None for any other error.
     """
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         what = error.filename or "a file"
@@ -35,9 +35,9 @@ def outside_cause(error: BaseException) -> str | None:
 
 
 def nearest(name: str, known: Iterable[str], listed: Iterable[str] | None = None) -> str:
-    """A clause with the known names nearest to a mistyped one, ready to end a message with.
+    """A clause for the end of an error message, with the known names nearest to a mistyped one.
 
-    listed: the names to show where none is near; all that are known by default. At most ten are shown.
+    listed: the names to show where none is near; all known names by default. At most ten are shown.
     """
     names = sorted(known)
     close = difflib.get_close_matches(name, names, n=3, cutoff=0.5)

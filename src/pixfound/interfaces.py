@@ -1,12 +1,12 @@
-"""What each exchangeable part must offer. Protocols only: a part is any class with these methods.
+"""Protocols of the exchangeable components: a component is any class with these methods.
 
 A config's `_target_` names the class and its other keys are the constructor's arguments. A constructor parameter
-called `model`, `segmenter`, `phrases` or `judge` is filled with the run's own part of that name. Constructors are
+called `model`, `segmenter`, `phrases` or `judge` is filled with the run's own component of that name. Constructors are
 cheap: weights are loaded at the first use, so that a finished run loads none.
 
-A class may have `version`, 1 where it has none: raised when the same options give other results, so that what is
-stored is computed anew. In fingerprints a class is known by its name, or by an older one in `stable_name`; one from
-outside the package is known by its source too.
+A class may have `version` (default 1), which is raised when the same options give other results, so that stored results
+are computed anew. Fingerprints hold the name of a class, or its older name in `stable_name`; of a class from outside
+the package also a hash of its source.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Benchmark = Sequence[Example]  # whose image sources read a picture when it is n
 
 @runtime_checkable
 class Identified(Protocol):
-    """A part whose results depend on more than its config: on weights, or on an installed model."""
+    """A component whose results depend on more than its config: on weights, or on an installed model."""
 
     # A part may also have `runtime_options`, the names of arguments that say how it works and not what comes out. A
     # model or extractor with `needs_image = False` is given a blank picture of the right size, and none is read. A
@@ -56,7 +56,7 @@ class Identified(Protocol):
 
 @runtime_checkable
 class Described(Protocol):
-    """A part with something to record beside its results (device, dtype, revision); a change only warns."""
+    """A component that records its environment (device, dtype, revision) with its results; a change only warns."""
 
     def provenance(self) -> Mapping[str, Any]:
         """JSON values, without loading weights."""
@@ -64,9 +64,10 @@ class Described(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ImageInfo:
-    """What a part that is read from files is told of an example. stem: of its image's file, "" where it has none.
+    """Metadata of an example's image, given to components that read their results from files.
 
-    size: (H, W) in pixels. left_out: not in this run, though files about it are right to be there.
+    stem: the stem of the image's file name, "" where it has no file. size: (H, W) in pixels. left_out: the example is
+    not in this run, but files about it are no error.
     """
 
     stem: str
@@ -76,18 +77,18 @@ class ImageInfo:
 
 @runtime_checkable
 class Indexed(Protocol):
-    """A model or selector that is read from files, which are joined with the examples before anything is computed."""
+    """A model or selector that reads its results from files, matched to the examples before anything is computed."""
 
     def index(self, images: Mapping[str, ImageInfo]) -> None:
-        """Told the run's examples by id, and those left out; raises UserError where its files do not fit them."""
+        """Match the files to the examples by id, those left out included; raises UserError where they do not fit."""
 
 
 class Model(Protocol):
-    """A multi-modal LLM. One that never captures may have `extractions`, the names of those that fit it."""
+    """A multi-modal LLM. A model that never captures attention may list in `extractions` the extractors that fit it."""
 
     @property
     def captures(self) -> bool:
-        """Whether its generations carry attention."""
+        """True if the generations carry attention."""
 
     def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
         """Answer a batch, in order. Generation does not depend on the rest of the batch."""
@@ -98,7 +99,7 @@ class Model(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BatchFit:
-    """How many prompts can be answered together. each: bytes of one; free: bytes for all of them; None if unknown."""
+    """The batch size that fits in memory. each: bytes a prompt; free: bytes for all of them; None if unknown."""
 
     prompts: int
     each: int | None
@@ -114,18 +115,18 @@ class BatchFit:
 
 @runtime_checkable
 class Fitting(Protocol):
-    """A model that can find out how many prompts fit into its memory."""
+    """A model that can measure the batch size that fits in memory."""
 
     def fit(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> BatchFit:
-        """How many prompts like these, of one example, can be answered together. They are answered for it."""
+        """Measure the batch size for prompts like these, all of one example, by generating their answers."""
 
 
 @runtime_checkable
 class Cautioned(Protocol):
-    """A model of whose answers something must be known that its options do not say."""
+    """A model whose answers have caveats that its options do not show."""
 
     def cautions(self) -> Sequence[str]:
-        """Lines for the console, said before it is asked anything; without loading weights."""
+        """Lines for the console, printed before the first generation; without loading weights."""
 
 
 class PhraseFinder(Protocol):
@@ -157,15 +158,15 @@ class Extractor(Protocol):
     """Proposes masks for a referring expression. It never sees the ground truth."""
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
-        """The candidates in a fixed order; none is a result too."""
+        """The candidates in a fixed order; an empty list is a valid result."""
 
 
 @runtime_checkable
 class ExplainsNothing(Protocol):
-    """An extractor that knows why an answer gives no candidate."""
+    """An extractor that gives a reason when an answer yields no candidate."""
 
     def lacking(self, generation: Generation) -> str:
-        """Why; "" where there is nothing to say."""
+        """The reason; "" where there is none."""
 
 
 class Selector(Protocol):
@@ -177,7 +178,7 @@ class Selector(Protocol):
 
 @runtime_checkable
 class ChoosesByKind(Protocol):
-    """A selector that has something else to go by for each kind of prompt."""
+    """A selector whose input differs for each kind of prompt."""
 
     def choose_for(self, kind: Kind, example: Example, candidates: Sequence[Candidate]) -> Choice:
         """A decision for one example under one kind of prompt, in place of `choose`."""
@@ -196,7 +197,7 @@ class Judge(Protocol):
     name: str
 
     def grade(self, example: Example, response: str) -> tuple[bool | None, str]:
-        """Whether a response answers the example's question rightly, or None (unscored), and why."""
+        """(verdict, reason): True if the response answers the example's question correctly; None for unscored."""
 
 
 @runtime_checkable
@@ -204,20 +205,20 @@ class Asker(Protocol):
     """A judge that answers any question, about images too."""
 
     def ask(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> str:
-        """The answer, never empty; raises `pixfound.judges.asking.JudgeError` when none could be had."""
+        """The answer, never empty; raises `pixfound.judges.asking.JudgeError` where the request fails."""
 
 
 @runtime_checkable
 class Forgets(Protocol):
-    """A judge that keeps its replies on disk, and can drop one."""
+    """A judge that caches its replies on disk, and can drop one."""
 
     def forget(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> None:
-        """Drop the kept reply to what `ask` was asked, so that it is asked anew."""
+        """Drop the cached reply to these arguments of `ask`, so that the request is sent again."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What a run is about to ask of a judge: requests, the characters of their texts, and images."""
+    """The requests that a run is about to send to a judge: their number, the characters of their texts, and images."""
 
     requests: int = 0
     characters: int = 0
@@ -232,27 +233,27 @@ class Metered(Protocol):
     """A judge, or a model, that costs something."""
 
     def plan(self, load: Load) -> str:
-        """A line about what so many requests cost at most; raises UserError where that is over its limit."""
+        """One line about the most that these requests cost; raises UserError where that is over the limit."""
 
     def usage(self) -> Mapping[str, float | None]:
-        """What it has cost so far, in this process."""
+        """The cost so far, in this process."""
 
 
 @runtime_checkable
 class Remote(Protocol):
-    """A judge behind a server, which may be down or want a key."""
+    """A judge behind a server, which may be down or need a key."""
 
     def check(self) -> None:
-        """Raises UserError where it could not be asked."""
+        """Check that requests can be sent; raises UserError where they would fail."""
 
 
 @runtime_checkable
 class AsksJudge(Protocol):
-    """A selector that asks the run's judge."""
+    """A selector that sends requests to the run's judge."""
 
     def load(self, example: Example, candidates: Sequence[Candidate]) -> Load:
-        """What one choice asks at most."""
+        """The upper limit of the requests of one choice."""
 
 
 class JudgeError(RuntimeError):
-    """No answer could be had from the judge this time; asking again later may help."""
+    """A request to the judge that failed; a later attempt may succeed."""

@@ -1,1 +1,1 @@
-"""Devices and numbers."""
+"""Devices and numerics."""

@@ -1,4 +1,4 @@
-"""Which device a part runs on, in which numbers, and with how many threads."""
+"""Device, dtype and number of threads of a component."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _DTYPES = ("float32", "bfloat16", "float16", "float64")
 
 
 def pick_device(device: str) -> str:
-    """`auto` is this process's own GPU where there is one, else the CPU; UserError for a device that is not there.
+    """Resolve a device: `auto` is this process's own GPU, else the CPU; raises UserError for a missing device.
 
-    More processes than GPUs share them. Every part asks before it computes, so this is where the number of threads, or
-    what makes a GPU give the same last bits each time, comes into force.
+    More processes than GPUs share them. Every component calls this before it computes, so the number of threads and
+    the settings for bitwise reproducible results on a GPU are applied here.
     """
     if device == "auto":
         import torch
@@ -33,7 +33,7 @@ def pick_device(device: str) -> str:
 
 
 def device_name(device: str) -> str:
-    """The device that `pick_device` gives, as recorded beside results; torch is imported only where there is a GPU."""
+    """The result of `pick_device` as recorded with results; torch is imported only where there is a GPU."""
     if device != "auto":
         return device
     return pick_device(device) if any(Path(node).exists() for node in _GPU_NODES) else "cpu"
@@ -59,16 +59,16 @@ def _prepare(device: str) -> None:
 
 
 def check_dtype(dtype: str, key: str, auto: bool = False) -> None:
-    """UserError for a dtype that no weights are loaded in; torch is not imported. auto: whether `auto` is one."""
+    """Raise UserError for a dtype that weights cannot be loaded in; torch is not imported. auto: accept `auto`."""
     valid = ("auto", *_DTYPES) if auto else _DTYPES
     if dtype not in valid:
         raise UserError(f"{key}={dtype}: valid values are {', '.join(valid)}")
 
 
 def use_threads(count: int) -> None:
-    """Compute with `count` threads on a CPU, in every process alike, so that all give the same last bits.
+    """Set the number of CPU threads to `count` in every process, so that all give bitwise equal results.
 
-    Nothing is imported for it: a run that only scores needs no torch.
+    Imports nothing: a run that only scores needs no torch.
     """
     global _threads  # noqa: PLW0603
     if isinstance(count, bool) or not isinstance(count, int) or count < 1:

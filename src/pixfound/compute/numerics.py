@@ -1,4 +1,4 @@
-"""Numbers that half precision cannot hold: what comes of them is a failure with its reason, never an answer or a mask.
+"""Checks for overflow and NaN in half precision: an example with such values fails with a reason.
 
 Shapes: `B` rows, `V` tokens of the vocabulary, `T` generated tokens.
 """
@@ -14,16 +14,17 @@ from torch import Tensor
 
 
 def check_finite(values: Tensor, what: str) -> None:
-    """FloatingPointError where any of the values is infinite or no number. what: their name, in the plural."""
+    """Raise FloatingPointError where any value is infinite or NaN. what: their name in the message, in the plural."""
     if not bool(values.isfinite().all()):
         raise FloatingPointError(f"{what} are not finite")
 
 
 class FiniteLogits:
-    """Notes for every token whether the logits that it was chosen from are numbers, and is asked about it at the end.
+    """Records for every token if its logits contained NaN or overflowed; `check` reports it after generation.
 
-    The notes stay on the device until then, so that no step waits for it. -inf is what forbids a token; where it is the
-    largest of all, none is left. Logits that are none become zeros: to sample from them would end the process on a GPU.
+    The flags stay on the device until `check`, so that no step synchronises. -inf is valid, as it forbids a token; a
+    row with -inf as its maximum has no token left. Invalid logits are replaced by zeros, because sampling from them
+    would abort the process on a GPU.
     """
 
     def __init__(self) -> None:
@@ -31,7 +32,10 @@ class FiniteLogits:
 
     @contextmanager
     def watching(self, model: Any) -> Iterator[None]:
-        """Note what the model's last layer gives meanwhile: not every `generate` takes a processor of logits."""
+        """Check the output of the model's last layer inside the `with` block.
+
+        A hook is used because not every `generate` takes a logits processor.
+        """
         hook = model.get_output_embeddings().register_forward_hook(lambda head, given, out: self._note(out[:, -1]))
         try:
             yield
@@ -44,10 +48,10 @@ class FiniteLogits:
         logits.masked_fill_(~sound[:, None], 0.0)
 
     def check(self, lengths: Sequence[int], dtype: torch.dtype) -> None:
-        """FloatingPointError where one of the answers was chosen from logits that are no numbers.
+        """Raise FloatingPointError where the logits of one of the answers contained NaN or overflowed.
 
-        lengths: of the answers in tokens, as padding may be written behind them. Of a beam search all steps of all
-        beams count. dtype: the model's.
+        lengths: of the answers in tokens, without the padding after them. In a beam search all steps of all beams
+        count. dtype: the model's.
         """
         steps = torch.stack(self._steps).cpu()  # (T, B or B x beams)
         beams = steps.shape[1] // len(lengths)

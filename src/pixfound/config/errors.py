@@ -1,4 +1,4 @@
-"""Hydra's own errors as one line that names the nearest valid names."""
+"""Conversion of Hydra's errors to one line with the nearest valid names."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def explain(error: Exception) -> str:
 
 
 def _quoted(override: str) -> str:
-    """How to type an override whose value holds signs of Hydra's own: quotes for Hydra, and those of a shell around."""
+    """The override quoted for Hydra, and around that for a shell, where its value has special characters of Hydra."""
     key, equals, value = override.partition("=")
     if not equals or not key:
         return "write KEY=VALUE"
@@ -57,12 +57,12 @@ def _quoted(override: str) -> str:
 
 
 def is_about_the_config(error: Exception) -> bool:
-    """Whether an error is Hydra's, about the command line."""
+    """True if an error is Hydra's own, about the command line."""
     return isinstance(error, HydraException | OmegaConfBaseException) or str(error) == _NO_CHOICE
 
 
 def _no_choice() -> str:
-    """One line about a group that was given no choice."""
+    """One line about a config group without a choice."""
     for override in _overrides():
         group = override.key_or_group
         if override.value() is None and (resources.files("pixfound.conf") / group).is_dir():
@@ -73,7 +73,7 @@ def _no_choice() -> str:
 
 
 def _beside(name: str, keys: list[str]) -> list[str]:
-    """The keys directly under the longest part of a dotted name that there is."""
+    """The keys directly under the longest existing prefix of a dotted name."""
     under = name.rpartition(".")[0]
     while under and under not in keys:
         under = under.rpartition(".")[0]
@@ -81,13 +81,13 @@ def _beside(name: str, keys: list[str]) -> list[str]:
 
 
 def _overrides() -> list[Any]:
-    """The command line's overrides, as Hydra reads them."""
+    """The command line's overrides, parsed by Hydra."""
     typed = get_args_parser().parse_known_args()[0]
     return list(OverridesParser.create().parse_overrides(typed.overrides))
 
 
 def _choices() -> list[str]:
-    """What the command line chooses of groups, of a sweep the first: it decides what keys there are."""
+    """The choices of config groups on the command line, the first of each sweep: they decide which keys exist."""
     folder = get_args_parser().parse_known_args()[0].config_dir
     chosen = [f"hydra.searchpath=[{folder}]"] if folder else []
     for override in _overrides():
@@ -99,7 +99,7 @@ def _choices() -> list[str]:
 
 
 def known_keys() -> list[str]:
-    """Every key, dotted, of the config that the command line chooses, or of the default one where that has faults."""
+    """All dotted keys of the config chosen on the command line, or of the default config where that has errors."""
     for chosen in (_choices(), []):
         GlobalHydra.instance().clear()
         try:
@@ -123,7 +123,7 @@ def known_keys() -> list[str]:
 
 
 def check_sections(config: Mapping[str, Any]) -> None:
-    """UserError where a resolved config lacks a section or a value of conf/config.yaml, or has something else there."""
+    """Raise UserError where a resolved config lacks a section or value of conf/config.yaml, or has the wrong type."""
     folder = resources.files("pixfound.conf")
     names = ("config.yaml", "launch/default.yaml")
     whole, launch = (cast(dict[str, Any], OmegaConf.create((folder / name).read_text())) for name in names)
@@ -144,7 +144,7 @@ def check_sections(config: Mapping[str, Any]) -> None:
 
 
 def _check_section(known: Mapping[str, Any], config: Mapping[str, Any], prefix: str) -> None:
-    """UserError where a section has no such key, or a value where `known` has a section. prefix: of dotted names."""
+    """Raise UserError for a missing key, or for a value where `known` has a section. prefix: of the dotted names."""
     for name, value in known.items():
         key = f"{prefix}{name}"
         if name not in config:

@@ -1,4 +1,4 @@
-"""From configs to parts: builds what a YAML's `_target_` names, and says what identifies it."""
+"""Building of components from configs (`_target_` and arguments), and their identity for fingerprints."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ _RUNTIME = ("device",)  # how it works, not what comes out
 
 @dataclass(frozen=True)
 class Part(Generic[T]):
-    """A built part. uses: the services that its constructor took."""
+    """A built component. uses: the services that its constructor took."""
 
     config: Mapping[str, Any]
     built: T
     uses: Mapping[str, Part[Any]]
 
     def identity(self) -> dict[str, Any]:
-        """What its results depend on: name and version, options, content, the services that it uses.
+        """JSON values that the results depend on: name and version, options, content, the services used.
 
-        Its module is not among them, so that moving it throws nothing away; the source of one from outside the package
-        is.
+        The module is left out, so that a moved class keeps its stored results. For a class from outside the package
+        the digest of its source is added.
         """
         cls = type(self.built)
         content = dict(self.built.identity()) if isinstance(self.built, Identified) else {}
@@ -49,7 +49,7 @@ class Part(Generic[T]):
         }
 
     def provenance(self) -> dict[str, Any]:
-        """What is recorded beside its results, its services' too."""
+        """JSON values recorded with the results, those of its services included."""
         own = dict(self.built.provenance()) if isinstance(self.built, Described) else {}
         for name, part in self.uses.items():
             own |= {f"{name}.{k}": v for k, v in part.provenance().items()}
@@ -58,7 +58,7 @@ class Part(Generic[T]):
 
 @dataclass(frozen=True)
 class Parts:
-    """All parts of a run. rows: name -> (extractor, selector), the rows of the table in order."""
+    """All components of a run. rows: name -> (extractor, selector), the rows of the table in order."""
 
     benchmark: Part[Benchmark]
     prompts: Part[Prompts]
@@ -71,12 +71,12 @@ class Parts:
 
 
 def stable_name(cls: type) -> str:
-    """The name of a component in fingerprints: that of its class, unless it has kept an older one."""
+    """The name of a component in fingerprints: its `stable_name` where it has one, else the name of its class."""
     return str(getattr(cls, "stable_name", cls.__name__))
 
 
 def build(config: Mapping[str, Any], where: str, services: Mapping[str, Part[Any]] | None = None) -> Part[Any]:
-    """Build what `config["_target_"]` names with the other keys as arguments, and with the services it asks for.
+    """Build `config["_target_"]` with the other keys as arguments, and with the services that its constructor takes.
 
     where: the config key, for error messages.
     """
@@ -97,7 +97,7 @@ def build(config: Mapping[str, Any], where: str, services: Mapping[str, Part[Any
 
 
 def _check_text(key: str, value: Any, annotation: str) -> None:
-    """UserError where an argument that is a text by its annotation, such as a path, was read as something else."""
+    """Raise UserError where an argument annotated as a string, such as a path, was parsed as another type."""
     optional = _TEXTS.get(annotation)
     if optional is not None and not isinstance(value, str) and not (optional and value is None):
         raise UserError(f"{key}={value}: must be a text; a number or brackets need double quotes: '{key}=\"TEXT\"'")
@@ -113,7 +113,7 @@ def find_target(path: str, where: str) -> Any:
 
 
 def build_parts(config: Mapping[str, Any]) -> Parts:
-    """Build all parts of a resolved config."""
+    """Build all components of a resolved config."""
     single = ("benchmark", "prompts", "model", "phrases", "segmenter", "judge")
     made = {name: build(config[name], name) for name in single}
     services = {name: made[name] for name in SERVICES}
@@ -144,9 +144,9 @@ class Fingerprints:
 
 
 def fingerprints(parts: Parts) -> Fingerprints:
-    """Each stage's own config and content, and the fingerprints that it depends on.
+    """Hash each stage's own config and content together with the fingerprints of the stages that it depends on.
 
-    What the examples hold (images, texts, masks) is hashed record by record instead.
+    The contents of examples (images, texts, masks) are hashed record by record instead.
     """
     generate = fingerprint(stage="generate", model=parts.model.identity())
     grade = fingerprint(stage="grade", judge=parts.judge.identity(), generate=generate)

@@ -1,4 +1,4 @@
-"""The options of a run that belong to no part, checked when they are read."""
+"""The options of a run that belong to no component, checked when they are read."""
 
 from __future__ import annotations
 
@@ -14,9 +14,11 @@ _LONGEST = 200  # bytes of a name: file systems take 255, and temporary names ar
 
 @dataclass(frozen=True)
 class Settings:
-    """limit: examples to evaluate, None for all (a pair is never cut). batch_size: prompts generated together, or auto.
+    """Top-level options of a run.
 
-    max_failures: how many examples may fail before the run ends. names: the chosen option of each config group.
+    limit: number of examples to evaluate, None for all; a pair is never split. batch_size: number of prompts generated
+    together, or auto. max_failures: number of examples that may fail before the run ends. names: the chosen option of
+    each config group.
     """
 
     limit: int | None
@@ -52,7 +54,7 @@ class Settings:
 
 
 def outputs_folder(config: Mapping[str, Any]) -> Path:
-    """The folder under `outputs_dir` of a resolved config; a number is a name too."""
+    """The folder under `outputs_dir` of a resolved config; a number is a valid name."""
     folder = config["outputs_dir"]
     if isinstance(folder, bool) or not isinstance(folder, str | int | float):
         raise UserError(f"outputs_dir={folder}: give the name of a folder, in double quotes where it holds brackets")
@@ -60,7 +62,7 @@ def outputs_folder(config: Mapping[str, Any]) -> Path:
 
 
 def check_names(names: Mapping[str, Any]) -> None:
-    """UserError where a name would not be a folder inside that of the outputs; a/b is a folder in a folder."""
+    """Raise UserError where a name is not a path inside the outputs folder; a/b is a nested folder."""
     for key, name in names.items():
         parts = str(name).split("/")
         inside = all(part.isprintable() and part.strip() and part not in (".", "..") for part in parts)

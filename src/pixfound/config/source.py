@@ -1,4 +1,4 @@
-"""The source of a component from outside the package: editing it must recompute what it gave."""
+"""Digest of the source of a component from outside the package: an edit must recompute its results."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _PACKAGE = __name__.partition(".")[0]
 
 
 def source_digest(target: Any) -> str | None:
-    """A hash of the files that a class or function from outside the package is written in; None for one from inside.
+    """Hash of the source files of a class or function from outside the package; None for one from inside.
 
-    These are its module's file and what that imports, also inside functions, from its own top-level package or, where
-    its module is in none, from its own folder. Installed libraries are not followed: their versions are recorded. None
-    too where there is no file, as in a notebook.
+    The files are its module's and those that it imports, also inside functions, from its own top-level package or, for
+    a module without a package, from its own folder. Installed libraries are not followed: their versions are recorded.
+    Also None where there is no file, as in a notebook.
     """
     module = sys.modules.get(target.__module__)
     package = target.__module__.partition(".")[0]
@@ -42,7 +42,7 @@ def source_digest(target: Any) -> str | None:
 
 
 def _root(file: Path, name: str) -> Path:
-    """The folder of the top-level package of module `name`, or that of its file where it is in none."""
+    """The folder of the top-level package of module `name`, or the folder of its file where it has no package."""
     depth = name.count(".") + (file.name == "__init__.py")
     return file.parents[max(depth - 1, 0)]
 
@@ -52,7 +52,7 @@ def _is_own(path: Path, root: Path) -> bool:
 
 
 def _imports(path: Path, name: str) -> Iterator[tuple[Path, str]]:
-    """Files and names of the modules that a file imports anywhere in it, where they can be found."""
+    """(file, name) of each module that a file imports anywhere in it and that can be found."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
     try:
         tree = ast.parse(path.read_bytes())

@@ -1,4 +1,4 @@
-"""Which option a reply means. A reply that means none, or several, is unscored: neither right nor wrong."""
+"""Parsing of the option that a reply chooses. A reply that chooses none, or several, is unscored."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ _YES_OR_NO = re.compile(r"\s*(yes|no)\s*[,.;:!]", re.IGNORECASE)
 
 
 def pick_option(reply: str, options: Sequence[str]) -> tuple[int | None, str]:
-    """(index of the option that a reply means, how it was read), or (None, why it could not be read).
+    """(index of the option that a reply chooses, the rule that matched), or (None, the reason for no match).
 
-    Reads `A`, `(a)`, `B. Open`, `The answer is: B`, an option's text, and reasoning that ends in an answer. What
-    follows the last cue ("answer is") counts most. An option that is only denied ("not open") is not meant.
+    Reads `A`, `(a)`, `B. Open`, `The answer is: B`, an option's text, and reasoning that ends in an answer. The text
+    after the last cue ("answer is") has priority. A negated option ("not open") is not chosen.
     """
     plain = unicodedata.normalize("NFKC", reply).replace("\u2019", "'")  # full-width letters and brackets
     text = _DROPPED.sub(" ", plain).strip(_EDGES)
@@ -57,7 +57,7 @@ def pick_option(reply: str, options: Sequence[str]) -> tuple[int | None, str]:
 
 
 def _letter(text: str, options: Sequence[str]) -> int | None:
-    """The one letter that the text names, of those that options have."""
+    """Index of the only option letter in the text; None where there is none, or several."""
     text = _DENIED_LETTER.sub(" ", text)
     found = {
         index_of(next(g for g in groups if g), len(options))
@@ -69,7 +69,7 @@ def _letter(text: str, options: Sequence[str]) -> int | None:
 
 
 def _option_text(text: str, options: Sequence[str]) -> int | None:
-    """The one option whose words stand in the text; one inside a longer option that stands there is not meant."""
+    """Index of the only option whose words are in the text; an option inside a longer match does not count."""
     plain = [_plain(option) for option in options]
     whole = _plain(text)
     if plain.count(whole) == 1:

@@ -1,4 +1,4 @@
-"""Grading an open answer by asking a language model, in the wording of arXiv 2502.04192; any client can ask."""
+"""Grading of open answers by a language model, with the prompts of arXiv 2502.04192; any client can be used."""
 
 from __future__ import annotations
 
@@ -65,17 +65,17 @@ _EDGES = " \t\r\n.,;:!*_`~#\"'()[]{}\u2018\u2019\u201c\u201d"
 
 
 class UnreadableReply(JudgeError):
-    """A reply that says none of what was asked for."""
+    """A reply that contains no readable verdict or choice."""
 
 
 def grade_by_asking(
     asker: Asker, example: Example, response: str, answer_form: AnswerForm = "letter", verdicts: Verdicts = "meant"
 ) -> tuple[bool, str]:
-    """Whether a response answers the example's open question rightly, and the reply that says so.
+    """(verdict, reply): True if the response answers the example's open question correctly, and the judge's reply.
 
-    answer_form: what the judge is told to be right: "(a)" as in the paper, or "(a) open".
-    verdicts: how the judge's reply is read; `meant`: by `read_verdict`, UnreadableReply where it is None; `literal`: a
-        bare "yes" or "yes." is right and all else wrong, as in the paper's scripts.
+    answer_form: the correct answer as the judge sees it: "(a)" as in the paper, or "(a) open".
+    verdicts: parsing of the judge's reply. `meant`: by `read_verdict`, UnreadableReply where it is None. `literal`: a
+        bare "yes" or "yes." is correct and all else wrong, as in the paper's scripts.
     """
     right = f"({letter(example.answer).lower()})"
     if answer_form == "letter_and_text":
@@ -90,7 +90,7 @@ def grade_by_asking(
 
 
 def unreadable(asker: Asker, system: str, question: str, images: Sequence[Image.Image], reason: str) -> UnreadableReply:
-    """The error for a reply that cannot be read; no cache keeps that reply, so that the next run asks again."""
+    """The error for an unreadable reply. The reply is dropped from the cache, so that the next run asks again."""
     if isinstance(asker, Forgets):
         asker.forget(system, question, images)
     return UnreadableReply(reason)
@@ -102,22 +102,22 @@ def shortened(reply: str) -> str:
 
 
 def asking_identity() -> Mapping[str, Any]:
-    """What a grade by asking depends on besides who is asked: the wording, and how a reply is read."""
+    """JSON values for the fingerprint of a grade besides the judge itself: the prompts, and the parsing of replies."""
     return {"wording": hashlib.sha256(f"{SYSTEM}\0{QUESTION}".encode()).hexdigest()[:16], "reading": READING}
 
 
 def check_options(answer_form: str, verdicts: str) -> None:
-    """UserError where either is none of the valid values."""
+    """Raise UserError where either is not one of the valid values."""
     for name, value, valid in (("answer_form", answer_form, ANSWER_FORMS), ("verdicts", verdicts, VERDICTS)):
         if value not in valid:
             raise UserError(f"judge.{name} must be {' or '.join(valid)}")
 
 
 def side_by_side(work: Callable[[T], R], items: Sequence[T], concurrency: int) -> list[R | JudgeError]:
-    """The outcomes of `work` for each item in order, `concurrency` of them at a time; a JudgeError stands for itself.
+    """Run `work` on each item, `concurrency` at a time; returns results in order, a JudgeError where one was raised.
 
-    So that one outage costs each item its own tries, and no more. Any other error ends all, and is raised once the
-    items under way are done; Ctrl-C is raised at once.
+    An outage therefore costs each item only its own retries. Any other error stops the rest, and is raised once the
+    running items are done; Ctrl-C is raised at once.
     """
 
     def one(item: T) -> R | JudgeError:
@@ -165,11 +165,11 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], concurrency: int) -
 
 
 def read_verdict(reply: str) -> bool | None:
-    """True for yes, False for no; None for a reply that says neither, both, or one and something else than it means.
+    """True for yes, False for no; None for a reply with neither, with both, or with a contradiction.
 
-    Read are a bare yes or no, one that begins the reply, follows "the answer is" or "verdict:", or is the last
-    sentence, in any case and markup; and "correct" and "incorrect" alone. A reply that says yes and no, "yes" and
-    "wrong", or that is unsure, is not read.
+    Accepted are a bare yes or no, one that begins the reply, follows "the answer is" or "verdict:", or is the last
+    sentence, in any case and markup; and "correct" and "incorrect" alone. A reply with yes and no, with "yes" and
+    "wrong", or with doubt, gives None.
 
     >>> read_verdict("**Yes.**"), read_verdict("The answer is no"), read_verdict("Yes, the answer is correct.")
     (True, False, True)

@@ -1,4 +1,4 @@
-"""A judge that is one of the project's own models: offline, and the same answer every time."""
+"""A judge that uses one of the package's own models: offline and deterministic."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _BLANK = (64, 64)
 
 
 class MllmJudge:
-    """Grades open answers, and answers questions about images, by asking a multi-modal LLM.
+    """Grades open answers, and answers questions about images, with a multi-modal LLM.
 
-    model: the config of a model, as in conf/model, with its `_target_`. Models read one image with a prompt: several
-    images are put on one sheet, each with its number; a question without an image is asked about a blank picture.
+    model: the config of a model, as in conf/model, with its `_target_`. Models take one image a prompt: several images
+    are joined to one sheet, each with its number; a question without an image is sent with a blank image.
     answer_form, verdicts: see `pixfound.judges.asking.grade_by_asking`.
     """
 
@@ -40,11 +40,11 @@ class MllmJudge:
     runtime_options = ("model",)  # `identity` has it, without its device and path
 
     def grade(self, example: Example, response: str) -> tuple[bool | None, str]:
-        """Whether a response answers the example's question rightly, and the reply; JudgeError where none says so."""
+        """(verdict, reply), True if the response is correct; raises JudgeError where the reply is unreadable."""
         return grade_by_asking(self, example, response, self.answer_form, self.verdicts)
 
     def ask(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> str:
-        """The model's answer; raises JudgeError where it says nothing."""
+        """The model's answer; raises JudgeError where it is empty."""
         image = sheet(images) if images else Image.new("RGB", _BLANK, "white")
         prompt = Prompt("judge", "open", "judge", replace_surrogates(f"{system}\n{question}"))
         reply = str(self._model.built.generate([(image, prompt)])[0].text)
@@ -53,9 +53,9 @@ class MllmJudge:
         return reply
 
     def identity(self) -> Mapping[str, Any]:
-        """That of the model, the wording, and how a reply is read."""
+        """JSON values for the fingerprint: the model's identity, the prompts, and the parsing of replies."""
         return {"model": self._model.identity(), **asking_identity()}
 
     def provenance(self) -> Mapping[str, Any]:
-        """That of the model."""
+        """The provenance of the model."""
         return self._model.provenance()

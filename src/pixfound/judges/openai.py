@@ -34,7 +34,7 @@ class OpenAIJudge(ChatClient):
         check_options(self.answer_form, self.verdicts)
 
     def grade(self, example: Example, response: str) -> tuple[bool | None, str]:
-        """Whether a response answers the example's question rightly, and the reply; JudgeError where none says so."""
+        """(verdict, reply), True if the response is correct; raises JudgeError where the reply is unreadable."""
         return grade_by_asking(self, example, response, self.answer_form, self.verdicts)
 
     def grade_many(self, pairs: Sequence[tuple[Example, str]]) -> list[tuple[bool | None, str] | JudgeError]:
@@ -42,6 +42,6 @@ class OpenAIJudge(ChatClient):
         return side_by_side(lambda pair: self.grade(*pair), pairs, self.concurrency)
 
     def identity(self) -> Mapping[str, Any]:
-        """What a reply depends on, the wording, and how it is read."""
+        """JSON values for the fingerprint: the client's options, the prompts, and the parsing of replies."""
         options = {"answer_form": self.answer_form, "verdicts": self.verdicts}
         return {**super().identity(), **options, **asking_identity()}

@@ -1,4 +1,4 @@
-"""A judge by rules: no model, no network, the same answer every time."""
+"""A rule-based judge: deterministic, without a model or network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pixfound.types import Example
 
 
 class RulesJudge:
-    """Right where the answer means the right option by `pixfound.judges.answer_parsing.pick_option`."""
+    """Compares the option that `pixfound.judges.answer_parsing.pick_option` finds in an answer with the correct one."""
 
     name = "rules"
 
@@ -19,6 +19,6 @@ class RulesJudge:
         return {"reading": READING}
 
     def grade(self, example: Example, response: str) -> tuple[bool | None, str]:
-        """Whether the response means the right option; None where it means none or several."""
+        """(verdict, reason): True if the response chooses the correct option; None where it chooses none or several."""
         picked, how = pick_option(response, example.options)
         return (None if picked is None else picked == example.answer), how
