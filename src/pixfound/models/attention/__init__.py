@@ -1,1 +1,1 @@
-"""Attention: capturing it, and decoding around it."""
+"""Attention over the image: capture, and the generation loop, KV cache and prefix sharing built for it."""

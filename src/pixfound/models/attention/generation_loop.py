@@ -1,6 +1,6 @@
-"""Answering a batch: rows that have ended leave it, so that the others do not carry them along.
+"""The generation loop of a batch; finished rows are dropped, so that the others are not slowed down by them.
 
-Shapes: `B` rows, `L` prompt length, `T` generated tokens, `N` image columns.
+Shapes: `B` rows, `L` prompt length, `T` generated tokens, `N` image tokens.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pixfound.models.attention.kv_cache import RowCache
 from pixfound.models.attention.prefix_sharing import Prompts, greedy, keep_positions
 from pixfound.models.attention.recorder import Recorder, as_recorded
 
-_SHARE = 0.25  # of the rows must have ended for a batch to be made smaller: doing so copies what the others added
+_SHARE = 0.25  # of the rows must have ended before a batch is made smaller: that copies the other rows' KV cache
 
 
 def decode(
@@ -27,11 +27,13 @@ def decode(
     config: Any,
     recorder: Callable[[Tensor, int], Recorder] | None = None,
 ) -> tuple[list[list[int]], list[Tensor]]:
-    """The answers' token ids, with the end token where there is one, and the attention (1 + T, N) of each.
+    """Decode a batch; return per answer its token ids, end token included, and its attention (1 + T, N) on the CPU.
 
-    config: a GenerationConfig with `max_new_tokens`. recorder: makes one of image columns (B, N) and the number of
-    tokens that are cached; None to record nothing, then no attention is returned. The first row of an answer's
-    attention is that of the last but one token of its prompt. FloatingPointError where logits are no numbers.
+    The first row of the attention is that of the penultimate prompt token.
+    config: a GenerationConfig with `max_new_tokens`.
+    recorder: makes a Recorder from the positions of the image tokens (B, N) and the number of cached tokens. None
+        records nothing, and the list of attentions is empty.
+    FloatingPointError where logits are not finite.
     """
     ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
     stop = {end for end in ends if end is not None}
@@ -73,7 +75,7 @@ def decode(
 def _without_the_others(
     model: Any, inputs: dict[str, Any], out: Any, columns: Tensor, rows: list[int]
 ) -> tuple[dict[str, Any], Tensor, int]:
-    """What `generate` goes on from with these rows alone, their image columns, and how many tokens are cached."""
+    """Arguments of `generate` for these rows alone, their image token positions, and the number of cached tokens."""
     keep = torch.tensor(rows, device=columns.device)
     out.past_key_values.batch_select_indices(keep)
     keep_positions(model, rows)
@@ -88,7 +90,7 @@ def _without_the_others(
 
 
 def _remaining(config: Any, told: int) -> Any:
-    """The settings for what is left to say after `told` tokens."""
+    """The GenerationConfig for the tokens that are left after `told` of them."""
     least = max(0, (config.min_new_tokens or 0) - told)
     return greedy(
         config,
@@ -100,13 +102,13 @@ def _remaining(config: Any, told: int) -> Any:
 
 
 class _Leave(StoppingCriteria):  # type: ignore[misc]
-    """Stops a batch of which enough rows have ended. stop: the end tokens."""
+    """Stopping criterion that is met once a share of `_SHARE` of the rows have ended. stop: ids of the end tokens."""
 
     def __init__(self, stop: set[int]) -> None:
         self._stop, self._ended = sorted(stop), torch.tensor(False)
 
     def __call__(self, input_ids: Tensor, scores: Any, **kwargs: Any) -> Tensor:
-        """(B) True for every row where the batch shall stop."""
+        """(B) bool: True for rows that have ended, and for all rows once enough of them have."""
         last = torch.isin(input_ids[:, -1], torch.tensor(self._stop, device=input_ids.device))
         self._ended = self._ended.to(last.device) | last
         return self._ended | (self._ended.float().mean() >= _SHARE)

@@ -1,10 +1,10 @@
-"""The keys and values of a batch whose rows go on from shared prefixes: a prefix is kept, and read, once.
+"""The KV cache of a batch whose rows share prefixes; each prefix is stored and read once.
 
-A cache of transformers' own copies everything it holds at every token, and holds a prefix once for each row. Here
-all rows of a prefix are multiplied with it in one product, and what each adds has room to grow in.
+Transformers' own cache copies all keys and values at every token, and stores a prefix once per row. Here the queries
+of all rows of a prefix are multiplied with it in one product, and the tokens of each row go into preallocated room.
 
-Shapes: `B` rows, `U` prefixes, `M` rows of the largest group, `G` key heads, `R` query heads of each, `P` tokens of a
-prefix, `S` tokens that a row has added, `D` head width.
+Shapes: `B` rows, `U` prefixes, `M` rows of the largest group, `G` key heads, `R` query heads per key head, `P` tokens
+of a prefix, `S` tokens of a row after its prefix, `D` head width.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _HALF = (torch.float16, torch.bfloat16)
 
 
 class Groups:
-    """Which prefix each row goes on from, and the rows of each prefix side by side.
+    """The assignment of rows to prefixes, with conversions between row order and rows grouped by prefix.
 
-    rows: (B) the number of each row's prefix; every prefix from 0 on has a row.
+    rows: (B) index of each row's prefix; every prefix from 0 on has at least one row.
     """
 
     def __init__(self, rows: Sequence[int]) -> None:
@@ -59,7 +59,7 @@ class Groups:
 
 @dataclass(frozen=True)
 class Prefix:
-    """What the rows of a group go on from. keys: (U, G, D, P); values: (U, G, P, D)."""
+    """Keys (U, G, D, P) and values (U, G, P, D) of one decoder layer for all prefixes. groups: the rows of each."""
 
     keys: Tensor
     values: Tensor
@@ -67,12 +67,13 @@ class Prefix:
 
 
 class Layer(DynamicLayer):  # type: ignore[misc]
-    """One decoder layer.
+    """The cache of one decoder layer.
 
-    `update` returns what the rows have added; `layer` of the returned keys is this layer, which knows the prefix.
-    A decoder that makes keys and values of what it keeps (latent attention) must be given the prefix too.
-    room: tokens that will be added after the first ones. prefix: None where nothing is shared. attended: whether the
-    keys that `update` returns are those that are attended to, as the capturing attention notes.
+    `update` returns the keys and values of the rows without their prefix. The attribute `layer` of the returned keys
+    is this layer, through which the capturing attention finds the prefix. A decoder that computes keys and values from
+    the cached states (latent attention) is given the prefix too.
+    room: tokens to be added after the first call of `update`. prefix: None where nothing is shared.
+    attended: True where the decoder attends to the keys that `update` returns; set by the capturing attention.
     """
 
     is_croppable = False
@@ -82,7 +83,7 @@ class Layer(DynamicLayer):  # type: ignore[misc]
         self._room, self._added, self.prefix, self.attended = room, 0, prefix, attended
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Make room. Called by `update` with the first keys and values (B, G, S, D)."""
+        """Allocate the buffers. Called by `update` with the first keys and values (B, G, S, D)."""
         self.dtype, self.device, self.is_initialized = key_states.dtype, key_states.device, True
         batch, heads, tokens, _ = key_states.shape
         self._keys, self._values = (
@@ -91,9 +92,9 @@ class Layer(DynamicLayer):  # type: ignore[misc]
         )
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Add keys and values (B, G, 1 or more, D); all that the rows have added is returned.
+        """Append keys and values (B, G, 1 or more, D); return all keys and values (B, G, S, D) after the prefix.
 
-        With the prefix before it where the keys are not `attended` to: then they are (B, G, P + S, D).
+        Where the keys are not `attended` to, the prefix is put before them: (B, G, P + S, D).
         """
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
@@ -107,11 +108,11 @@ class Layer(DynamicLayer):  # type: ignore[misc]
         return self.keys, self.values
 
     def get_seq_length(self) -> int:
-        """Tokens of a row, its prefix's too."""
+        """Number of tokens of a row, its prefix included: P + S."""
         return self._added + (0 if self.prefix is None else self.prefix.values.shape[2])
 
     def whole(self) -> tuple[Tensor, Tensor]:
-        """Keys and values (B, G, P + S, D): the prefix before each row's own."""
+        """Keys and values (B, G, P + S, D), each row's prefix before its own tokens."""
         if self.prefix is None:
             return self.keys, self.values
         rows = self.prefix.groups.rows
@@ -119,7 +120,7 @@ class Layer(DynamicLayer):  # type: ignore[misc]
         return torch.cat([keys, self.keys], dim=2), torch.cat([values, self.values], dim=2)
 
     def scores(self, queries: Tensor) -> Tensor:
-        """Products (B, G, R, P + S) in fp32 of one query of each head (B, G, R, D) with all keys."""
+        """Unscaled scores (B, G, R, P + S) in fp32 of one query per head (B, G, R, D) with all keys."""
         own = _product(queries, self.keys.transpose(-1, -2))
         if self.prefix is None:
             return own
@@ -127,7 +128,7 @@ class Layer(DynamicLayer):  # type: ignore[misc]
         return torch.cat([self.prefix.groups.scatter(shared), own], dim=-1)
 
     def mix(self, weights: Tensor) -> Tensor:
-        """The values (B, G, R, D) in proportions (B, G, R, P + S)."""
+        """Weighted sums (B, G, R, D) of the values. weights: (B, G, R, P + S)."""
         weights = weights.to(self.values.dtype)
         if self.prefix is None:
             return weights @ self.values
@@ -136,7 +137,7 @@ class Layer(DynamicLayer):  # type: ignore[misc]
         return groups.scatter(shared) + weights[..., split:] @ self.values
 
     def keep(self, indices: Tensor, prefix: Prefix | None) -> None:
-        """Keep these rows, which go on from this prefix."""
+        """Drop all other rows. indices: of the rows to keep. prefix: that of the rows kept."""
         self.prefix = prefix
         if self.is_initialized:
             indices = indices.to(self.device)
@@ -145,10 +146,10 @@ class Layer(DynamicLayer):  # type: ignore[misc]
 
 
 class RowCache(Cache):  # type: ignore[misc]
-    """A cache of `Layer`s, whose rows may leave."""
+    """A transformers cache made of `Layer`s, from which rows can be dropped."""
 
     def batch_select_indices(self, indices: Tensor) -> None:
-        """Keep these rows, and the prefixes that they go on from."""
+        """Drop all other rows, and the prefixes that no row is left of. indices: of the rows to keep."""
         if self.layers[0].prefix is None:
             for layer in self.layers:
                 layer.keep(indices, None)
@@ -167,7 +168,7 @@ class RowCache(Cache):  # type: ignore[misc]
 
 
 def _product(left: Tensor, right: Tensor) -> Tensor:
-    """Batched matrix product of (., ., ., .) in fp32, whatever the inputs are."""
+    """Batched matrix product of two (., ., ., .) tensors; fp32 for every input dtype."""
     if left.is_cuda and left.dtype in _HALF and not torch.version.hip:  # reads half precision, adds in single
         flat = torch.bmm(left.flatten(0, 1), right.flatten(0, 1), out_dtype=torch.float32)
         return flat.view(*left.shape[:2], *flat.shape[1:])
@@ -175,9 +176,10 @@ def _product(left: Tensor, right: Tensor) -> Tensor:
 
 
 def can_hold(model: Any, length: int) -> bool:
-    """Whether `length` tokens of a row may be kept, with padding among them, in layers that forget nothing.
+    """Return True where a `RowCache` can hold `length` tokens of a row, padding among them.
 
-    Padding takes places of a sliding window, and steps of a recurrence.
+    False for decoders with recurrent layers, and with sliding windows shorter than `length`: padding takes positions
+    of a window and steps of a recurrence.
     """
     cache = DynamicCache(config=model.config.get_text_config(decoder=True))
     windows = [layer.sliding_window for layer in cache.layers if getattr(layer, "is_sliding", False)]
@@ -185,21 +187,21 @@ def can_hold(model: Any, length: int) -> bool:
 
 
 def empty_cache(model: Any, room: int) -> RowCache:
-    """A cache in which nothing is shared. room: tokens that are to be generated."""
+    """A cache without shared prefixes. room: number of tokens to be generated."""
     count = model.config.get_text_config(decoder=True).num_hidden_layers
     return RowCache(layers=[Layer(room) for _ in range(count)])
 
 
 def share(cache: RowCache, rows: Sequence[int], room: int) -> RowCache:
-    """A cache of len(rows) rows that go on from the rows of another. rows: (B) where each goes on from."""
+    """A cache of len(rows) rows with the rows of another cache as prefixes. rows: (B) prefix index of each new row."""
     groups = Groups(rows)
     return RowCache(layers=[Layer(room, _prefix(layer, groups), layer.attended) for layer in cache.layers])
 
 
 def _prefix(layer: Layer, groups: Groups) -> Prefix | None:
-    """What a layer holds; None for one that reads another's keys.
+    """The keys and values of a layer as a prefix; None for a layer that shares another layer's keys.
 
-    A product with few queries reads keys faster that lie side by side for each dimension.
+    Keys are stored (D, P): a product with few queries reads them faster when each dimension is contiguous.
     """
     if layer.keys is None:
         return None

@@ -1,6 +1,6 @@
-"""Attention that is kept apart, layer by layer or head by head, so that an extractor may choose among them.
+"""Attention stored per layer or per head, for extractors that choose among layers and heads.
 
-Shapes: `L` kept layers, `H` kept heads of each, `C` = L * H, `T` answer tokens, `N` image tokens.
+Shapes: `L` stored layers, `H` stored heads of each, `C` = L * H, `T` answer tokens, `N` image tokens.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _STATES = ("linear_attention", "conv", "mamba")
 
 
 def check_keep(keep: str, capture: str) -> None:
-    """UserError where `keep` has no such value, or nothing is captured that could be kept."""
+    """UserError for an unknown value of `keep`, and for layers or heads where no attention is captured."""
     if keep not in ("mean", "layers", "heads"):
         raise UserError(f"model.keep={keep}: valid values are mean, layers and heads")
     if keep != "mean" and capture == "none":
@@ -28,24 +28,28 @@ def check_keep(keep: str, capture: str) -> None:
 
 
 def attending_layers(text: Any) -> tuple[int, ...]:
-    """The layers of a decoder that attend, by its transformers config.
+    """Indices of the decoder layers with softmax attention. text: transformers' config of the decoder.
 
-    Linear attention and convolutions hand on a state: no token of theirs has a weight.
+    Layers of linear attention and convolutions update a recurrent state, and have no weight per token.
     """
     kinds = getattr(text, "layer_types", None) or [""] * text.num_hidden_layers
     return tuple(index for index, kind in enumerate(kinds) if kind not in _STATES)
 
 
 def other_layers(kinds: Sequence[str] | None) -> list[str]:
-    """Kinds of layers, by transformers' names, that neither attend to all they may see nor hand on a state.
+    """Layer types of `kinds` that are neither attention over all visible tokens nor recurrent, sorted.
 
-    They choose tokens, or keep some for another time: which key belongs to which token is theirs to know.
+    kinds: `layer_types` of a transformers config, or None. Such layers select tokens (sparse attention) or hold some
+    back for a later step, so the token of a key is not known from outside.
     """
     return sorted(set(kinds or ()) - {*_ATTEND, *_STATES})
 
 
 def check_layers(layers: Sequence[int] | None, text: Any, path: str) -> None:
-    """UserError where the attention is wanted of a layer that has none. text: the decoder's config; path: typed."""
+    """UserError where `layers` names a layer without attention weights.
+
+    layers: indices; None for all. text: transformers' config of the decoder. path: `model.path` as typed, for errors.
+    """
     known = attending_layers(text)
     missing = sorted(set(layers or ()) - set(known))
     if missing:
@@ -62,9 +66,10 @@ def kept_rows(
     heads: Sequence[int] | None,
     keep: Keep,
 ) -> LayerAttention:
-    """Recorded rows (1 + T, C, N) with the layers and heads that they are of.
+    """Recorded rows (1 + T, C, N) as a `LayerAttention` with the indices of their layers and heads.
 
-    config: transformers' of the model. layers, heads: those that were recorded; None for all.
+    config: transformers' config of the model. layers, heads: indices that were recorded; None for all.
+    UserError where another number of layers gave attention.
     """
     text = config.get_text_config(decoder=True)
     which = attending_layers(text) if layers is None else tuple(sorted(set(layers)))

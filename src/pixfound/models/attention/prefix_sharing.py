@@ -1,7 +1,7 @@
-"""One image, several prompts: the image is encoded and its tokens are prefilled once for all of them.
+"""Prefix sharing: prompts about one image encode it, and prefill the tokens they have in common, once.
 
-Shapes: `B` prompts, `U` different prefixes, `L` padded prompt length, `P` padded prefix length, `S` padded length of
-what follows the prefix, `N` image columns.
+Shapes: `B` prompts, `U` different prefixes, `L` padded prompt length, `P` padded prefix length, `S` padded suffix
+length, `N` image tokens.
 """
 
 from __future__ import annotations
@@ -17,15 +17,16 @@ from torch import Tensor
 from pixfound.models.attention.kv_cache import can_hold, empty_cache, share
 from pixfound.models.attention.recorder import NAME, as_recorded
 
-_LEFT = 2  # tokens that each prompt keeps for itself: the rows of its last two are wanted
+_LEFT = 2  # last tokens of a prompt that are never shared: their attention rows are recorded
 
 
 @dataclass(frozen=True)
 class Prompts:
-    """What `generate` goes on from.
+    """Arguments of `generate` for a batch of prompts.
 
-    inputs: ids and masks (B, L), and either the pictures or a cache. columns: (B, N) of the image tokens among the
-    ids. cached: how many of the ids the cache holds.
+    inputs: ids and masks (B, L), and either the images or a KV cache.
+    columns: (B, N) positions of the image tokens among the ids, -1 where a prompt has fewer.
+    cached: number of ids of each row that the cache holds.
     """
 
     inputs: dict[str, Any]
@@ -34,14 +35,14 @@ class Prompts:
 
 
 def continue_from(model: Any, inputs: Mapping[str, Any]) -> Any:
-    """The output of one greedy step of `generate`, with the cache: positions and masks are those of generation."""
+    """Output of one greedy step of `generate`, KV cache included; `generate` prepares positions and masks."""
     config = greedy(model.generation_config, max_new_tokens=1, return_dict_in_generate=True)
     with torch.inference_mode():
         return model.generate(**inputs, **as_recorded(model), generation_config=config)
 
 
 def greedy(config: Any, **settings: Any) -> Any:
-    """A copy of a generation config that takes the likeliest token, unless the settings say otherwise."""
+    """A copy of a GenerationConfig with `settings` over it, and greedy unless they set `do_sample`."""
     config = copy.deepcopy(config)
     config.update(**{"do_sample": False, **settings})
     if not config.do_sample:  # a checkpoint's sampling settings mean nothing to a greedy search, and warn
@@ -50,12 +51,13 @@ def greedy(config: Any, **settings: Any) -> Any:
 
 
 def prefill_shared(model: Any, inputs: Mapping[str, Any], columns: Tensor, images: Sequence[Any], room: int) -> Prompts:
-    """Prefill what prompts about the same image have in common: the image, and the text around it that is the same.
+    """Prefill the prefixes that prompts about the same image share: the image and the identical text around it.
 
-    inputs: of a left-padded batch (B, L). columns: (B, N), -1 where there are fewer. images: (B) a key each.
-    room: tokens that are still to be generated. The prompts as they were where nothing is shared, or where the model
-    lets the image see the text behind it, or counts padding. The result's ids are (B, P + S), padded on the left of the
-    prefix and again on the left of what follows.
+    The ids of the result are (B, P + S): the prefix is left-padded to P, and the suffix is left-padded to S.
+    The prompts are returned unshared where no two share a prefix, where the model lets the image attend to the text
+    after it, and where padding counts as positions.
+    inputs: of a left-padded batch (B, L). columns: (B, N) positions of the image tokens, -1 where there are fewer.
+    images: (B) a hashable key of each image. room: number of tokens still to be generated.
     """
     ids = inputs["input_ids"]
     starts = inputs["attention_mask"].argmax(dim=1).tolist()
@@ -94,10 +96,10 @@ def prefill_shared(model: Any, inputs: Mapping[str, Any], columns: Tensor, image
 
 
 def _splits(inputs: Mapping[str, Any], columns: Tensor, ends: Sequence[int]) -> bool:
-    """Whether the prefix does not depend on what follows.
+    """Return True where the prefix does not depend on the tokens after it.
 
-    Token types say who sees whom: where they mark the image alone it sees itself in both directions, and all of it is
-    in the prefix; where they do not mark it, the whole prompt may see itself (PaliGemma).
+    Token types decide the attention mask. Where they mark the image tokens alone, these attend in both directions,
+    and all of them are in the prefix. Where they do not, the whole prompt may attend in both directions (PaliGemma).
     """
     ids = inputs["input_ids"]
     for name, value in inputs.items():
@@ -111,9 +113,9 @@ def _splits(inputs: Mapping[str, Any], columns: Tensor, ends: Sequence[int]) -> 
 
 
 def leaves_padding_out(model: Any, inputs: Mapping[str, Any]) -> bool:
-    """Whether a token's position counts the tokens before it, and not the padding, which shared prompts have inside.
+    """Return True where position ids skip padding, which prompts with a shared prefix have inside.
 
-    Some models drop the positions that `generate` made of the mask (EXAONE 4.5), and count all there is.
+    Some models drop the positions that `generate` computes from the mask, and count padding too (EXAONE 4.5).
     """
     told = {name: inputs[name] for name in ("input_ids", "attention_mask")}
     positions = torch.zeros_like(told["input_ids"])
@@ -122,21 +124,23 @@ def leaves_padding_out(model: Any, inputs: Mapping[str, Any]) -> bool:
 
 
 def runs_capture(model: Any) -> bool:
-    """Whether the text decoder runs pixfound's own attention, which can read a `RowCache`."""
+    """Return True where the text decoder runs the attention function `NAME`, which can read a `RowCache`."""
     return bool(model.config.get_text_config(decoder=True)._attn_implementation == NAME)
 
 
 def keep_positions(model: Any, rows: Sequence[int]) -> None:
-    """Some models remember how far positions lag behind, a number for each row: keep those of these rows."""
+    """Select `rows` of the position offsets that some models store per row (`rope_deltas`)."""
     if getattr(model.base_model, "rope_deltas", None) is not None:
         model.base_model.rope_deltas = model.base_model.rope_deltas[list(rows)]
 
 
 def _pictures(value: Tensor, tokens: Sequence[int], firsts: Sequence[int]) -> Tensor | None:
-    """The rows of the examples `firsts`; None where it is not known whose a row is.
+    """The rows of a processor output that belong to the examples `firsts`; None where their owners are unknown.
 
-    A row is an example, or all are in one flat list, patches or tiles, each of which makes equally many image tokens.
-    A flat list of whole numbers may be of places in another one (Molmo2), which would not be the same in a part of it.
+    Either each example has one row, or patches or tiles of all examples form one flat list, each entry of which makes
+    equally many image tokens. A flat list of integers is refused: it may hold indices into another list (Molmo2),
+    which change when a part is taken.
+    tokens: (B) number of image tokens of each example.
     """
     if len(value) == len(tokens):
         return value[firsts]
@@ -157,7 +161,10 @@ def _fill(model: Any, name: str) -> int:
 def _groups(
     ids: Tensor, starts: Sequence[int], ends: Sequence[int], images: Sequence[Any]
 ) -> tuple[list[int], list[int]]:
-    """For each prompt the number of its group, and for each group its first prompt."""
+    """The group index of each prompt (B), and the first prompt of each group (U).
+
+    Prompts of a group have the same image and the same ids from `starts` to `ends`.
+    """
     known: dict[Any, int] = {}
     groups: list[int] = []
     firsts: list[int] = []
@@ -171,7 +178,10 @@ def _groups(
 
 
 def _ends(ids: Tensor, starts: Sequence[int], groups: Sequence[int]) -> list[int]:
-    """Where each prompt goes on alone: after what all of its group begin with, `_LEFT` tokens or more from its end."""
+    """(B) index of the first id after each prompt's shared prefix, at least `_LEFT` tokens before its end.
+
+    The prefix is the longest run of ids with which all prompts of a group begin.
+    """
     texts = [row[start:].tolist() for row, start in zip(ids, starts, strict=True)]
     shared: dict[int, int] = {}
     for group in set(groups):
@@ -184,7 +194,7 @@ def _ends(ids: Tensor, starts: Sequence[int], groups: Sequence[int]) -> list[int
 
 
 def _left_pad(rows: Sequence[Tensor], length: int, fill: int) -> Tensor:
-    """(B, length) of rows of at most `length`."""
+    """Rows of at most `length` entries, left-padded with `fill` to (B, length)."""
     padded = rows[0].new_full((len(rows), length), fill)
     for i, row in enumerate(rows):
         padded[i, length - len(row) :] = row

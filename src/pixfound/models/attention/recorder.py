@@ -1,12 +1,11 @@
 """Attention capture through transformers' AttentionInterface, reduced on the fly.
 
-While a `Recorder` is active, every layer of a decoder that runs the implementation `NAME` gives it the softmax rows
-of the wanted queries in fp32, of which it keeps the mean over heads and layers at the image columns. No full
-attention tensor ever exists. A decoding step over a `Layer` of models/attention/kv_cache.py computes its single row
-anyway; all
-other passes attend as `sdpa` does, and compute the wanted rows once more for a recorder.
+Every layer of a decoder with the attention implementation `NAME` passes the softmax rows of the recorded queries, in
+fp32, to the active `Recorder`, which keeps their mean over heads and layers at the image tokens. The full attention
+tensor is never computed. A decoding step over a `Layer` of models/attention/kv_cache.py computes its single row anyway.
+All other passes run `sdpa`, and compute the recorded rows a second time.
 
-Shapes: `B` batch, `H` heads, `Q` queries, `K` keys, `D` head width, `R` wanted rows, `N` image columns.
+Shapes: `B` batch, `H` heads, `Q` queries, `K` keys, `D` head width, `R` recorded rows, `N` image tokens.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from pixfound.models.attention.kv_cache import Layer
 from pixfound.models.attention.layer_attention import Keep
 
 NAME = "pixfound_capture"
-_AT_ONCE = 2**26  # weights (256 MB) of a prompt that are computed together where torch's own attention does not do
+_AT_ONCE = 2**26  # weights (256 MB in fp32) computed at a time where torch's own attention cannot be used
 # Keywords of attention functions that change the result; a sliding window is in the mask already.
 _HONOURED = ("scaling", "softcap", "s_aux", "position_bias", "is_causal", "sliding_window")
 _HARMLESS = (  # for training, packed sequences and outputs, and inputs of other parts of the model, handed down
@@ -43,11 +42,11 @@ _KNOWN = frozenset((*_HONOURED, *_HARMLESS.split()))
 
 
 class Recorder:
-    """Collects attention rows over the image columns, averaged over layers and heads.
+    """Collector of attention rows over the image tokens, averaged over layers and heads.
 
     columns: (B, N) positions of the image tokens in the padded sequence, -1 where an example has fewer.
-    rows: (B, R) the wanted queries of a single forward pass (teacher forcing), counted from its end (-1 the last), or
-        None for the last query of every pass, and the last but one too in the first (step by step generation).
+    rows: (B, R) queries of a single forward pass to record (teacher forcing), counted from its end (-1 the last).
+        None records the last query of every pass, and the penultimate one of the first pass (step-by-step generation).
     layers, heads: indices to average over; None for all. cached: tokens that a cache holds before the first pass.
     keep: `mean` averages over layers and heads, `layers` over the heads of each layer, `heads` over nothing.
     """
@@ -78,9 +77,10 @@ class Recorder:
             _ACTIVE.reset(token)
 
     def passes(self) -> list[Tensor]:
-        """For each forward pass the rows (B, R, N), fp32; columns of -1 are zero.
+        """Attention rows (B, R, N) of each forward pass, fp32; zero where `columns` is -1.
 
-        Where layers or heads are kept, (B, R, C * N): the rows of all C of them behind each other, layer by layer.
+        Where layers or heads are stored, (B, R, C * N): the rows of all C of them concatenated, layer by layer.
+        ValueError where nothing was recorded.
         """
         self._close()
         if not self._passes:
@@ -89,7 +89,7 @@ class Recorder:
         return self._passes
 
     def gathered(self, count: int, model: Any) -> Tensor:
-        """(B, count, N) the rows of all passes; UserError where there are others, for they would be of other tokens."""
+        """(B, count, N) rows of all passes; UserError for another number of rows, as they would be of other tokens."""
         rows = torch.cat(self.passes(), dim=1)
         if rows.shape[1] != count:
             raise UserError(
@@ -104,9 +104,10 @@ class Recorder:
         queries: int,
         weights_of: Callable[[Tensor], Tensor],
     ) -> None:
-        """Add one layer of the current pass, of `queries` tokens.
+        """Add one layer of the current pass of `queries` tokens.
 
-        weights_of: from wanted queries (B, R), counted from the pass's start, to their weights (B, H, R, K) in fp32.
+        weights_of: maps query indices (B, R), counted from the start of the pass, to weights (B, H, R, K) in fp32.
+        RuntimeError where layers of one pass attend from different numbers of tokens.
         """
         if self._last_layer < 0 or layer <= self._last_layer:
             self._close()
@@ -128,7 +129,7 @@ class Recorder:
         self._open[keys] = self._open[keys] + mean if keys in self._open else mean
 
     def _close(self) -> None:
-        """End the current pass: its rows are gathered at the image columns."""
+        """End the current pass, and gather its rows at the image tokens."""
         self._last_layer = -1
         if not self._count:
             return
@@ -140,7 +141,7 @@ class Recorder:
         self._open, self._apart, self._count = {}, [], 0
 
     def _seen(self, weights: Tensor) -> Tensor:
-        """(B, C, R, N) of weights (B, C, R, keys): those of the image columns."""
+        """Weights (B, C, R, N) at the image tokens, from weights (B, C, R, K) at all keys."""
         keys = weights.shape[-1]
         local = self.columns - (self._length - keys)  # a sliding window keeps only the last keys
         index = local.clamp(min=0, max=keys - 1)[:, None, None].expand(-1, *weights.shape[1:3], -1)
@@ -154,26 +155,26 @@ class Recorder:
 
 
 def whole_passes(model: Any) -> dict[str, Tensor]:
-    """What to tell `generate` so that every layer attends from every token of a prompt.
+    """Arguments of `generate` with which every layer attends from every token of a prompt.
 
-    Layers that share the keys of others would be run for the last token alone (Gemma 4); asked for its logits by index,
-    and not by number, the model runs them for all.
+    Gemma 4 runs layers that share the keys of others for the last token alone. With `logits_to_keep` as indices
+    instead of a number it runs them for all tokens.
     """
     shares = getattr(model.config.get_text_config(decoder=True), "num_kv_shared_layers", 0)
     return {"logits_to_keep": torch.tensor([-1])} if shares else {}
 
 
 def as_recorded(model: Any) -> dict[str, Tensor]:
-    """`whole_passes` while a recorder is active, else nothing."""
+    """`whole_passes` while a recorder is active, else an empty dict."""
     return whole_passes(model) if _ACTIVE.get() is not None else {}
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """The way from products of queries and keys to weights, as a decoder asks for it.
+    """The settings with which a decoder turns products of queries and keys into attention weights.
 
-    scaling: factor of the products. softcap: scores are bent to stay below it (Gemma 2). sinks: (H) scores of a column
-    without a value, which takes its share of every row's weight (gpt-oss). causal: a missing mask is a causal one.
+    scaling: factor of the products. softcap: tanh bound of the scores (Gemma 2). sinks: (H) scores of a key without a
+    value, which takes its share of every row's weight (gpt-oss). causal: True where a missing mask means a causal one.
     """
 
     scaling: float
@@ -182,7 +183,7 @@ class Scoring:
     causal: bool = True
 
     def scores(self, products: Tensor) -> Tensor:
-        """Scores of the same shape, before any mask."""
+        """Scores from products of queries and keys, same shape, before any mask."""
         scores = products * self.scaling
         return scores if self.softcap is None else torch.tanh(scores / self.softcap) * self.softcap
 
@@ -195,9 +196,9 @@ class Scoring:
 
 
 def attention_rows(query: Tensor, key: Tensor, mask: Tensor | None, rows: Tensor, scoring: Scoring) -> Tensor:
-    """Softmax rows (B, H, R, K) in fp32 of the queries at `rows` (B, R); grouped heads need no repetition.
+    """Softmax rows (B, H, R, K) in fp32 of the queries at `rows` (B, R); key heads of grouped queries are not repeated.
 
-    mask: (B or 1, H or 1, Q, K), bool (True attends) or additive; None is causal or all, as `scoring` says.
+    mask: (B or 1, H or 1, Q, K), bool (True attends) or additive; None is causal or full, by `scoring.causal`.
     """
     batch, heads, queries, width = query.shape
     groups, keys = key.shape[1], key.shape[2]
@@ -222,9 +223,9 @@ def capturing_attention(
     attention_mask: Tensor | None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """The attention function registered with transformers; signature as its `sdpa_attention_forward`.
+    """The attention function registered with transformers, with the signature of its `sdpa_attention_forward`.
 
-    UserError for a keyword that is not known: it may change the result.
+    UserError for an unknown keyword, as it may change the result.
     """
     _check_keywords(module, kwargs)
     recorder, sinks, bias = _ACTIVE.get(), kwargs.get("s_aux"), kwargs.pop("position_bias", None)
@@ -239,7 +240,7 @@ def capturing_attention(
     if isinstance(layer, Layer) and value is layer.values:
         layer.attended = True
     else:
-        layer = None  # the decoder attends to something that it made of what the cache gave it
+        layer = None  # the decoder attends to keys that it computed from the cached states (latent attention)
     if bias is not None:
         attention_mask = _biased(attention_mask, bias, scoring.causal and queries > 1)
     told = scoring if sinks is None or recorder is None or _tells_sinks(module, sinks) else replace(scoring, sinks=None)
@@ -256,14 +257,14 @@ def capturing_attention(
             queries,
             lambda rows: attention_rows(query, key, attention_mask, rows.to(query.device), told),
         )
-    if scoring.softcap is not None or sinks is not None:  # which torch's own attention does not know
+    if scoring.softcap is not None or sinks is not None:  # torch's own attention has neither
         return _attend(query, key, value, attention_mask, scoring), None
     output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     return output, None
 
 
 def decoding_step(query: Tensor, layer: Layer, mask: Tensor | None, scoring: Scoring) -> tuple[Tensor, Tensor]:
-    """Weights (B, H, 1, K) in fp32 and output (B, 1, H, D) of one query (B, H, 1, D), both from one product."""
+    """Weights (B, H, 1, K) in fp32 and output (B, 1, H, D) of one query (B, H, 1, D); one product serves both."""
     batch, heads, _, width = query.shape
     grouped = query.reshape(batch, layer.keys.shape[1], -1, width)
     scores = scoring.scores(layer.scores(grouped)).flatten(1, 2)[:, :, None]
@@ -276,13 +277,13 @@ def decoding_step(query: Tensor, layer: Layer, mask: Tensor | None, scoring: Sco
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scoring: Scoring) -> Tensor:
-    """(B, Q, H, D) attention as `eager` computes it, some queries at a time."""
+    """Attention output (B, Q, H, D) as `eager` computes it, in chunks of queries of at most `_AT_ONCE` weights."""
     batch, heads, queries, _ = query.shape
     outputs = []
     at_once = max(1, _AT_ONCE // (batch * heads * key.shape[2]))
     for some in torch.split(torch.arange(queries, device=query.device), at_once):
         weights = attention_rows(query, key, mask, some.expand(batch, -1), scoring)
-        # A padding position sees nothing at all: its row is no number, and must not spread to those that are.
+        # A padding position attends to nothing: its row is NaN, and must not spread to other rows.
         weights = weights.nan_to_num(0.0).to(query.dtype)
         grouped = weights.view(batch, key.shape[1], heads // key.shape[1], len(some), -1)
         outputs.append((grouped @ value[:, :, None]).flatten(1, 2).transpose(1, 2))
@@ -290,7 +291,7 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scor
 
 
 def _biased(mask: Tensor | None, bias: Tensor, causal: bool) -> Tensor:
-    """An additive mask (B or 1, H, Q, K) that holds a bias of the same shape too."""
+    """A position bias (B or 1, H, Q, K) with the mask added to it; for mask None, a causal one where `causal`."""
     if mask is None and causal:
         queries, keys = bias.shape[-2:]
         mask = torch.ones(queries, keys, dtype=torch.bool, device=bias.device).tril(keys - queries)
@@ -301,10 +302,10 @@ def _biased(mask: Tensor | None, bias: Tensor, causal: bool) -> Tensor:
 
 
 def _tells_sinks(module: torch.nn.Module, sinks: Tensor) -> bool:
-    """Whether the weights that a decoder's own eager attention tells are without the share of the sinks.
+    """Return True where the weights from a decoder's own eager attention exclude the share of the sinks.
 
-    Granite's scales the output instead, and tells what the softmax over the keys gave. Asked of it with one key, whose
-    score is the sink's.
+    Granite's eager attention scales the output instead, and returns the softmax over the keys alone. Found by a call
+    with one key whose score equals the sink's.
     """
     kind = type(module)
     if kind not in _TELL_SINKS:
@@ -319,7 +320,7 @@ def _tells_sinks(module: torch.nn.Module, sinks: Tensor) -> bool:
 
 
 def _check_keywords(module: torch.nn.Module, keywords: Mapping[str, Any]) -> None:
-    """UserError where a decoder tells its attention more than is known here, for it may change the result."""
+    """UserError for a keyword of an attention function that is not in `_KNOWN`, as it may change the result."""
     if unknown := sorted(name for name in keywords.keys() - _KNOWN if keywords[name] is not None):
         path = getattr(getattr(module, "config", None), "_name_or_path", "") or "this model"
         raise UserError(
@@ -335,7 +336,7 @@ def _layer_of(module: torch.nn.Module) -> int:
     return index
 
 
-_TELL_SINKS: dict[type, bool] = {}  # of a class of attention, what `_tells_sinks` found
+_TELL_SINKS: dict[type, bool] = {}  # cache of `_tells_sinks`, by class of attention
 _ACTIVE: ContextVar[Recorder | None] = ContextVar("pixfound_recorder", default=None)
 AttentionInterface.register(NAME, capturing_attention)
 # Without a mask function of the same name transformers passes no mask at all, and padding is ignored.

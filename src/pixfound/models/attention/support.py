@@ -1,4 +1,4 @@
-"""Whether the attention of a model can be captured, known from its config alone."""
+"""Support check: can the attention of a model be captured? Decided from its config alone, without its weights."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ _CHOOSE = "its layers of {} choose the tokens that they attend to, so a column o
 
 
 def check_capture(config: Any, path: str) -> None:
-    """UserError where the attention of a model of this config cannot be captured; known without its weights."""
+    """UserError where the attention of a model with this config cannot be captured. path: as typed, for the error."""
     name, why = _why_not_captured(config)
     if why is not None:
         raise _not_captured(path, name, why, bool(config.is_encoder_decoder))
 
 
 def can_capture(config: Any) -> bool:
-    """Whether `check_capture` has nothing to say."""
+    """Return True where `check_capture` raises nothing."""
     return _why_not_captured(config)[1] is None
 
 
 def _why_not_captured(config: Any) -> tuple[str, str | None]:
-    """The model class of a config, and what is in the way of capturing its attention."""
+    """The name of a config's model class, and the reason why its attention cannot be captured; None if it can."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, MODEL_MAPPING
 
     whole = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
@@ -50,7 +50,10 @@ def _why_not_captured(config: Any) -> tuple[str, str | None]:
 
 
 def _said(whole: Callable[[str], Any], text: Callable[[str], Any]) -> str | None:
-    """What the keys of a config say is in the way. whole, text: the value of a key, of its text part too; or None."""
+    """The reason in a config's keys against capturing attention; None where there is none.
+
+    whole, text: look a key up in the config, and in its text part; None for a key that is absent.
+    """
     for key, why in _IN_THE_WAY.items():
         if whole(key) or text(key):
             return why
@@ -59,7 +62,10 @@ def _said(whole: Callable[[str], Any], text: Callable[[str], Any]) -> str | None
 
 
 def check_capture_early(found: str, path: str) -> None:
-    """What a folder's config.json says of `check_capture` at once; nothing is known of a hub id. found: either."""
+    """`check_capture` on a folder's raw config.json, before transformers is imported; a hub id passes unchecked.
+
+    found: a folder or a hub id. path: as typed, for the error. UserError for a damaged config.json too.
+    """
     file = Path(found) / "config.json"
     if not file.is_file():
         return

@@ -1,4 +1,4 @@
-"""Answers that are given, in whole or their beginning; the attention of whole ones is read in one pass.
+"""Teacher forcing: answers whose text, or its beginning, is given; attention of whole answers takes one pass.
 
 Shapes: `B` batch, `P` padded prompt length, `T` tokens of an answer, `N` image tokens.
 """
@@ -17,7 +17,7 @@ from pixfound.types import FloatArray
 
 
 def answer_ids(tokenizer: Any, prompt_ids: Tensor, text: str) -> list[int]:
-    """The tokens with which a model would have written `text` after a prompt (P), and the end token."""
+    """Token ids of `text` as a model would write it after a prompt (P), and the end token."""
     before = tokenizer.decode(prompt_ids[-1:])
     glue = "" if before[-1:].isspace() or int(prompt_ids[-1]) in tokenizer.all_special_ids else " "
     ids = list(tokenizer(glue + text, add_special_tokens=False)["input_ids"])
@@ -25,7 +25,10 @@ def answer_ids(tokenizer: Any, prompt_ids: Tensor, text: str) -> list[int]:
 
 
 def begin_answers(inputs: Mapping[str, Any], begun: Sequence[Sequence[int]], pad: int) -> dict[str, Any]:
-    """Left-padded inputs (B, P) with the tokens that each answer begins with behind its prompt."""
+    """Left-padded inputs with the first answer tokens appended: (B, P) -> (B, P + longest of `begun`).
+
+    begun: (B) token ids each; pad: id of the padding token. Inputs of other shapes than the ids are left alone.
+    """
     ids, longest = inputs["input_ids"], max(len(one) for one in begun)
     padding, behind = {"input_ids": pad}, {"attention_mask": 1}
     whole = dict(inputs)
@@ -40,10 +43,10 @@ def begin_answers(inputs: Mapping[str, Any], begun: Sequence[Sequence[int]], pad
 
 
 def forced_rows(model: Any, prompts: Prompts, recorder: Recorder, answers: Sequence[Sequence[int]]) -> list[FloatArray]:
-    """Per answer (1 + T, N): the penultimate row, then a row for each token, as decoding gives them.
+    """Attention (1 + T, N) of each answer: the row of the penultimate prompt token, then a row per answer token.
 
-    One pass over the prompts, and one over all of the answers' tokens. Both are steps of `generate`, so positions and
-    masks are prepared as they are when it generates.
+    The rows equal those recorded while decoding. One pass reads the prompts, and one all answer tokens. Both are steps
+    of `generate`, so positions and masks are prepared as in generation.
     """
     longest = max(len(ids) for ids in answers)
     ids, mask = prompts.inputs["input_ids"], prompts.inputs["attention_mask"]
