@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,11 +12,10 @@ from typing import Any
 
 from pixfound.apps.finish import finish
 from pixfound.compute.devices import use_threads
-from pixfound.config.factory import Fingerprints, Part, Parts, build, build_parts, fingerprints
+from pixfound.config.factory import Part, Parts, build, build_parts, fingerprints
 from pixfound.config.settings import Settings
 from pixfound.interfaces import Indexed, Load, Metered
 from pixfound.io.atomic import make_folder
-from pixfound.io.fingerprints import fingerprint
 from pixfound.io.terminal import say
 from pixfound.pipeline.batching import choose_batch_size
 from pixfound.pipeline.distributed import World, join_world
@@ -25,10 +24,11 @@ from pixfound.pipeline.generate import generate, generate_load, generate_tasks
 from pixfound.pipeline.grade import grade, grade_tasks
 from pixfound.pipeline.preflight import preflight
 from pixfound.pipeline.results import Result, finished
+from pixfound.pipeline.run_data import run_fingerprint
 from pixfound.pipeline.run_examples import RunExamples
 from pixfound.pipeline.select import judge_load, select, select_tasks
 from pixfound.pipeline.stage_loop import Budget, Task, run_stage
-from pixfound.pipeline.stores import Stores
+from pixfound.pipeline.stores import Stores, open_stores
 from pixfound.scoring.metrics import Scoring
 from pixfound.store.lock import next_writer, only_writer
 from pixfound.store.provenance import provenance
@@ -59,12 +59,12 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
         if isinstance(built, Indexed):
             built.index(items.files)
     prints = fingerprints(parts)
-    name = _run_fingerprint(items, parts, prints, scoring, settings)
+    name = run_fingerprint(items, parts, prints, scoring, settings)
     folder = (
         settings.outputs_dir / "runs" / Path(*(settings.names[k] for k in ("benchmark", "model", "extraction"))) / name
     )
     make_folder(folder)
-    with _stores(parts, prints, settings, world) as stores:
+    with closing(open_stores(parts, prints, settings.outputs_dir, world.rank)) as stores:
         if world.first:
             _warn_of_changes(parts, stores)
         done = finished(folder, config["tracker"]) if world.first else {"metrics": {}}
@@ -134,26 +134,6 @@ def _announce(who: str, load: Load, part: Metered, world: World) -> None:
             say(f"{who}{f', each of {world.size} processes' if world.size > 1 else ''}: {line}", stderr=True)
 
 
-@contextmanager
-def _stores(parts: Parts, prints: Fingerprints, settings: Settings, world: World) -> Iterator[Stores]:
-    def made(stage: str, name: str) -> Store:
-        store = Store(settings.outputs_dir / "stages" / stage / name, world.rank)
-        make_folder(store.folder)
-        return store
-
-    stores = Stores(
-        made("generate", prints.generate),
-        made("grade", prints.grade),
-        {name: made("extract", prints.extract[name]) for name in parts.extractors},
-        {pair: made("select", name) for pair, name in prints.select.items()},
-    )
-    try:
-        yield stores
-    finally:
-        for store in stores.all():
-            store.close()
-
-
 def _described(stage: str, parts: Parts, stores: Stores) -> list[tuple[Store, Part[Any]]]:
     """The stores of a stage, each with the component whose results it holds."""
     described: dict[str, list[tuple[Store, Part[Any]]]] = {
@@ -181,17 +161,3 @@ def _warn_of_changes(parts: Parts, stores: Stores) -> None:
                     changes[change].append(stage)
     for change, of in changes.items():
         log.warning("stored results of %s were computed with another setting: %s", ", ".join(of), change)
-
-
-def _run_fingerprint(
-    items: RunExamples, parts: Parts, prints: Fingerprints, scoring: Part[Scoring], settings: Settings
-) -> str:
-    """Everything that can change what the run's folder holds."""
-    return fingerprint(
-        examples=items.digest,
-        rows={row: prints.select[pair] for row, pair in parts.rows.items()},
-        grade=prints.grade,
-        scoring=scoring.identity(),
-        analyses={key: part.identity() for key, part in parts.analyses.items()},
-        pictures=settings.pictures,
-    )

@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 from pixfound.apps.grid import FOLDER
 from pixfound.io.atomic import write_atomic
 from pixfound.io.terminal import say
+from pixfound.pipeline.run_folder import read_metrics
 
 _WRITTEN = "optimization_results.yaml"  # what Hydra's sweeper leaves in the sweep's folder
 _SHOWN = 5
@@ -51,6 +52,6 @@ def ranked(cells: Sequence[Mapping[str, Any]], row: str | None) -> list[dict[str
     for number, cell in enumerate(cells):
         score = None
         if cell.get("folder"):
-            score = score_of(json.loads((Path(cell["folder"]) / "metrics.json").read_text())["metrics"], row)
+            score = score_of(read_metrics(Path(cell["folder"]))["metrics"], row)
         trials.append({"trial": number, "S": score, **{key: cell.get(key) for key in ("overrides", "folder", "why")}})
     return sorted(trials, key=lambda trial: -1.0 if trial["S"] is None else trial["S"], reverse=True)

@@ -5,17 +5,24 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from pixfound.config.factory import Parts
-from pixfound.pipeline.run_examples import RunExample
+from pixfound.config.factory import Fingerprints, Part, Parts, build, build_parts, fingerprints
+from pixfound.config.settings import Settings
+from pixfound.errors import UserError
+from pixfound.io.fingerprints import fingerprint
+from pixfound.pipeline.run_examples import RunExample, RunExamples
+from pixfound.pipeline.run_folder import read_config, read_metrics, read_scores
 from pixfound.pipeline.score import answers_of, chosen_mask, scores_of
-from pixfound.pipeline.stores import Stores
+from pixfound.pipeline.stores import Stores, open_stores
 from pixfound.scoring.conventions import Conventions
+from pixfound.scoring.metrics import Scoring
 from pixfound.scoring.scores import Score
-from pixfound.scoring.table import Table
+from pixfound.scoring.table import ScoreTableBuilder, Table
+from pixfound.store.checksums import refuse_changed
 from pixfound.store.records import candidates_of, unpack_generation
 from pixfound.store.store import DamagedArrays
 from pixfound.types import Candidate, Choice, Generation, Kind
@@ -38,6 +45,35 @@ class RunData:
     stores: Stores
     conventions: Conventions
     scores: Table
+
+    @classmethod
+    def open(cls, folder: str | Path) -> RunData:
+        """A finished run by its folder, for notebooks: `RunData.open("outputs/runs/...")`.
+
+        Relative paths in its config are those of the folder that its command was given in. Raises UserError where the
+        run cannot be read, or where data, weights or the package have changed since: its records are then others'.
+        """
+        folder = Path(folder).resolve()
+        refuse_changed(folder)
+        config = read_config(folder)
+        settings, parts = Settings.from_config(config), build_parts(config)
+        scoring: Part[Scoring] = build(config["scoring"], "scoring")
+        examples = RunExamples(parts.benchmark.built, parts.prompts.built, settings.limit)
+        prints = fingerprints(parts)
+        outputs = next((path for path in folder.parents if (path / "stages").is_dir()), None)
+        found = run_fingerprint(examples, parts, prints, scoring, settings)
+        if outputs is None or found != read_metrics(folder)["fingerprint"]:
+            raise UserError(
+                f"{folder}: its records are gone, or its data, weights or the package have changed since; run the "
+                "evaluation again"
+            )
+        stores = open_stores(parts, prints, outputs)
+        for store in stores.all():
+            store.read()
+        scores = ScoreTableBuilder()
+        for score in read_scores(folder):
+            scores.add(score)
+        return cls(examples, parts, stores, scoring.built, scores.table())
 
     def answer(self, item: RunExample, kind: Kind) -> Generation | None:
         """The model's answer: text, token spans, native masks; without its attention."""
@@ -106,6 +142,20 @@ class RunData:
     def answer_scores(self, item: RunExample) -> list[Score]:
         """The first of them: those of its answers."""
         return list(answers_of(item, self.stores, self.conventions))
+
+
+def run_fingerprint(
+    items: RunExamples, parts: Parts, prints: Fingerprints, scoring: Part[Scoring], settings: Settings
+) -> str:
+    """Everything that can change what the run's folder holds."""
+    return fingerprint(
+        examples=items.digest,
+        rows={row: prints.select[pair] for row, pair in parts.rows.items()},
+        grade=prints.grade,
+        scoring=scoring.identity(),
+        analyses={key: part.identity() for key, part in parts.analyses.items()},
+        pictures=settings.pictures,
+    )
 
 
 def _resized(generation: Generation, size: tuple[int, int]) -> Generation:

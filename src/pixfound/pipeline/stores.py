@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from pixfound.config.factory import Fingerprints, Parts
+from pixfound.io.atomic import make_folder
 from pixfound.pipeline.run_examples import RunExample
 from pixfound.store.store import Record, Store
 from pixfound.types import Kind
@@ -45,6 +48,27 @@ class Stores:
     def all(self) -> list[Store]:
         """Every store once."""
         return [self.generate, self.grade, *self.extract.values(), *self.select.values()]
+
+    def close(self) -> None:
+        """Close the journals of every store."""
+        for store in self.all():
+            store.close()
+
+
+def open_stores(parts: Parts, prints: Fingerprints, outputs: Path, rank: int = 0) -> Stores:
+    """The stores of a run's stages under a folder of outputs, made where they do not exist, not read yet."""
+
+    def made(stage: str, name: str) -> Store:
+        store = Store(outputs / "stages" / stage / name, rank)
+        make_folder(store.folder)
+        return store
+
+    return Stores(
+        made("generate", prints.generate),
+        made("grade", prints.grade),
+        {name: made("extract", prints.extract[name]) for name in parts.extractors},
+        {pair: made("select", name) for pair, name in prints.select.items()},
+    )
 
 
 def needed(record: Record | None, item: RunExample, kind: Kind) -> Record:

@@ -14,6 +14,7 @@ from rich.table import Table
 from pixfound.io.atomic import write_atomic
 from pixfound.io.text import escape, printable
 from pixfound.io.text import grid as markdown
+from pixfound.pipeline.run_folder import read_metrics
 from pixfound.report.table import HEADERS, table
 
 _WIDTH = 150  # where the output goes to a file
@@ -42,7 +43,7 @@ def show_grid(cells: Sequence[Mapping[str, Any]], folder: Path) -> None:
 
 
 def _rows(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> list[list[str]]:
-    metrics = json.loads((Path(cell["folder"]) / "metrics.json").read_text())["metrics"]
+    metrics = read_metrics(Path(cell["folder"]))["metrics"]
     return [[cell["cell"], " ".join(_own(cell, cells)), *line] for line in table(metrics)]
 
 

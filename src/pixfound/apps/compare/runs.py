@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from pixfound.errors import UserError, nearest
-from pixfound.io.streams import parse_json
+from pixfound.pipeline.run_folder import read_config, read_metrics, read_scores
 from pixfound.store.checksums import refuse_changed
-from pixfound.types import KINDS, Kind
+from pixfound.types import Kind
 from pixfound.types.option_letters import MOST_OPTIONS, letter
 
 Unit = Literal["pair", "item"]
 Key = tuple[str, Kind]  # example id, kind of prompt: a key of scores.jsonl without the prompt's variant
-_NEEDED = ("key", "example_id", "pair_id", "kind", "row", "absent", "correct", "iou")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Line:
-    """What is used of a line of scores.jsonl (schema: pixfound/schemas/scores.schema.json)."""
+    """What is used of a score: the texts of many runs would not fit into memory."""
 
     key: str
     example_id: str
@@ -104,7 +103,7 @@ def read_run(folder: Path) -> Run:
             f"{folder}: has no scores.jsonl, so it is no finished run{found or '; give the folder of a run'}"
         )
     refuse_changed(folder)
-    metrics, config = _json(folder / "metrics.json"), _yaml(folder / "config.yaml")
+    metrics, config = read_metrics(folder), read_config(folder)
     try:
         names, found = dict(metrics["names"]), metrics["metrics"]
         unit, threshold = cast(Unit, found["accuracy_unit"]), float(found["iou_threshold"])
@@ -113,7 +112,8 @@ def read_run(folder: Path) -> Run:
         raise UserError(f"{folder}: metrics.json or config.yaml lacks {error}; run the evaluation again") from error
     answers: dict[Key, Line] = {}
     masks: dict[str, dict[Key, Line]] = {}
-    for number, line in enumerate(_lines(folder / "scores.jsonl"), start=1):
+    for number, score in enumerate(read_scores(folder), start=1):
+        line = Line(**{field.name: getattr(score, field.name) for field in fields(Line)})
         table = answers if line.row is None else masks.setdefault(line.row, {})
         if (line.example_id, line.kind) in table:
             raise UserError(f"{folder / 'scores.jsonl'}, line {number}: {line.key}, row {line.row}, stands there twice")
@@ -167,35 +167,3 @@ def _split(text: str) -> tuple[Path, str | None]:
 
 def _letter(index: int) -> str:
     return letter(index) if index < MOST_OPTIONS else f"R{index + 1}"
-
-
-def _lines(path: Path) -> list[Line]:
-    found: list[Line] = []
-    try:
-        with path.open(encoding="utf-8", newline="\n") as stream:  # texts may hold other characters that end lines
-            for text in stream:
-                data = parse_json(text)
-                line = Line(**{name: data[name] for name in _NEEDED})
-                if line.kind not in KINDS:
-                    raise ValueError(f"kind {line.kind!r}")
-                found.append(line)
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        where = f"{path}, line {len(found) + 1}"
-        raise UserError(f"{where}: is no score ({error}); run the evaluation again") from error
-    return found
-
-
-def _json(path: Path) -> Any:
-    try:
-        return parse_json(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); run the evaluation again") from error
-
-
-def _yaml(path: Path) -> Any:
-    from omegaconf import OmegaConf
-
-    try:
-        return OmegaConf.to_container(OmegaConf.load(path))
-    except Exception as error:  # YAML's and OmegaConf's own errors
-        raise UserError(f"{path}: cannot be read ({str(error).splitlines()[0]}); run the evaluation again") from error

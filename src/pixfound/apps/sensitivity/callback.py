@@ -12,9 +12,9 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from pixfound.apps.grid import FOLDER
-from pixfound.apps.sensitivity.cells import read_config
 from pixfound.apps.sensitivity.report import report
 from pixfound.errors import UserError
+from pixfound.pipeline.run_folder import read_config
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ class Sensitivity(Callback):
         try:
             groups: dict[str, list[Path]] = {}
             for run in runs_of(Path(notes)):
-                groups.setdefault(str(read_config(run)["names.benchmark"]), []).append(run)
+                groups.setdefault(str(read_config(run)["names"]["benchmark"]), []).append(run)
             for benchmark, runs in groups.items():
                 report(runs, outputs / "sensitivity" / benchmark, **self._options)
         except UserError as error:

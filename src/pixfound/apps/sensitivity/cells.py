@@ -5,17 +5,14 @@ from __future__ import annotations
 import glob
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from omegaconf import OmegaConf
-
 from pixfound.errors import UserError
-from pixfound.io.streams import parse_json
+from pixfound.pipeline.run_folder import read_config, read_metrics, read_scores
 from pixfound.prompts.perturbations import NONE, VISUAL, parse_variation
-from pixfound.scoring.scores import Score
 from pixfound.scoring.table import ScoreTableBuilder, Table
 from pixfound.store.checksums import refuse_changed
 from pixfound.types import KINDS, Kind
@@ -66,7 +63,7 @@ def read_cells(folders: Sequence[Path]) -> list[Cell]:
     """
     for folder in folders:
         refuse_changed(folder)
-    configs = {folder: read_config(folder) for folder in folders}
+    configs = {folder: flat(read_config(folder)) for folder in folders}
     keys = sorted({key for config in configs.values() for key in config})
     differ = [k for k in keys if len({json.dumps(config.get(k)) for config in configs.values()}) > 1]
     if "seed" in differ:  # all others follow it
@@ -78,7 +75,7 @@ def read_cells(folders: Sequence[Path]) -> list[Cell]:
     for folder in sorted(folders):
         config = configs[folder]
         variation, family = _variation(config, varied)
-        table, variants, content = _read(folder / "scores.jsonl")
+        table, variants, content = _read(folder)
         cell = Cell(
             folder=folder,
             subject=subjects[folder],
@@ -87,7 +84,7 @@ def read_cells(folders: Sequence[Path]) -> list[Cell]:
             inputs={kind: _input(config, varied, variants.get(kind, "")) for kind in KINDS},
             table=table,
             content=content,
-            metrics=parse_json((folder / "metrics.json").read_text())["metrics"],
+            metrics=read_metrics(folder)["metrics"],
         )
         known = cells.setdefault((cell.subject, cell.variation), cell)
         cells[cell.subject, cell.variation] = _fuller(known, cell)
@@ -150,34 +147,15 @@ def _alike(cells: Sequence[Cell]) -> list[Cell]:
     return [replace(cell, table=cell.table.numbered_like(first.table)) for cell in cells]
 
 
-def _read(path: Path) -> tuple[Table, dict[Kind, str], str]:
+def _read(folder: Path) -> tuple[Table, dict[Kind, str], str]:
     """The scores of a run as a table, the variant of the prompt of each kind, and a digest of all that they say."""
     filling, content = ScoreTableBuilder(), hashlib.sha256()
     variants: dict[Kind, str] = {}
-    for score in _scores(path):
+    for score in read_scores(folder):
         filling.add(score)
         variants.setdefault(score.kind, score.key.removeprefix(f"{score.example_id}/{score.kind}/"))
         content.update(json.dumps(score.to_json()).encode())
     return filling.table(), variants, content.hexdigest()
-
-
-def _scores(path: Path) -> Iterator[Score]:
-    known = {field.name for field in fields(Score)}
-    try:
-        with path.open(encoding="utf-8") as stream:
-            for line in stream:
-                yield Score(**{k: v for k, v in parse_json(line).items() if k in known})
-    except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{path}: cannot be read as scores ({error}); run that cell again") from error
-
-
-def read_config(folder: Path) -> dict[str, Any]:
-    """The config of a run, flat."""
-    path = folder / "config.yaml"
-    try:
-        return flat(OmegaConf.to_container(OmegaConf.load(path)))
-    except Exception as error:  # whatever YAML or the file system say
-        raise UserError(f"{path}: cannot be read as a config ({error}); run that cell again") from error
 
 
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:

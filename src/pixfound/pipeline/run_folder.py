@@ -1,0 +1,52 @@
+"""The files of a finished run's folder, read back. Each raises UserError with what to do where a file is damaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from pixfound.errors import UserError
+from pixfound.io.streams import parse_json
+from pixfound.scoring.scores import Score
+from pixfound.types import KINDS
+
+_AGAIN = "run the evaluation again"
+_FIELDS = {field.name for field in fields(Score)}
+
+
+def read_scores(folder: Path) -> Iterator[Score]:
+    """The scores of scores.jsonl in order; what a later version has added to a line is passed over."""
+    path, count = folder / "scores.jsonl", 0
+    try:
+        with path.open(encoding="utf-8", newline="\n") as stream:  # texts may hold other characters that end lines
+            for line in stream:
+                score = Score(**{name: value for name, value in parse_json(line).items() if name in _FIELDS})
+                if score.kind not in KINDS:
+                    raise ValueError(f"kind {score.kind!r}")
+                yield score
+                count += 1
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UserError(f"{path}, line {count + 1}: is no score ({error}); {_AGAIN}") from error
+
+
+def read_metrics(folder: Path) -> Mapping[str, Any]:
+    """What metrics.json holds: names, fingerprint, metrics ..."""
+    path = folder / "metrics.json"
+    try:
+        return dict(parse_json(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); {_AGAIN}") from error
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The resolved config of the run."""
+    from omegaconf import OmegaConf
+
+    path = folder / "config.yaml"
+    try:
+        plain: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)  # what looks like ${...} is text
+        return dict(plain)
+    except Exception as error:  # YAML's and OmegaConf's own errors
+        raise UserError(f"{path}: cannot be read ({str(error).splitlines()[0]}); {_AGAIN}") from error
