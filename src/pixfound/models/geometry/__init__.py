@@ -1,1 +1,1 @@
-"""Where image tokens lie in the image."""
+"""The geometry of image tokens: their positions in the pixels of the image."""

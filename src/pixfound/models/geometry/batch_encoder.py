@@ -1,4 +1,7 @@
-"""From (image, prompt) to a model's inputs: its chat template, its processor, and where the image's tokens lie."""
+"""The batch encoder: (image, prompt) pairs to model inputs, through the chat template and the processor.
+
+It finds the image tokens among the ids, and their tiles in the image, too.
+"""
 
 from __future__ import annotations
 
@@ -19,18 +22,20 @@ from pixfound.models.geometry.probe import ramps, view_boxes, views_of
 from pixfound.types import Prompt, Tile
 
 Request = tuple[Image.Image, Prompt]
-_PATIENCE_S = 10.0  # for a chat template; they take a millisecond
+_PATIENCE_S = 10.0  # time limit of rendering a chat template, which takes about a millisecond
 ImageLayout = Literal["native", "pad"]
 
 
 class Encoder:
-    """Encodes batches for one model.
+    """Encoder of batches for one model.
 
-    processor, config: transformers' for the model. path: what the user typed, for errors. system: a system message,
-    or None. image_layout: `native` shows the image as the processor does, `pad` makes it a square first, with bars
-    of the processor's mean colour, as LLaVA-1.5's own code does (arXiv 2310.03744). template: see `read_template`.
+    processor, config: transformers' for the model. path: as typed, for errors. system: a system message, or None.
+    image_layout: `native` leaves the image to the processor. `pad` makes it a square first, with bars of the
+    processor's mean colour, as LLaVA-1.5's own code does (arXiv 2310.03744).
+    template: see `read_template`.
 
-    UserError where the model has no chat template and should, and where a given one cannot be rendered.
+    UserError where a chat template is missing that models with this processor have, and where a given one cannot be
+    rendered.
     """
 
     def __init__(
@@ -56,7 +61,10 @@ class Encoder:
         self._views = lru_cache(maxsize=4096)(self._ask_for_views)
 
     def chat(self, text: str) -> str:
-        """The prompt as the model's chat template writes it; image and text alone where it has none."""
+        """The prompt rendered by the chat template; without one, the image token and the text.
+
+        UserError for a system message without a chat template, and for a template that does not end.
+        """
         if self.template is None:
             if self.system is not None:
                 raise UserError("model.system: this model has no chat template to write it with; use model.system=null")
@@ -74,7 +82,7 @@ class Encoder:
         return str(made)
 
     def _try_out(self) -> None:
-        """UserError where the template that was given is none for this model."""
+        """Render the given template, and process the prompt; UserError where either fails, or the text is left out."""
         try:
             texts = [self.chat("one"), self.chat("two")]
             self._process(texts[:1], [[Image.new("RGB", (64, 64))]])
@@ -85,7 +93,7 @@ class Encoder:
             raise UserError("model.chat_template: does not show the text of the message: write {{ ... }} for it")
 
     def _in_time(self, write: Callable[[], Any]) -> Any:
-        """What `write` returns; UserError where it takes too long, for a template is a program that may never end."""
+        """Return the value of `write()`; UserError after `_PATIENCE_S` seconds, as a template may loop forever."""
         done: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
 
         def work() -> None:
@@ -107,9 +115,9 @@ class Encoder:
         return made
 
     def encode(self, requests: Sequence[Request]) -> dict[str, Any]:
-        """Model inputs on the CPU, left-padded: ids and masks (B, P), and what the processor makes of the images.
+        """Model inputs on the CPU, left-padded: ids and masks (B, P), and the processor's tensors for the images.
 
-        UserError for a system message where there is no chat template to write it with.
+        UserError for a system message without a chat template.
         """
         texts = [self.chat(prompt.text) for _, prompt in requests]
         images = [[self._shown(image)[0]] for image, _ in requests]
@@ -117,7 +125,10 @@ class Encoder:
         return {name: value for name, value in batch.items() if name != "labels"}
 
     def columns(self, ids: Any) -> Any:
-        """(B, N) positions of the image tokens among ids (B, P); -1 where an example has fewer than N."""
+        """(B, N) positions of the image tokens among ids (B, P); -1 where an example has fewer than N.
+
+        UserError where a prompt has no image tokens.
+        """
         import torch
 
         found = ids == getattr(self.config, "image_token_id", None)
@@ -143,7 +154,7 @@ class Encoder:
         )
 
     def _shown(self, image: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
-        """The image as the processor is given it, and where (x, y) the original's corner lies in it."""
+        """The image that the processor is given, and (x, y) of the original's upper left corner in it, in pixels."""
         if self.image_layout == "native" or image.width == image.height:
             return image, (0, 0)
         side = max(image.size)
@@ -165,6 +176,6 @@ class Encoder:
 
 
 def check_prompt(prompt: str) -> None:
-    """UserError for a whole prompt in which the places of the image and of what is asked are not to be told."""
+    """UserError for a `model.prompt` that does not hold <image> once, and {} once after it."""
     if prompt.count("<image>") != 1 or prompt.count("{}") != 1 or prompt.find("{}") < prompt.find("<image>"):
         raise UserError("model.prompt: must hold <image> once, and {} once after it, for what is asked")

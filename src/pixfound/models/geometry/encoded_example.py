@@ -1,4 +1,4 @@
-"""One example of a processed batch, and what layouts ask of it (see `pixfound.models.geometry.layouts`)."""
+"""One example of a processed batch, with the queries that layouts need (see `pixfound.models.geometry.layouts`)."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Box = tuple[float, float, float, float]
 class Encoded:
     """One example of a processed batch.
 
-    inputs: the batch's tensors. index: the example's place in the batch. count: its number of image tokens.
-    size: (H, W) of its image in pixels, as the processor was given it. image_processor, config: the model's.
-    views: a function that says which part of a picture of that size each view shows, in the order of the views.
+    inputs: the batch's tensors. index: the example's index in the batch. count: its number of image tokens.
+    size: (H, W) of the image given to the processor, in pixels. image_processor, config: the model's.
+    views: maps an image size (H, W) to the box of each view in it, in the order of the views.
     """
 
     inputs: Mapping[str, Any]
@@ -37,19 +37,19 @@ class Encoded:
 
     @property
     def view_size(self) -> tuple[int, int]:
-        """(height, width) of a view in pixels; (1, 1) for pictures that are not kept as such."""
+        """(H, W) of a view in pixels; (1, 1) where `pixel_values` holds no images (3, H, W), as with flat patches."""
         pixels = self.inputs.get("pixel_values")
         return (1, 1) if pixels is None or pixels.ndim < 4 else (int(pixels.shape[-2]), int(pixels.shape[-1]))
 
 
 def view_shapes(inputs: Mapping[str, Any]) -> list[tuple[int, int]] | None:
-    """(rows, columns) of patches of every view of a batch, where the processor tells them; else None."""
+    """(rows, columns) of patches of every view of a batch; None where the processor does not output them."""
     told = next((inputs[key] for key in ("spatial_shapes", "target_sizes") if key in inputs), None)
     return None if told is None else [(int(rows), int(columns)) for rows, columns in told]
 
 
 def grid_of(encoded: Encoded, first: int, count: int, box: Box) -> Tile:
-    """A grid of `count` tokens with the proportions of a view."""
+    """A grid of `count` tokens with the aspect ratio of a view, from token `first` on; UserError where none fits."""
     height, width = encoded.view_size
     rows = max(1, round(math.sqrt(count * height / width)))
     columns = count // rows
@@ -59,7 +59,7 @@ def grid_of(encoded: Encoded, first: int, count: int, box: Box) -> Tile:
 
 
 def seen(encoded: Encoded, box: Box) -> Box:
-    """What the vision tower sees of the box of a view: patches that are not whole are dropped at its right and foot."""
+    """The part of a view's box that the vision tower encodes, without incomplete patches at the right and bottom."""
     patch = getattr(getattr(encoded.config, "vision_config", None), "patch_size", None)
     if patch is None or encoded.view_size == (1, 1):
         return box
@@ -69,18 +69,18 @@ def seen(encoded: Encoded, box: Box) -> Box:
 
 
 def side_of(patch: Any) -> int:
-    """The side of a square patch in pixels, from a number or a (height, width)."""
+    """The side of a square patch in pixels, from an int or an (H, W)."""
     return int(patch if isinstance(patch, int) else patch[0])
 
 
 def check_count(encoded: Encoded, expected: int) -> None:
-    """UserError where the example has another number of image tokens than its layout would make."""
+    """UserError where the example's number of image tokens is not the `expected` one of its layout."""
     if expected != encoded.count:
         raise unknown(encoded, f"where the picture's grid makes {expected}")
 
 
 def unknown(encoded: Encoded, why: str) -> UserError:
-    """The error to raise where no layout fits."""
+    """The UserError for an example that no layout fits. why: phrase after the number of image tokens."""
     return UserError(
         f"{encoded.count} image tokens {why} make no grid, and no other layout fits this processor: "
         "teach pixfound.models.geometry.layouts the layout, or use model.capture=none extraction=nulls"

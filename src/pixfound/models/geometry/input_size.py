@@ -1,4 +1,4 @@
-"""The size of the picture that a model is given, for models that speak of its pixels (Qwen2.5-VL)."""
+"""The size of a model's resized input image, for models that answer in its pixel coordinates (Qwen2.5-VL)."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from typing import Any
 
 
 def input_size(inputs: Mapping[str, Any], index: int, image_processor: Any, config: Any) -> tuple[int, int] | None:
-    """(H, W) to which a processor that keeps the image's shape resized the picture at `index` of a batch.
+    """(H, W) in pixels of the image at `index` of a batch after the processor resized it; None where it is unknown.
 
-    It is the grid of patches that such a processor reports times the side of a patch; None without that grid.
-    image_processor, config: the model's; the latter knows the patch where the former does not.
+    It is the grid of patches in `image_grid_thw` times the side of a patch; None without `image_grid_thw`.
+    image_processor, config: the model's. The patch size is the image processor's, else the vision config's.
     """
     if "image_grid_thw" not in inputs:
         return None

@@ -1,10 +1,10 @@
-"""Where a model's image tokens lie in the image, read from what its processor did.
+"""Layouts: the tiles of image tokens in the image, read from the outputs of a model's processor.
 
-A layout is recognised from the processor's own outputs and from the model's config, never from a model's name. Each
-strategy in `LAYOUTS` gives the tiles of the pictures that it knows, and None for all others.
+Frame: pixels of the original image; boxes are (x0, y0, x1, y1). A `view` is one input image of the vision tower: the
+whole image, or a part of it.
 
-Frame: pixels of the original image, boxes are (x0, y0, x1, y1). A `view` is one picture that the vision tower is
-given: the whole image, or a part of it.
+A layout is recognised from the processor's outputs and the model's config, never from a model's name. Each function in
+`LAYOUTS` returns the tiles of the examples that it recognises, and None for all others.
 """
 
 from __future__ import annotations
@@ -39,13 +39,13 @@ def tiles_of(encoded: Encoded) -> tuple[Tile, ...]:
 
 
 def told_apart(encoded: Encoded) -> None:
-    """Refuses parts of the image that are told apart from the whole of it: in which order they come is not known."""
+    """UserError where local views come in an input of their own: their order in the prompt is not known."""
     if "pixel_values_local" in encoded.inputs or "num_local_patches" in encoded.inputs:
         raise unknown(encoded, "of a picture whose parts are told apart (num_local_patches)")
 
 
 def unpadded_square(encoded: Encoded) -> tuple[Tile, ...] | None:
-    """A grid over a padded square, without the rows or columns that are padding, each row ended by a newline."""
+    """A grid over a padded square, rows or columns of padding removed, each row ended by a newline token."""
     side = getattr(encoded.image_processor, "unpadded_grid", None)
     if side is None:
         return None
@@ -58,10 +58,10 @@ def unpadded_square(encoded: Encoded) -> tuple[Tile, ...] | None:
 
 
 def kept_of_square(size: tuple[int, int], side: int) -> tuple[int, int, int, int]:
-    """(first row, end, first column, end) of a grid of side x side over a padded square that show its image.
+    """(first row, end, first column, end) of the cells of a side x side grid over a padded square that show its image.
 
-    size: (H, W) of the image. The bars are as wide as whole cells, rounded down, so a cell may show a bit of one. Of an
-    image that is longer than the grid can show, the two middle rows or columns are left.
+    size: (H, W) of the image. Bars are removed in whole cells, rounded down, so a cell at the edge may show padding.
+    Of an image too long and thin for the grid, the two middle rows or columns are left.
     """
     height, width = size
     along, across = max(height, width), min(height, width)
@@ -70,7 +70,7 @@ def kept_of_square(size: tuple[int, int], side: int) -> tuple[int, int, int, int
 
 
 def following_grid(encoded: Encoded) -> tuple[Tile, ...] | None:
-    """A grid that follows the image's shape, with patches merged in squares (Qwen-VL, GLM-V)."""
+    """A grid with the image's aspect ratio, of patches merged in squares (Qwen-VL, GLM-V)."""
     if "image_grid_thw" not in encoded.inputs:
         return None
     encoded.views(_PROBE)  # refused where it is padded: the grid would reach past the image
@@ -82,7 +82,7 @@ def following_grid(encoded: Encoded) -> tuple[Tile, ...] | None:
 
 
 def placed_patches(encoded: Encoded) -> tuple[Tile, ...] | None:
-    """A grid that follows the image's shape, of patches whose places (x, y) are told, pooled in squares (Gemma 4)."""
+    """A grid with the image's aspect ratio, of patches with known positions (x, y), pooled in squares (Gemma 4)."""
     places = encoded.inputs.get("image_position_ids")
     if places is None:
         return None
@@ -93,7 +93,7 @@ def placed_patches(encoded: Encoded) -> tuple[Tile, ...] | None:
 
 
 def resized_grid(encoded: Encoded) -> tuple[Tile, ...] | None:
-    """A grid that follows the image's shape, of the size to which the processor says that it resized (Pixtral)."""
+    """A grid with the image's aspect ratio, of the resized (H, W) that the processor outputs (Pixtral)."""
     if "image_sizes" not in encoded.inputs or hasattr(encoded.image_processor, "image_grid_pinpoints"):
         return None
     cell = side_of(encoded.config.vision_config.patch_size) * int(getattr(encoded.config, "spatial_merge_size", 1))
@@ -103,10 +103,10 @@ def resized_grid(encoded: Encoded) -> tuple[Tile, ...] | None:
 
 
 def any_resolution(encoded: Encoded) -> tuple[Tile, ...] | None:
-    """The whole image squashed to a square, then a finer grid of it at its own shape, each row ended by a newline.
+    """A grid of the whole image as a square, then a finer grid of its aspect ratio with a newline token after each row.
 
-    The finer grid is read from a canvas of several views, in which the image is centred and padded; rows or columns
-    that are padding alone are taken away, and a grid above a limit is resampled (LLaVA-NeXT, LLaVA-OneVision).
+    AnyRes (LLaVA-NeXT, LLaVA-OneVision). The finer grid covers a canvas of several views, in which the image is centred
+    and padded. Rows or columns of padding alone are removed. A grid above the limit `anyres_max_N` is resampled.
     """
     pinpoints = getattr(encoded.image_processor, "image_grid_pinpoints", None)
     if "image_sizes" not in encoded.inputs or pinpoints is None:
@@ -144,10 +144,10 @@ def any_resolution(encoded: Encoded) -> tuple[Tile, ...] | None:
 
 
 def pooled_patches(encoded: Encoded) -> tuple[Tile, ...] | None:
-    """The whole image squashed to a square, then a finer grid over all of it, of patches pooled in rectangles (Molmo2).
+    """A grid of the whole image as a square, then a finer grid over it, of patches pooled in rectangles (Molmo2).
 
-    The processor says which patches each token is pooled from, and with -1 where there are none: rectangles at the
-    edges may reach past the image.
+    The processor outputs the patches from which each token is pooled, -1 where there are none. Rectangles at the edges
+    may reach beyond the image.
     """
     grids = encoded.inputs.get("image_grids")
     if grids is None:
@@ -172,13 +172,13 @@ def pooled_patches(encoded: Encoded) -> tuple[Tile, ...] | None:
 
 
 def _blank(patches: Any) -> tuple[int, int]:
-    """How many rows and columns of a token's patches (h, w) hold nothing but -1."""
+    """Numbers of rows and of columns of a token's patches (h, w) that hold nothing but -1."""
     there = patches >= 0
     return int((~there.any(1)).sum()), int((~there.any(0)).sum())
 
 
 def shaped_views(encoded: Encoded) -> tuple[Tile, ...] | None:
-    """The image or parts of it and the whole, each a grid of its own shape, in patches merged in squares (LFM2-VL)."""
+    """Grids of the image, or of its parts and the whole: each of its own shape, patches merged in squares (LFM2-VL)."""
     shapes = view_shapes(encoded.inputs)
     if shapes is None:
         return None
@@ -196,7 +196,7 @@ def shaped_views(encoded: Encoded) -> tuple[Tile, ...] | None:
 
 
 def several_views(encoded: Encoded) -> tuple[Tile, ...] | None:
-    """Parts of the image and, before or after them, the whole of it; each a grid of its own (Idefics3, InternVL)."""
+    """Grids of the parts of the image and, before or after them, of the whole image (Idefics3, InternVL)."""
     pixels = encoded.inputs.get("pixel_values")
     canvas = hasattr(encoded.image_processor, "resize_to_max_canvas")  # a single view may be of one as well (Llama 4)
     alone = pixels is not None and pixels.ndim == 4 and len(pixels) == len(encoded.inputs["input_ids"])
@@ -212,9 +212,7 @@ def several_views(encoded: Encoded) -> tuple[Tile, ...] | None:
 
 
 def one_view(encoded: Encoded) -> tuple[Tile, ...]:
-    """One grid over the image (PaliGemma), over its centre where the processor crops (LLaVA-1.5), or over the square
-    to which it pads (DeepSeek-VL).
-    """
+    """One grid over the image (PaliGemma), its centre crop (LLaVA-1.5), or its padded square (DeepSeek-VL)."""
     height, width = encoded.size
     settings = encoded.image_processor
     if encoded.inputs.get("pixel_values") is None:
@@ -246,7 +244,7 @@ LAYOUTS: tuple[Callable[[Encoded], tuple[Tile, ...] | None], ...] = (
 
 
 def kept_by_crop(image_processor: Any, height: int, width: int) -> Box:
-    """The part of the image that is left after the short side is resized and the centre cropped."""
+    """The box of the image that the processor's resize and centre crop keep; the whole image where it does not crop."""
     if not getattr(image_processor, "do_center_crop", False):
         return (0.0, 0.0, float(width), float(height))
     crop, target = dict(image_processor.crop_size), dict(image_processor.size)

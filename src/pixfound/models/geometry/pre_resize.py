@@ -1,4 +1,4 @@
-"""Images that are resized once before a model's processor resizes them again, as qwen-vl-utils does."""
+"""A resize of images before a model's processor resizes them again, as in qwen-vl-utils."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from PIL import Image
 
 from pixfound.io.images import as_rgb
 
-_SQUARE = 28  # pixels: the side of what becomes one token of Qwen2.5-VL; the originals leave it so for Qwen3-VL too
+_SQUARE = 28  # pixels: side of the square of one token of Qwen2.5-VL; the originals use it for Qwen3-VL too
 
 
 class ResizedFirst:
-    """A processor whose images are resized first; in all else the one that it is made of.
+    """A wrapper of a processor that resizes the images first; all other attributes are those of the processor.
 
-    limits: the least and the most pixels after that first resize. Where the image's parts lie is not changed by it,
-    for the whole image is kept.
+    limits: least and most number of pixels after the first resize. It keeps the whole image, so the boxes of tiles in
+    the image are unchanged.
     """
 
     def __init__(self, processor: Any, limits: Sequence[int]) -> None:
@@ -27,23 +27,22 @@ class ResizedFirst:
         return getattr(self._processor, name)
 
     def __call__(self, images: Sequence[Sequence[Image.Image]], **others: Any) -> Any:
-        """What the processor makes of `images`, one sequence for each prompt, once they are resized."""
+        """Output of the processor for the resized images. images: one sequence for each prompt."""
         least, most = self._limits
         resized = [[resize(image, least, most) for image in each] for each in images]
         return self._processor(images=resized, **others)
 
 
 def resize(image: Image.Image, least: int, most: int) -> Image.Image:
-    """The image, bicubic, in the size that `first_size` gives it."""
+    """The image in RGB, resized (bicubic) to `first_size`. least, most: limits of the number of pixels."""
     height, width = first_size(image.height, image.width, least, most)
     return as_rgb(image).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def first_size(height: int, width: int, least: int, most: int) -> tuple[int, int]:
-    """(H, W) nearest to the given one that are multiples of 28 with between `least` and `most` pixels.
+    """The nearest (H, W) in multiples of 28 with `least` to `most` pixels, as in qwen-vl-utils 0.0.14.
 
-    As in qwen-vl-utils 0.0.14. Transformers' `smart_resize` gives another size where a side is less than 14 pixels,
-    which rounds to nothing there and to one square here.
+    Transformers' `smart_resize` differs for a side of less than 14 pixels, which it rounds to 0 instead of to 28.
     """
     rows, columns = (max(1, round(side / _SQUARE)) for side in (height, width))
     pixels = rows * columns * _SQUARE**2

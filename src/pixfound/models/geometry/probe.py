@@ -1,6 +1,7 @@
-"""Which part of an image each view shows, asked of the processor itself: it is given a picture whose pixels say where
-they come from, red their column and green their row, and the mean colour of a view is the place of its centre. Blue is
-the picture's own: what lacks it is padding.
+"""Layout probing: the box of each view, found by running the processor on an image whose colours encode positions.
+
+Red encodes a pixel's column and green its row, so the mean colour of a view is the position of its centre. All pixels
+of the image are blue, and pixels that are not blue are padding.
 
 A `view` here is (3, K) or (3, h, w), its pixels in any order.
 """
@@ -18,13 +19,13 @@ from PIL import Image
 from pixfound.errors import UserError
 from pixfound.models.geometry.encoded_example import Box, view_shapes
 
-_TOLERANCE = 0.25  # of a view's side, by which a centre may lie beside the one expected
-_STEP = 0.02  # of the image's side; less than that is no move from one part to the next
+_TOLERANCE = 0.25  # largest distance of a centre from the expected one, in sides of a view
+_STEP = 0.02  # least distance between the centres of neighbouring parts, in sides of the image
 View = npt.NDArray[np.float64]
 
 
 def ramps(height: int, width: int) -> Image.Image:
-    """A blue picture whose red channel rises from left to right and whose green one rises from top to bottom."""
+    """A blue RGB image (height, width); red rises from 0 to 255 from left to right, green from top to bottom."""
     pixels = np.full((height, width, 3), 255, dtype=np.uint8)
     pixels[..., 0] = np.linspace(0, 255, width).round()[None]
     pixels[..., 1] = np.linspace(0, 255, height).round()[:, None]
@@ -32,7 +33,7 @@ def ramps(height: int, width: int) -> Image.Image:
 
 
 def views_of(inputs: Mapping[str, Any]) -> list[View]:
-    """The views of a processor's only picture: pixels (..., 3, h, w), or patches of views whose shapes are told."""
+    """The views of the single image of a processor's output: from pixels (..., 3, h, w), or patches of known shapes."""
     pixels = np.asarray(inputs["pixel_values"], dtype=np.float64)
     shapes = view_shapes(inputs)
     if "image_grid_thw" in inputs:  # (patches, 3 * times * side * side), in an order of its own
@@ -49,10 +50,10 @@ def views_of(inputs: Mapping[str, Any]) -> list[View]:
 
 
 def view_boxes(views: Sequence[View], size: tuple[int, int]) -> tuple[Box, ...]:
-    """The box of each view of `ramps(*size)`.
+    """The box of each view of `ramps(*size)`, in pixels. size: (H, W).
 
-    The views are the image in equal parts, row by row, and at most once the whole of it, first or last; or so are the
-    parts of a canvas in whose upper left corner the image lies. UserError where they are something else.
+    The views must be equal parts of the image, row by row, with at most one view of the whole image, first or last.
+    They may also be such parts of a canvas with the image in its upper left corner. UserError for all others.
     """
     height, width = size
     whole = (0.0, 0.0, float(width), float(height))
@@ -91,14 +92,17 @@ def view_boxes(views: Sequence[View], size: tuple[int, int]) -> tuple[Box, ...]:
 
 
 def _shown(views: Sequence[View]) -> list[npt.NDArray[np.bool_]]:
-    """Which pixels of each view are the picture's: they are blue."""
+    """Masks of each view: True on the blue pixels of the image, False on padding."""
     blue = max(view[2].max() for view in views)
     span = max(max(view[c].max() for view in views) - min(view[c].min() for view in views) for c in (0, 1))
     return [view[2] >= blue - span / 2 for view in views]
 
 
 def _canvas(shown: Sequence[npt.NDArray[np.bool_]], rows: int, columns: int) -> tuple[float, float]:
-    """How many times higher and wider a canvas is than the image in its corner. shown: (h, w) of each part."""
+    """Ratios of a canvas to the image in its upper left corner: of heights, of widths.
+
+    shown: mask (h, w) of each part. UserError where the image is not in the upper left corner.
+    """
     high, wide = shown[0].shape
     height = sum(int(shown[r * columns].any(axis=1).sum()) for r in range(rows))
     width = sum(int(mask.any(axis=0).sum()) for mask in shown[:columns])
@@ -108,7 +112,10 @@ def _canvas(shown: Sequence[npt.NDArray[np.bool_]], rows: int, columns: int) -> 
 
 
 def _places(channel: Sequence[View]) -> View:
-    """Where each view's centre lies between 0 and 1; nan of padding alone. channel: (K,) a ramp's values of each."""
+    """Position of each view's centre along one axis, in [0, 1]; NaN for a view of padding alone.
+
+    channel: (K,) red or green values of each view.
+    """
     values = np.concatenate(channel)
     low, high = values.min(), values.max()
     means = np.array([view.mean() if len(view) else np.nan for view in channel])
@@ -118,7 +125,8 @@ def _places(channel: Sequence[View]) -> View:
 def _arrangement(x: View, y: View) -> tuple[int, int]:
     """(rows, columns) of views that come row by row: a row ends where the next view lies lower, or further left.
 
-    Where all that is seen is one row, the padding behind it may be rows or columns: it is beside the image either way.
+    x, y: positions of the centres in [0, 1]. Where the image fills one row, the views of padding after it may be rows
+    or columns: they are outside the image in both cases.
     """
     for i in range(1, len(x)):
         if y[i] > y[0] + _STEP or x[i] < x[i - 1] - _STEP:
