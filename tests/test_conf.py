@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hydra.errors import HydraException
 
-from pixfound.config.factory import SERVICES, find_target, stable_name
+from pixfound.config.factory import DECLARED, SERVICES, find_target, stable_name
 from tests.support.run import config_of
 
 ROOT = Path(__file__).parents[1]
@@ -39,7 +39,7 @@ def bind(where: str, node: dict[str, Any]) -> None:
     A file with a defaults list takes the rest from there: its keys alone are looked at.
     """
     signature = inspect.signature(find_target(node["_target_"], where))
-    arguments = {name: None for name in node if name not in ("_target_", "defaults")}
+    arguments = {name: None for name in node if name not in ("_target_", "defaults", *DECLARED)}
     services = {name: None for name in SERVICES if name in signature.parameters}
     (signature.bind_partial if "defaults" in node else signature.bind)(**{**services, **arguments})
 

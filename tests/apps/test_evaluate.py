@@ -52,6 +52,13 @@ MISTAKES = [
         "the spaCy pipeline en_core_web_lg is not installed; type: python -m spacy download en_core_web_lg",
     ),
     ("extraction.selectors.similarity.source=spacy", "type: python -m spacy download en_core_web_lg"),
+    (
+        "extraction=text_box",
+        "the model's YAML declares no format of boxes (model.coordinates.boxes): type "
+        "extraction.extractors.text_box.convention=NAME and prompts.ground=ID",
+    ),
+    ("extraction=text_point", "extraction.extractors.text_point.convention=NAME"),
+    ("extraction=text_mask", "extraction.extractors.text_mask.convention=NAME"),
     ("scoring.accuracy=pairs", "scoring.accuracy=pairs: valid values are auto, pair and item"),
     (
         "prompts.templates.open.paper='{quest}'",

@@ -25,10 +25,9 @@ ASKED = {
     "kosmos2": ["<grounding><phrase> a cat</phrase>", "<grounding><phrase> a much longer one</phrase>"],
 }
 RUN = {
-    "florence2": ["prompts.ground=florence2_mask", "extraction=text_mask"],
-    "kosmos2": ["prompts.ground=kosmos2", "extraction=text_box",
-                "extraction.extractors.text_box.convention=patch_index"],
-}  # fmt: skip
+    "florence2": ["model=florence2_large", "extraction=text_mask"],
+    "kosmos2": ["model=kosmos2", "extraction=text_box"],
+}
 
 
 @pytest.fixture(scope="module", params=SAVE)

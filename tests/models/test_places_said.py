@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from PIL import Image
 from transformers import AutoTokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
+from pixfound.config.factory import build
+from pixfound.extractors.parsers.formats import find_convention
 from pixfound.models.huggingface import HuggingFace
 from tests.support.families import FAMILIES
 from tests.support.family import skipped
@@ -70,6 +73,12 @@ SAID = {  # (family, column) -> convention, what it says
     ("qwen3_vl", "boxes"): ("json_1000", f'```json\n[{{"bbox_2d": {_1000}, "label": "it"}}]\n```'),
     ("qwen3_vl", "points"): ("json_1000", f'[{{"point_2d": {units(MIDDLE, 1000, 1000)}, "label": "it"}}]'),
 }  # fmt: skip
+YAMLS = {  # family -> the YAMLs of its models
+    "cambrian": ["cambrian_8b"], "florence2": ["florence2_large"], "internvl": ["internvl3_8b"], "kosmos2": ["kosmos2"],
+    "glm4v": ["glm_4_1v_9b", "glm_4_5v", "glm_4_6v_flash"], "llava": ["llava_1_5_7b", "llava_1_5_13b"],
+    "molmo2": ["molmo2_8b"], "paligemma": ["paligemma2_3b"], "qwen2_vl": ["qwen2_vl_7b"],
+    "qwen2_5_vl": ["qwen2_5_vl_7b"], "qwen3_vl": ["qwen3_vl_8b", "qwen3_vl_30b_a3b"],
+}  # fmt: skip
 EXTRACTION = {"boxes": "text_box", "points": "text_point", "native masks": "text_mask"}
 NEEDS = {"molmo2": FAMILIES["molmo2"].needs}
 PLAIN: dict[str, Callable[[Path], Path]] = {"florence2": save_florence2, "kosmos2": save_kosmos2}
@@ -114,3 +123,45 @@ def test_the_square_that_llava_speaks_of_is_the_one_it_is_shown(family_folder: C
     shown = HuggingFace(str(family_folder("llava")), image_layout="pad", capture="none", device="cpu")
     (tile,) = shown.tiles(Image.new("RGB", (WIDTH, HEIGHT)))
     assert tile.box == (0, -(WIDTH - HEIGHT) / 2, WIDTH, HEIGHT + (WIDTH - HEIGHT) / 2)
+
+
+@pytest.mark.parametrize(("family", "column"), SAID)
+def test_a_models_yaml_declares_what_is_read(family: str, column: str) -> None:
+    extraction, kind = EXTRACTION[column], column.removeprefix("native ")
+    for name in YAMLS[family]:
+        config = config_of(f"model={name}", f"extraction={extraction}")
+        convention = config["extraction"]["extractors"][extraction]["convention"]
+        assert convention == SAID[family, column][0]
+        assert find_convention(convention, kind)  # type: ignore[arg-type]
+        asked = config["prompts"]["ground"]
+        assert asked == config["model"]["coordinates"][kind]["ground"] != "pixfoundation"
+        assert asked in config["prompts"]["templates"]["ground"]
+        assert config_of(f"model={name}", f"extraction={extraction}", "prompts=paper")["prompts"]["ground"] == asked
+        assert config_of(f"model={name}")["prompts"]["ground"] == "pixfoundation"
+
+
+def test_no_yaml_declares_what_no_test_shows() -> None:
+    declared = {
+        (path.stem, kind)
+        for path in (Path(__file__).parents[2] / "conf" / "model").glob("*.yaml")
+        for kind in yaml.safe_load(path.read_text()).get("coordinates", ())
+    }
+    shown = {(name, column.removeprefix("native ")) for family, column in SAID for name in YAMLS[family]}
+    assert declared - shown == {("paligemma2_3b", "masks")}  # test_text_mask.py shows it
+    assert not shown - declared
+
+
+def test_what_is_typed_goes_before_what_a_model_declares() -> None:
+    typed = ["extraction.extractors.text_box.convention=list_image", "prompts.ground=lisa"]
+    config = config_of("model=qwen3_vl_8b", "extraction=text_box", *typed)
+    assert {config["extraction"]["extractors"][name]["convention"] for name in ("text_box", "each_box")} == {
+        "list_image"
+    }
+    assert config["prompts"]["ground"] == "lisa"
+
+
+def test_a_declaration_is_no_option_of_the_model(family_folder: Callable[[str], Path]) -> None:
+    """What was generated without one is still found."""
+    plain = {**config_of("model=qwen3_vl_8b")["model"], "path": str(family_folder("qwen3_vl"))}
+    bare = {name: value for name, value in plain.items() if name != "coordinates"}
+    assert bare != plain and build(plain, "model").identity() == build(bare, "model").identity()

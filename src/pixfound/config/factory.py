@@ -17,6 +17,7 @@ from pixfound.prompts.builder import Prompts
 T = TypeVar("T")
 SERVICES = ("model", "segmenter", "phrases", "judge")
 _TEXTS = {"str": False, str(str): False, "str | None": True}  # annotations, and whether there may be none
+DECLARED = ("coordinates",)  # keys of a YAML that are for other parts to take by interpolation, and no arguments
 _CONTENT = ("path",)  # where it lies: `identity()` says what lies there
 _RUNTIME = ("device",)  # how it works, not what comes out
 
@@ -78,8 +79,9 @@ def stable_name(cls: type) -> str:
 def build(config: Mapping[str, Any], where: str, services: Mapping[str, Part[Any]] | None = None) -> Part[Any]:
     """Build `config["_target_"]` with the other keys as arguments, and with the services that its constructor takes.
 
-    where: the config key, for error messages.
+    where: the config key, for error messages. Keys in `DECLARED` are left out.
     """
+    config = {k: v for k, v in config.items() if k not in DECLARED}
     target = find_target(str(config.get("_target_", "")), where)
     known = inspect.signature(target).parameters
     arguments = {k: v for k, v in config.items() if k != "_target_"}

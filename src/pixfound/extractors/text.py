@@ -22,13 +22,15 @@ Pick = Literal["best", "first", "last"]
 class TextBox:
     """Each box of an answer is given to the segmenter; an answer without one gives no candidate.
 
-    convention: how the model writes boxes, see `pixfound.extractors.parsers.formats`. combine: `union` makes one
-    candidate of
-    one mask for each box, `candidates` makes one of every mask of every box. pick: which of a box's masks goes into
-    the union: of the highest predicted IoU, the first or the last.
+    convention: how the model writes boxes, see `pixfound.extractors.parsers.formats`; None, where the model's YAML
+    declares nothing, is refused. combine: `union` makes one candidate of one mask for each box, `candidates` makes one
+    of every mask of every box. pick: which of a box's masks goes into the union: of the highest predicted IoU, the
+    first or the last.
     """
 
-    def __init__(self, segmenter: Segmenter, convention: str, combine: Combine = "union", pick: Pick = "best") -> None:
+    def __init__(
+        self, segmenter: Segmenter, convention: str | None, combine: Combine = "union", pick: Pick = "best"
+    ) -> None:
         self.segmenter, self.combine, self.pick = segmenter, combine, pick
         self.convention = find_convention(convention, "boxes")
         _check(combine, pick)
@@ -54,7 +56,9 @@ class TextBox:
 class TextPoint:
     """Each point of an answer is given to the segmenter. The arguments are those of `TextBox`."""
 
-    def __init__(self, segmenter: Segmenter, convention: str, combine: Combine = "union", pick: Pick = "best") -> None:
+    def __init__(
+        self, segmenter: Segmenter, convention: str | None, combine: Combine = "union", pick: Pick = "best"
+    ) -> None:
         self.segmenter, self.combine, self.pick = segmenter, combine, pick
         self.convention = find_convention(convention, "points")
         _check(combine, pick)

@@ -31,7 +31,7 @@ class TextMask:
     needs_image = False
     runtime_options = ("decoder",)  # a path; `identity` says what it holds
 
-    def __init__(self, convention: str, decoder: str | None = None, combine: Combine = "union") -> None:
+    def __init__(self, convention: str | None, decoder: str | None = None, combine: Combine = "union") -> None:
         self.convention, self.combine = find_convention(convention, "masks"), combine
         check_combine(combine)
         coded = self.convention.codes is not None

@@ -61,9 +61,16 @@ CONVENTIONS: Mapping[str, Convention] = {
 }
 
 
-def find_convention(name: str, what: Literal["boxes", "points", "masks"]) -> Convention:
+def find_convention(name: str | None, what: Literal["boxes", "points", "masks"]) -> Convention:
     """The convention of a name; UserError where there is none, or where it has no such thing."""
     known = [key for key, convention in CONVENTIONS.items() if getattr(convention, what) is not None]
+    if name is None:
+        extractor = {"boxes": "text_box", "points": "text_point", "masks": "text_mask"}[what]
+        raise UserError(
+            f"the model's YAML declares no format of {what} (model.coordinates.{what}): type "
+            f"extraction.extractors.{extractor}.convention=NAME and prompts.ground=ID as the model was taught; "
+            f"names: {', '.join(known)}"
+        )
     if name not in known:
         raise UserError(f"convention={name}: no convention for {what}; {nearest(name, known)}")
     return CONVENTIONS[name]
