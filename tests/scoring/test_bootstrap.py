@@ -162,15 +162,16 @@ def test_a_median_of_nothing_is_unknown() -> None:
     assert np.isnan(estimate.draws).all()
 
 
-@pytest.mark.parametrize("limit", [64, 2**10, 2**13])
-def test_what_is_made_in_blocks_is_what_is_made_at_once(limit, monkeypatch):
-    """Few bytes for the draws: the same figures."""
+@pytest.mark.parametrize(("resamples", "figures"), [(1, 1), (3, 7), (250, 5)])
+def test_what_is_made_in_blocks_is_what_is_made_at_once(resamples, figures, monkeypatch):
+    """Other blocks: the same figures."""
     rng = np.random.default_rng(0)
     items = [(rng.integers(0, 30, 90), values) for k in range(9) for values in (rng.random(90), rng.random(90) < 0.5)]
     whole, bounded = Resampler(30, 250, 3), Resampler(30, 250, 3)
     expected = [whole.mean(*item).draws for item in items]
     medians = whole.median(*items[0]).draws
-    monkeypatch.setattr(bootstrap, "_BLOCK", limit)
+    monkeypatch.setattr(bootstrap, "_ROWS", resamples)
+    monkeypatch.setattr(bootstrap, "_FIGURES", figures)
     found = [bounded.mean(*item) for item in items]
     for one, draws in zip(found, expected, strict=True):
         np.testing.assert_allclose(one.draws, draws, rtol=1e-12)

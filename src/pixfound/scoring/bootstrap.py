@@ -22,11 +22,10 @@ from pixfound.scoring.estimates import Array, Estimate, ratios
 Codes = npt.NDArray[np.integer]  # (I,) the number of each item's cluster
 _Sums = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]  # clusters, their totals, their counts
 Times = npt.NDArray[np.uint8]  # drawn once on average, and over 255 times with a chance below 1e-500
-_BLOCK = 2**18  # bytes of how often clusters are drawn, and of what that is multiplied with: both are made in blocks
-_ROWS, _COLUMNS = 32, 64  # of a block, at most
+_ROWS, _FIGURES = 32, 32  # resamples and figures in one product
 # Clusters that are summed up in one product, which OpenBLAS gives to one thread only where it is as small as this.
 # Several threads wait for each other longer than they compute, and the last bits depend on how many there are.
-_TERMS = 2**18 // (_ROWS * _COLUMNS)
+_TERMS = 128
 
 
 class Resampler:
@@ -68,12 +67,11 @@ class Resampler:
 
     def _draw(self) -> None:
         """The resamples of all that wait."""
-        width = min(_COLUMNS, max(2, _BLOCK // (8 * max(1, self._clusters)))) // 2  # figures in one product
         draws, done = np.empty((len(self._waiting), self._resamples)), 0
         for times in self._times():
-            for first in range(0, len(self._waiting), width):
-                both = _product(times, self._beside(self._waiting[first : first + width]))  # (B, 2 x F)
-                draws[first : first + width, done : done + len(times)] = ratios(both[:, 0::2], both[:, 1::2]).T
+            for first in range(0, len(self._waiting), _FIGURES):
+                both = _product(times, self._beside(self._waiting[first : first + _FIGURES]))  # (B, 2 x F)
+                draws[first : first + _FIGURES, done : done + len(times)] = ratios(both[:, 0::2], both[:, 1::2]).T
             done += len(times)
         self._drawn += list(draws)
         self._waiting = []
@@ -89,7 +87,7 @@ class Resampler:
         """How often each cluster is drawn in each resample, (B, C) at a time, each time in the same place."""
         size, rng = self._clusters, np.random.default_rng(self._seed)
         chance = np.full(size, 1 / max(1, size))
-        block = np.empty((min(_ROWS, max(1, _BLOCK // max(1, size))), size), dtype=np.uint8)
+        block = np.empty((_ROWS, size), dtype=np.uint8)
         for first in range(0, self._resamples, len(block)):
             drawn = block[: self._resamples - first]
             for line in drawn if size else ():
