@@ -66,6 +66,7 @@ def _parts(folder: Path, options: argparse.Namespace) -> dict[str, Callable[[], 
         "scoring": lambda: [scoring.measure_scoring(_made(folder / "scoring"), options.repeats)],
         "sharing": lambda: [sharing.measure_sharing(options.repeats, options.batches)],
         "commands": lambda: commands.measure(_made(folder / "commands"), options),
+        "scale": lambda: commands.measure_scale(_made(folder / "scale"), options),
     }
 
 
@@ -75,7 +76,7 @@ def _made(folder: Path) -> Path:
 
 
 def _options() -> argparse.Namespace:
-    parts = ("answers", "extraction", "scoring", "sharing", "commands")
+    parts = ("answers", "extraction", "scoring", "sharing", "commands", "scale")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="parts to measure")
     parser.add_argument("--repeats", type=int, default=3)
@@ -88,7 +89,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--batches", type=int, default=48, help="batches that two processes share")
     parser.add_argument("--pairs", type=int, default=150, help="pairs of a full run; PixMMVP has as many")
     parser.add_argument(
-        "--examples", type=int, default=1438, help="examples of a small run over records; the large: ten times"
+        "--examples", type=int, default=10_000, help="examples of a small run over records; the large: ten times"
     )
     parser.add_argument("--out", default="outputs/bench/bench.json")
     return parser.parse_args()

@@ -25,6 +25,9 @@ from pixfound.types.masks import RLE
 
 SIDE = 224
 KINDS = ("open", "choice", "ground")
+ROWS = 10
+LIMIT_MB = 4096
+LINEAR = 13  # times as long, where there are ten times as many examples: caches hold less of them
 COLUMNS = ("id", "image", "question", "options", "answer", "expression", "pair_id", "annotations")
 _MEASURED = """
 import resource, subprocess, sys
@@ -36,7 +39,7 @@ sys.exit(code)
 
 def measure(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
     """All figures, each as soon as it is known; in seconds unless they say otherwise."""
-    helped, two, selector, metric, growth, memory = ([] for _ in range(6))
+    helped, two, selector, metric = ([] for _ in range(4))
     for _ in range(options.repeats):
         helped.append((run("--help")[0], run(code="import torch, transformers")[0]))
     yield figure("--help vs import of torch and transformers", helped, "s", higher_is_better=False)
@@ -59,16 +62,32 @@ def measure(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, Any
     yield figure("two processes vs one", two, "examples/s")
     yield figure("another selector vs the full run", selector, "s", higher_is_better=False)
     yield figure("another metric vs the full run", metric, "s", higher_is_better=False)
+
+
+def measure_scale(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, Any]]:
+    """Scoring of ten times `options.examples` examples with three prompts and ten rows, against `options.examples`.
+
+    The first run fills the records. AssertionError where the large run takes more than 4 GB, or more than linear time.
+    """
     small, large = (recorded(folder / str(count), count) for count in (options.examples, 10 * options.examples))
-    for line in (small, large):
-        run(*line)
-    for repeat in range(options.repeats):
-        (few, few_mb), (many, many_mb) = (run(*line, f"scoring.resamples={500 + repeat}") for line in (small, large))
-        growth.append((many, few))
-        memory.append((many_mb, few_mb))
-    again = f"scoring {10 * options.examples} examples again vs {options.examples}"
-    yield figure(f"{again}, time", growth, "s", higher_is_better=False)
-    yield figure(f"{again}, memory", memory, "MB", higher_is_better=False)
+    first, again, memory = [], [], []
+    for seed in range(ROWS - 3):  # masks, empty and full are there
+        random = f"{{_target_: pixfound.selectors.simple.RandomCandidate, seed: {seed}}}"
+        for line in (small, large):
+            line += [f"+extraction.selectors.random{seed}={random}"]
+            line += [f"+extraction.rows.random{seed}={{extractor: masks, selector: random{seed}}}"]
+    few, many = run(*small), run(*large)
+    first.append((many[0], few[0]))
+    memory.append((many[1], few[1]))
+    (few, few_mb), (many, many_mb) = (run(*line, "scoring.resamples=2001") for line in (small, large))
+    again.append((many, few))
+    memory.append((many_mb, few_mb))
+    what = f"{10 * options.examples} examples, {ROWS} rows, vs {options.examples}"
+    yield figure(f"{what}: first run", first, "s", higher_is_better=False)
+    yield figure(f"{what}: scoring again", again, "s", higher_is_better=False)
+    yield figure(f"{what}: peak memory", memory, "MB", higher_is_better=False)
+    assert max(mb for mb, _ in memory) < LIMIT_MB, memory
+    assert max(many / few for many, few in (*first, *again)) < LINEAR, (first, again)
 
 
 def run(*overrides: str, code: str | None = None) -> tuple[float, float]:
