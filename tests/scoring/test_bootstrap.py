@@ -171,6 +171,7 @@ def test_what_is_made_in_blocks_is_what_is_made_at_once(resamples, figures, monk
     expected = [whole.mean(*item).draws for item in items]
     medians = whole.median(*items[0]).draws
     monkeypatch.setattr(bootstrap, "_ROWS", resamples)
+    monkeypatch.setattr(bootstrap, "_DRAWN", 2 * resamples)
     monkeypatch.setattr(bootstrap, "_FIGURES", figures)
     found = [bounded.mean(*item) for item in items]
     for one, draws in zip(found, expected, strict=True):

@@ -23,6 +23,7 @@ Codes = npt.NDArray[np.integer]  # (I,) the number of each item's cluster
 _Sums = tuple[npt.NDArray[Any], npt.NDArray[Any], npt.NDArray[Any]]  # clusters, their totals, their counts
 Times = npt.NDArray[np.uint8]  # drawn once on average, and over 255 times with a chance below 1e-500
 _ROWS, _FIGURES = 32, 32  # resamples and figures in one product
+_DRAWN = 512  # resamples that are drawn before figures are laid out for them: 25 MB of 50,000 clusters
 # Clusters that are summed up in one product, which OpenBLAS gives to one thread only where it is as small as this.
 # Several threads wait for each other longer than they compute, and the last bits depend on how many there are.
 _TERMS = 128
@@ -56,7 +57,7 @@ class Resampler:
         value = float(np.median(numbers)) if len(numbers) else float("nan")
 
         def resample() -> Array:
-            return np.concatenate([_medians(numbers, times[:, columns]) for times in self._times()])
+            return np.concatenate([_medians(numbers, times[:, columns]) for times in self._times(_ROWS)])
 
         return Estimate(value, len(numbers), resample)
 
@@ -68,7 +69,7 @@ class Resampler:
     def _draw(self) -> None:
         """The resamples of all that wait."""
         draws, done = np.empty((len(self._waiting), self._resamples)), 0
-        for times in self._times():
+        for times in self._times(_DRAWN):
             for first in range(0, len(self._waiting), _FIGURES):
                 both = _product(times, self._beside(self._waiting[first : first + _FIGURES]))  # (B, 2 x F)
                 draws[first : first + _FIGURES, done : done + len(times)] = ratios(both[:, 0::2], both[:, 1::2]).T
@@ -83,11 +84,11 @@ class Resampler:
             both[clusters, 2 * column], both[clusters, 2 * column + 1] = totals, counts
         return both
 
-    def _times(self) -> Iterator[Times]:
-        """How often each cluster is drawn in each resample, (B, C) at a time, each time in the same place."""
+    def _times(self, rows: int) -> Iterator[Times]:
+        """Count how often each resample draws each cluster: (B, C), `rows` at most, in an array that is used again."""
         size, rng = self._clusters, np.random.default_rng(self._seed)
         chance = np.full(size, 1 / max(1, size))
-        block = np.empty((_ROWS, size), dtype=np.uint8)
+        block = np.empty((min(rows, self._resamples), size), dtype=np.uint8)
         for first in range(0, self._resamples, len(block)):
             drawn = block[: self._resamples - first]
             for line in drawn if size else ():
@@ -106,8 +107,10 @@ def _sums(clusters: Codes, values: Array) -> _Sums:
 def _product(times: Times, sums: Array) -> Array:
     """(B, 2 x F) (B, C) times (C, 2 x F)."""
     found = np.zeros((len(times), sums.shape[1]))
-    for first in range(0, len(sums), _TERMS):
-        found += times[:, first : first + _TERMS].astype(np.float64) @ sums[first : first + _TERMS]
+    for row in range(0, len(times), _ROWS):
+        block, rows = found[row : row + _ROWS], times[row : row + _ROWS]
+        for first in range(0, len(sums), _TERMS):
+            block += rows[:, first : first + _TERMS].astype(np.float64) @ sums[first : first + _TERMS]
     return found
 
 
