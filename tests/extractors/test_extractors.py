@@ -172,7 +172,11 @@ def test_layers_and_heads_are_chosen_from_what_was_kept():
 
     def cell(**options):
         extractor = AttentionPeak(PointSegmenter(), KnownPhrases(CAT), model=model, subtract_mean=False, **options)
-        return cells_of(extractor.candidates(IMAGE, generation, ""))[0]
+        candidate, *_ = extractor.candidates(IMAGE, generation, "")
+        if "rank" not in options:
+            (x, y), heat = candidate.point, extractor.heat(generation, CAT)
+            assert heat[int(y), int(x)] == heat.max(), "the map that is shown is that of the chosen layers"
+        return cells_of([candidate])[0]
 
     assert cell() == (1, 2)
     assert cell(layers=5, heads=0) == (2, 0)

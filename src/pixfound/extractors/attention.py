@@ -105,10 +105,8 @@ class AttentionPeak:
         return replace(generation, attention=rows[1:], penultimate=rows[0], kept=None)
 
     def heat(self, generation: Generation, phrase: Phrase) -> FloatArray | None:
-        """(H, W) the phrase's attention over the image; None where it has no peak.
-
-        generation: as `reduced` gives it.
-        """
+        """(H, W) the phrase's attention over the image, of the chosen layers and heads; None where it has no peak."""
+        generation = self.reduced(generation)
         values = self._values(generation, phrase)
         return None if values is None else image_map(values, generation.tiles, generation.image_size)
 
