@@ -1,1 +1,1 @@
-"""Pixel-level MLLMs: LISA, GLaMM, Sa2VA, RGA3."""
+"""Pixel-level MLLMs, which decode masks from the hidden states of [SEG]: LISA, GLaMM, Sa2VA, RGA3."""

@@ -45,10 +45,10 @@ KEYS = conversion.KeyMap(
 
 @dataclass(eq=False, kw_only=True)
 class Lisa(SegModel):
-    """A LISA or GLaMM checkpoint as it was published.
+    """A published LISA or GLaMM checkpoint.
 
-    vision_tower: hub id or folder of the CLIP that the published checkpoint leaves out.
-    prompt: the whole prompt, where <image> stands for the image and {} for what is asked.
+    vision_tower: hub id or folder of CLIP, which the published checkpoint does not contain.
+    prompt: the whole prompt, with <image> for the image and {} for the question or expression.
     The other arguments are those of `SegModel`.
     """
 
@@ -62,19 +62,19 @@ class Lisa(SegModel):
         super().__post_init__()
         check_prompt(self.prompt)
 
-    runtime_options = ("vision_tower",)  # a path; `identity` says what it holds
+    runtime_options = ("vision_tower",)  # a path; `identity` has the digest of its content
 
     def identity(self) -> Mapping[str, Any]:
-        """What identifies the weights, CLIP's too."""
+        """Values that identify the weights, CLIP's included; part of the fingerprint."""
         clip = locating.identity(self.vision_tower, self.vision_tower_revision, "model.vision_tower")
         return {**super().identity(), "vision_tower": clip}
 
     def provenance(self) -> Mapping[str, Any]:
-        """The device and dtype asked for, and where CLIP comes from."""
+        """The requested device and dtype, and the hub id or folder of CLIP."""
         return {**super().provenance(), "vision_tower": self.vision_tower}
 
     def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
-        """Answers, with a mask for every [SEG] in them; an error stands for a prompt that is too long."""
+        """Generations with one mask per [SEG], in order; PromptTooLong in place of a prompt that is too long."""
         model = self._model
         token = seg_id(self._processor.tokenizer, self.path)
         return generate(self._speaker, requests, model.draw, token, "before", self.seg)
@@ -95,7 +95,7 @@ class Lisa(SegModel):
 
     @cached_property
     def _processor(self) -> Any:
-        """LLaVA's, with one token more than the checkpoint's tokenizer: the place of the image."""
+        """LLaVA's processor, with <image> added to the tokens of the checkpoint's tokenizer."""
         from transformers import AutoTokenizer, CLIPImageProcessor, CLIPVisionConfig, LlavaProcessor
 
         with locating.loading(self.path, "model.path"):

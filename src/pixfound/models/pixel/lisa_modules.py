@@ -25,11 +25,11 @@ _VIT_H: Mapping[str, Any] = {
 
 
 class LisaModules(nn.Module):
-    """language: LLaVA. sam: SAM. text_hidden_fcs: hidden state -> SAM's prompt.
+    """The modules: `language` is LLaVA, `sam` is SAM, `text_hidden_fcs` maps a hidden state to SAM's prompt.
 
-    config: the published config.json; its `sam_config`, if it has one, holds SamConfig's arguments for another SAM
-    than ViT-H. clip: folder of the vision tower. image_id: the token that stands for the image. linear: whether the
-    projector is one linear layer, as LISA's is, and not LLaVA-1.5's two.
+    config: the published config.json. Its optional `sam_config` holds SamConfig's arguments for a SAM other than ViT-H.
+    clip: folder of the vision tower. image_id: id of the image token. linear: True for a projector of one linear layer
+    (LISA), False for the two layers of LLaVA-1.5.
     """
 
     def __init__(self, config: Mapping[str, Any], clip: str, image_id: int, linear: bool) -> None:
@@ -61,16 +61,16 @@ class LisaModules(nn.Module):
         self.text_hidden_fcs = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config["out_dim"]))
 
     def load_clip(self, folder: str, path: str) -> None:
-        """Put CLIP's published weights in. path: what the user typed for them."""
+        """Load CLIP's published weights from a folder. path: `model.vision_tower` as typed, for errors."""
         from transformers import CLIPVisionModel
 
         tower = load_pretrained(CLIPVisionModel, folder, path, "model.vision_tower", dtype=self.language.dtype)
         self.language.model.vision_tower.load_state_dict(tower.state_dict())
 
     def draw(self, image: Image.Image, states: Tensor) -> tuple[RLE, ...]:
-        """A mask in the image's size for each hidden state (S, D)."""
+        """Masks for hidden states (S, D): S masks of the image's size."""
         return to_masks(self.logits(image, states))
 
     def logits(self, image: Image.Image, states: Tensor) -> Iterator[Tensor]:
-        """S times (H, W): the logits of those masks, one after the other."""
+        """Yield the logits (H, W) of each of the S masks of `draw`."""
         return sam_logits(self.sam, image, self.text_hidden_fcs(states))

@@ -1,4 +1,7 @@
-"""Llama as LISA, GLaMM and Cambrian-1 publish it: its settings among others, no row for the image's token."""
+"""Llama in the checkpoints of LISA, GLaMM and Cambrian-1: config conversion, and an embedding for the image token.
+
+Their config.json mixes Llama's settings with others, and their embedding tables have no row for the image token.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,14 @@ _LLAMA = (
 
 
 def llama_config(published: Mapping[str, Any]) -> Any:
-    """The LlamaConfig in a published config.json; null leaves a setting as transformers has it."""
+    """The LlamaConfig in a published config.json; null values take transformers' defaults."""
     from transformers import LlamaConfig
 
     return LlamaConfig(**{name: value for name, value in published.items() if name in _LLAMA and value is not None})
 
 
 def make_room(model: Any, image_id: int) -> None:
-    """A row of the input embeddings for the token that stands for the image; it is never read or said."""
+    """Extend the input embeddings to a row of zeros for the image token, which is never looked up or generated."""
     import torch
 
     old = model.get_input_embeddings().weight.detach()

@@ -1,6 +1,6 @@
 """Sa2VA (arXiv 2501.04001) and RGA3 (arXiv 2506.18825): a Qwen-VL or InternVL whose hidden state prompts SAM 2.
 
-All are composed of transformers' own class of the MLLM and of Sam2Model.
+Both are composed of transformers' class of the MLLM and of Sam2Model.
 """
 
 from __future__ import annotations
@@ -29,12 +29,13 @@ Architecture = Literal["qwen2_5_vl", "qwen3_vl", "internvl"]
 
 @dataclass(eq=False, kw_only=True)
 class Sa2VA(SegModel):
-    """A Sa2VA or RGA3 checkpoint as it was published.
+    """A published Sa2VA or RGA3 checkpoint.
 
-    architecture: transformers' model type of the MLLM. pixels: the least and the most pixels that it is shown of an
-    image, or None for its own. first_pixels: the same for a resize before the processor's (see `resized_first`), or
-    None for no such resize. place: whether the state `before` [SEG] (RGA3), or the one `at` it (Sa2VA) is decoded.
-    final_norm: whether that state is taken after the decoder's final norm, or before it (Sa2VA with Qwen3-VL).
+    architecture: transformers' model type of the MLLM.
+    pixels: least and most number of pixels of its input image; None for the checkpoint's own limits.
+    first_pixels: the same for a resize before the processor's (see `geometry.pre_resize`); None for no such resize.
+    place: the hidden state to decode, `before` [SEG] (RGA3) or `at` [SEG] (Sa2VA).
+    final_norm: True takes that state after the decoder's final norm, False before it (Sa2VA with Qwen3-VL).
     bf16_mean: normalise SAM 2's image with mean and deviation rounded to bfloat16, as Sa2VA does.
     system: a system message, or None. The other arguments are those of `SegModel`.
     """
@@ -58,7 +59,7 @@ class Sa2VA(SegModel):
         self._speaker.system = self.system  # an option of its own: the whole prompt of LISA has no place for one
 
     def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
-        """Answers, with a mask for every [SEG] in them; an error stands for a prompt that is too long."""
+        """Generations with one mask per [SEG], in order; PromptTooLong in place of a prompt that is too long."""
         model = self._model
         token = seg_id(self._processor.tokenizer, self.path)
         prompt_too = LINES[self.architecture].prompt_too
@@ -70,7 +71,7 @@ class Sa2VA(SegModel):
 
     @cached_property
     def _read(self) -> tuple[Any, Any]:
-        """Transformers' config of the MLLM, and its processor."""
+        """Transformers' config of the MLLM, and its processor; UserError where it has no chat template."""
         config, processor = LINES[self.architecture].read(self._folder, self.path, self._published, self.pixels)
         check_template(processor, self.path)
         return config, processor if self.first_pixels is None else ResizedFirst(processor, self.first_pixels)

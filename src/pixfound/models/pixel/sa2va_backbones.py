@@ -1,4 +1,4 @@
-"""What sets apart the published checkpoints of Sa2VA and RGA3 by their MLLM: names, config, processor."""
+"""Settings of Sa2VA and RGA3 checkpoints per MLLM backbone: names of tensors, config, processor."""
 
 from __future__ import annotations
 
@@ -58,8 +58,10 @@ INTERNVL_KEYS = conversion.KeyMap(
 
 @dataclass(frozen=True)
 class Line:
-    """keys: the published names. read: (folder, path, config.json, pixels) -> transformers' config of the MLLM, and
-    its processor. prompt_too: whether the original draws for a [SEG] in the prompt too.
+    """Settings of a backbone.
+
+    keys: map of published tensor names. read: (folder, path, config.json, pixels) -> transformers' config of the MLLM,
+    and its processor. prompt_too: True where the original decodes a mask for a [SEG] in the prompt too.
     """
 
     keys: conversion.KeyMap
@@ -68,7 +70,7 @@ class Line:
 
 
 def _read_qwen(architecture: str) -> Callable[[str, str, Mapping[str, Any], Pixels], tuple[Any, Any]]:
-    """Qwen-VL: its config under another model type, its own processor."""
+    """Reader of Qwen-VL checkpoints: the config, published under another model type, and their own processor."""
 
     def read(folder: str, path: str, published: Mapping[str, Any], pixels: Pixels) -> tuple[Any, Any]:
         from transformers import AutoConfig
@@ -86,10 +88,10 @@ def _read_qwen(architecture: str) -> Callable[[str, str, Mapping[str, Any], Pixe
 
 
 def _read_internvl(folder: str, path: str, published: Mapping[str, Any], pixels: Pixels) -> tuple[Any, Any]:
-    """InternVL 2.5 and 3 (arXiv 2412.05271, 2504.10479), of which a tokenizer is published, but no processor.
+    """Config and processor of InternVL 2.5 and 3 (arXiv 2412.05271, 2504.10479), which publish a tokenizer alone.
 
-    An image is cut into at most 12 tiles and shown whole beside them; the prompt is a user's turn without a system
-    message, which starts with the image and has no line break after it.
+    An image is cut into at most 12 tiles, with a view of the whole beside them. The prompt is a user turn without a
+    system message. It starts with the image, with no line break after it. UserError where `pixels` is given.
     """
     from transformers import AutoTokenizer, GotOcr2ImageProcessorPil, InternVLProcessor, PreTrainedConfig
 
@@ -121,7 +123,7 @@ def _read_internvl(folder: str, path: str, published: Mapping[str, Any], pixels:
 
 
 def _internvl_config(path: str, published: Mapping[str, Any], image_id: int) -> Any:
-    """Transformers' config for the nested one that is published."""
+    """Transformers' InternVLConfig from the published nested config; UserError for an unknown language model."""
     from transformers import CONFIG_MAPPING, InternVLConfig, InternVLVisionConfig
 
     vision, text = published.get("vision_config", {}), published.get("llm_config", {})

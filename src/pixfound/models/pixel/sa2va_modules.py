@@ -30,9 +30,9 @@ _HIERA_L: Mapping[str, Any] = {
 
 
 class Sa2VAModules(nn.Module):
-    """language: the MLLM. sam2: SAM 2 for images. text_hidden_fcs: hidden state -> SAM 2's prompt.
+    """Modules: `language` is the MLLM, `sam2` SAM 2 for images, `text_hidden_fcs` maps hidden states to its prompts.
 
-    config: transformers' of the MLLM. sam: Sam2Config's arguments, None for Hiera-L. bf16_mean: see `Sa2VA`.
+    config: transformers' config of the MLLM. sam: Sam2Config's arguments, None for Hiera-L. bf16_mean: see `Sa2VA`.
     """
 
     def __init__(self, config: Any, sam: Mapping[str, Any] | None, bf16_mean: bool) -> None:
@@ -47,9 +47,9 @@ class Sa2VAModules(nn.Module):
         self.bf16_mean = bf16_mean
 
     def draw(self, image: Image.Image, states: Tensor) -> tuple[RLE, ...]:
-        """A mask in the image's size for each hidden state (S, D)."""
+        """Masks for hidden states (S, D): S masks of the image's size."""
         return to_masks(self.logits(image, states))
 
     def logits(self, image: Image.Image, states: Tensor) -> Iterator[Tensor]:
-        """S times (H, W): the logits of those masks, one after the other."""
+        """Yield the logits (H, W) of each of the S masks of `draw`."""
         return sam2_logits(self.sam2, image, self.text_hidden_fcs(states), self.bf16_mean)

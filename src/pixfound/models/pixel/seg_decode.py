@@ -1,6 +1,6 @@
-"""Language vectors to masks: SAM's and SAM 2's decoders prompted by an MLLM's hidden states.
+"""Mask decoding: SAM's and SAM 2's decoders prompted by projected hidden states of an MLLM.
 
-Shapes: `S` language vectors (one a [SEG]), `D` decoder width, `H` x `W` image pixels.
+Shapes: `S` prompt vectors (one per [SEG]), `D` decoder width, `H` x `W` image pixels.
 """
 
 from __future__ import annotations
@@ -22,9 +22,10 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
 
 
 def sam_logits(sam: Any, image: Image.Image, vectors: Tensor) -> Iterator[Tensor]:
-    """S times (H, W) mask logits of a SamModel for vectors (S, D); LISA (arXiv 2308.00692), GLaMM (arXiv 2311.03356).
+    """Yield S mask logits (H, W) of a SamModel for vectors (S, D).
 
-    Each vector is the only sparse prompt of its mask, with no point beside it; the decoder's single mask is taken.
+    LISA (arXiv 2308.00692), GLaMM (arXiv 2311.03356). Each vector is the only sparse prompt of its mask, no point.
+    The decoder's single-mask output is taken. FloatingPointError where logits are not finite.
     """
     side = int(sam.config.vision_config.image_size)
     scale = side / max(image.size)
@@ -43,11 +44,13 @@ def sam_logits(sam: Any, image: Image.Image, vectors: Tensor) -> Iterator[Tensor
 
 
 def sam2_logits(sam2: Any, image: Image.Image, vectors: Tensor, bf16_mean: bool) -> Iterator[Tensor]:
-    """S times (H, W) mask logits of a Sam2Model for vectors (S, D); Sa2VA (arXiv 2501.04001) and RGA3 (2506.18825).
+    """Yield S mask logits (H, W) of a Sam2Model for vectors (S, D).
 
-    The image is squashed to a square. A vector follows two tokens for "not a point"; of three masks the one with the
-    best predicted IoU is taken, whatever the object score. Logits are resized in two steps, as the originals do.
-    bf16_mean: the image is normalised with a mean and a deviation that were rounded to bfloat16.
+    Sa2VA (arXiv 2501.04001), RGA3 (arXiv 2506.18825). The image is resized to a square without keeping its aspect
+    ratio. A vector follows two "not a point" tokens. Of three masks the one with the best predicted IoU is taken,
+    regardless of the object score. Logits are resized in two steps, as in the originals.
+    bf16_mean: normalise the image with a mean and a deviation rounded to bfloat16.
+    FloatingPointError where logits are not finite.
     """
     side = int(sam2.config.prompt_encoder_config.image_size)
     squashed = as_rgb(image).resize((side, side), Image.Resampling.BICUBIC)
@@ -70,7 +73,7 @@ def sam2_logits(sam2: Any, image: Image.Image, vectors: Tensor, bf16_mean: bool)
 
 
 def to_masks(logits: Iterator[Tensor]) -> tuple[RLE, ...]:
-    """One mask for each (H, W) logits: where they are above 0."""
+    """Masks of logits (H, W) each: True where they are above 0."""
     return tuple(RLE.encode(mask) for mask in map(_inside, logits))
 
 
@@ -79,10 +82,11 @@ def _inside(logits: Tensor) -> BoolMask:
 
 
 def _enlarged(low: Tensor, side: int, kept: tuple[int, int], image: Image.Image) -> Iterator[Tensor]:
-    """(H, W) of each of the decoder's logits (S, 1, h, w), in two steps: the model's square, and what it shows.
+    """Yield the decoder's logits (S, 1, h, w) resized to the image (H, W), one by one, as they are large.
 
-    kept: (height, width) of the image within the square. One after the other: in the size of the image they are large.
-    FloatingPointError where they are no numbers: none of them is above 0, so that an empty mask would come of them.
+    They are resized in two steps: to the model's input square, then its part with the image to the image's size.
+    side: of the square, in pixels. kept: (height, width) of the image within the square.
+    FloatingPointError where logits are not finite: none of them is above 0, so the mask would be empty.
     """
     check_finite(low, "the logits of its masks")
     for one in low.float():
@@ -92,7 +96,7 @@ def _enlarged(low: Tensor, side: int, kept: tuple[int, int], image: Image.Image)
 
 
 def _normalised(image: Image.Image, dtype: torch.dtype = torch.float32) -> Tensor:
-    """(3, H, W) fp32. dtype: that the mean and the deviation are rounded to."""
+    """The image (3, H, W) in fp32, normalised with ImageNet's mean and deviation. dtype: to which both are rounded."""
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).float() / 255
     mean, std = (torch.tensor(v).to(dtype).float()[:, None, None] for v in (_MEAN, _STD))
     return (pixels - mean) / std

@@ -1,4 +1,4 @@
-"""What LISA, GLaMM, Sa2VA and RGA3 have in common: their last options, and an MLLM that speaks for them."""
+"""The base class of LISA, GLaMM, Sa2VA and RGA3: their common options, and the MLLM that generates the text."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ from pixfound.types import Generation
 
 @dataclass(eq=False, kw_only=True)
 class SegModel:
-    """An MLLM that draws where it says [SEG]. A family puts the published checkpoint together, and says what it draws.
+    """An MLLM that decodes a mask for each [SEG] it generates; subclasses load the published checkpoint.
 
-    The checkpoint is read at the first request, strictly: UserError for a tensor too many, too few or of another shape.
+    The checkpoint is loaded strictly at the first request: UserError for unexpected or missing keys, and for a tensor
+    of another shape.
 
     path, revision, dtype, device, capture, layers, heads, generation, keep, answer_prefix: as in `HuggingFace`.
-    seg: `all` draws for every [SEG], `first` for the first alone, as the scripts of arXiv 2502.04192 do.
+    seg: `all` decodes a mask for every [SEG], `first` for the first alone, as the scripts of arXiv 2502.04192 do.
     """
 
     path: str
@@ -58,32 +59,32 @@ class SegModel:
         )
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """`generate_many`, but the first error is raised."""
+        """Generations of `generate_many`; raises the first PromptTooLong among them."""
         return without_errors(self.generate_many(requests))
 
     def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
-        """Answers, with a mask for every [SEG] in them; an error stands for a prompt that is too long."""
+        """Generations with one mask per [SEG], in order; PromptTooLong in place of a prompt that is too long."""
         raise NotImplementedError
 
     def identity(self) -> Mapping[str, Any]:
-        """What identifies the weights."""
+        """Values that identify the weights; part of the fingerprint."""
         return self._speaker.identity()
 
     def provenance(self) -> Mapping[str, Any]:
-        """The device and dtype asked for."""
+        """The requested device and dtype."""
         return self._speaker.provenance()
 
     @property
     def captures(self) -> bool:
-        """Whether its generations carry attention."""
+        """True where generations carry attention."""
         return self._speaker.captures
 
     def vectors(self) -> TextVectors:
-        """The input embeddings, without loading the model."""
+        """The input embeddings, read without loading the model."""
         return InputEmbeddings(self._folder, self._processor.tokenizer)
 
     def fit(self, requests: Sequence[Request]) -> BatchFit:
-        """How many prompts like these fit into memory together; masks are drawn one answer after the other."""
+        """Number of prompts like these that fit into memory in one batch; masks are decoded one answer at a time."""
         _ = self._model
         return self._speaker.fit(requests)
 
@@ -93,10 +94,10 @@ class SegModel:
 
     @property
     def _processor(self) -> Any:
-        """The MLLM's, with [SEG] among its tokens."""
+        """The MLLM's processor, with [SEG] among its tokens."""
         raise NotImplementedError
 
     @property
     def _model(self) -> Any:
-        """The modules, loaded; the speaker speaks with them from then on."""
+        """The loaded modules; loading them hands the MLLM to `_speaker`, which generates the text."""
         raise NotImplementedError

@@ -1,4 +1,4 @@
-"""MLLMs that draw where they say [SEG]: their answers, and the hidden states that become masks.
+"""Generation with [SEG] tokens: the answers, and the hidden states from which masks are decoded.
 
 Shapes: `T` generated tokens, `S` [SEG] among them, `D` hidden width.
 """
@@ -26,7 +26,7 @@ Draw = Callable[[Image.Image, Tensor], tuple[RLE, ...]]
 
 
 def check_seg(seg: str) -> None:
-    """UserError for an unknown way to use several [SEG]."""
+    """UserError for a value of `model.seg` other than all and first."""
     if seg not in ("all", "first"):
         raise UserError(f"model.seg={seg}: valid values are all and first")
 
@@ -49,14 +49,16 @@ def generate(
     final_norm: bool = True,
     prompt_too: bool = True,
 ) -> list[Generation | PromptTooLong]:
-    """Answers with a mask for every [SEG]; where there is none nothing is drawn, on purpose.
+    """Generations with one mask per [SEG], in order; PromptTooLong in place of a prompt that is too long.
 
-    An error stands for a prompt that is too long. The originals look for [SEG] in all ids but the last, which has no
-    state of its own: an answer that is cut right after [SEG] draws nothing there where `place` is `at`.
+    An answer without [SEG] has no mask, on purpose. The originals search [SEG] in all ids but the last, which has no
+    hidden state of its own, so an answer cut right after [SEG] has no mask for it where `place` is `at`.
 
-    draw: image and hidden states (S, D) -> masks. place: whether the state that predicts [SEG] is decoded, or its own.
-    final_norm: whether it is taken after the decoder's final norm, or before it. prompt_too: whether a [SEG] in the
-    prompt counts: in originals that generate from ids and not from embeddings.
+    draw: image and hidden states (S, D) -> masks. token: id of [SEG].
+    place: the hidden state to decode, `before` (the one that predicts [SEG]) or `at` (its own).
+    seg: `all` decodes every [SEG], `first` the first alone.
+    final_norm: True takes that state after the decoder's final norm, False before it.
+    prompt_too: True counts a [SEG] in the prompt, as originals do that generate from ids instead of embeddings.
     """
     found: list[Generation | PromptTooLong] = []
     for request, said in zip(requests, speaker.answer_many(requests), strict=True):
@@ -86,9 +88,10 @@ def hidden_states(
     place: Place,
     final_norm: bool = True,
 ) -> Tensor:
-    """(S, D) the last hidden states for answer tokens at `where`: one pass over prompt and answer.
+    """(S, D) hidden states of the last layer for the answer tokens at `where`, from one pass over prompt and answer.
 
-    Tokens of the prompt are counted from its end: -1 is its last one.
+    ids: of the answer's tokens. where: indices of [SEG] among them; negative ones count from the prompt's end (-1 is
+    its last token). place, final_norm: see `generate`.
     """
     inputs = speaker.encode([request])
     prompt = inputs["input_ids"]
