@@ -1,6 +1,6 @@
-"""The Spatial Vision Aggregator of Cambrian-1 (arXiv 2406.16860, section 4): queries that read windows of four grids.
+"""The Spatial Vision Aggregator of Cambrian-1 (arXiv 2406.16860, section 4): cross-attention to four feature grids.
 
-A query stands for a cell of the image's token grid. Of each tower it reads the window of features over its cell.
+A query stands for a cell of the image's token grid. It attends to the window of each tower's features over its cell.
 
 Shapes: `B` images, `M` queries of all images, `K` features of a window, `D` the connector's width.
 """
@@ -21,9 +21,10 @@ _HEADS = 16
 
 @dataclass(frozen=True)
 class Windows:
-    """What M queries read. features: (M, K, D) of each tower. seen: (M, sum of K), False on padding alone.
+    """Keys and values of M queries. features: (M, K, D) of each tower. seen: (M, sum of K) bool, False for padding.
 
-    context: (M, 1, D), the mean of the first tower's features over the whole picture.
+    A window of padding alone is True throughout, so that no query attends to nothing.
+    context: (M, 1, D), the mean of the first tower's features over the whole padded image.
     """
 
     features: tuple[Tensor, ...]
@@ -31,12 +32,12 @@ class Windows:
     context: Tensor
 
     def of(self, chosen: Tensor) -> Windows:
-        """Those of some queries. chosen: their indices."""
+        """Windows of a subset of the queries. chosen: their indices."""
         return Windows(tuple(f[chosen] for f in self.features), self.seen[chosen], self.context[chosen])
 
 
 class Sampler(nn.Module):
-    """One layer of cross-attention. width: of the queries. windows: features in a window's side, for each tower."""
+    """One cross-attention layer. width: of the queries. inner: the connector's. windows: side of each tower's."""
 
     def __init__(self, width: int, inner: int, windows: Sequence[int]) -> None:
         super().__init__()
@@ -55,7 +56,7 @@ class Sampler(nn.Module):
         )
 
     def forward(self, queries: Tensor, windows: Windows) -> Tensor:
-        """(M, 1, width) the queries after they have read. queries: (M, 1, width)."""
+        """Updated queries (M, 1, width). queries: (M, 1, width)."""
         inner = self.proj_in(torch.cat([queries, self.proj_context(windows.context)], dim=-1))
         placed = [f + self.pos_embed[str(i)] if str(i) in self.pos_embed else f for i, f in enumerate(windows.features)]
         keys = torch.cat([project(f) for project, f in zip(self.k_proj, placed, strict=True)], dim=1)
@@ -68,10 +69,11 @@ class Sampler(nn.Module):
 
 
 class Connector(nn.Module):
-    """From the towers' features to the tokens of the image.
+    """The connector from the towers' features to the image tokens.
 
-    widths: of each tower's features. grids: side of each tower's grid. side: of the grid of tokens. inner: the
-    connector's width. depth: its layers. language: the language model's width. samplers: layers inside of it.
+    widths: width of each tower's features. grids: side of each tower's grid. side: of the token grid. inner: the
+    connector's width. depth: number of its layers. language: the language model's width. samplers: number of
+    cross-attention layers inside the language model.
     """
 
     def __init__(
@@ -100,9 +102,10 @@ class Connector(nn.Module):
         self.samplers = nn.ModuleList([Sampler(language, inner, windows) for _ in range(samplers)])
 
     def forward(self, features: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> tuple[list[Tensor], Windows]:
-        """For each image its tokens (rows * (columns + 1), language), and the windows of the cells among them.
+        """Tokens (rows * (columns + 1), language) of each image, and the windows of their cells.
 
-        features: (B, grid * grid, width) of each tower. sizes: (height, width) of each image.
+        Cells of padding are dropped, and each row ends with a newline token, which has no window.
+        features: (B, grid * grid, width) of each tower. sizes: (H, W) of each image.
         """
         windows = self._windows([project(f) for project, f in zip(self.views, features, strict=True)], sizes)
         queries = self.vision_query.expand(len(windows.seen), 1, -1)
@@ -120,7 +123,7 @@ class Connector(nn.Module):
         return made, windows.of(torch.cat(kept))
 
     def _windows(self, features: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> Windows:
-        """The windows of every cell of the padded squares. features: (B, grid * grid, D)."""
+        """Windows of all B * side * side cells of the padded squares. features: (B, grid * grid, D) of each tower."""
         cut, seen = [], []
         for one in features:
             grid = int(one.shape[1] ** 0.5)
@@ -130,13 +133,13 @@ class Connector(nn.Module):
                 top, foot, left, right = kept_of_square(size, grid)
                 visible[i, top:foot, left:right] = True
             window = _cells(visible, self.side)[..., 0]
-            seen.append(window | ~window.any(dim=1, keepdim=True))  # a window of padding alone is read whole
+            seen.append(window | ~window.any(dim=1, keepdim=True))  # a window of padding alone is attended to whole
         context = features[0].mean(dim=1, keepdim=True).repeat_interleave(self.side * self.side, dim=0)
         return Windows(tuple(cut), torch.cat(seen, dim=1), context)
 
 
 def _cells(grid: Tensor, side: int) -> Tensor:
-    """(B * side * side, K, D) the windows of a grid (B, h, h, D)."""
+    """Windows (B * side * side, K, D) of a grid (B, h, h, D), row by row."""
     batch, height, _, width = grid.shape
     window = height // side
     cut = grid.reshape(batch, side, window, side, window, width).transpose(2, 3)

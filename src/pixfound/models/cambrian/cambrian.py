@@ -1,6 +1,6 @@
-"""Cambrian-1 (arXiv 2406.16860): an MLLM that reads four vision towers through a Spatial Vision Aggregator.
+"""Cambrian-1 (arXiv 2406.16860): an MLLM with four vision towers and a Spatial Vision Aggregator.
 
-It is composed of transformers' Llama, SigLIP, CLIP, DINOv2 and ConvNeXt, and of the aggregator in `cambrian_sva`.
+It is composed of transformers' Llama, SigLIP, CLIP, DINOv2 and ConvNeXt, and of `pixfound.models.cambrian.aggregator`.
 """
 
 from __future__ import annotations
@@ -46,17 +46,18 @@ KEYS = conversion.KeyMap(
     dropped={r"\.rotary_emb\.inv_freq$": "computed from the config"},
 )
 TOWERS = ("siglip", "clip", "dinov2", "convnext")
-_CONVNEXT_SIDE = 1024  # pixels, where the config's name of the tower does not say
+_CONVNEXT_SIDE = 1024  # pixels, where the tower's name in the config has no `-resN`
 _NEEDED = ("mm_vision_tower_aux_token_len_list", "query_num_list", "vision_hidden_size", "connector_depth")
 
 
 class Cambrian(HuggingFace):
-    """A Cambrian-1 checkpoint as it was published.
+    """A published Cambrian-1 checkpoint.
 
     path, revision, dtype, device, capture, layers, heads, generation: as in `HuggingFace`.
-    towers: `path` (hub id or folder) and `revision` of siglip, clip, dinov2 and convnext, which the checkpoint leaves
-    out. prompt: the whole prompt, where <image> stands for the image and {} for what is asked; the image must stand
-    where the checkpoint's config says (`image_position`): there the layers inside the language model read it.
+    towers: `path` (hub id or folder) and `revision` of siglip, clip, dinov2 and convnext, which the checkpoint does not
+        contain.
+    prompt: the whole prompt, with <image> for the image and {} for the question or expression. <image> must be at the
+        token `image_position` of the checkpoint's config, as the layers inside the language model read it there.
     """
 
     def __init__(
@@ -87,10 +88,10 @@ class Cambrian(HuggingFace):
             if not self.towers.get(name, {}).get("path"):
                 raise UserError(f"model.towers.{name}.path: is missing; give a hub id or a folder of its weights")
 
-    runtime_options = (*HuggingFace.runtime_options, "towers")  # paths; `identity` says what they hold
+    runtime_options = (*HuggingFace.runtime_options, "towers")  # paths; `identity` has digests of their content
 
     def identity(self) -> Mapping[str, Any]:
-        """What identifies the weights, the towers' too."""
+        """Values that identify the weights, the towers' included; part of the fingerprint."""
         found = {
             name: locating.identity(str(tower["path"]), tower.get("revision"), _key(name))
             for name, tower in self.towers.items()
@@ -98,7 +99,7 @@ class Cambrian(HuggingFace):
         return {**super().identity(), "towers": found}
 
     def provenance(self) -> Mapping[str, Any]:
-        """The device and dtype asked for, and where the towers come from."""
+        """The requested device and dtype, and the hub id or folder of each tower."""
         return {**super().provenance(), "towers": self.towers}
 
     def _tower(self, name: str, tensors: bool) -> str:
@@ -128,7 +129,10 @@ class Cambrian(HuggingFace):
 
     @cached_property
     def _sides(self) -> Mapping[str, int]:
-        """Of the square in pixels that each tower is shown: as the config's name of the tower says, or its own."""
+        """Side in pixels of each tower's input square: from `-resN` in its name in the config, else its own.
+
+        UserError for a checkpoint with other towers than the four of the published models.
+        """
         from transformers import CLIPVisionConfig, SiglipVisionConfig
 
         named = self._published["mm_vision_tower_aux_list"]
@@ -169,7 +173,7 @@ class Cambrian(HuggingFace):
 
     @cached_property
     def _config(self) -> Any:
-        """LLaVA's, with the towers' CLIP and the published Llama."""
+        """LLaVA's config with the vision config of the CLIP tower and the published Llama's text config."""
         from transformers import CLIPVisionConfig, LlavaConfig
 
         return LlavaConfig(

@@ -1,4 +1,4 @@
-"""What Cambrian-1 (arXiv 2406.16860) is given: one padded square in four sizes, and a prompt with a place for it."""
+"""Inputs of Cambrian-1 (arXiv 2406.16860): the image as a padded square in four sizes, and the prompt's token ids."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ _COLOURS = {  # of each tower: the bars beside the image, the mean, the deviatio
 
 @dataclass(frozen=True)
 class Pictures:
-    """An image as the towers are shown it.
+    """The image processor of the four towers.
 
-    sides: of each tower's square in pixels. unpadded_grid: side of the grid of tokens over the padded square.
+    sides: side of each tower's input square, in pixels. unpadded_grid: side of the token grid over the padded square.
     """
 
     sides: Mapping[str, int]
     unpadded_grid: int
 
     def flat(self, image: Image.Image) -> Tensor:
-        """(F,) the four squares (3, side, side) one after the other."""
+        """(F,) the four input squares (3, side, side), flattened and concatenated in the order of `TOWERS`."""
         return torch.cat([self.view(image, tower).flatten() for tower in TOWERS])
 
     def view(self, image: Image.Image, tower: str) -> Tensor:
@@ -54,22 +54,23 @@ class Pictures:
         return normal.permute(2, 0, 1)
 
     def split(self, flat: Tensor) -> list[Tensor]:
-        """The squares (B, 3, side, side) of each tower. flat: (B, F)."""
+        """Input squares (B, 3, side, side) of each tower. flat: (B, F)."""
         sides = [self.sides[tower] for tower in TOWERS]
         parts = torch.split(flat, [3 * side * side for side in sides], dim=1)
         return [part.view(-1, 3, side, side) for part, side in zip(parts, sides, strict=True)]
 
     def count(self, image: Image.Image) -> int:
-        """How many tokens stand for an image: those of the rows that are kept, and one that ends each."""
+        """Number of tokens of an image: the cells that are not padding, and a newline token for each row."""
         top, foot, left, right = kept_of_square((image.height, image.width), self.unpadded_grid)
         return (foot - top) * (right - left + 1)
 
 
 class CambrianProcessor:
-    """From texts with one <image> and images to the model's inputs.
+    """The processor: texts with one <image> each, and their images, to the model's inputs.
 
-    tokenizer: with <image> among its tokens. prompt: the whole prompt, where <image> stands for the image and {} for
-    what is asked. image_position: at which token the checkpoint expects the image.
+    tokenizer: with <image> among its tokens. prompt: the whole prompt, with <image> for the image and {} for the
+    question or expression. image_position: index of the token at which the checkpoint expects the image.
+    UserError for an image before it. For one after it a warning: `image_position` is read all the same, as originally.
     """
 
     chat_template = "the prompt's own"
@@ -86,17 +87,17 @@ class CambrianProcessor:
             _LOG.warning("model.prompt: %s; it is read there, beside its place, as in the original", where)
 
     def apply_chat_template(self, messages: Sequence[Mapping[str, Any]], **_: Any) -> str:
-        """The prompt, asking for the text of the last message."""
+        """The prompt with the text of the last message in place of {}."""
         asked = "".join(part["text"] for part in messages[-1]["content"] if part["type"] == "text")
         before, after = self.prompt.split("{}")
         return before + asked + after
 
     def ids(self, text: str, count: int) -> list[int]:
-        """Token ids of a text, with `count` places for the image.
+        """Token ids of a text, with `count` image tokens in place of <image>.
 
-        The two sides of <image> are read one by one. Where the first starts with the token that begins a text, the
-        original drops the first token of the second too, as if it were the same: with the published tokenizer, which
-        begins no text by itself, that is the line break behind the image.
+        The parts before and after <image> are tokenized separately. Where the first starts with the BOS token, the
+        original drops the first token of the second too, as if it were BOS. The published tokenizer adds no BOS itself,
+        so the token dropped is the line break after the image.
         """
         before, _, after = text.partition(self.image_token)
         first, rest = self.tokenizer(before)["input_ids"], self.tokenizer(after)["input_ids"]

@@ -1,6 +1,6 @@
-"""The model of Cambrian-1 as a LLaVA of transformers' whose image is read by the Spatial Vision Aggregator.
+"""The model of Cambrian-1: transformers' LLaVA with the Spatial Vision Aggregator as its connector.
 
-Layers of the aggregator stand between layers of the language model too, and update the states at the image's tokens.
+Cross-attention layers between layers of the language model update the hidden states of the image tokens too.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from pixfound.models.geometry.layouts import kept_of_square
 
 @dataclass(frozen=True)
 class Design:
-    """The settings of a published config.json that shape the connector.
+    """The settings of a published config.json that define the connector.
 
-    grids, widths: of each tower's features, the grid's side and the width. side: of the grid of tokens. inner, depth:
-    the connector's width and layers. samplers: how many layers of it stand in the language model, the first behind
-    layer `start`, and then one every `stride` layers. image_position: where the image starts among the tokens.
+    grids, widths: side of the grid, and width, of each tower's features. side: of the token grid. inner, depth: width
+    and number of layers of the connector. samplers: number of cross-attention layers in the language model, the first
+    after layer `start`, then one every `stride` layers. image_position: index of the first image token in a prompt.
     """
 
     grids: Sequence[int]
@@ -43,7 +43,7 @@ class Design:
 
 @dataclass
 class Seen(BaseModelOutputWithPooling):  # type: ignore[misc]
-    """What the towers saw. pooler_output: the tokens of each image. windows: of the cells among all of them.
+    """Image features of a batch. pooler_output: tokens of each image. windows: of the cells of all images.
 
     grids: (rows, columns) of cells of each image.
     """
@@ -54,7 +54,7 @@ class Seen(BaseModelOutputWithPooling):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class _Look:
-    """What the layers in the language model read in the pass that runs. starts: where each image's tokens begin."""
+    """Input of the cross-attention layers in the current pass. starts: index of each row's first image token."""
 
     windows: Windows
     grids: list[tuple[int, int]]
@@ -62,7 +62,7 @@ class _Look:
 
 
 class CambrianModel(LlavaModel):  # type: ignore[misc]
-    """LLaVA's model with other eyes. The towers are put in after the checkpoint, which lacks them, is loaded."""
+    """LLaVA's model with the connector. `towers` is set after the checkpoint, which lacks them, is loaded."""
 
     def __init__(self, config: LlavaConfig, design: Design, pictures: Pictures) -> None:
         super(LlavaModel, self).__init__(config)
@@ -92,7 +92,7 @@ class CambrianModel(LlavaModel):  # type: ignore[misc]
         mm_encoder_outputs: dict[str, Any] | None = None,
         **inputs: Any,
     ) -> Any:
-        """As LLaVA's, with pixel_values (B, F) of `Pictures.flat` and image_sizes (B, 2) as (height, width)."""
+        """LLaVA's forward pass, with pixel_values (B, F) from `Pictures.flat` and image_sizes (B, 2) of (H, W)."""
         encoded = dict(mm_encoder_outputs or {})
         if pixel_values is not None and image_sizes is not None:
             encoded["image"] = self.get_image_features(pixel_values, image_sizes)
@@ -106,7 +106,7 @@ class CambrianModel(LlavaModel):  # type: ignore[misc]
             self._look = None
 
     def get_image_features(self, pixel_values: Tensor, image_sizes: Tensor, **_: Any) -> Seen:
-        """The tokens of each image, and what the layers in the language model will read of it."""
+        """Tokens of each image, with the windows and grids for the cross-attention layers in the language model."""
         sizes = [(int(h), int(w)) for h, w in image_sizes.tolist()]
         tokens, windows = self.connector(self.towers(self.pictures.split(pixel_values)), sizes)
         kept = [kept_of_square(size, self.design.side) for size in sizes]
@@ -114,7 +114,10 @@ class CambrianModel(LlavaModel):  # type: ignore[misc]
         return Seen(pooler_output=tokens, windows=windows, grids=grids)
 
     def _read_again(self, sampler: nn.Module, _: nn.Module, __: Any, states: Tensor) -> Tensor | None:
-        """The layer's output, with the image's tokens updated. states: (B, P, width)."""
+        """Hook of a decoder layer: its output (B, P, width) with the image tokens updated by `sampler`.
+
+        None, which leaves the output unchanged, in passes without images.
+        """
         look = self._look
         if look is None:
             return None
@@ -130,7 +133,7 @@ class CambrianModel(LlavaModel):  # type: ignore[misc]
 
 
 class Cambrian1(LlavaForConditionalGeneration):  # type: ignore[misc]
-    """The model and the layer that says words."""
+    """The model with its language modelling head."""
 
     def __init__(self, config: LlavaConfig, design: Design, pictures: Pictures) -> None:
         super(LlavaForConditionalGeneration, self).__init__(config)

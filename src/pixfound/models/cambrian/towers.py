@@ -1,4 +1,4 @@
-"""The four vision towers of Cambrian-1 (arXiv 2406.16860), from their own repositories, as the original runs them."""
+"""The four vision towers of Cambrian-1 (arXiv 2406.16860), from their own repositories, run as in the original."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ CONVNEXT = conversion.KeyMap(  # timm's names, in a repository of timm's or as t
     },
 )
 _XXLARGE: Mapping[str, Any] = {"depths": [3, 4, 30, 3], "dims": [384, 768, 1536, 3072], "norm_eps": 1e-5}
-_FLOOR = 0.1  # which DINOv2's own code adds to a grid's side before it resamples positions
+_FLOOR = 0.1  # DINOv2's own code adds it to the grid's side before it resamples position embeddings
 
 
 class Towers(nn.Module):
-    """Four grids of features of a picture.
+    """The four towers: each maps its input square to a grid of features.
 
-    folders: of each tower's checkpoint. sides: of its square in pixels. grids: side of the grid that is made of its
-    features. layer: which of CLIP's hidden states is read.
+    folders: of each tower's checkpoint. sides: of its input square, in pixels. grids: side of the grid to which its
+    features are resized. layer: index of CLIP's hidden state to use.
     """
 
     def __init__(
@@ -79,11 +79,11 @@ class Towers(nn.Module):
         self.convnext = nn.ModuleList([convnext.embeddings, *convnext.encoder.stages])
 
     def widths(self) -> list[int]:
-        """Of each tower's features."""
+        """Width of each tower's features, in the order of `TOWERS`."""
         return [*(t.config.hidden_size for t in (self.siglip, self.clip, self.dinov2)), self._stages]
 
     def forward(self, views: list[Tensor]) -> list[Tensor]:
-        """(B, grid * grid, width) of each tower. views: (B, 3, side, side) for each."""
+        """Features (B, grid * grid, width) of each tower. views: input squares (B, 3, side, side) of each."""
         made = (self._siglip, self._clip, self._dinov2, self._convnext)
         return [make(view, self.grids[tower]) for make, view, tower in zip(made, views, TOWERS, strict=True)]
 
@@ -97,7 +97,7 @@ class Towers(nn.Module):
         return _regrid(self.dinov2(pixels).last_hidden_state[:, 1:], grid)
 
     def _convnext(self, pixels: Tensor, grid: int) -> Tensor:
-        """All stages, one beside the other."""
+        """Features of all stages, concatenated along the width."""
         found, features = [], self.convnext[0](pixels)
         for stage in self.convnext[1:]:
             features = stage(features)
@@ -106,7 +106,7 @@ class Towers(nn.Module):
 
 
 def _regrid(features: Tensor, grid: int) -> Tensor:
-    """(B, grid * grid, D) of features (B, N, D) of another square grid."""
+    """Features (B, N, D) of a square grid, resized to (B, grid * grid, D)."""
     side = int(features.shape[1] ** 0.5)
     if side == grid:
         return features
@@ -115,15 +115,15 @@ def _regrid(features: Tensor, grid: int) -> Tensor:
 
 
 def _resize(square: Tensor, side: int) -> Tensor:
-    """(B, D, side, side) of (B, D, h, w), in fp32."""
+    """Bilinear resize of (B, D, h, w) to (B, D, side, side), computed in fp32; same dtype as the input."""
     resized = functional.interpolate(square.float(), size=(side, side), mode="bilinear", align_corners=False)
     return resized.to(square.dtype)
 
 
 def resample_positions(dinov2: Any, pixels: int) -> None:
-    """Give DINOv2 the position embeddings of a square of `pixels`, resampled as transformers 4.37 did.
+    """Resample DINOv2's position embeddings in place for a square of `pixels`, as transformers 4.37 did.
 
-    Later versions scale by the ratio of the grids alone, which moves every embedding a little.
+    Later versions scale by the ratio of the grids without `_FLOOR`, which shifts every embedding a little.
     """
     stored = dinov2.embeddings.position_embeddings.detach()
     before, after = int((stored.shape[1] - 1) ** 0.5), pixels // dinov2.config.patch_size
@@ -137,7 +137,7 @@ def resample_positions(dinov2: Any, pixels: int) -> None:
 
 
 def load_convnext(folder: str, dtype: torch.dtype) -> Any:
-    """CLIP's ConvNeXt-XXL without its head; another one where the folder's config.json has timm's `model_args`."""
+    """The ConvNeXt-XXL of CLIP without its head; other settings where config.json has timm's `model_args`."""
     checkpoint = conversion.Checkpoint(folder, folder, "model.towers.convnext.path")
     with conversion.building(str(dtype).removeprefix("torch."), "model.dtype"):
         model = build_convnext(json.loads((Path(folder) / "config.json").read_text()).get("model_args") or {})
@@ -146,7 +146,7 @@ def load_convnext(folder: str, dtype: torch.dtype) -> Any:
 
 
 def build_convnext(arguments: Mapping[str, Any]) -> Any:
-    """ConvNeXt with other settings of timm's (depths, dims, norm_eps) than those of its XXL."""
+    """A ConvNeXt without weights. arguments: timm's depths, dims and norm_eps; those left out are the XXL's."""
     from transformers import ConvNextConfig, ConvNextModel
 
     settings = {**_XXLARGE, **arguments}
