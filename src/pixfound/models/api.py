@@ -18,7 +18,7 @@ from pixfound.types import Generation, Prompt
 
 @dataclass(eq=False)
 class OpenAIModel(ChatClient):
-    """Answers in text alone: it gives no attention, and where it names boxes or points, extraction=text_box reads them.
+    """A model that returns text without attention; extraction=text_box or text_point parses boxes or points in it.
 
     system: a system message, or None. The other options are those of `pixfound.io.chat.options.ChatOptions`.
     """
@@ -31,11 +31,14 @@ class OpenAIModel(ChatClient):
     extractions = ("text_box", "text_point", "nulls")
 
     def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
-        """`generate_many`, but the first error is raised, after the other requests are done."""
+        """Generations of `generate_many`; raises the first JudgeError among them, after all requests are done."""
         return without_errors(self.generate_many(requests))
 
     def generate_many(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation | JudgeError]:
-        """Ask `concurrency` at a time; each request has its own outcome. A UserError ends all, and is raised."""
+        """Send `concurrency` requests at a time; return a Generation or JudgeError for each, in order.
+
+        A UserError ends all requests, and is raised.
+        """
 
         def one(request: tuple[Image.Image, Prompt]) -> Generation:
             image, prompt = request
@@ -47,9 +50,9 @@ class OpenAIModel(ChatClient):
         return side_by_side(one, requests, self.concurrency)
 
     def vectors(self) -> TextVectors:
-        """A server shows no embeddings."""
+        """Raise UserError: a server gives no embeddings."""
         raise UserError("a model behind an endpoint gives no word vectors: use another source than the model's own")
 
     def identity(self) -> Mapping[str, Any]:
-        """What a reply depends on."""
+        """Values on which a reply depends; part of the fingerprint."""
         return {**super().identity(), "system": self.system}

@@ -1,4 +1,4 @@
-"""How many prompts fit into memory together, found by answering one example and two of them."""
+"""Batch size by memory: a trial run of one example, then of two, measures the bytes per prompt."""
 
 from __future__ import annotations
 
@@ -19,13 +19,17 @@ from pixfound.models.geometry.batch_encoder import Request
 if TYPE_CHECKING:
     from pixfound.models.huggingface import HuggingFace
 
-_TOLD = 16  # tokens of a trial's answers; what longer ones take is added
-_SHARE = 0.85  # of the free memory: what is left is for fragments, and for what a trial did not show
-_MOST = {"cuda": 256, "cpu": 32}  # more are no faster, and a run that is cut off loses the batch in flight
+_TOLD = 16  # tokens of a trial's answers; the memory of longer answers is added
+_SHARE = 0.85  # of the free memory; the rest is for fragmentation, and for peaks that the trial did not show
+_MOST = {"cuda": 256, "cpu": 32}  # larger batches are no faster, and an interrupted run loses its current batch
 
 
 def fit(speaker: HuggingFace, requests: Sequence[Request]) -> BatchFit:
-    """How many prompts like `requests`, all about one image, can be answered together at the greatest length."""
+    """Number of prompts like `requests` that fit into memory in one batch, for answers of `max_new_tokens`.
+
+    requests: all prompts about one image. The result is at least len(requests), and without figures of memory where
+    the trial itself runs out of it.
+    """
     import torch
 
     model = speaker.loaded()
@@ -54,7 +58,7 @@ def fit(speaker: HuggingFace, requests: Sequence[Request]) -> BatchFit:
 
 
 def _other(image: Image.Image) -> Image.Image:
-    """An image of the same size that is not the same, so that nothing is shared."""
+    """A copy of an image with one pixel changed, so that no prefix is shared with the original."""
     other = image.convert("RGB")
     red, *rest = other.getpixel((0, 0))  # type: ignore[misc]
     other.putpixel((0, 0), (255 - red, *rest))
@@ -62,9 +66,10 @@ def _other(image: Image.Image) -> Image.Image:
 
 
 def _kept_bytes(speaker: HuggingFace, requests: Sequence[Request]) -> dict[str, tuple[int, int]]:
-    """For each device the tokens of a prompt, and the bytes that each token of an answer leaves behind there.
+    """Number of tokens of a prompt, and bytes per answer token that stay allocated; by device.
 
-    These are its keys and values, and its row of attention, which is copied once when the answer is done.
+    The bytes are those of keys and values, and of the row of attention, twice: it is copied once when the answer is
+    done.
     """
     from pixfound.models.attention.prefix_sharing import continue_from
 
@@ -89,7 +94,7 @@ def _kept_bytes(speaker: HuggingFace, requests: Sequence[Request]) -> dict[str, 
 
 
 def _peaks(work: Callable[[], Any], devices: Sequence[str]) -> list[int]:
-    """By how many bytes each device's use grows while something is done."""
+    """Peak growth in bytes of each device's memory during `work()`; 0 or more, in the order of `devices`."""
     import torch
 
     before = []
@@ -111,7 +116,7 @@ def _peaks(work: Callable[[], Any], devices: Sequence[str]) -> list[int]:
 
 
 def _free(device: str) -> int:
-    """Bytes that this process may still take; those that share the device with it take as much."""
+    """Bytes that this process may still allocate: an equal share among the processes on the device."""
     import torch
 
     free, processes = free_bytes(device) or 0, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
@@ -122,7 +127,7 @@ def _free(device: str) -> int:
 
 
 def _process_bytes(name: str) -> int:
-    """VmRSS or VmHWM, its peak, of this process; 0 where the system does not tell, so that nothing seems to grow."""
+    """Bytes of this process's VmRSS, or of its peak VmHWM; 0 without /proc, so that growth is 0."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
@@ -131,7 +136,7 @@ def _process_bytes(name: str) -> int:
 
 
 def _forget_the_peak() -> None:
-    """Start VmHWM anew (Linux, proc(5))."""
+    """Reset VmHWM to the current VmRSS (Linux, proc(5)); does nothing elsewhere."""
     try:
         Path("/proc/self/clear_refs").write_text("5")
     except OSError:

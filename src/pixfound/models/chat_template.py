@@ -1,4 +1,4 @@
-"""The chat template of a model: its own, one that is typed, or none where that is how it was trained."""
+"""The chat template of a model: its own, a given one, or none for models trained without."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from pixfound.errors import UserError
 
-NONE = "none"  # what is typed for prompts of bare text
-# Their classes take a template as all of transformers' later ones do, and their published weights come without: the
-# prompt of PaliGemma is a task and its arguments, that of GOT-OCR 2 is written by its processor.
+NONE = "none"  # value of model.chat_template for prompts of bare text
+# These processor classes take a template, as all later ones of transformers do, but the published weights have none.
+# The prompt of PaliGemma is a task and its arguments; that of GOT-OCR 2 is written by its processor.
 _BARE = ("PaliGemmaProcessor", "GotOcr2Processor")
 
 
 def read_template(typed: str | None) -> str | None:
-    """What `model.chat_template` stands for: the text of a Jinja template, `none`, or None for the model's own.
+    """The value of `model.chat_template`: the text of a Jinja template, `none`, or None for the model's own.
 
-    UserError where it is neither a file nor a template.
+    typed: a path, the text of a template, `none`, or None. UserError where it is neither a file nor a template.
     """
     if typed is None or typed == NONE or "{{" in typed or "{%" in typed:
         return typed
@@ -31,23 +31,23 @@ def read_template(typed: str | None) -> str | None:
 
 
 def own_template(processor: Any) -> Any:
-    """The template that a processor, or else its tokenizer, came with; None where there is none."""
+    """The chat template of a processor, or else of its tokenizer; None where both have none."""
     return getattr(processor, "chat_template", None) or processor.tokenizer.chat_template or None
 
 
 def usually_has_one(processor: Any) -> bool:
-    """Whether models with a processor of this class come with a chat template.
+    """Return True where models with a processor of this class are published with a chat template.
 
-    Transformers says so: a class for models that chat takes one where it is made.
+    Transformers' processor classes of chat models have the argument `chat_template`; those in `_BARE` are exceptions.
     """
     made = type(processor)
     return made.__name__ not in _BARE and "chat_template" in inspect.signature(made.__init__).parameters
 
 
 def check_template(processor: Any, path: str, instead: str = "") -> None:
-    """UserError where a model has no chat template though models with its processor come with one.
+    """UserError where a model has no chat template, though models with its processor are published with one.
 
-    path: what the user typed. instead: what else can be typed.
+    path: `model.path` as typed. instead: alternatives for the message, with their punctuation.
     """
     if own_template(processor) is None and usually_has_one(processor):
         raise UserError(

@@ -1,4 +1,4 @@
-"""A model's input embeddings as a space of short texts, read from its checkpoint without loading the model."""
+"""Vectors of short texts from a model's input embeddings, read from its checkpoint without loading the model."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pixfound.io.surrogates import replace_surrogates
 _NAMES = (
     "embed_tokens.weight",
     "wte.weight",
-    "wte.embedding",  # without the marks, which stand in a table of their own
+    "wte.embedding",  # without the special tokens, which are in a table of their own
     "tok_embeddings.weight",
     "word_embeddings.weight",
     "shared.weight",
@@ -26,12 +26,12 @@ _NAMES = (
 
 
 class InputEmbeddings:
-    """The mean of the input embeddings of a text's tokens, less the mean of the whole vocabulary.
+    """Vector of a text: the mean of its tokens' input embeddings, minus the mean over the vocabulary.
 
-    Marks that were added beside the vocabulary are no part of a text's meaning, and are left out.
+    folder: of a checkpoint in safetensors or PyTorch's .bin. UserError where it has no embedding table.
 
-    folder: holds safetensors, or PyTorch's .bin, and a tokenizer. Without the subtraction all texts are alike:
-    embeddings of language models share one large common direction. UserError where no table of embeddings is found.
+    Tokens beyond the table (added special tokens) carry no meaning of the text, and are left out. The mean is
+    subtracted because embeddings of language models share a large common direction, which makes all texts similar.
     """
 
     def __init__(self, folder: str, tokenizer: Any) -> None:
@@ -41,7 +41,7 @@ class InputEmbeddings:
         self.vector = lru_cache(maxsize=65536)(self._vector)
 
     def _vector(self, text: str) -> npt.NDArray[np.float32]:
-        """(D,) the vector of a text; zeros for no text. Words are taken as they stand inside a sentence."""
+        """(D,) fp32 vector of a text, tokenized with a leading space as inside a sentence; zeros for an empty one."""
         found: Sequence[int] = self._tokenizer(f" {replace_surrogates(text)}", add_special_tokens=False)["input_ids"]
         ids = [i for i in found if i < len(self._table)]
         if not ids:

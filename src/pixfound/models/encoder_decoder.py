@@ -1,7 +1,7 @@
-"""Models that write where things are in tokens of their own, and whose attention is not read (Florence-2, Kosmos-2).
+"""Models without attention capture that write locations as special tokens (Florence-2, Kosmos-2).
 
-For transformers' image-text-to-text classes that `pixfound.models.huggingface` does not serve: encoder-decoders, and
-those whose config names no token that stands for the image. Shapes: `B` batch, `T` generated tokens.
+It serves transformers' image-text-to-text classes that `pixfound.models.huggingface` does not: encoder-decoders, and
+those whose config has no image token. Shapes: `B` batch, `T` generated tokens.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from pixfound.types.token_spans import token_spans
 
 
 class Plain:
-    """A model that is asked through its own processor, which places the image, and through transformers' `generate`.
+    """A model run through its own processor, without a chat template, and transformers' `generate`.
 
-    The text keeps tokens that the tokenizer calls special, such as those of places; only the start, the end and the
-    padding are left out. path: hub id or local folder. revision: of the hub id. dtype: a torch dtype's name or auto.
-    device: auto, cpu, cuda or cuda:N. generation: arguments of transformers' GenerationConfig; greedy unless they say
-    otherwise.
+    path: hub id or local folder. revision: of the hub id. dtype: a torch dtype's name or auto.
+    device: auto, cpu, cuda or cuda:N. generation: arguments of transformers' GenerationConfig; greedy by default.
+
+    The text keeps special tokens, such as those of locations; BOS, EOS and padding are left out.
     """
 
     captures = False
@@ -47,15 +47,15 @@ class Plain:
         check_dtype(dtype, "model.dtype", auto=True)
 
     def identity(self) -> Mapping[str, Any]:
-        """What identifies the weights."""
+        """Values that identify the weights; part of the fingerprint."""
         return locating.identity(self.path, self.revision, "model.path")
 
     def provenance(self) -> Mapping[str, Any]:
-        """The device and dtype asked for."""
+        """The requested device and dtype, and the origin of the weights."""
         return {"device": device_name(self.device), "dtype": self.dtype, **locating.origin(self.path, self.revision)}
 
     def cautions(self) -> list[str]:
-        """What must be known of its answers."""
+        """Warnings about its answers, one line each."""
         return [f"model.path={self.path}: is asked without a chat template, as model=plain asks: with the bare text"]
 
     def vectors(self) -> TextVectors:
@@ -63,9 +63,10 @@ class Plain:
         return InputEmbeddings(self._folder, self._processor.tokenizer)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """Answer a batch of (image, prompt). An answer does not depend on the rest of the batch.
+        """Answer a batch of (image, prompt), in order. An answer does not depend on the rest of the batch.
 
-        The first call loads the model: UserError, before its weights are fetched, where it cannot be used.
+        The first call loads the model: UserError, before its weights are downloaded, where it is not supported.
+        FloatingPointError where logits are not finite.
         """
         found: dict[int, Generation] = {}
         for group in self._groups([prompt.text for _, prompt in requests]):
@@ -74,10 +75,10 @@ class Plain:
         return [found[i] for i in range(len(requests))]
 
     def _groups(self, texts: Sequence[str]) -> list[list[int]]:
-        """Which prompts go together.
+        """Indices of the prompts of each batch: all in one for encoder-decoders, else prompts of equal length.
 
-        An encoder is told of padding, which lies behind what it reads. Before a decoder's prompt it may shift the
-        positions of what is generated (Kosmos-2), so only prompts of one length go together there.
+        An encoder masks padding, which is on the right. On the left of a decoder's prompt, padding may shift the
+        positions of generated tokens (Kosmos-2).
         """
         if self._model.config.is_encoder_decoder:
             return [list(range(len(texts)))]
@@ -87,9 +88,9 @@ class Plain:
         return list(groups.values())
 
     def _answers(self, requests: Sequence[Request]) -> list[list[int]]:
-        """The ids of the answers (T), to the first end token, which is kept.
+        """Token ids (T) of each answer, up to and including the first end token.
 
-        FloatingPointError where one was chosen from logits that are no numbers.
+        FloatingPointError where a token was chosen from logits that are not finite.
         """
         import torch
 
@@ -125,11 +126,11 @@ class Plain:
         config = load_config(folder, self.path)
         check_generation(self.generation)
         processor = load_processor(folder, self.path)
-        if config.is_encoder_decoder:  # an encoder counts places from the first token, padding or not
+        if config.is_encoder_decoder:  # an encoder counts positions from the first token, padding included
             processor.tokenizer.padding_side = "right"
         return processor
 
     @cached_property
     def _model(self) -> Any:
-        _ = self._processor  # what can be wrong with it is said before the weights are fetched
+        _ = self._processor  # its errors are raised before the weights are downloaded
         return load_model(self._folder, self.path, self.dtype, pick_device(self.device), None)

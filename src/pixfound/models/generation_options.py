@@ -1,4 +1,4 @@
-"""What a model is asked for: options checked before its weights are loaded, and prompts before they are answered."""
+"""Checks of generation options before a model's weights are loaded, and of prompt lengths before generation."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ T = TypeVar("T")
 
 
 def generation_options(typed: Mapping[str, Any] | None) -> dict[str, Any]:
-    """What was typed for transformers' GenerationConfig over 128 new tokens, greedy.
+    """Options of transformers' GenerationConfig: `typed` over the defaults of 128 new tokens and greedy decoding.
 
-    UserError where the limit of new tokens is no number of them; transformers is not imported for it.
+    UserError where `max_new_tokens` is not a positive int. Transformers is not imported.
     """
     options = {"max_new_tokens": 128, "do_sample": False, **(typed or {})}
     tokens = options["max_new_tokens"]
@@ -23,7 +23,7 @@ def generation_options(typed: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def check_generation(generation: Mapping[str, Any]) -> None:
-    """UserError where transformers' GenerationConfig has no such option, or takes no such value."""
+    """UserError for an option that transformers' GenerationConfig does not have, and for an invalid value."""
     from transformers import GenerationConfig
 
     config = GenerationConfig()
@@ -39,7 +39,7 @@ def check_generation(generation: Mapping[str, Any]) -> None:
 
 
 def check_indices(name: str, indices: Sequence[int] | None) -> None:
-    """UserError where `layers` or `heads` is no list of whole numbers. name: which of them it is."""
+    """UserError where `indices` is not a non-empty list of ints from 0 on; None passes. name: `layers` or `heads`."""
     if indices is None:
         return
     whole = not isinstance(indices, str) and isinstance(indices, Sequence) and len(indices) > 0
@@ -48,17 +48,17 @@ def check_indices(name: str, indices: Sequence[int] | None) -> None:
 
 
 def check_range(name: str, indices: Sequence[int] | None, count: int) -> None:
-    """UserError where an index is of none of the decoder's `count` layers or heads."""
+    """UserError for an index that is not below `count`, the decoder's number of layers or heads."""
     beyond = [i for i in indices or () if i >= count]
     if beyond:
         raise UserError(f"model.{name}: there is no {beyond[0]}; the text decoder has {count}, from 0 to {count - 1}")
 
 
 def positions(text: Any) -> int | None:
-    """How many tokens a text decoder can take, by its config; None where the config sets no limit.
+    """Context length in tokens of a text decoder, by its config; None where the config sets no limit.
 
-    `max_position_embeddings` counts what it was trained on with some kinds of scaled rotary positions, and what they
-    reach with others: the larger of both counts.
+    With some kinds of RoPE scaling `max_position_embeddings` is the trained length, with others the scaled one; the
+    larger of both is returned.
     """
     most = getattr(text, "max_position_embeddings", None)
     if most is None:
@@ -71,7 +71,10 @@ def positions(text: Any) -> int | None:
 
 
 def too_long(length: int, new: int, text: Any) -> PromptTooLong | None:
-    """The error of a prompt of `length` tokens that leaves no room for `new` more; None where it fits."""
+    """A PromptTooLong where `length` prompt tokens and `new` more exceed the context length; None where they fit.
+
+    text: transformers' config of the decoder.
+    """
     most = positions(text)
     if most is None or length + new <= most:
         return None
@@ -82,7 +85,7 @@ def too_long(length: int, new: int, text: Any) -> PromptTooLong | None:
 
 
 def without_errors(outcomes: Sequence[T | Exception]) -> list[T]:
-    """The outcomes; the first error among them is raised."""
+    """Return the outcomes; raise the first error among them."""
     for outcome in outcomes:
         if isinstance(outcome, Exception):
             raise outcome

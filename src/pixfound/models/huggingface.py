@@ -1,4 +1,4 @@
-"""Any Hugging Face image-text-to-text model, with its attention over the image captured while it answers.
+"""Hugging Face image-text-to-text models, with attention over the image captured during generation.
 
 Shapes: `B` batch, `P` padded prompt length, `T` generated tokens, `N` image tokens.
 """
@@ -36,18 +36,18 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False)
 class HuggingFace(TransformersModel):
-    """Answers with a `TransformersModel`, and gives the attention over the image of its answers.
+    """A `TransformersModel` that generates answers, with their attention over the image.
 
-    Prompts of a batch that are about one image share its encoding and its prefix, where the model allows it.
-
-    layers, heads: the indices that attention is averaged over; None for all, as in arXiv 2502.04192. Of a decoder with
-        layers that attend and layers that hand on a state (Qwen3.5, LFM2), all are those that attend.
-    keep: what is stored of the attention beside that mean: nothing more (`mean`), each of the layers (`layers`), or
-        each head of each of them (`heads`). An extractor may then take any of them without another generation.
-    generation: arguments of transformers' GenerationConfig; greedy unless they say otherwise.
-    answer_prefix: text that the answer to a `ground` prompt is made to begin with, and part of that answer. The model
-        goes on from it, unless it ends with an end token as the model writes it: then it is all of the answer.
+    layers, heads: indices to average attention over; None for all, as in arXiv 2502.04192. In decoders that mix
+        attention and recurrent layers (Qwen3.5, LFM2), all means all attention layers.
+    keep: attention to store beside that mean: nothing (`mean`), each layer (`layers`), or each head of each layer
+        (`heads`). Extractors can then choose among them without another generation.
+    generation: arguments of transformers' GenerationConfig; greedy by default.
+    answer_prefix: forced first text of answers to `ground` prompts, and part of the answer. The model continues it,
+        unless it ends with an end token in the model's notation: then it is the whole answer.
     The other arguments are those of `TransformersModel`.
+
+    Prompts of a batch about one image share its encoding and their prefix, where the model allows it.
     """
 
     layers: Sequence[int] | None = None
@@ -69,7 +69,7 @@ class HuggingFace(TransformersModel):
             )
 
     def check_asked(self, config: Any) -> None:
-        """The layers and heads that were typed, and transformers' options, against the model's config."""
+        """UserError where `layers`, `heads` or `generation` do not fit the model's config."""
         text = config.get_text_config(decoder=True)
         check_range("layers", self.layers, text.num_hidden_layers)
         check_range("heads", self.heads, text.num_attention_heads)
@@ -78,25 +78,25 @@ class HuggingFace(TransformersModel):
             check_layers(self.layers, text, self.path)
 
     def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """Answer a batch of (image, prompt). The text is the same with any batch and any capture.
+        """Answer a batch of (image, prompt), in order. The text does not depend on the batch or on `capture`.
 
-        The first call loads the model: UserError, before its weights are fetched, where it cannot be used. Raises
-        FloatingPointError where logits, or captured attention, are no numbers, PromptTooLong as `answer_many` says.
+        The first call loads the model: UserError, before its weights are downloaded, where it is not supported.
+        FloatingPointError where logits or captured attention are not finite. PromptTooLong: see `answer_many`.
         """
         return [generation for generation, _ in self.answer(requests)]
 
     def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
-        """What `generate` gives for each, in order; an error stands for a prompt that is too long."""
+        """Generations of `generate`, in order; PromptTooLong in place of a prompt that is too long."""
         return [one if isinstance(one, PromptTooLong) else one[0] for one in self.answer_many(requests)]
 
     def answer(self, requests: Sequence[Request]) -> list[tuple[Generation, list[int]]]:
-        """What `generate` gives, each with the ids of its tokens, special ones too."""
+        """Generations of `generate`, each with its token ids, special tokens included."""
         return without_errors(self.answer_many(requests))
 
     def answer_many(self, requests: Sequence[Request]) -> list[tuple[Generation, list[int]] | PromptTooLong]:
-        """What `answer` gives for each; an error for a prompt that leaves no room for `max_new_tokens` more.
+        """Results of `answer`, in order; PromptTooLong in place of a prompt without room for `max_new_tokens` more.
 
-        Past its positions a decoder writes nonsense, and takes minutes for it. The others are answered.
+        The other prompts are answered. Beyond its context length a decoder writes nonsense, and takes minutes for it.
         """
         inputs = self.encode(requests)
         begun = [self._beginning(ids, prompt) for ids, (_, prompt) in zip(inputs["input_ids"], requests, strict=True)]
@@ -116,16 +116,16 @@ class HuggingFace(TransformersModel):
         return [(replace(generation, cut=self._cut(ids)), ids) for generation, ids in said]
 
     def _cut(self, ids: Sequence[int]) -> bool:
-        """Whether an answer was ended by `max_new_tokens` and not by the model."""
+        """Return True where `max_new_tokens` ended an answer, not an end token."""
         return len(ids) >= self.generation["max_new_tokens"] and not self._ended(ids)
 
     def _ended(self, ids: Sequence[int]) -> bool:
-        """Whether an answer ends with an end token."""
+        """Return True where the last id of an answer is an end token."""
         ends = self.generation.get("eos_token_id", self._model.generation_config.eos_token_id)
         return ids[-1] in (ends if isinstance(ends, list | tuple) else [ends])
 
     def _beginning(self, prompt_ids: Any, prompt: Prompt) -> list[int]:
-        """The tokens that the answer to a prompt (P) is made to begin with."""
+        """Token ids of `answer_prefix` after a prompt (P); empty for prompts of other kinds than `ground`."""
         from pixfound.models.attention.teacher_forcing import answer_ids
 
         if not self.answer_prefix or prompt.kind != "ground":
@@ -135,7 +135,10 @@ class HuggingFace(TransformersModel):
     def _go_on(
         self, requests: Sequence[Request], begun: Sequence[list[int]]
     ) -> tuple[list[list[int]], list[FloatArray]]:
-        """The answers' token ids, and no rows. begun: the ids that each begins with; [] where it is free."""
+        """Token ids of the answers, and an empty list of attention rows.
+
+        begun: ids of each answer's prefix; [] for an answer without one. A prefix with an end token is not continued.
+        """
         from pixfound.models.attention.teacher_forcing import begin_answers
 
         answers = list(begun)
@@ -149,13 +152,13 @@ class HuggingFace(TransformersModel):
         return answers, []
 
     def fit(self, requests: Sequence[Request]) -> BatchFit:
-        """How many prompts like these, all about one image, fit into memory together."""
+        """Number of prompts like these, all about one image, that fit into memory in one batch."""
         from pixfound.models.batch_memory import fit
 
         return fit(self, requests)
 
     def attend(self, requests: Sequence[Request], texts: Sequence[str]) -> list[Generation]:
-        """The generations that would have given `texts`, with their attention, in one teacher-forced pass."""
+        """Generations with the given `texts` as answers, and their attention from one teacher-forced pass."""
         from pixfound.models.attention.teacher_forcing import answer_ids
 
         inputs = self.encode(requests)
@@ -164,7 +167,10 @@ class HuggingFace(TransformersModel):
         return [self._generation(requests, inputs, i, ids, rows) for i, ids in enumerate(answers)]
 
     def _prompts(self, inputs: Mapping[str, Any], images: Sequence[Hashable], room: int) -> Prompts:
-        """The inputs ready to go on from, with what prompts share prefilled. images: (B) the content of each."""
+        """Arguments of `generate`, with shared prefixes prefilled.
+
+        images: (B) a key of each image's content. room: number of tokens to be generated.
+        """
         from pixfound.models.attention.prefix_sharing import prefill_shared
 
         return prefill_shared(self._model, inputs, self._encoder.columns(inputs["input_ids"]), images, room)
@@ -172,9 +178,9 @@ class HuggingFace(TransformersModel):
     def _free_rows(
         self, inputs: Mapping[str, Any], images: Sequence[Hashable], record: bool
     ) -> tuple[list[list[int]], list[FloatArray]]:
-        """The answers' token ids, and per example (1 + T, N): the penultimate row, then a row for each token.
+        """Token ids of the answers, and the attention (1 + T, N) of each; no attention where `record` is False.
 
-        record: whether there are rows.
+        The first row is that of the penultimate prompt token, then a row per answer token.
         """
         from pixfound.models.attention.generation_loop import decode
         from pixfound.models.attention.prefix_sharing import Prompts, greedy
@@ -195,7 +201,7 @@ class HuggingFace(TransformersModel):
     def _forced(
         self, inputs: Mapping[str, Any], images: Sequence[Hashable], answers: Sequence[Sequence[int]]
     ) -> list[FloatArray]:
-        """What `_free_rows` gives for these answers."""
+        """Attention (1 + T, N) of these answers, equal to that of `_free_rows`, from a teacher-forced pass."""
         from pixfound.models.attention.teacher_forcing import forced_rows
 
         prompts = self._prompts(inputs, images, max(len(ids) for ids in answers))
@@ -212,7 +218,7 @@ class HuggingFace(TransformersModel):
         text, spans = token_spans(ids, lambda part: str(self.tokenizer.decode(part, skip_special_tokens=True)))
         image = requests[index][0]
         size = (image.height, image.width)
-        native = self.image_layout == "native"  # of a padded picture no size would say where the image lies in it
+        native = self.image_layout == "native"  # the size of a padded square does not give the image's position in it
         seen = input_size(inputs, index, self._encoder.processor.image_processor, self._config) if native else None
         prompt, bare = self._encoder.chat(requests[index][1].text), self._encoder.template is None
         if not rows:

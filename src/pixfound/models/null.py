@@ -1,4 +1,4 @@
-"""No multi-modal LLM at all: for extractions that look at the image and the expression alone."""
+"""The null model, without a multi-modal LLM: for extractions that use the image and the expression alone."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pixfound.types import Generation, Prompt
 
 
 class Silent:
-    """Answers nothing: its answers are unscored, neither right nor wrong, and masks are judged as of any model."""
+    """The null model: empty answers, which are left unscored; masks are scored as those of any model."""
 
     captures = False
     extractions = ("grounding_dino", "clipseg", "nulls")
     needs_image = False
 
     def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
-        """The empty text to every prompt."""
+        """Generations with empty text, marked as unanswered."""
         return [
             Generation("", (image.height, image.width), unanswered="model=none was not asked") for image, _ in requests
         ]
 
     def vectors(self) -> TextVectors:
-        """There are none."""
+        """Raise UserError: the null model has no embeddings."""
         raise UserError("model=none has no word vectors: use spaCy's, extraction.selectors.similarity.source=spacy")

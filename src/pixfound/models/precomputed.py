@@ -1,6 +1,6 @@
-"""Predictions that another program made: the way in for a model that cannot run here, and for the paper's own outputs.
+"""Predictions of another program, read from files: for models that do not run here, and for the paper's own outputs.
 
-Files are joined with the examples by id. Nothing here looks at an image.
+Files are joined with the examples by id. The images are not read.
 """
 
 from __future__ import annotations
@@ -25,20 +25,22 @@ Paths = Mapping[Kind, str | None]
 
 
 class Precomputed:
-    """A model whose answers and masks are read from files. Each argument maps a kind of prompt (open, choice, ground).
+    """A model whose answers and masks are read from files.
 
+    The first four arguments map a kind of prompt (open, choice, ground) to a path.
     answers: JSON lines, see `pixfound.io.predictions.texts.read_answers`.
-    masks: a folder of pictures, one each, named by `names`; or a COCO results file, whose masks of an image are united.
-    candidates: a folder of pictures {number or stem}_{phrase:03d}_{mask:03d}.png; or a COCO results file, whose masks
-        are candidates. For extraction=precomputed.
+    masks: a folder of one mask image per example, named by `names`; or a COCO results file, whose masks of an image
+        are united.
+    candidates: a folder of mask images {number or stem}_{phrase:03d}_{mask:03d}.png; or a COCO results file, each mask
+        a candidate. For extraction=precomputed.
     meta: the candidates' phrases, see `pixfound.io.predictions.texts.read_meta`.
     names: patterns for `masks`, tried in order; the fields are {id}, {number} and {stem} of the image's file.
     offset: added to the answers' `question_id`.
-    missing: an example without a file: `error` before anything is computed, `unscored`, or `empty`: nothing is shown.
-        Of a candidate whose phrase has no line in `meta` the mask alone is known, unless that is an `error`.
-    resize: a mask of another size than the image: `error`, the `nearest` pixels, or `linear` as in the paper's code.
-    grey: what is inside of a mask in grey: what is over the `threshold` of 127, or `levels`, see
-    `pixfound.io.grayscale_masks`.
+    missing: for an example without a file, `error` before anything is computed, `unscored`, or an `empty` prediction.
+        A candidate whose phrase has no line in `meta` has a mask without a phrase, except with `error`.
+    resize: for a mask of another size than the image, `error`, `nearest`, or `linear` as in the paper's code.
+    grey: the inside of a grayscale mask: values above the `threshold` of 127, or `levels`, see
+        `pixfound.io.grayscale_masks`.
     """
 
     version = 2
@@ -83,38 +85,38 @@ class Precomputed:
 
     @property
     def extractions(self) -> tuple[str, ...]:
-        """The extractions that fit what was given."""
+        """Extractions that fit the given kinds of files."""
         masks, candidates = bool(self._paths["masks"]), bool(self._paths["candidates"])
         fitting = masks * ("precomputed_masks",) + candidates * ("precomputed", "precomputed_selected")
         return fitting or ("trivial",)
 
     def index(self, images: Mapping[str, ImageInfo]) -> None:
-        """Join every file with the examples; the masks themselves are decoded one by one when they are needed."""
+        """Join every file with the examples; masks are decoded later, one by one. images: by example id."""
         owners = Owners(images)
         for kind in KINDS:
             paths = {what: given[kind] for what, given in self._paths.items() if kind in given}
             self._given[kind] = Given(kind, paths, self._reading, owners)
 
     def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
-        """What the files hold for each prompt; raises ValueError for a picture that cannot be read as a mask."""
+        """Generations read from the files, in order; ValueError for an image that cannot be read as a mask."""
         return [
             self._given[prompt.kind].generation(prompt.example_id, (image.height, image.width))
             for image, prompt in requests
         ]
 
     def has_candidate(self, kind: Kind, id: str, name: str) -> bool:
-        """Whether `candidates` of a kind of prompt hold a file of that name about an example."""
+        """Return True where `candidates` of a kind of prompt hold a file with this name for an example."""
         return self._given[kind].has_candidate(id, name)
 
     def vectors(self) -> TextVectors:
-        """There are none."""
+        """Raise UserError: files have no embeddings."""
         raise UserError(
             "model=precomputed has no word vectors: choose by the similarity that came with the candidates "
             "(extraction.selectors.similarity.source=given), or by spaCy's (source=spacy)"
         )
 
     def identity(self) -> Mapping[str, Any]:
-        """A digest of every file's name and content, for each kind of prompt; never where they lie."""
+        """Digest of the names and contents of the files, by argument and kind of prompt; their folder is left out."""
         return {f"{what}.{kind}": digest for (what, kind), digest in self._digests.items()}
 
     @cached_property
@@ -133,7 +135,7 @@ class Precomputed:
 
 
 def _known(what: str, paths: Paths | None) -> dict[Kind, Path]:
-    """The paths that are given, by kind of prompt."""
+    """The given paths, by kind of prompt; UserError for an unknown kind."""
     for kind in paths or ():
         if kind not in KINDS:
             raise UserError(f"model.{what}.{kind}: there is no such kind of prompt; {nearest(str(kind), KINDS)}")

@@ -1,4 +1,4 @@
-"""A model of transformers and its processor, loaded when they are first needed."""
+"""A transformers model and its processor, loaded at first use."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ class TransformersModel:
     """A model loaded with AutoModelForImageTextToText.
 
     path: hub id, local folder or `embedded:NAME`. revision: of the hub id. dtype: a torch dtype's name or auto.
-    device: auto, cpu, cuda or cuda:N. device_map: `auto` spreads a model too large for one GPU over all of them, and a
-        map of modules to devices does as it says; for a single process. system: a system message, or None.
-    capture: `step` records an attention row at every decoding step; `forced` generates freely and reads all rows
-        in one teacher-forced pass afterwards; both give the same rows. `none` records nothing.
-    image_layout: `native` shows the image as the model's processor does; `pad` makes it a square first, with bars of
-        the processor's mean colour, as LLaVA-1.5's own code and arXiv 2502.04192 do.
-    trust_remote_code: whether Python files that come with the weights are run; never unless it is typed.
+    device: auto, cpu, cuda or cuda:N. device_map: `auto` spreads a model too large for one GPU over all GPUs; a map of
+        modules to devices places them so. For a single process. system: a system message, or None.
+    capture: `step` records an attention row at every decoding step; `forced` generates without capture, and reads all
+        rows in one teacher-forced pass afterwards. Both give the same rows. `none` records nothing.
+    image_layout: `native` leaves the image to the model's processor; `pad` makes it a square first, with bars of the
+        processor's mean colour, as LLaVA-1.5's own code and arXiv 2502.04192 do.
+    trust_remote_code: True runs Python files that come with the weights; never unless it is typed.
     chat_template: None for the model's own; a file with a Jinja template, or its text; `none` for prompts of bare text.
     """
 
@@ -53,7 +53,7 @@ class TransformersModel:
     chat_template: str | None = None
 
     version: ClassVar[int] = 2  # 2: attention sinks are honoured
-    # `identity` has the last two: that code is run, and what the template says
+    # `identity` has the last two: the flag of remote code, and the text of the template
     runtime_options: ClassVar[tuple[str, ...]] = ("device_map", "trust_remote_code", "chat_template")
 
     def __post_init__(self) -> None:
@@ -68,7 +68,7 @@ class TransformersModel:
         self._template = read_template(self.chat_template)
 
     def identity(self) -> Mapping[str, Any]:
-        """What identifies the weights, and what is typed that changes how they are asked."""
+        """Values that identify the weights, and options that change the prompt or the code; part of the fingerprint."""
         return {
             **locating.identity(self.path, self.revision, "model.path"),
             **({"trust_remote_code": True} if self.trust_remote_code else {}),
@@ -76,7 +76,7 @@ class TransformersModel:
         }
 
     def provenance(self) -> Mapping[str, Any]:
-        """The device and dtype asked for, and whether the weights' own code is run."""
+        """The requested device and dtype, the origin of the weights, and `trust_remote_code` where it is set."""
         return {
             "device": device_name(self.device) if self.device_map is None else self.device_map,
             "dtype": self.dtype,
@@ -86,44 +86,44 @@ class TransformersModel:
 
     @property
     def captures(self) -> bool:
-        """Whether its generations carry attention; UserError where they should and the model cannot give it."""
+        """True where generations carry attention; UserError where it is requested and cannot be captured."""
         if self.capture != "none":
             check_capture_early(locating.locate(self.path, "model.path"), self.path)
         return self.capture != "none"
 
     def cautions(self) -> list[str]:
-        """What must be known of its answers; read from its processor, without its weights."""
+        """Warnings about its answers, one line each; read from the processor, without the weights."""
         if self._encoder.template is not None:
             return []
         return [f"model.path={self.path}: is asked without a chat template: its prompts are the image and bare text"]
 
     def vectors(self) -> TextVectors:
-        """The input embeddings, without loading the model."""
+        """The input embeddings, read without loading the model."""
         return InputEmbeddings(self._folder, self.tokenizer)
 
     def encode(self, requests: Sequence[Request]) -> dict[str, Any]:
-        """Model inputs, left-padded, on the model's device and in its dtype."""
+        """Model inputs of a batch, left-padded, on the model's device and in its dtype."""
         model = self._model
         device = input_device(model)
         inputs = {name: value.to(device) for name, value in self._encoder.encode(requests).items()}
         return {name: v.to(model.dtype) if v.is_floating_point() else v for name, v in inputs.items()}
 
     def tiles(self, image: Image.Image) -> tuple[Tile, ...]:
-        """Where the model's tokens lie in an image, without asking it anything."""
+        """Tiles of the model's image tokens, in pixels of the image; without loading or running the model."""
         inputs = self._encoder.encode([(image, Prompt("", "open", "", "?"))])
         count = int((inputs["input_ids"] == self._config.image_token_id).sum())
         return self._encoder.tiles(inputs, 0, count, image)
 
     def commit(self) -> str | None:
-        """The hub's commit that the weights are of, to pin as `revision`; None for a local folder."""
+        """The hub's commit hash of the weights, to pin as `revision`; None for a local folder."""
         folder = Path(self._folder)
         return folder.name if folder.parent.name == "snapshots" else None
 
     def check_asked(self, config: Any) -> None:
-        """UserError where further options of a subclass do not fit the model's config."""
+        """UserError where options of a subclass do not fit the model's config. config: transformers'."""
 
     def speak_with(self, model: Any, processor: Any) -> None:
-        """Answer with a transformers model and a processor that were put together elsewhere, not with `path`'s own."""
+        """Use this transformers model and processor from now on, instead of loading those at `path`."""
         from pixfound.models.attention.recorder import NAME
 
         self.check_asked(model.config)
@@ -144,7 +144,7 @@ class TransformersModel:
 
     @cached_property
     def _description(self) -> str:
-        """The folder with all but the weights: what is wrong with a model is said before they are fetched."""
+        """Folder of all files but the weights, so that errors of a model are raised before these are downloaded."""
         return locating.fetch(self.path, self.revision, "model.path", tensors=False, code=self.trust_remote_code)
 
     @cached_property
@@ -174,10 +174,10 @@ class TransformersModel:
 
     @cached_property
     def _model(self) -> Any:
-        _ = self._encoder  # what can be wrong with it is said before the weights are fetched
+        _ = self._encoder  # its errors are raised before the weights are downloaded
         from pixfound.models.attention.recorder import NAME
 
-        # Without capture too: prompts about one image share its prefix there, and rows that have ended leave.
+        # Without capture too: this attention is needed to share prefixes, and to drop rows that have ended.
         attention = NAME if can_capture(self._config) else None
         device = pick_device(self.device)
         model = load_model(
