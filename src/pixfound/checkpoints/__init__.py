@@ -1,1 +1,1 @@
-"""Checkpoints: locating, loading, conversion of published names."""
+"""Checkpoints: locating and loading of weights, conversion of published names."""

@@ -1,4 +1,4 @@
-"""Checks of a folder of weights before transformers sees it: what would hang, run for hours, or be fetched unasked."""
+"""Checks of a weights folder before transformers reads it: hangs, loops of hours, and unrequested downloads."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _LAYERS = ("num_hidden_layers", "num_layers", "n_layer", "n_layers", "depth", "d
 
 
 def check_folder(folder: Path, where: str) -> None:
-    """UserError for a folder that holds anything but files and folders, or whose config cannot be meant.
+    """Raise UserError for a folder with anything but files and folders, or with implausible values in its config.
 
-    where: what the user typed, as KEY=VALUE. Links are followed, as the hub's cache is made of them.
+    where: the user's setting as KEY=VALUE. Links are followed, as the hub's cache consists of them.
     """
     for entry in sorted(folder.iterdir()):
         if entry.exists() and not entry.is_file() and not entry.is_dir():
@@ -51,7 +51,7 @@ def _check_value(key: str, value: Any, where: str) -> None:
 
 
 def _values(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    """Every key with its value, at any depth."""
+    """(key, value) of every entry of nested JSON values, at any depth."""
     if key:
         yield key, value
     parts = value.items() if isinstance(value, dict) else ((key, v) for v in value) if isinstance(value, list) else ()

@@ -1,4 +1,4 @@
-"""Published checkpoints under other names: every key is used or dropped for a reason, every parameter is filled."""
+"""Conversion of published checkpoints: every key is used or dropped for a reason, every parameter is filled."""
 
 from __future__ import annotations
 
@@ -70,10 +70,10 @@ SAM2_VIDEO = {  # of a Sam2Model, what only follows objects through videos
 
 @dataclass(frozen=True)
 class Target:
-    """What a tensor of the checkpoint fills.
+    """The destination of a tensor of the checkpoint.
 
-    name: of the parameter. row: the row of it, None for all. part: (i, n): the i-th of n equal parts of the tensor is
-    what fills it.
+    name: of the parameter. row: the row of the parameter, None for all. part: (i, n) for the i-th of n equal parts of
+    the tensor; None for all of it.
     """
 
     name: str
@@ -83,14 +83,13 @@ class Target:
 
 @dataclass(frozen=True)
 class KeyMap:
-    """How a checkpoint's names become a model's.
+    """Mapping from a checkpoint's names to a model's.
 
-    parts: (prefix, the model's prefix, renames): a key belongs to the first part whose prefix (a pattern) it starts
-        with; the renames, pairs of pattern and replacement, are applied to the rest of it one after the other. A name
-        that ends in `[i]` is row i of the tensor so named; one with `{a,b}` in it is two names, of the halves of what
-        is stored in one piece.
-    dropped: pattern -> why a key is not used. elsewhere: prefixes of parameters that come from another checkpoint.
-    copies: end of a name -> end of another that is given the same tensor.
+    parts: (prefix, the model's prefix, renames). A key belongs to the first part whose prefix (a pattern) it starts
+        with. The renames, pairs of pattern and replacement, are applied in order to the rest of the key. A name that
+        ends in `[i]` is row i of that parameter. A name with `{a,b}` is two names, for the halves of the stored tensor.
+    dropped: pattern -> the reason why a key is not used. elsewhere: prefixes of parameters that come from another
+        checkpoint. copies: suffix of a name -> suffix of a second parameter that gets the same tensor.
     """
 
     parts: Sequence[tuple[str, str, Sequence[tuple[str, str]]]]
@@ -99,7 +98,7 @@ class KeyMap:
     copies: Mapping[str, str] = field(default_factory=dict)
 
     def targets(self, name: str) -> list[Target]:
-        """What a key of the checkpoint fills; nothing where it is dropped."""
+        """The targets of a key of the checkpoint; empty where the key is dropped."""
         if any(re.search(pattern, name) for pattern in self.dropped):
             return []
         for prefix, target, renames in self.parts:
@@ -116,7 +115,7 @@ class KeyMap:
 
 
 def _targets(made: str) -> list[Target]:
-    """What a name with `[i]` or `{a,b}` stands for."""
+    """The targets of a name with `[i]` or `{a,b}`."""
     row, parts = _ROW.match(made), _PARTS.match(made)
     if row:
         return [Target(row[1], row=int(row[2]))]
@@ -129,7 +128,7 @@ def _targets(made: str) -> list[Target]:
 class Checkpoint:
     """The tensors in a folder, of safetensors or of PyTorch's .bin, in one file or in shards.
 
-    folder: holds them. path: what the user typed, and the config key that holds it, for errors.
+    folder: the local folder. path: the user's path, with its config key for error messages.
     """
 
     def __init__(self, folder: str, path: str, key: str = "model.path") -> None:
@@ -137,7 +136,7 @@ class Checkpoint:
 
     @cached_property
     def files(self) -> list[Path]:
-        """Files of tensors; safetensors where there are both."""
+        """Files of tensors; safetensors where both formats exist."""
         found = sorted(self.folder.glob("*.safetensors")) or sorted(self.folder.glob("pytorch_model*.bin"))
         if not found:
             raise UserError(
@@ -148,7 +147,7 @@ class Checkpoint:
 
     @cached_property
     def names(self) -> list[str]:
-        """The keys of all files; for shards read from their index."""
+        """The keys of all files; those of shards are read from the index."""
         indices = sorted(self.folder.glob("*.index.json"), key=lambda f: self.files[0].suffix not in f.name)
         if indices:
             places: dict[str, str] = json.loads(indices[0].read_text())["weight_map"]
@@ -172,7 +171,7 @@ class Checkpoint:
 
 
 def read_bin(file: Path, place: str) -> Mapping[str, Any]:
-    """The tensors of a PyTorch .bin on a device, `meta` for their shapes alone; raises where it holds anything else."""
+    """The tensors of a PyTorch .bin on a device, `meta` for shapes alone; raises where the file has other content."""
     import torch
 
     found: Mapping[str, Any] = torch.load(file, map_location=place, weights_only=True, mmap=zipfile.is_zipfile(file))
@@ -180,7 +179,7 @@ def read_bin(file: Path, place: str) -> Mapping[str, Any]:
 
 
 def fetch(path: str, revision: str | None, key: str) -> str:
-    """The folder of `path` as `locating.fetch` finds it; where a hub id has no safetensors, with its .bin files."""
+    """The folder of `path` from `locating.fetch`; for a hub id without safetensors, with its .bin files."""
     folder = locating.fetch(path, revision, key)
     if Path(path).expanduser().is_dir() or any(Path(folder).glob("*.safetensors")):
         return folder
@@ -192,7 +191,7 @@ def fetch(path: str, revision: str | None, key: str) -> str:
 
 @contextmanager
 def building(dtype: str, key: str) -> Iterator[None]:
-    """Modules made inside the `with` block have this dtype and hold nothing yet: all of it will be loaded."""
+    """Create modules inside the `with` block in this dtype and without initialised values, as all will be loaded."""
     import torch
     from transformers.initialization import no_init_weights
 

@@ -1,4 +1,4 @@
-"""A model that is spread over several devices."""
+"""Models distributed over several devices."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _MAPS = ("auto", "balanced", "balanced_low_0", "sequential")  # accelerate's
 
 
 def check_device_map(device_map: DeviceMap, device: str) -> None:
-    """UserError where a model is to be spread over devices that it cannot have alone, or over which is unclear."""
+    """Raise UserError for an invalid `device_map`, one beside `device`, or one that takes other processes' devices."""
     if device_map is None:
         return
     if not isinstance(device_map, Mapping) and device_map not in _MAPS:
@@ -26,7 +26,7 @@ def check_device_map(device_map: DeviceMap, device: str) -> None:
 
 
 def check_alone(device_map: DeviceMap, processes: int) -> None:
-    """UserError where one of several processes would take the devices of the others."""
+    """Raise UserError where one of several processes would use the devices of the others."""
     if device_map is not None and processes > 1:
         raise UserError(
             f"model.device_map spreads one model over all GPUs, and {processes} processes would each do so: use "
@@ -35,7 +35,7 @@ def check_alone(device_map: DeviceMap, processes: int) -> None:
 
 
 def input_device(model: Any) -> Any:
-    """Where a model, spread over devices or not, takes its inputs: where its embeddings are looked up."""
+    """The device for a model's inputs: that of its input embeddings, also where the model is on several devices."""
     import torch
 
     table = model.get_input_embeddings()

@@ -1,7 +1,7 @@
-"""Digests of weight files: every byte is hashed once, and the digest of a large file is remembered.
+"""Digests of weight files: SHA-256 over every byte, with a cache on disk for large files.
 
-A digest is remembered under the file's path, and counts while its size, inode and times of change are the same.
-Hashing takes one to three seconds a gigabyte, or as long as a disk takes to read it; remembering makes that once
+The cache key is the file's path; an entry is valid while size, inode and times of change are the same.
+Hashing takes one to three seconds a gigabyte, or as long as the disk takes to read it. With the cache that happens once
 a machine instead of once a run and process.
 """
 
@@ -25,7 +25,7 @@ _SETTLED = 2.0  # seconds since the last change; file systems may not tell two c
 
 
 def file_digest(file: Path) -> bytes:
-    """SHA-256 of all of a file. Raises OSError where it cannot be read."""
+    """SHA-256 of a file's content. Raises OSError where it cannot be read."""
     if file.stat().st_size < _LARGE:
         return _hashed(file)
     note = cache_folder() / "weights" / f"{hashlib.sha256(os.fsencode(file.resolve())).hexdigest()[:32]}.json"

@@ -1,4 +1,4 @@
-"""Loading a model of transformers, and what is checked of its config before its weights are."""
+"""Loading of transformers models, and checks of their config before the weights are read."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pixfound.errors import UserError
 
 
 def load_config(folder: str, path: str, code: bool = False) -> Any:
-    """The transformers config in `folder`; UserError where it is of no image-text-to-text model.
+    """The transformers config in `folder`; raises UserError unless it is of an image-text-to-text model.
 
-    code: whether Python files of the folder may be run. Never left to transformers, which would ask on the terminal.
+    code: True allows Python files of the folder to be run. It is always passed on, as transformers would otherwise ask
+    on the terminal.
     """
     from transformers import AutoConfig
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
@@ -32,7 +33,7 @@ def load_config(folder: str, path: str, code: bool = False) -> Any:
 
 
 def _register(config: Any, folder: str) -> None:
-    """Make the model class that a folder brings along known to transformers as that of its config."""
+    """Register the model class in a folder's own code with transformers as the class of its config."""
     from transformers import AutoModelForImageTextToText
     from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
@@ -43,7 +44,7 @@ def _register(config: Any, folder: str) -> None:
 
 
 def check_served(config: Any, path: str) -> None:
-    """UserError for a model that only `pixfound.models.encoder_decoder` can ask: known without its weights."""
+    """Raise UserError for a model that only `pixfound.models.encoder_decoder` supports; reads no weights."""
     why = "names no image_token_id" if getattr(config, "image_token_id", None) is None else ""
     if why or config.is_encoder_decoder:
         raise UserError(
@@ -64,9 +65,9 @@ def load_model(
 ) -> Any:
     """The model in eval mode on `device`.
 
-    implementation: the attention of its text decoder; None for the default. required: whether it is an error that the
-    decoder does not take it. device_map: transformers' own, in place of `device`. code: whether Python files of the
-    folder may be run.
+    implementation: the attention implementation of its text decoder; None for the default. required: True raises an
+    error where the decoder does not support it. device_map: as in transformers, in place of `device`. code: True allows
+    Python files of the folder to be run.
     """
     import torch
     from transformers import AutoModelForImageTextToText
@@ -99,9 +100,10 @@ def load_model(
 
 
 def load_pretrained(architecture: Any, folder: str, path: str, key: str, **options: Any) -> Any:
-    """A transformers model whose every parameter is the checkpoint's: of others it would draw those, and go on.
+    """Load a transformers model and check that every parameter is in the checkpoint.
 
-    architecture: its class, or an auto class. path: what the user typed, and the config key that holds it, for errors.
+    transformers would initialise missing parameters at random and go on. architecture: the model's class, or an auto
+    class. path, key: the user's path and its config key, for error messages.
     """
     from transformers.utils import logging
 

@@ -1,4 +1,4 @@
-"""Where weights come from, and what identifies them. The embedded miniature models lie beside this file."""
+"""Location and identity of weights: embedded miniature models, local folders, hub ids."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ OWN_CODE = (
 
 
 def locate(path: str, key: str) -> str:
-    """The folder of `path`, or `path` itself when it is a hub id.
+    """The folder of `path`, or `path` itself for a hub id.
 
     path: `embedded:NAME` for a model inside this package, a local folder, or a hub id ("owner/name").
-    key: the config key it came from, for the error message.
+    key: its config key, for the error message.
     """
     if path.startswith(EMBEDDED):
         root = Path(str(files("pixfound.weights")))
@@ -56,9 +56,9 @@ def locate(path: str, key: str) -> str:
 def fetch(path: str, revision: str | None, key: str, tensors: bool = True, code: bool = False) -> str:
     """The local folder of `path`; a hub id is downloaded into the hub's cache, or found there.
 
-    tensors: whether the weights are wanted too, or only what describes them (config, tokenizer, processor).
-    code: whether Python files are wanted as well.
-    UserError for a revision of a folder.
+    tensors: True includes the weights, False gives only config, tokenizer and processor.
+    code: True includes Python files.
+    Raises UserError for a revision of a local folder.
     """
     found = _locate(path, revision, key)
     if Path(found).is_dir():
@@ -73,9 +73,9 @@ def fetch(path: str, revision: str | None, key: str, tensors: bool = True, code:
 
 
 def identity(path: str, revision: str | None, key: str) -> Mapping[str, Any]:
-    """What identifies the weights: a digest of a local folder's content, or a hub id with its revision.
+    """Identity of the weights: a digest of a local folder's content, or a hub id with its revision.
 
-    UserError for a revision of a folder.
+    Raises UserError for a revision of a local folder.
     """
     found = Path(_locate(path, revision, key))
     if not found.is_dir():
@@ -89,9 +89,9 @@ def identity(path: str, revision: str | None, key: str) -> Mapping[str, Any]:
 
 
 def origin(path: str, revision: str | None) -> dict[str, str | None]:
-    """The path and revision asked for, to record beside results; of a hub id also the commit that lies in the cache.
+    """The path and revision in the config, recorded with results; for a hub id also the commit in the cache.
 
-    A branch such as main may move: results are then found again under its name, and the commits say that it did.
+    A branch such as main may move. Results are then still found under its name, and the commits show the change.
     """
     asked = {"path": path, "revision": revision}
     if path.count("/") != 1 or path.startswith(EMBEDDED) or Path(path).expanduser().is_dir():
@@ -107,7 +107,7 @@ def origin(path: str, revision: str | None) -> dict[str, str | None]:
 
 
 def _locate(path: str, revision: str | None, key: str) -> str:
-    """The folder of `path`, or the hub id; UserError where a revision was typed that nobody would read."""
+    """The folder of `path`, or the hub id; raises UserError for a revision of a local folder."""
     found, name = locate(path, key), _revision_key(key)
     if not isinstance(revision, str | None):  # a commit of digits alone is a number where it is typed without quotes
         raise UserError(f"{name}={revision}: must be a text; type it as '{name}=\"{revision}\"'")
@@ -120,16 +120,16 @@ def _locate(path: str, revision: str | None, key: str) -> str:
 
 
 def _revision_key(key: str) -> str:
-    """The config key of the revision that belongs to the path under `key`."""
+    """The config key of the revision for the path under `key`."""
     return key.removesuffix("path") + "revision" if key.endswith(".path") else f"{key}_revision"
 
 
 class DamagedWeights(ValueError):
-    """A file of weights that is not whole; the message says which, and what to do."""
+    """A truncated or damaged file of weights; the message names the file and the remedy."""
 
 
 def header(file: Path) -> tuple[int, dict[str, Any]]:
-    """(where the tensors start, what is said of each) of a safetensors file; DamagedWeights where it is not whole."""
+    """(byte offset of the tensors, header) of a safetensors file; raises DamagedWeights where it is incomplete."""
     size = file.stat().st_size
     with file.open("rb") as stream:
         start = stream.read(8)
@@ -150,7 +150,7 @@ def header(file: Path) -> tuple[int, dict[str, Any]]:
 
 @contextmanager
 def loading(path: str, key: str) -> Iterator[None]:
-    """What fails inside the `with` block becomes a one-line account of why weights could not be loaded."""
+    """Convert errors inside the `with` block to one line with the reason why the weights could not be loaded."""
     try:
         yield
     except UserError:
@@ -160,12 +160,12 @@ def loading(path: str, key: str) -> Iterator[None]:
 
 
 def wants_code(error: BaseException) -> bool:
-    """Whether transformers refused to load something because it would run code that comes with the weights."""
+    """True if transformers refused to run code that comes with the weights (trust_remote_code)."""
     return isinstance(error, ValueError) and "trust_remote_code" in str(error)
 
 
 def _account(error: Exception, path: str, key: str) -> str:
-    """Why weights could not be had, and what to do next."""
+    """The reason why weights could not be loaded, and the remedy."""
     from huggingface_hub import errors as hub
 
     if isinstance(error, hub.GatedRepoError):
@@ -205,7 +205,7 @@ def _account(error: Exception, path: str, key: str) -> str:
 
 
 def _status(error: BaseException | None) -> int | None:
-    """The HTTP status that an error is about, or that it was raised because of; None where there is none."""
+    """The HTTP status of an error or of its causes; None where there is none."""
     from huggingface_hub.errors import HfHubHTTPError
 
     while error is not None:

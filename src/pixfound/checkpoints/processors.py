@@ -1,4 +1,4 @@
-"""A model's processor, put together from its parts where transformers would not make it without torchvision."""
+"""Loading of a model's processor, assembled from its parts where transformers would need torchvision."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ _PACKAGES = ("torchvision", "num2words", "sentencepiece", "tiktoken", "protobuf"
 def load_processor(folder: str, path: str, config: Any = None, code: bool = False) -> Any:
     """The processor of the model in `folder`, with a tokenizer that pads on the left.
 
-    path: what the user typed, for errors. config: transformers', where the folder's own is of another class.
-    code: whether Python files of the folder may be run.
-    Raises UserError where a package is missing, naming it.
+    path: the user's path, for error messages. config: a transformers config, where the folder's own has another class.
+    code: True allows Python files of the folder to be run.
+    Raises UserError with the name of a missing package.
     """
     from transformers import AutoConfig, AutoProcessor
 
@@ -43,7 +43,7 @@ def load_processor(folder: str, path: str, config: Any = None, code: bool = Fals
 
 
 def _from_parts(folder: str, path: str, config: Any, whole: Exception, code: bool) -> Any:
-    """The model's own processor class without its reader of videos, which transformers makes of torchvision."""
+    """The model's own processor class without its video processor, which in transformers needs torchvision."""
     from transformers import AutoImageProcessor, AutoTokenizer
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
@@ -66,7 +66,7 @@ def _from_parts(folder: str, path: str, config: Any, whole: Exception, code: boo
 
 
 def put_together(made: Any, image_processor: Any, tokenizer: Any, **settings: Any) -> Any:
-    """A processor of the class `made` of these two parts, with nothing in the place of any other."""
+    """A processor of the class `made` with these two parts and an `_Absent` in place of any other."""
     parts = {name: _Absent() for name in made.get_attributes() if _optional(name)}
     return _tolerant(made)(image_processor=image_processor, tokenizer=tokenizer, **parts, **settings)
 
@@ -76,7 +76,7 @@ def _optional(name: str) -> bool:
 
 
 def _tolerant(made: Any) -> Any:
-    """A subclass of a processor class that takes an `_Absent` for any part."""
+    """A subclass of a processor class that accepts an `_Absent` for any part."""
 
     class Partial(made):  # type: ignore[misc]
         def __repr__(self) -> str:  # transformers' own would write the parts as JSON
@@ -92,7 +92,7 @@ def _tolerant(made: Any) -> Any:
 
 
 class _Absent:
-    """Stands where a part is missing: has no settings, reads nothing."""
+    """Placeholder for a missing part of a processor: without settings, and reading nothing."""
 
     model_input_names: tuple[str, ...] = ()
 
@@ -102,9 +102,9 @@ class _Absent:
 
 
 def missing_package(error: Exception, where: str) -> UserError:
-    """What to install, where a package is what is missing; else why the processor cannot be made.
+    """The package to install, where one is missing; else the reason why the processor cannot be made.
 
-    where: what the user typed, as KEY=VALUE.
+    where: the user's setting as KEY=VALUE.
     """
     text = " ".join(str(error).split())
     if locating.wants_code(error):

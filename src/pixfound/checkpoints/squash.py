@@ -1,4 +1,7 @@
-"""An image squashed to a model's square: what SAM 2's and SAM 3's own image processors do with torchvision."""
+"""Resizing of an image to a model's square, equal to the image processors of SAM 2 and SAM 3 but without torchvision.
+
+The aspect ratio is not kept.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from pixfound.io.images import as_rgb
 
 
 def load_settings(folder: str, path: str, key: str) -> dict[str, Any]:
-    """A checkpoint's own image processing: size, image_mean, image_std, rescale_factor. path, key: for errors."""
+    """A checkpoint's image processing: size, image_mean, image_std, rescale_factor. path, key: for error messages."""
     from transformers.image_processing_base import ImageProcessingMixin
 
     with locating.loading(path, key):
@@ -24,7 +27,7 @@ def load_settings(folder: str, path: str, key: str) -> dict[str, Any]:
 
 
 def squashed(image: Image.Image, settings: dict[str, Any]) -> tuple[Any, tuple[int, int]]:
-    """(1, 3, S, S) the pixels, resized, rescaled and normalised, and their (height, width)."""
+    """(1, 3, S, S) resized, rescaled and normalised pixels, and their (height, width)."""
     import torch
     from torch.nn.functional import interpolate
 

@@ -1,4 +1,4 @@
-"""How much memory weights take, from the headers of their files, and whether a device has it."""
+"""Memory that weights need, from the headers of their files, compared with the free memory of a device."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
 def check_memory(folder: str, path: str, dtype: str, device: str, beside: Sequence[Place] = ()) -> None:
-    """UserError where the weights alone are larger than what is free on `device`. beside: where further ones are."""
+    """Raise UserError where the weights alone exceed the free memory of `device`. beside: further weights."""
     needed = 0
     for one, typed, key in ((folder, path, "model.path"), *beside):
         with locating.loading(typed, key):
@@ -42,15 +42,15 @@ def check_memory(folder: str, path: str, dtype: str, device: str, beside: Sequen
 
 
 def check_memory_on_the_way(folder: str, path: str, dtype: str, device: str, beside: Sequence[Place] = ()) -> None:
-    """`check_memory` for a model that is put together on the CPU and then moved to `device`."""
+    """`check_memory` for a model that is built on the CPU and then moved to `device`."""
     for place in dict.fromkeys(("cpu", device)):
         check_memory(folder, path, dtype, place, beside)
 
 
 def weight_bytes(folder: str, dtype: str) -> int:
-    """How many bytes the weights in `folder` take in memory as `dtype`; of the files only the headers are read.
+    """Bytes that the weights in `folder` take in memory as `dtype`; only the files' headers are read.
 
-    Of PyTorch's .bin files where there are no safetensors.
+    PyTorch's .bin files count where there are no safetensors.
     """
     import torch
 
@@ -60,7 +60,7 @@ def weight_bytes(folder: str, dtype: str) -> int:
 
 
 def _stored_sizes(folder: str) -> Iterator[tuple[int, int, bool]]:
-    """(number of values, bytes of each as stored, whether they are floats) for every tensor."""
+    """(number of values, bytes of each as stored, True for floats) for every tensor."""
     files = sorted(Path(folder).glob("*.safetensors"))
     for file in files:
         _, tensors = locating.header(file)
@@ -72,7 +72,7 @@ def _stored_sizes(folder: str) -> Iterator[tuple[int, int, bool]]:
 
 
 def free_bytes(device: str) -> int | None:
-    """The memory that is free on a device; None where that cannot be told."""
+    """Free memory of a device in bytes; None where it is unknown."""
     import torch
 
     kind = torch.device(device).type

@@ -36,7 +36,7 @@ class SpacyPhrases:
 
 
 def is_installed(name: str) -> bool:
-    """Whether a pipeline is an installed package or a folder, without loading it."""
+    """True if a pipeline is an installed package or a folder; does not load it."""
     try:
         return bool(version(name))
     except (PackageNotFoundError, ValueError):
@@ -44,7 +44,7 @@ def is_installed(name: str) -> bool:
 
 
 def pipeline_version(name: str) -> str:
-    """The version of an installed pipeline, without loading it."""
+    """The version of an installed pipeline; does not load it."""
     try:
         return version(name)
     except (PackageNotFoundError, ValueError):
@@ -52,7 +52,7 @@ def pipeline_version(name: str) -> str:
 
 
 def load_pipeline(name: str) -> Any:
-    """An installed spaCy pipeline, or an error that says how to install it."""
+    """Load an installed spaCy pipeline; raises an error with the install command where it is missing."""
     try:
         import spacy
     except ImportError as error:

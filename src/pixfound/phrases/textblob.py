@@ -1,7 +1,7 @@
 """Noun phrases by TextBlob's rule-based tagger, which needs no download.
 
-Its chunks are mended where they are known to be wrong: a word that follows an article or an adjective and is
-tagged as a verb ("a cross", "the top left") belongs to the noun phrase that it closes.
+Known errors of its chunks are corrected: a word that follows an article or an adjective and is tagged as a verb
+("a cross", "the top left") closes the noun phrase.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ class TextBlobPhrases:
     """Runs of determiners, adjectives and nouns that end in a noun."""
 
     def phrases(self, text: str) -> list[Phrase]:
-        """The noun phrases of a text, in order, with their places in it."""
+        """The noun phrases of a text, in order, with their character spans."""
         return list(_phrases(text))
 
 
@@ -43,7 +43,7 @@ def _phrases(text: str) -> tuple[Phrase, ...]:
 
 
 def _closed(run: list[tuple[str, str, int]], text: str) -> list[Phrase]:
-    """The phrase that a run of words makes, if any: trailing words that are no nouns are dropped."""
+    """The phrase of a run of words, or an empty list: trailing words that are not nouns are dropped."""
     verbal = ("VBN", "VBG")
     while run and run[0][1] in verbal:  # "is marked": a participle opens no noun phrase
         run = run[1:]
@@ -60,7 +60,7 @@ def _closed(run: list[tuple[str, str, int]], text: str) -> list[Phrase]:
 
 
 def _tagged(text: str) -> list[tuple[str, str, int]]:
-    """(word, part of speech, first character) of each word that is found again in the text."""
+    """(word, part of speech, index of the first character) of each word that can be located in the text."""
     try:
         from textblob.en import parse
     except ImportError as error:
@@ -80,7 +80,7 @@ def _tagged(text: str) -> list[tuple[str, str, int]]:
 
 
 def _joined(words: list[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
-    """The pieces that the tokeniser breaks "cat's" and "isn't" into, put together: a possessive, an adverb."""
+    """Join the pieces of "cat's" and "isn't" that the tokeniser splits: to a possessive, an adverb."""
     found: list[tuple[str, str, int]] = []
     for word, tag, start in words:
         glued = len(found) > 1 and found[-1][0] == "'" and found[-1][2] + 1 == start

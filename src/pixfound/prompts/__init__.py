@@ -1,1 +1,1 @@
-"""What models are asked: templates, their perturbations."""
+"""Prompts: templates and their perturbations."""

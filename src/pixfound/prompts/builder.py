@@ -1,7 +1,7 @@
-"""The three things said to a model about an example: an open question, a choice, a request to ground.
+"""The three prompts of an example: an open question, a multiple-choice question, a grounding request.
 
-Every wording is a template of a library, chosen by its id. The library and which wording belongs to which model are
-data (conf/prompts); their texts are those of arXiv 2502.04192 (protocols 1, 2 and 3) and of its code.
+Each is a template of a library, chosen by its id. The library and the assignment of templates to models are data
+(conf/prompts); the texts are those of arXiv 2502.04192 (protocols 1, 2 and 3) and of its code.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PLAIN = ("{}", "{}", "{}")
 
 @dataclass(frozen=True)
 class Edits:
-    """How many edits a spelling variation makes in each text; see conf/prompts/uniform.yaml."""
+    """Numbers of edits that a spelling perturbation makes in each text; see conf/prompts/uniform.yaml."""
 
     question: int = 7
     extension: int = 7
@@ -48,17 +48,17 @@ class Prompts:
     templates: kind (open, choice, ground, extension, vqa) -> id -> text.
     open, choice, ground: a template's id; None for the one that `by_model` gives to `model`.
     extension: id of the last line of the choice prompt.
-    vqa: id of three slots, put around question, options and extension in the open and the choice prompt; or None.
+    vqa: id of three slots around question, options and extension in the open and the choice prompt; or None.
     articles: `fix` drops a template's article before an expression that has its own, and the spaces around the
         expression; `raw` keeps all, as the original does ("Point to the the door").
-    unescape: whether \n and \t that are written as two characters in a template become a newline and a tab.
-    noise: number of a spelling variation, or None. The misspellings are drawn from seed, number, example and text,
+    unescape: True converts \n and \t, written as two characters in a template, to a newline and a tab.
+    noise: number of a spelling perturbation, or None. The misspellings are drawn from seed, number, example and text,
         so they are the same in any order and in both kinds of question. edits: see `Edits`.
-    variation: a variation's name (see variations.py); it takes the place of `vqa`, `ground` or `noise`.
-    model, by_model: the model's name; pattern -> kind -> id. The first pattern that fits the name gives the ids,
-        and the last one those that it leaves out. A name that only the last one fits is warned about.
+    variation: a perturbation's name (see perturbations.py); it takes the place of `vqa`, `ground` or `noise`.
+    model, by_model: the model's name; pattern -> kind -> id. The first pattern that matches the name gives the ids,
+        and the last pattern those that it leaves out. A name that only the last pattern matches gives a warning.
 
-    A prompt's `variant`, which every record keeps, is made of the ids: "paper", "paper+t3+spelling_0".
+    A prompt's `variant`, stored in every record, is made of the ids: "paper", "paper+t3+spelling_0".
     """
 
     def __init__(
@@ -139,7 +139,7 @@ class Prompts:
         return misspelt(text, edits, rng, self._edits.repeats)
 
     def variant(self, kind: Kind) -> str:
-        """What tells prompts of a kind from those that other templates make of the same example."""
+        """Label of the template ids, which tells prompts of a kind from those of other templates."""
         return self._variants[kind]
 
     def _variant(self, kind: Kind) -> str:
@@ -155,7 +155,7 @@ def options_text(options: Sequence[str]) -> str:
 
 
 def spread(edits: int, lengths: Sequence[int]) -> list[int]:
-    """Edits for texts of these lengths, in proportion; a text of less than five characters has no room for any."""
+    """Numbers of edits for texts of these lengths, in proportion; 0 for a text of less than five characters."""
     room = [length if length >= 5 else 0 for length in lengths]
     ends = [round(edits * sum(room[: i + 1]) / max(1, sum(room))) for i in range(len(room))]
     return [end - start for start, end in zip([0, *ends], ends, strict=False)]

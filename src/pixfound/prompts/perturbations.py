@@ -1,11 +1,11 @@
-"""Variations of what a model is given, named so that one axis of a sweep can hold them all.
+"""Perturbations of a model's input, named so that one axis of a sweep covers them all.
 
-none          as it is
+none          no perturbation
 vqa_ID        the question's slots (prompts.vqa=ID)
-ground_ID     the wording of the request to ground (prompts.ground=ID)
+ground_ID     the template of the grounding request (prompts.ground=ID)
 spelling_N    misspelt question, options and expression (prompts.noise=N)
-crop_N        the picture cut at the right and below, through the object (benchmark=varied)
-mask_out_N    a part of the object blackened (benchmark=varied)
+crop_N        the image cropped at the right and bottom, through the object (benchmark=varied)
+mask_out_N    a part of the object painted black (benchmark=varied)
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class Variation:
-    """kind: `none`, or one of those above. value: a template's id, or a number from 0."""
+    """A parsed perturbation. kind: `none`, or a prefix listed above. value: a template's id, or a number from 0."""
 
     kind: str
     value: str = ""
 
     @property
     def number(self) -> int:
-        """The value of a numbered variation."""
+        """The number of a numbered perturbation."""
         return int(self.value)
 
 
 def parse_variation(name: str, key: str) -> Variation:
-    """Read a variation's name. key: the config key, for the message of the UserError."""
+    """Parse a perturbation's name. key: the config key, for the message of the UserError."""
     if name == NONE:
         return Variation(NONE)
     for kind in (*TEXT, *NUMBERED):

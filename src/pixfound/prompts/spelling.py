@@ -1,7 +1,7 @@
-"""Spelling noise: a few edits of one sort in a text, as in the prompt sensitivity study of arXiv 2502.04192.
+"""Spelling noise: a few edits of one kind in a text, as in the prompt sensitivity study of arXiv 2502.04192.
 
-Positions are drawn from [2, length - 2): the first two and the last two characters are never inserted before, left
-out or drawn for a swap, though they may be the neighbour in one. A text of less than five characters stays as it is.
+Positions are drawn from [2, length - 2): the first two and the last two characters are never deleted, inserted before,
+or drawn for a swap, but may be the neighbour in one. A text of less than five characters is unchanged.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ MARGIN = 2
 
 
 def stream(*names: object) -> np.random.Generator:
-    """A generator that depends on the names alone: the same for the same text, whatever was drawn before."""
+    """A random generator seeded by the names alone, independent of earlier draws."""
     digest = hashlib.sha256(json.dumps(names).encode()).digest()
     return np.random.default_rng(int.from_bytes(digest[:16], "big"))
 
 
 def misspelt(text: str, edits: int, rng: np.random.Generator, repeats: bool = False) -> str:
-    """The text with `edits` edits of one sort, which is drawn too; with fewer where it has no room for them.
+    """The text with `edits` edits of one random kind; with fewer edits where the text is too short.
 
-    repeats: draw every position anew, as the original does. Some edits then undo others or fall behind the end;
-    without, all of them can be seen.
+    repeats: draw positions with replacement, as the original does. Some edits then undo others or fall behind the end;
+    without it every edit is visible.
     """
     free = range(MARGIN, len(text) - MARGIN)
     if not edits or not free:
@@ -46,7 +46,7 @@ def misspelt(text: str, edits: int, rng: np.random.Generator, repeats: bool = Fa
 
 
 def edited(text: str, kind: Edit, positions: Sequence[int], letters: Sequence[str]) -> str:
-    """The text after one edit at each position, one after the other. letters: what insertions insert.
+    """The text after one edit at each position, in order. letters: the characters to insert.
 
     A transposition swaps a character with the next one, or with the one before where a space is next.
     """
@@ -62,12 +62,12 @@ def edited(text: str, kind: Edit, positions: Sequence[int], letters: Sequence[st
 
 
 def _first(text: str, at: int) -> int:
-    """The first of the two characters that a transposition at a position swaps."""
+    """Index of the first of the two characters that a transposition at `at` swaps."""
     return at - 1 if text[at + 1] == " " else at
 
 
 def _swaps(text: str, edits: int, order: Sequence[int]) -> list[int]:
-    """The first positions of `order` whose swaps change the text and do not touch each other."""
+    """The first positions of `order` whose swaps change the text and do not overlap."""
     chosen: list[int] = []
     taken: set[int] = set()
     for at in order:

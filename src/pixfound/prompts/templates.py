@@ -1,4 +1,4 @@
-"""The library of wordings: which there are, what they may hold, and which belongs to which model."""
+"""The library of prompt templates: validation, lookup, and the default templates of a model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LIBRARY_KINDS = (*KINDS, "extension", "vqa")
 
 
 def ids_by_model(asked: Mapping[str, str | None], model: str | None, by_model: Library) -> dict[str, str | None]:
-    """The ids asked for, and those of the model's pattern where none is."""
+    """The requested ids, and those of the model's pattern where none is requested."""
     patterns = list(by_model)
     fits = next((p for p in patterns if fnmatchcase(model or "", p)), None)
     found = {**by_model[patterns[-1]], **by_model[fits]} if fits is not None else {}
@@ -31,7 +31,7 @@ def ids_by_model(asked: Mapping[str, str | None], model: str | None, by_model: L
 
 
 def template(templates: Library, kind: str, id: str, unescape: bool) -> str:
-    """The text of an id; unescape: see `Prompts`."""
+    """The text of a template id. unescape: see `Prompts`."""
     if id not in templates.get(kind, {}):
         raise UserError(f"prompts.{kind}={id}: there is no such template; {nearest(id, templates.get(kind, {}))}")
     text = templates[kind][id]
@@ -39,7 +39,7 @@ def template(templates: Library, kind: str, id: str, unescape: bool) -> str:
 
 
 def check_library(templates: Library) -> None:
-    """Raise the UserError that names a kind, a field or a slot that there is not."""
+    """Raise UserError for an unknown kind, field or slot."""
     for kind, texts in templates.items():
         if kind not in LIBRARY_KINDS:
             raise UserError(f"prompts.templates.{kind}: there is no such kind; {nearest(kind, LIBRARY_KINDS)}")
