@@ -66,7 +66,7 @@ def _from_parts(folder: str, path: str, config: Any, whole: Exception, code: boo
 
 
 def put_together(made: Any, image_processor: Any, tokenizer: Any, **settings: Any) -> Any:
-    """A processor of the class `made` with these two parts and an `_Absent` in place of any other."""
+    """A processor of the class `made` with these two parts, and an `_Absent` for each optional part."""
     parts = {name: _Absent() for name in made.get_attributes() if _optional(name)}
     return _tolerant(made)(image_processor=image_processor, tokenizer=tokenizer, **parts, **settings)
 

@@ -17,13 +17,13 @@ Boxes = Sequence[tuple[float, float, float, float]]  # (x0, y0, x1, y1) in pixel
 
 
 def masks_many(segmenter: Segmenter, requests: Sequence[tuple[Image.Image, Points]]) -> Iterable[SegmenterMasks]:
-    """The masks of each (image, points), all at once where the segmenter can do so."""
+    """The masks of each (image, points), in one batch where the segmenter supports it."""
     many = batched(segmenter, "masks_many", "masks")
     return many(requests) if many else (segmenter.masks(*request) for request in requests)
 
 
 def box_masks_many(segmenter: Segmenter, requests: Sequence[tuple[Image.Image, Boxes]]) -> Iterable[SegmenterMasks]:
-    """The masks of each (image, boxes), all at once where the segmenter can do so."""
+    """The masks of each (image, boxes), in one batch where the segmenter supports it."""
     many = batched(segmenter, "box_masks_many", "box_masks")
     return many(requests) if many else (segmenter.box_masks(*request) for request in requests)
 
@@ -31,10 +31,10 @@ def box_masks_many(segmenter: Segmenter, requests: Sequence[tuple[Image.Image, B
 def segment_points(
     segmenter: Segmenter, requests: Sequence[tuple[Image.Image, Points, Sequence[Phrase | None]]]
 ) -> list[list[Candidate]]:
-    """All masks of all points of each (image, points, a phrase for each point): a candidate each, in order.
+    """Candidates for each (image, points, a phrase for each point): one for each mask of each point, in order.
 
-    In one call of the segmenter, whose masks of an image's points lie in memory together; of an image so large that
-    they would fill it, a few at a time.
+    The segmenter is called once, and the masks of an image's points are in memory together. For an image so large that
+    they would fill it, a few points are segmented at a time.
     """
     pieces = []
     for i, (image, points, phrases) in enumerate(requests):

@@ -19,14 +19,14 @@ from pixfound.types.token_spans import tokens_of
 
 
 class AttentionPeak:
-    """A point for every noun phrase of the answer, where the attention of its tokens peaks.
+    """One point for every noun phrase of the answer, at the peak of its tokens' mean attention.
 
-    A phrase that is all of an answer that was cut off has no peak under `subtract_mean`: less the mean over the same
-    rows nothing is left of it.
-    row, step0, subtract_mean: see `pixfound.extractors.attention_maps.token_rows`. rank: which of the map's local
-    maxima the point is, 1 for
-    the highest; the lowest where there are fewer. layers, heads: an index or several that attention is averaged over,
-    of those that the model kept (`model.keep`); None for all. model: only asked what it gives.
+    A phrase that is all of a truncated answer has no peak under `subtract_mean`: its mean minus the mean over the same
+    rows is zero.
+    row, step0, subtract_mean: see `pixfound.extractors.attention_maps.token_rows`. rank: rank of the point among the
+    map's local maxima, 1 for the highest; the lowest where there are fewer. layers, heads: an index or several to
+    average attention over, of those that the model keeps (`model.keep`); None for all. model: used only to check that
+    it gives this attention.
     """
 
     version = 2  # 2: no point where the mean over all rows leaves nothing but rounding
@@ -64,18 +64,18 @@ class AttentionPeak:
         self.layers, self.heads = layers, heads
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
-        """Candidates in the order of the phrases, and for each in the order of the segmenter's masks.
+        """Candidates in the order of the phrases, and for each phrase in the order of the segmenter's masks.
 
-        Raises ValueError for a generation without attention, or without that of the layers and heads asked for.
+        Raises ValueError for a generation without attention, or without the attention of `layers` and `heads`.
         """
         return self.candidates_many([(image, generation, expression)])[0]
 
     def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
-        """What `candidates` gives for each."""
+        """The result of `candidates` for each request."""
         return segment_points(self.segmenter, [(image, *self._peaks(generation)) for image, generation, _ in requests])
 
     def _peaks(self, generation: Generation) -> tuple[list[tuple[float, float]], list[Phrase]]:
-        """The points of an answer, and their phrases."""
+        """(points, phrases) of an answer; points are (x, y) in pixels of the image."""
         phrases, points = [], []
         generation = self.reduced(generation)
         for phrase in self.phrases.phrases(generation.text):
@@ -86,7 +86,7 @@ class AttentionPeak:
         return points, phrases
 
     def lacking(self, generation: Generation) -> str:
-        """Why no phrase of an answer has a point; "" where one has, or there is none."""
+        """The reason why no phrase of an answer has a point; "" where one has, or there is no phrase."""
         generation = self.reduced(generation)
         phrases = self.phrases.phrases(generation.text)
         if not phrases or any(self._values(generation, phrase) is not None for phrase in phrases):
@@ -96,7 +96,7 @@ class AttentionPeak:
         return "the phrase is all of the answer: its attention less the mean over the answer is zero"
 
     def reduced(self, generation: Generation) -> Generation:
-        """The generation with the attention of the chosen layers and heads alone."""
+        """The generation with its attention averaged over `layers` and `heads` only."""
         if self.layers is None and self.heads is None:
             return generation
         if generation.kept is None:
@@ -111,24 +111,24 @@ class AttentionPeak:
         return None if values is None else image_map(values, generation.tiles, generation.image_size)
 
     def _point(self, values: FloatArray, generation: Generation) -> tuple[float, float]:
-        """(x, y) of the peak of the wanted rank, of the last one where there are fewer. values: (N,)."""
+        """(x, y) of the peak of rank `rank`, of the last one where there are fewer. values: (N,)."""
         if self.rank == 1:
             return image_peak(values, generation.tiles, generation.image_size)
         return peaks(image_map(values, generation.tiles, generation.image_size))[: self.rank][-1]
 
     def _values(self, generation: Generation, phrase: Phrase) -> FloatArray | None:
-        """(N,) the phrase's attention over the image tokens; None where no token has a row, or nothing is left."""
+        """(N,) the phrase's attention over the image tokens; None without a row, or where all is rounding error."""
         values = self._rows(generation, phrase)
         if values is None or not self._subtracts(generation) or (np.abs(values) > rounding_error(generation)).any():
             return values
         return None
 
     def _subtracts(self, generation: Generation) -> bool:
-        """Whether the mean is taken away: over a single row it is that row, and nothing would be left."""
+        """True if the mean is subtracted; never for a single row, whose difference from its mean is zero."""
         return self.subtract_mean and generation.attention is not None and len(generation.attention) > 1
 
     def _rows(self, generation: Generation, phrase: Phrase) -> FloatArray | None:
-        """(N,) the mean over the rows of the phrase's tokens; None where none of them has a row."""
+        """(N,) the mean over the rows of the phrase's tokens; None where no token has a row."""
         if generation.attention is None:
             raise ValueError("the generation carries no attention")
         rows = token_rows(generation, self.row, self.step0, self._subtracts(generation))

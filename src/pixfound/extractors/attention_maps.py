@@ -1,4 +1,4 @@
-"""From attention over image tokens to a map in image pixels.
+"""Conversion of attention over image tokens to a map in image pixels.
 
 Shapes: `T` answer tokens, `N` image tokens, `H` x `W` image pixels.
 """
@@ -23,13 +23,14 @@ def token_rows(
     step0: Literal["last", "penultimate"] = "last",
     subtract_mean: bool = True,
 ) -> FloatArray:
-    """(T, N) the attention that stands for each answer token.
+    """(T, N) the attention row of each answer token.
 
-    row: `predicting` takes the query that predicts the token, `self` the query of the token itself, which the
-        last token of an answer does not have: it is left out, so that T is one less.
-    step0: which position of the prompt stands for the first row; the original takes the last but one
-        (arXiv 2502.04192, its infer scripts), the last one is what predicts the first token.
-    subtract_mean: take the mean over all rows away, the end token's too, which leaves what is special to each.
+    row: `predicting` takes the query that predicts the token, `self` the query of the token itself. With `self` the
+        last token of an answer has no row and is left out, so that T is one less.
+    step0: prompt position of the first row. The original takes the last but one (arXiv 2502.04192, its infer
+        scripts); the query at the last position predicts the first token.
+    subtract_mean: True subtracts the mean over all rows, that of the end token included, which removes the attention
+        common to all tokens.
     """
     assert generation.attention is not None and generation.penultimate is not None
     rows = generation.attention
@@ -41,10 +42,10 @@ def token_rows(
 
 
 def rounding_error(generation: Generation) -> FloatArray:
-    """(N,) up to which a mean over some of the answer's rows, less the mean over all, may be rounding alone.
+    """(N,) bound of the rounding error in a mean over some of the answer's rows minus the mean over all.
 
-    Rows are positive, and T of them are added one after another in fp32: a mean is off by T half units in the last
-    place of the largest, the mean of what is left by as many again, and the divisions and the difference by one each.
+    Rows are positive, and T of them are summed in order in fp32. The mean is off by T half units in the last place of
+    the largest, the mean of the differences by as many again, and the divisions and the subtraction by one each.
     """
     assert generation.attention is not None and generation.penultimate is not None
     largest = np.maximum(generation.attention.max(axis=0), generation.penultimate)
@@ -55,8 +56,8 @@ def rounding_error(generation: Generation) -> FloatArray:
 def image_map(values: FloatArray, tiles: Sequence[Tile], size: tuple[int, int]) -> FloatArray:
     """(H, W) bicubic upsampling of N token values to the image's pixels.
 
-    Where tiles overlap their mean is taken; pixels outside of all tiles lie just below the lowest value, so that
-    they are never the peak. A tile that reaches past the image is cropped.
+    Overlapping tiles are averaged. Pixels outside all tiles are set just below the lowest value, so that they are
+    never the peak. A tile that extends beyond the image is cropped.
     """
     result = np.zeros(size, dtype=np.float32)
     inside = np.zeros(size, dtype=np.bool_)
@@ -88,7 +89,7 @@ def peak(heat: FloatArray) -> tuple[float, float]:
 def peaks(heat: FloatArray) -> list[tuple[float, float]]:
     """(x, y) of all local maxima, the highest first and in reading order among equals; the first is `peak`.
 
-    A pixel is one where no neighbour of its eight is higher, and none that is read before it as high.
+    At a local maximum none of the eight neighbours is higher, and none earlier in reading order is equal.
     """
     height, width = heat.shape
     around = np.pad(heat, 1, constant_values=-np.inf)
@@ -104,9 +105,9 @@ def peaks(heat: FloatArray) -> list[tuple[float, float]]:
 def _bands(
     values: FloatArray, tiles: Sequence[Tile], size: tuple[int, int]
 ) -> Iterator[tuple[int, FloatArray, npt.NDArray[np.bool_]]]:
-    """The map in bands of whole rows, which bound the memory: first row, values (R, W), pixels in a tile (R, W).
+    """The map in bands of whole rows, to bound memory: (first row, values (R, W), mask (R, W) of pixels in a tile).
 
-    Values outside of all tiles are 0.
+    Values outside all tiles are 0.
     """
     height, width = size
     grids, weights = [], []
@@ -131,9 +132,9 @@ def _bands(
 def _bicubic(
     cells: int, start: float, end: float, pixels: int
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Weights (pixels, cells) that interpolate cells spread over [start, end), and which pixels they cover.
+    """(weights (pixels, cells), covered pixels) to interpolate cells spread evenly over [start, end).
 
-    Equal to torch's bicubic without align_corners: cubic convolution, edges repeated.
+    Equal to torch's bicubic without align_corners: cubic convolution with repeated edges.
     """
     centre = (np.arange(pixels) + 0.5 - start) / (end - start) * cells - 0.5
     base = np.floor(centre).astype(int)

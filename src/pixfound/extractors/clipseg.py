@@ -1,4 +1,4 @@
-"""CLIPSeg: a map of where the expression is, from CLIP's image and text encoders (arXiv 2112.10003)."""
+"""CLIPSeg: a segmentation map for the expression from CLIP's image and text encoders (arXiv 2112.10003)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from pixfound.types.masks import RLE
 
 @dataclass(eq=False)
 class ClipSeg(TextPrompted):
-    """The pixels whose probability is over `threshold`, in one mask; the map is resized (bilinear) before that.
+    """One mask of the pixels with a probability above `threshold`, after bilinear resizing of the map to the image.
 
-    The mask's score is the mean probability within. The other arguments are those of `TextPrompted`.
+    The mask's score is the mean probability inside it. The other arguments are those of `TextPrompted`.
     """
 
     threshold: float = 0.5

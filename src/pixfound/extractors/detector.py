@@ -18,12 +18,12 @@ from pixfound.types.masks import RLE
 
 @dataclass(eq=False)
 class TextDetector(Instances):
-    """Boxes from a zero-shot detector of transformers, each given to the segmenter, whose most trusted mask is taken.
+    """Boxes from a zero-shot detector of transformers, and for each the segmenter's mask with the highest score.
 
-    threshold: the least confidence of a box: 0.25 is GroundingDINO's own, 0.1 that of OWL-ViT and OWLv2. (The
-    `text_threshold` of GroundingDINO's demos tells which words a box stands for and drops no box.)
-    max_boxes: no more than the so many most confident ones. The other arguments are those of `Instances`;
-    GroundingDINO is told a sentence: `template="{}."`.
+    threshold: lowest confidence of a box; the default of GroundingDINO is 0.25, that of OWL-ViT and OWLv2 0.1. (The
+    `text_threshold` of GroundingDINO's demos only assigns words to a box and drops no box.)
+    max_boxes: keep at most this number of the most confident boxes. The other arguments are those of `Instances`;
+    GroundingDINO expects a sentence: `template="{}."`.
     """
 
     segmenter: Segmenter

@@ -1,4 +1,4 @@
-"""Masks that the model drew itself."""
+"""Masks predicted by the model itself."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pixfound.types.masks import union
 
 
 class NativeMasks:
-    """The union of the masks of a generation as the one candidate; none where the model drew none."""
+    """The union of a generation's masks as the only candidate; no candidate where the model predicted no mask."""
 
     needs_image = False
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
-        """One candidate or none."""
+        """A list of one candidate, or an empty list."""
         if not generation.masks:
             return []
         return [Candidate(union(generation.masks, generation.image_size))]

@@ -1,4 +1,4 @@
-"""Points that know nothing: what an extraction must beat."""
+"""Null baselines for extraction: points that use neither the model nor the expression's meaning."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pixfound.types import Candidate, Generation
 
 
 class RandomPoint:
-    """A point drawn uniformly over the image; the same one for the same image, expression and seed."""
+    """A point drawn uniformly over the image, deterministic for the same image, expression and seed."""
 
     def __init__(self, segmenter: Segmenter, seed: int = 0) -> None:
         self.segmenter, self.seed = segmenter, seed
@@ -24,7 +24,7 @@ class RandomPoint:
         return self.candidates_many([(image, generation, expression)])[0]
 
     def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
-        """What `candidates` gives for each."""
+        """The result of `candidates` for each request."""
         return segment_points(
             self.segmenter, [(image, [self._point(image, expression)], [None]) for image, _, expression in requests]
         )
@@ -37,12 +37,12 @@ class RandomPoint:
 
 
 class Nothing:
-    """Proposes nothing, and needs neither image nor segmenter: for rows that look at no candidate."""
+    """No candidates, without image or segmenter: for rows whose selector uses no candidate."""
 
     needs_image = False
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
-        """None."""
+        """An empty list."""
         return []
 
 
@@ -57,7 +57,7 @@ class CentrePoint:
         return self.candidates_many([(image, generation, expression)])[0]
 
     def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
-        """What `candidates` gives for each."""
+        """The result of `candidates` for each request."""
         return segment_points(self.segmenter, [(image, [self._point(image)], [None]) for image, _, _ in requests])
 
     def _point(self, image: Image.Image) -> tuple[float, float]:

@@ -1,4 +1,4 @@
-"""Candidates that came with the generation."""
+"""Precomputed candidates, stored in the generation."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pixfound.types import Candidate, Generation
 
 
 class GivenCandidates:
-    """Hands on the candidates of a generation, as they are."""
+    """The candidates of a generation, unchanged."""
 
     needs_image = False
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
-        """They, in their order."""
+        """Return `generation.candidates` as a list, in the same order."""
         return list(generation.candidates)

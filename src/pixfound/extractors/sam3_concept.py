@@ -1,4 +1,4 @@
-"""SAM 3's concept prompts: a text -> a mask of every instance, and whether the concept is in the image at all."""
+"""SAM 3's concept prompts: a text -> a mask of every instance, and the probability that the concept is present."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _TOKENS = 32  # of a concept; the length that SAM 3 was trained with, and always
 
 @dataclass(eq=False)
 class Sam3Concept(Instances):
-    """The instances of a Sam3Model. No instance over `threshold` is its own way to say that there is none.
+    """The instances of a Sam3Model. No instance above `threshold` means that the concept is absent.
 
-    threshold: the least score of an instance, which is its own probability times that of the concept's presence.
-    mask_threshold: the probability over which a pixel is inside. The other arguments are those of `Instances`.
-    Its image processor needs torchvision, and does no more than to resize, rescale and normalise: that is done here.
+    threshold: the lowest score of an instance, its own probability times that of the concept's presence.
+    mask_threshold: the probability above which a pixel is inside. The other arguments are those of `Instances`.
+    The model's image processor needs torchvision and only resizes, rescales and normalises, which is done here.
     """
 
     threshold: float = 0.3

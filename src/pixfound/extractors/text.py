@@ -1,4 +1,4 @@
-"""Boxes or points that a model says in its answer -> masks."""
+"""Boxes or points written in a model's answer -> masks."""
 
 from __future__ import annotations
 
@@ -20,12 +20,11 @@ Pick = Literal["best", "first", "last"]
 
 
 class TextBox:
-    """Each box of an answer is given to the segmenter; an answer without one gives no candidate.
+    """Masks of the segmenter for each box in an answer; an answer without a box gives no candidate.
 
-    convention: how the model writes boxes, see `pixfound.extractors.parsers.formats`; None, where the model's YAML
-    declares nothing, is refused. combine: `union` makes one candidate of one mask for each box, `candidates` makes one
-    of every mask of every box. pick: which of a box's masks goes into the union: of the highest predicted IoU, the
-    first or the last.
+    convention: the notation of boxes, see `pixfound.extractors.parsers.formats`; raises UserError for None, where the
+    model's YAML declares none. combine: `union` makes one candidate of one mask for each box, `candidates` makes one of
+    every mask of every box. pick: the mask of each box for the union: `best` by predicted IoU, `first` or `last`.
     """
 
     def __init__(
@@ -36,25 +35,25 @@ class TextBox:
         _check(combine, pick)
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
-        """In the order of the boxes in the answer, and of the segmenter's masks."""
+        """The candidates in the order of the boxes in the answer, and of the segmenter's masks."""
         return self.candidates_many([(image, generation, expression)])[0]
 
     def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
-        """What `candidates` gives for each."""
+        """The result of `candidates` for each request."""
         boxes = [self._boxes(generation) for _, generation, _ in requests]
         asked = [(image, said) for (image, _, _), said in zip(requests, boxes, strict=True) if said]
         found = iter(box_masks_many(self.segmenter, asked) if asked else ())
         return [_candidates(next(found), [], said, self.combine, self.pick) if said else [] for said in boxes]
 
     def _boxes(self, generation: Generation) -> Sequence[Box]:
-        """Those of an answer, in pixels of the image."""
+        """The boxes of an answer, in pixels of the image."""
         assert self.convention.boxes is not None
         said = self.convention.boxes(generation.text)
         return self.convention.frame(generation.image_size, generation.input_size).boxes(said) if said else []
 
 
 class TextPoint:
-    """Each point of an answer is given to the segmenter. The arguments are those of `TextBox`."""
+    """Masks of the segmenter for each point in an answer. The arguments are those of `TextBox`."""
 
     def __init__(
         self, segmenter: Segmenter, convention: str | None, combine: Combine = "union", pick: Pick = "best"
@@ -64,25 +63,25 @@ class TextPoint:
         _check(combine, pick)
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
-        """In the order of the points in the answer, and of the segmenter's masks."""
+        """The candidates in the order of the points in the answer, and of the segmenter's masks."""
         return self.candidates_many([(image, generation, expression)])[0]
 
     def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
-        """What `candidates` gives for each."""
+        """The result of `candidates` for each request."""
         points = [self._points(generation) for _, generation, _ in requests]
         asked = [(image, said) for (image, _, _), said in zip(requests, points, strict=True) if said]
         found = iter(masks_many(self.segmenter, asked) if asked else ())
         return [_candidates(next(found), said, [], self.combine, self.pick) if said else [] for said in points]
 
     def _points(self, generation: Generation) -> Sequence[Point]:
-        """Those of an answer, in pixels of the image."""
+        """The points of an answer, in pixels of the image."""
         assert self.convention.points is not None
         said = self.convention.points(generation.text)
         return self.convention.frame(generation.image_size, generation.input_size).points(said) if said else []
 
 
 def check_combine(combine: str) -> None:
-    """UserError for an unknown way to make candidates of several objects."""
+    """Raise UserError for an unknown value of `combine`."""
     if combine not in ("union", "candidates"):
         raise UserError(f"combine={combine}: valid values are union and candidates")
 
@@ -96,7 +95,7 @@ def _check(combine: str, pick: str) -> None:
 def _candidates(
     found: SegmenterMasks, points: Sequence[Point], boxes: Sequence[Box], combine: Combine, pick: Pick
 ) -> list[Candidate]:
-    """Candidates from masks (P, K, H, W) of P points or P boxes; where they were is kept where there is one answer."""
+    """Candidates from masks (P, K, H, W) of P points or boxes; a union stores its point or box only where P is 1."""
     prompts, masks_each = found.scores.shape
     if combine == "candidates":
         return [

@@ -1,4 +1,4 @@
-"""Masks that a model says in its answer, as polygons or in codes: no segmenter is asked."""
+"""Masks written in a model's answer as polygons or codes; no segmenter is used."""
 
 from __future__ import annotations
 
@@ -21,11 +21,9 @@ _KEY = "extraction.extractors.text_mask.decoder"
 class TextMask:
     """The masks of an answer; an answer without one gives no candidate.
 
-    convention: how the model writes masks, see `pixfound.extractors.parsers.formats`. decoder: the file that decodes
-    codes, see
-    `pixfound.extractors.parsers.vqvae`; None for polygons, which need none. combine: `union` makes one candidate of
-    all masks,
-    `candidates` makes one of each. An object that is said twice is one object.
+    convention: the notation of masks, see `pixfound.extractors.parsers.formats`. decoder: the file with the decoder of
+    codes, see `pixfound.extractors.parsers.vqvae`; None for polygons, which need none. combine: `union` makes one
+    candidate of all masks, `candidates` makes one of each. A repeated object counts once.
     """
 
     needs_image = False
@@ -45,11 +43,11 @@ class TextMask:
         self.decoder = None if decoder is None else MaskDecoder(decoder, _KEY)
 
     def identity(self) -> Mapping[str, Any]:
-        """The content of the decoder's file."""
+        """The digest of the decoder's file."""
         return {} if self.decoder is None else {"decoder": self.decoder.digest}
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
-        """In the order of the objects in the answer; those that cover no pixel are left out."""
+        """The candidates in the order of the objects in the answer; objects without a pixel are left out."""
         size = generation.image_size
         frame = self.convention.frame(size, generation.input_size)
         read = self._outlined if self.decoder is None else self._decoded

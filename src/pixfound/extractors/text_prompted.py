@@ -1,6 +1,7 @@
 """Baselines without a multi-modal LLM: the referring expression itself prompts a detector or a segmenter.
 
-What the model said is never looked at, so their rows show what it adds. Nothing found is an empty mask on purpose.
+The model's answer is not used, so comparison with these rows shows the effect of the model. Finding nothing is the
+deliberate answer of an empty mask.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ from pixfound.types.masks import union
 
 @dataclass(eq=False)
 class TextPrompted:
-    """What they share. A family says how its model looks at an image and a text, and which masks that means.
+    """Base class of text-prompted models. A family implements inference and the conversion of outputs to masks.
 
     path: hub id or local folder. revision: of the hub id. dtype: float32, bfloat16 or float16. device: auto, cpu, cuda
-    or cuda:N. template: what the model is told, `{}` is the expression. A candidate's score is the model's confidence.
-    The text is in lower case, as these models were trained; what is too long for the model is cut off. The weights are
-    read at the first image; UserError where they are of another kind of model.
+    or cuda:N. template: the model's text prompt, `{}` is the expression. A candidate's score is the model's confidence.
+    The text is in lower case, as in the training of these models, and truncated to the model's length. The weights are
+    loaded at the first image; raises UserError where they are of another kind of model.
     """
 
     path: str
@@ -49,18 +50,18 @@ class TextPrompted:
         self._found: Last[list[Candidate]] = Last()
 
     def identity(self) -> Mapping[str, Any]:
-        """What identifies the weights; a folder with another kind of model is noticed here, before any is read."""
+        """The identity of the weights; raises UserError for another kind of model, before weights are read."""
         found = locating.locate(self.path, KEY)
         if Path(found).is_dir():
             self._weights.check(self.model_types, found)
         return locating.identity(self.path, self.revision, KEY)
 
     def provenance(self) -> Mapping[str, Any]:
-        """The device and dtype asked for."""
+        """The device, the dtype, and the origin of the weights."""
         return {"device": device_name(self.device), "dtype": self.dtype, **locating.origin(self.path, self.revision)}
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
-        """The most confident first; none where nothing was found, or where there is nothing to look for."""
+        """Candidates, the most confident first; empty where nothing was found, or for an empty expression."""
         text = expression.strip().rstrip(".").strip().lower()
         if not text:
             return []
@@ -69,7 +70,7 @@ class TextPrompted:
         return list(self._found.get(key, lambda: self._propose(image, self._outputs(image, text, key))))
 
     def _outputs(self, image: Image.Image, text: str, key: str) -> Any:
-        """What the model says; extractors that share the weights ask it once."""
+        """The model's outputs, cached so that extractors with the same weights run the model once."""
         if "model" not in vars(self._weights):
             self._weights.check(self.model_types, self._weights.description)
         return self._weights.seen.get(key, lambda: self._look(as_rgb(image), text))
@@ -79,15 +80,15 @@ class TextPrompted:
         raise NotImplementedError
 
     def _propose(self, image: Image.Image, outputs: Any) -> list[Candidate]:
-        """A candidate for each thing that was found, the most confident first."""
+        """A candidate for each detected instance, the most confident first."""
         raise NotImplementedError
 
 
 @dataclass(eq=False)
 class Instances(TextPrompted):
-    """A `TextPrompted` that may find several things.
+    """A `TextPrompted` that may find several instances.
 
-    combine: `union` makes one candidate of all that was found, with the score of the most confident, `candidates` makes
+    combine: `union` makes one candidate of all instances, with the score of the most confident one, `candidates` makes
     one of each.
     """
 
@@ -98,7 +99,7 @@ class Instances(TextPrompted):
         check_combine(self.combine)
 
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
-        """The most confident first, or all in one; none where nothing was found, or there is nothing to look for."""
+        """Candidates, the most confident first, or their union; empty where nothing was found, or for no expression."""
         found = super().candidates(image, generation, expression)
         if self.combine == "candidates" or not found:
             return found
@@ -107,6 +108,6 @@ class Instances(TextPrompted):
 
 
 def check_share(name: str, value: float) -> None:
-    """UserError for a threshold of a probability that is none."""
+    """Raise UserError for a probability threshold outside its range."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
         raise UserError(f"{name}={value}: give a number of at least 0 and below 1")

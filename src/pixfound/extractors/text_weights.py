@@ -1,4 +1,4 @@
-"""Weights of models that are shown an image and a text; loaded at the first use, once for all that share them."""
+"""Weights of models with an image and a text as input, loaded at the first use and shared between extractors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ T = TypeVar("T")
 
 
 class Last(Generic[T]):
-    """Keeps the last result: all that is asked about an image is asked in a row."""
+    """One-entry cache: requests about an image arrive consecutively."""
 
     def __init__(self) -> None:
         self._kept: tuple[str, T] | None = None
 
     def get(self, key: str, compute: Callable[[], T]) -> T:
-        """What `compute` gave for this key, if that was the last one; else what it gives now."""
+        """The cached result where `key` is the last key; else the result of `compute()`, which is cached."""
         if self._kept is None or self._kept[0] != key:
             self._kept = None  # the old result makes room before there is a new one
             self._kept = (key, compute())
@@ -32,9 +32,9 @@ class Last(Generic[T]):
 
 
 class TextWeights:
-    """A transformers model with its processor. architecture: its class, or an auto class. Get one from `shared`.
+    """A transformers model with its processor; create it with `shared`.
 
-    seen: the model's outputs about the last image and text.
+    architecture: the model's class, or an auto class. seen: cache of the outputs for the last image and text.
     """
 
     def __init__(self, architecture: str, path: str, revision: str | None, dtype: str, device: str) -> None:
@@ -44,7 +44,7 @@ class TextWeights:
         self.seen: Last[Any] = Last()
 
     def check(self, model_types: tuple[str, ...], found: str) -> None:
-        """UserError where the config in the folder `found` is of another kind of model than these."""
+        """Raise UserError where the config in the folder `found` has a model type other than these."""
         from transformers import PretrainedConfig
 
         with locating.loading(self.path, KEY):
@@ -57,12 +57,12 @@ class TextWeights:
 
     @cached_property
     def description(self) -> str:
-        """The folder with config, tokenizer and processor; the tensors need not be there."""
+        """The folder with config, tokenizer and processor; tensors are not required."""
         return locating.fetch(self.path, self.revision, KEY, tensors=False)
 
     @cached_property
     def processor(self) -> Any:
-        """The model's own processor; UserError that names a package where one is missing."""
+        """The model's own processor; raises UserError with the name of a missing package."""
         return self._processor("AutoProcessor")
 
     @cached_property
@@ -86,8 +86,7 @@ class TextWeights:
     def outputs(self, inputs: Any) -> Any:
         """The model's outputs for a processor's inputs, moved to its device and dtype.
 
-        FloatingPointError where what they say of the image is no number, from which it would follow that nothing is
-        there.
+        Raises FloatingPointError for logits or masks that are not finite, which would give no candidates.
         """
         import torch
 
@@ -103,7 +102,7 @@ class TextWeights:
         return found
 
     def text_length(self) -> int:
-        """The most tokens of a text that the model can take: GroundingDINO compares with fewer than BERT could read."""
+        """The maximum number of text tokens of the model; in GroundingDINO it is below the limit of BERT."""
         config = self.model.config
         positions = int(config.text_config.max_position_embeddings)
         compared = int(getattr(config, "max_text_len", positions))
@@ -122,7 +121,7 @@ _alive: WeakValueDictionary[tuple[str | None, ...], TextWeights] = WeakValueDict
 
 
 def shared(architecture: str, path: str, revision: str | None, dtype: str, device: str) -> TextWeights:
-    """The weights of these arguments: the same object as long as anyone has it, so that they are loaded once."""
+    """The weights for these arguments; the same object while any reference exists, so that they are loaded once."""
     key = (architecture, path, revision, dtype, device)
     found = _alive.get(key)
     if found is None:

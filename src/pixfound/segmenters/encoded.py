@@ -1,4 +1,4 @@
-"""The embeddings of images, made for several images together and kept for those who ask about them next.
+"""Image embeddings of SAM models, computed for several images in one batch and cached for later prompts.
 
 Shapes: `S` side of the model's square.
 """
@@ -22,14 +22,14 @@ Embeddings = Mapping[str, Any]  # arguments of the model: name -> tensor or list
 
 @dataclass(frozen=True)
 class Prepared:
-    """An image as the model is given it. pixels: (1, 3, S, S). size: (height, width) of the image within them."""
+    """An image after preprocessing. pixels: (1, 3, S, S). size: (height, width) of the image within them."""
 
     pixels: Any
     size: tuple[int, int]
 
 
 class EncodedImages:
-    """What a model of the SAM kind makes of images, by a hash of their content."""
+    """Cache of the embeddings of a SAM-like image encoder. The key of an image is a hash of its content."""
 
     def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[Embeddings, tuple[int, int]]] = OrderedDict()
@@ -37,9 +37,9 @@ class EncodedImages:
     def encode(
         self, images: Sequence[Image.Image], prepare: Callable[[Image.Image], Prepared], load: Callable[[], Any]
     ) -> list[str]:
-        """The key of each image, after those that are not there yet have been encoded together.
+        """Encode the images that are not cached, together, and return the key of each image.
 
-        prepare: an image as the model is given it. load: the model, asked for where there is something to encode.
+        prepare: preprocesses an image. load: returns the model; called only where there is something to encode.
         """
         import torch
 
@@ -81,12 +81,12 @@ class EncodedImages:
         return {name: join([row[name] for row in rows]) for name in rows[0]}
 
     def clear(self) -> None:
-        """Forget all images."""
+        """Drop all cached embeddings."""
         self._kept.clear()
 
 
 def _by_pixels(prepared: Mapping[str, Prepared], most: int) -> Iterator[list[str]]:
-    """The keys of pictures, of which there are some, in groups of at most so many pixels, one picture at least."""
+    """Split the keys of a non-empty dict into groups of at most `most` pixels, but at least one image."""
     keys = list(prepared)
     height, width = prepared[keys[0]].pixels.shape[-2:]  # of the model's square, the same for all
     room = max(1, most // (height * width))
@@ -94,5 +94,5 @@ def _by_pixels(prepared: Mapping[str, Prepared], most: int) -> Iterator[list[str
 
 
 def _each(function: Any, value: Any) -> Any:
-    """The function of a tensor, or of each tensor of a list."""
+    """Apply a function to a tensor, or to each tensor of a list."""
     return [function(tensor) for tensor in value] if isinstance(value, (list, tuple)) else function(value)

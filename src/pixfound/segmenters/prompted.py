@@ -1,6 +1,6 @@
-"""What the SAM families share: an image is encoded once, and all its points or boxes are decoded together.
+"""Base of the SAM families: each image is encoded once, and all its points or boxes are decoded in one batch.
 
-So are several images and their prompts, where they are given together.
+Several images with their prompts are batched in the same way where they are given together.
 
 Shapes: `P` prompts, `K` masks a prompt, `H` x `W` image pixels, `h` x `w` the decoder's own.
 """
@@ -27,12 +27,12 @@ _RESTORED = 2**26  # logits in image pixels at a time: 256 MB
 
 
 class PromptedSegmenter:
-    """A transformers model of the SAM kind. A family says how an image is prepared and how masks come back to it.
+    """A SAM-like transformers model. A family implements preprocessing and the mapping of masks back to the image.
 
     path: hub id, local folder or `embedded:NAME`. revision: of the hub id. dtype: a torch dtype's name. device: auto,
-    cpu, cuda or cuda:N. architecture: the transformers class; the first of the family's unless named. multimask_boxes:
-    the decoder's several masks for a box too, and not the single one for prompts that are clear; a point is ambiguous
-    and always gets several.
+    cpu, cuda or cuda:N. architecture: the transformers class; by default the first of the family's. multimask_boxes:
+    True returns the decoder's several masks for a box too, False its single mask for unambiguous prompts. A point is
+    ambiguous and always gets several masks.
     """
 
     architectures: ClassVar[tuple[str, ...]]
@@ -58,15 +58,15 @@ class PromptedSegmenter:
         self._encoded = EncodedImages()
 
     def identity(self) -> Mapping[str, Any]:
-        """What identifies the weights."""
+        """The identity of the weights."""
         return locating.identity(self.path, self.revision, "segmenter.path")
 
     def provenance(self) -> Mapping[str, Any]:
-        """The device and dtype asked for."""
+        """The requested device and dtype."""
         return {"device": device_name(self.device), "dtype": self.dtype, **locating.origin(self.path, self.revision)}
 
     def masks(self, image: Image.Image, points: Sequence[tuple[float, float]]) -> SegmenterMasks:
-        """The masks of each point alone, with their predicted IoU, in the decoder's order."""
+        """The masks of each point alone, with their predicted IoU, in the decoder's order. points: (x, y) in pixels."""
         return next(self.masks_many([(image, points)]))
 
     def box_masks(self, image: Image.Image, boxes: Sequence[tuple[float, float, float, float]]) -> SegmenterMasks:
@@ -76,30 +76,30 @@ class PromptedSegmenter:
     def masks_many(
         self, requests: Sequence[tuple[Image.Image, Sequence[tuple[float, float]]]]
     ) -> Iterator[SegmenterMasks]:
-        """What `masks` gives for each (image, points); images that are the same are encoded once."""
+        """The result of `masks` for each (image, points); equal images are encoded once."""
         asked = [(image, [[point] for point in points]) for image, points in requests]
         return self._segment(asked, "input_points", multimask=True)
 
     def box_masks_many(
         self, requests: Sequence[tuple[Image.Image, Sequence[tuple[float, float, float, float]]]]
     ) -> Iterator[SegmenterMasks]:
-        """What `box_masks` gives for each (image, boxes); images that are the same are encoded once."""
+        """The result of `box_masks` for each (image, boxes); equal images are encoded once."""
         return self._segment(requests, "input_boxes", multimask=self.multimask_boxes)
 
     def _prepare(self, image: Image.Image) -> Prepared:
-        """An image as the model is given it."""
+        """Preprocess an image."""
         raise NotImplementedError
 
     def _restore(self, logits: Any, size: tuple[int, int], image_size: tuple[int, int]) -> Any:
-        """(P, K, H, W) logits in the image's pixels. logits: (P, K, h, w); size: see Prepared; image_size: (H, W)."""
+        """(P, K, H, W) logits at image resolution. logits: (P, K, h, w); size: see Prepared; image_size: (H, W)."""
         raise NotImplementedError
 
     def _segment(
         self, requests: Sequence[tuple[Image.Image, Sequence[Any]]], name: str, multimask: bool
     ) -> Iterator[SegmenterMasks]:
-        """Masks for the prompts of each request, in image pixels; those of a request are made when it is their turn.
+        """Yield the masks for the prompts of each request, in image pixels; each request's masks are made on demand.
 
-        name: of the model's argument; the last axis of a prompt is x, y, x, y ...
+        name: the model's argument for the prompts; the last axis of a prompt is x, y, x, y ...
         """
         asked = [image for image, prompts in requests if prompts]
         found = self._encoded.encode(asked, self._prepare, lambda: self._model)
@@ -123,7 +123,7 @@ class PromptedSegmenter:
             yield SegmenterMasks(self._inside(logits, sizes[key], shape), scores.numpy())
 
     def _inside(self, logits: Any, size: tuple[int, int], image_size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-        """(P, K, H, W) masks of logits (P, K, h, w); of a huge image one after the other."""
+        """(P, K, H, W) masks of logits (P, K, h, w); for a huge image one mask at a time."""
         flat = logits.flatten(0, 1)[:, None]
         room = max(1, _RESTORED // (image_size[0] * image_size[1]))
         masks = np.empty((len(flat), *image_size), dtype=np.bool_)
@@ -133,7 +133,7 @@ class PromptedSegmenter:
         return masks.reshape(*logits.shape[:2], *image_size)
 
     def _scaled(self, image: Image.Image, prompts: Sequence[Any], key: str) -> list[Any]:
-        """Prompts in the pixels of the model's picture."""
+        """Prompts in pixels of the preprocessed image."""
         height, width = self._encoded.size(key)
         values = np.asarray(prompts, np.float64)
         scale = np.tile([width / image.width, height / image.height], values.shape[-1] // 2)
@@ -143,9 +143,9 @@ class PromptedSegmenter:
     def _decode(self, together: Mapping[str, list[Any]], name: str, multimask: bool) -> dict[str, tuple[Any, Any]]:
         """Logits (P, K, h, w) and scores (P, K) of all prompts of each encoded image.
 
-        FloatingPointError where they are no numbers: none of them is above 0, so that an empty mask would come of them.
-        A row of the decoder's batch holds prompts of one image, as many as an image has on average; the last row of an
-        image is filled up with its last prompt.
+        Raises FloatingPointError for NaN: it is not above 0, so that it would give an empty mask. A row of the
+        decoder's batch holds prompts of one image, as many as an image has on average. The last row of an image is
+        padded with its last prompt.
         """
         import torch
 

@@ -1,4 +1,4 @@
-"""SAM and SAM-HQ: the long side is resized to the model's square, and the rest padded."""
+"""SAM and SAM-HQ: the longer side of an image is resized to that of the model's square, and the rest is padded."""
 
 from __future__ import annotations
 

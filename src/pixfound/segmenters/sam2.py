@@ -1,4 +1,4 @@
-"""SAM 2, SAM 2.1 and the tracker of SAM 3: the whole image is squashed to the model's square."""
+"""SAM 2, SAM 2.1 and the tracker of SAM 3: an image is resized to the model's square without its aspect ratio."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from pixfound.segmenters.prompted import PromptedSegmenter
 
 
 class Sam2(PromptedSegmenter):
-    """A Sam2Model, or with `architecture=Sam3TrackerModel` what SAM 3 has for points and boxes.
+    """A Sam2Model, or with `architecture=Sam3TrackerModel` the tracker of SAM 3, which takes points and boxes.
 
-    The arguments are those of `PromptedSegmenter`. Their own image processor needs torchvision, and does no more than
-    to resize, rescale and normalise: that is done here, with torch alone and the same arithmetic.
+    The arguments are those of `PromptedSegmenter`. The models' own image processor needs torchvision and only resizes,
+    rescales and normalises. The same arithmetic is done here with torch alone.
     """
 
     architectures = ("Sam2Model", "Sam3TrackerModel")

@@ -1,1 +1,1 @@
-"""Selectors: each module decides which candidate stands for the referring expression."""
+"""Selectors: each module chooses the candidate for the referring expression."""

@@ -1,4 +1,4 @@
-"""The automatic baseline of arXiv 2502.04192: a judge looks at the candidates and names the best one."""
+"""The automatic baseline of arXiv 2502.04192: a judge model sees the candidates and names the best one."""
 
 from __future__ import annotations
 
@@ -36,18 +36,18 @@ _NONE = re.compile(r"\b(?:none|neither|no (?:image|one|mask|candidate)|not any|n
 
 
 class JudgeChoice:
-    """First asks whether the object is in the image, then which overlay shows it best.
+    """Asks the judge first if the object is in the image, then for the overlay that shows it best.
 
-    presence: whether the first question is asked. chunk: at most so many overlays in one question, whose winners meet
-        in further rounds; None shows all at once. shuffle: the order of the overlays is drawn for each example from
-        seed; else it is that of the candidates. numbered: the number is written into each overlay too.
-    none: what a reply such as "none of them" means: `empty`, or `unscored`.
-    opacity, colour (red, green, blue from 0 to 255): of the overlay. max_candidates: so many are shown, the first of
-        the order; None shows all. duplicates: a candidate whose IoU with one that is shown is more than this is not
-        shown; None shows it. system, presence_question, choice_question: the wording, the paper's unless changed.
+    presence: True asks the first question. chunk: the most overlays in one question, whose winners meet in further
+        rounds; None shows all at once. shuffle: True draws the order of the overlays for each example from seed, False
+        keeps that of the candidates. numbered: True also writes the number into each overlay.
+    none: the choice for a reply such as "none of them": `empty`, or `unscored`.
+    opacity, colour (red, green, blue from 0 to 255): of the overlay. max_candidates: the number shown, the first of
+        the order; None shows all. duplicates: a candidate whose IoU with a shown one is above this is left out; None
+        shows it. system, presence_question, choice_question: the prompts, by default the paper's.
 
-    A reply that names no candidate, or several, is never the first one: it raises UnreadableReply. As with a judge that
-    is down, which raises JudgeError, the example is tried again by the next run.
+    A reply that names no candidate, or several, raises UnreadableReply and never counts as the first candidate. After
+    this error, as after the JudgeError of a judge that is down, the next run tries the example again.
     """
 
     def __init__(
@@ -113,11 +113,11 @@ class JudgeChoice:
         return self._tournament(example, image, candidates, about)
 
     def choose_many(self, requests: Sequence[tuple[Example, Sequence[Candidate]]]) -> list[Choice | JudgeError]:
-        """`choose` for each, as many at a time as the judge takes, in order; see `side_by_side`."""
+        """`choose` for each request, in order, with the judge's concurrency; see `side_by_side`."""
         return side_by_side(lambda request: self.choose(*request), requests, getattr(self.judge, "concurrency", 1))
 
     def load(self, example: Example, candidates: Sequence[Candidate]) -> Load:
-        """The presence question, and those of all rounds."""
+        """The requests of the presence question and of all rounds."""
         count = len(self._order(example, candidates))
         questions = images = int(self.presence and count > 0)
         while count > 1:
@@ -149,7 +149,7 @@ class JudgeChoice:
         return Choice("empty", reason="the judge names none of the candidates", about=about)
 
     def _ask(self, example: Example, image: Image.Image, candidates: Sequence[Candidate]) -> int | None:
-        """The place of the best of several overlays, from 0; None for none of them."""
+        """Index from 0 of the best of several overlays; None for none of them."""
         shown = [
             draw_overlay(image, c.mask.decode(), number if self.numbered else None, self.colour, self.opacity)
             for number, c in enumerate(candidates, start=1)
@@ -161,7 +161,7 @@ class JudgeChoice:
         return place
 
     def _order(self, example: Example, candidates: Sequence[Candidate]) -> list[int]:
-        """Indices of the candidates that are shown, in the order in which they are."""
+        """Indices of the candidates to show, in the order of display."""
         order = list(range(len(candidates)))
         if self.shuffle:
             digest = hashlib.sha256(f"{self.seed}:{example.id}".encode()).digest()
@@ -177,7 +177,7 @@ class JudgeChoice:
 
 
 def read_choice(reply: str, count: int) -> tuple[int | None, str]:
-    """(place from 0, "") of the one number that a reply names; (None, "") for "none of them"; else (None, why).
+    """(index from 0, "") of the only number in a reply; (None, "") for "none of them"; else (None, the reason).
 
     >>> read_choice("Image 2.", 3), read_choice("None of them", 3), read_choice("4", 3)[0], read_choice("1 or 2", 3)[0]
     ((1, ''), (None, ''), None, None)

@@ -1,4 +1,4 @@
-"""The upper bound: the candidate that fits the ground truth best."""
+"""The oracle upper bound: the candidate with the highest IoU with the ground truth."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from pixfound.types.masks import ious
 
 
 class Oracle:
-    """The highest IoU with the ground truth.
+    """The candidate with the highest IoU with the ground truth.
 
-    ties: `score` takes the one with the segmenter's highest score, `last` and `first` go by position (the
-        original takes the last). absent: `empty` shows nothing where the object is absent, `candidate` takes a
-        candidate all the same (the original did so until 2026).
+    ties: `score` takes the candidate with the segmenter's highest score, `last` and `first` go by position (the
+        original takes the last). absent: `empty` shows nothing where the object is absent, `candidate` still takes a
+        candidate (the original did so until 2026).
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Oracle:
         self.ties, self.absent = ties, absent
 
     def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
-        """The best candidate; nothing where there is none."""
+        """The best candidate; `missing` without candidates; see `absent` for an absent object."""
         if example.absent and self.absent == "empty":
             return Choice("empty", reason="the object is absent")
         if not candidates:

@@ -1,4 +1,4 @@
-"""A choice that was made elsewhere, and written to a file."""
+"""Choices read from files that another program wrote."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _KINDS: tuple[Kind, ...] = ("open", "ground")  # those under which masks are cho
 
 
 class Selected:
-    """The candidate whose file a list names for the example.
+    """The candidate whose file is named for the example in a list of selections.
 
-    selections: for each kind of prompt, open and ground, a list that was made of its candidates: JSON lines, see
-        `pixfound.io.predictions.texts.read_selections`. Under a kind without a list all is unscored.
-    offset: added to their `question_id`.
-    unlisted: an example that the list says nothing of is `unscored`, or `missing` a choice, as to the original, so that
-        the scoring profile says what it is worth.
+    selections: for each kind of prompt, open and ground, a list for its candidates: JSON lines, see
+        `pixfound.io.predictions.texts.read_selections`. Examples of a kind without a list are unscored.
+    offset: added to the lists' `question_id`.
+    unlisted: the decision for an example that is not in the list: `unscored`, or `missing` as in the original, whose
+        score is set by the scoring profile.
     """
 
     version = 2
@@ -55,7 +55,7 @@ class Selected:
         self._stand_ins: dict[Kind, set[str]] = {}  # examples of which the picture of no phrase is selected
 
     def index(self, images: Mapping[str, ImageInfo]) -> None:
-        """Read the lists; raises UserError where one names no candidate of its kind of prompt."""
+        """Read the lists; raises UserError where none of a list's files is a candidate of its kind of prompt."""
         owners = Owners(images)
         for kind, path in self._paths.items():
             key = f"{_KEY}.{kind}"
@@ -81,7 +81,7 @@ class Selected:
         return found
 
     def choose_for(self, kind: Kind, example: Example, candidates: Sequence[Candidate]) -> Choice:
-        """The candidate of that name; nothing for NONE; unscored where the list does not tell."""
+        """The listed candidate; `empty` for NONE; `unlisted` without an entry; `unscored` where it cannot be found."""
         if kind not in self._paths:
             return Choice("unscored", reason=f"{_KEY}.{kind} is not given")
         name, file = self._chosen[kind].get(example.id), self._paths[kind].name

@@ -1,4 +1,4 @@
-"""Attend and segment's own choice: the phrase that means the same as the referring expression."""
+"""Selection of attend and segment: the phrase most similar to the referring expression (arXiv 2502.04192)."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ class Similarity:
     """The candidate whose phrase has the highest cosine similarity to the expression.
 
     source: `spacy` uses a pipeline's word vectors as in arXiv 2502.04192, `model` the MLLM's own input
-        embeddings, `auto` the first where the pipeline is installed and the second elsewhere; `given` the similarities
-        that came with the candidates.
-    threshold: nothing is shown where the best similarity is below it (the original: 0.7 with spaCy).
-    floor: a phrase below it is never taken, nor one whose similarity is no number (the original: 0); None for none.
-    ties: among the masks of equally similar phrases `score` takes the segmenter's highest, `last` the last one (the
-        original does).
-    leading_space: look the expression up with a space before it, as it stands in the original's table, so that its
-        article is not dropped.
+        embeddings, `auto` the first where the pipeline is installed and the second elsewhere; `given` uses the
+        similarities stored with the candidates.
+    threshold: the choice is `empty` where the best similarity is below it (the original: 0.7 with spaCy).
+    floor: a phrase below it, or with NaN similarity, is never chosen (the original: 0); None for no floor.
+    ties: among the masks of equally similar phrases `score` takes the segmenter's highest, `last` the last one (as the
+        original).
+    leading_space: look the expression up with a leading space, as in the original's table, so that its article is not
+        dropped.
     """
 
     version = 2
@@ -52,14 +52,15 @@ class Similarity:
         self.threshold, self.floor, self.ties, self.leading_space = threshold, floor, ties, leading_space
 
     def identity(self) -> Mapping[str, Any]:
-        """Which vectors are really used; an error where they are not installed."""
+        """The identity of the vectors in use; raises an error where they are not installed."""
         return {"spacy": pipeline_version(self.pipeline)} if self._source == "spacy" else {"vectors": self._source}
 
     def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
-        """The most similar candidate; nothing where none is similar enough, `missing` where there is none.
+        """The most similar candidate; `empty` where it is below the threshold.
 
-        Unscored where nothing says what the candidates are of, unless there is a floor: to the original, which has one,
-        such an image counts as 0.
+        The choice is `missing` without candidates, or where no phrase reaches the floor. Without a floor it is
+        `unscored` where no candidate has a phrase, or with `source: given` a similarity: in the original, which has a
+        floor, such an image counts as 0.
         """
         named = [(i, c) for i, c in enumerate(candidates) if c.phrase is not None]
         if candidates and not named and self.floor is None:
@@ -85,7 +86,7 @@ class Similarity:
         return (candidate.score or 0.0, -index) if self.ties == "score" else (0.0, index)
 
     def _similarities(self, candidates: Sequence[Candidate], expression: str) -> list[float]:
-        """From -1 to 1 for each; one that was not given counts as the lowest."""
+        """The similarity of each candidate, from -1 to 1; a missing one counts as the lowest."""
         if self._source == "given":
             return [-1.0 if c.similarity is None else c.similarity for c in candidates]
         target = self._vector(f" {expression.strip()}" if self.leading_space else expression.strip())
@@ -118,7 +119,7 @@ class _SpacyVectors:
 
 
 def cosine(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
-    """Cosine similarity of two vectors (D,); 0 where one is zero. FloatingPointError where one is not finite."""
+    """Cosine similarity of two vectors (D,); 0 where one is zero. Raises FloatingPointError where one is not finite."""
     norm = float(np.linalg.norm(a) * np.linalg.norm(b))
     if not np.isfinite(norm):
         raise FloatingPointError("a word vector is not finite")

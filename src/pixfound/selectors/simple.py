@@ -1,4 +1,4 @@
-"""Selectors that look at no mask and no word: nulls and the segmenter's own opinion."""
+"""Selectors that use neither masks nor words: null baselines and the segmenter's predicted IoU."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from pixfound.types import Candidate, Choice, Example
 
 
 class BestScore:
-    """The candidate that the segmenter itself trusts most; the first among equals."""
+    """The candidate with the segmenter's highest score; the first among equals."""
 
     def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
-        """The highest predicted IoU; nothing where there is no candidate."""
+        """The candidate with the highest score; `empty` without candidates."""
         if not candidates:
             return Choice("empty", reason="no candidate")
         best = max(range(len(candidates)), key=lambda i: (candidates[i].score or 0.0, -i))
@@ -25,7 +25,7 @@ class First:
     """The candidate that was proposed first."""
 
     def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
-        """The first; nothing where there is no candidate."""
+        """The first candidate; `empty` without candidates."""
         return Choice("candidate", 0) if candidates else Choice("empty", reason="no candidate")
 
 
@@ -36,7 +36,7 @@ class RandomCandidate:
         self.seed = seed
 
     def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
-        """A random candidate; nothing where there is none."""
+        """A random candidate; `empty` without candidates."""
         if not candidates:
             return Choice("empty", reason="no candidate")
         digest = hashlib.sha256(f"{self.seed}:{example.id}".encode()).digest()
@@ -45,16 +45,16 @@ class RandomCandidate:
 
 
 class Empty:
-    """Never shows anything: right exactly where the object is absent."""
+    """The empty mask always: correct exactly where the object is absent."""
 
     def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
-        """Nothing."""
+        """The choice `empty`."""
         return Choice("empty", reason="by design")
 
 
 class Full:
-    """Always shows the whole image."""
+    """The mask of the whole image always."""
 
     def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
-        """Everything."""
+        """The choice `full`."""
         return Choice("full", reason="by design")

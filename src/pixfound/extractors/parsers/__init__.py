@@ -1,1 +1,1 @@
-"""Boxes, points and masks that models say in text: from a text to coordinates, or a mask, in image pixels."""
+"""Parsers of boxes, points and masks that models write as text: from text to coordinates or masks in image pixels."""

@@ -1,4 +1,4 @@
-"""From the units that a model speaks in to pixels of the image. Nothing here fails on a wild number: it is clamped."""
+"""Conversion of a model's coordinates to pixels of the image. Values outside the image are clamped and never raise."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Frame:
     size: tuple[int, int]
 
     def boxes(self, values: Iterable[Box]) -> list[Box]:
-        """(x0, y0, x1, y1) in pixels with corners in order, clamped to the image; those of no area are left out."""
+        """(x0, y0, x1, y1) in pixels with ordered corners, clamped to the image; boxes without area are left out."""
         height, width = self.size
         found = []
         for box in values:
@@ -43,19 +43,19 @@ class Frame:
 
 
 def of_image(size: tuple[int, int], whole: float) -> Frame:
-    """Coordinates from 0 to `whole` over each side of the image."""
+    """The frame of coordinates from 0 to `whole` along each side of the image."""
     return Frame((size[1] / whole, size[0] / whole), (0.0, 0.0), size)
 
 
 def of_padded_square(size: tuple[int, int]) -> Frame:
-    """Coordinates from 0 to 1 over the square to which the image was padded on both sides (LLaVA)."""
+    """The frame of coordinates from 0 to 1 over the square that the image was padded to on both sides (LLaVA)."""
     height, width = size
     side = max(size)
     return Frame((side, side), (-float((side - width) // 2), -float((side - height) // 2)), size)
 
 
 def of_resized(size: tuple[int, int], resized: tuple[int, int]) -> Frame:
-    """Pixels of the picture that the image was resized to. resized: its (H, W)."""
+    """The frame of pixels of the resized image. size, resized: (H, W) before and after resizing."""
     return Frame((size[1] / resized[1], size[0] / resized[0]), (0.0, 0.0), size)
 
 

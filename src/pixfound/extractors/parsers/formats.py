@@ -1,4 +1,4 @@
-"""The conventions in which models say where something is: how it is written, and in which units."""
+"""Conventions of models for coordinates in text: the notation and its units."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ Units = Literal["resized", "padded"] | float  # pixels of the resized picture, 0
 
 @dataclass(frozen=True)
 class Convention:
-    """boxes, points, polygons, codes: from a text to its own units; None where a convention has none.
+    """Parsers of one convention, each from a text to coordinates in the text's own units; None where it has none.
 
-    polygons: those of each object. codes: of each object its box, and the codes of the mask inside it.
+    boxes, points: (x0, y0, x1, y1) and (x, y). polygons: the polygons of each object. codes: the box of each object,
+    and the codes of the mask inside it.
     """
 
     units: Units
@@ -28,11 +29,11 @@ class Convention:
 
     @property
     def masks(self) -> Callable[[str], list[Any]] | None:
-        """What reads masks, in either form."""
+        """The parser of masks, as polygons or as codes; None where there is none."""
         return self.polygons or self.codes
 
     def frame(self, size: tuple[int, int], resized: tuple[int, int] | None) -> Frame:
-        """From its units to pixels of an image. size: (H, W) of the image; resized: of what the model was given."""
+        """The frame from its units to pixels of an image. size: (H, W) of the image; resized: of the model's input."""
         if self.units == "padded":
             return of_padded_square(size)
         if self.units != "resized":
@@ -62,7 +63,7 @@ CONVENTIONS: Mapping[str, Convention] = {
 
 
 def find_convention(name: str | None, what: Literal["boxes", "points", "masks"]) -> Convention:
-    """The convention of a name; UserError where there is none, or where it has no such thing."""
+    """The convention of a name; raises UserError for None, an unknown name, or one that does not support `what`."""
     known = [key for key, convention in CONVENTIONS.items() if getattr(convention, what) is not None]
     if name is None:
         extractor = {"boxes": "text_box", "points": "text_point", "masks": "text_mask"}[what]

@@ -1,9 +1,9 @@
-r"""How models write boxes, points and masks. Each function gives coordinates in the text's own units.
+r"""Grammars of boxes, points and masks in text. Each function returns coordinates in the text's own units.
 
-Boxes are (x0, y0, x1, y1), points (x, y), polygons their corners.
+Boxes are (x0, y0, x1, y1), points (x, y), polygons lists of corners.
 
-Patterns are searched for, and no document is parsed as a whole: what surrounds a box (a fence, a broken or cut off
-JSON document, prose) does not matter, and no text raises.
+Patterns are searched anywhere, and no document is parsed as a whole: the text around a box (a fence, a broken or
+truncated JSON document, prose) does not matter, and no text raises.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def tag_points(text: str) -> list[Point]:
 def coords_points(text: str) -> list[Point]:
     """`<points coords="1 1 105 205 2 300 400">` (Molmo2): the image's number, then each point's number, x and y.
 
-    Coordinates are in 0 to 1000 and of three digits or more, which tells them from numbers.
+    Coordinates are in 0 to 1000 and have three digits or more, which distinguishes them from the numbers.
     """
     return [(float(x), float(y)) for said in _COORDS.findall(text) for x, y in _NUMBERED.findall(said)]
 
@@ -84,7 +84,7 @@ def coords_points(text: str) -> list[Point]:
 def patch_boxes(text: str, side: int = 32) -> list[Box]:
     """`<patch_index_0044><patch_index_0863>` (Kosmos-2): cells of the corners in a grid of `side` x `side`, in 0 to 1.
 
-    A corner is the middle of its cell, but the outer edge where both lie in one row or in one column.
+    A corner is the middle of its cell, or the cell's outer edge where both corners are in one row or one column.
     """
     found = []
     for first, last in _PATCHES.findall(text):
@@ -115,8 +115,8 @@ def yxyx_boxes(text: str) -> list[Box]:
 def coded_masks(text: str) -> list[tuple[Box, Codes]]:
     """`<loc0256><loc0128><loc0768><loc0512><seg017> ...` (PaliGemma): a box, and 16 codes of the mask inside it.
 
-    An object with fewer codes, or with one that is not in the codebook of 128, is left out; of more codes the first 16
-    are read.
+    An object with fewer codes, or with a code outside the codebook of 128, is left out. Only the first 16 codes are
+    read.
     """
     found = []
     for match in _CODED.finditer(text):

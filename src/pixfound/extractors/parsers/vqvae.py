@@ -1,6 +1,6 @@
-"""From the codes in which PaliGemma says a mask to the mask: the decoder of a VQ-VAE (arXiv 2301.02229, 2407.07726).
+"""Decoder of the VQ-VAE from PaliGemma's segmentation codes to masks (arXiv 2301.02229, 2407.07726).
 
-The weights are one file that Google published apart from the models, `SOURCE`, with the names and the axis order of
+The weights are one file that Google published separately from the models, `SOURCE`, with the names and axis order of
 PyTorch. Shapes: `B` masks, `C` channels.
 """
 
@@ -48,8 +48,8 @@ def _layers() -> Iterator[tuple[str, tuple[int, ...]]]:
 class MaskDecoder:
     """Decodes codes with the weights in a file.
 
-    path: of a local copy of `SOURCE`. key: the config key that named it, for errors. UserError where it is missing or
-    another file; its four megabytes are read at once, so that this is known before any model is loaded.
+    path: of a local copy of `SOURCE`. key: its config key, for error messages. Raises UserError where the file is
+    missing or another one. Its four megabytes are read immediately, so that errors precede the loading of models.
     """
 
     def __init__(self, path: str, key: str) -> None:
@@ -94,9 +94,9 @@ class MaskDecoder:
 
 
 def paste(values: npt.NDArray[np.float32], box: Box, size: tuple[int, int]) -> RLE:
-    """A decoded mask (64, 64) resized to its box in an image of `size` (H, W): above 0 is inside.
+    """Resize a decoded mask (64, 64) to its box in an image of `size` (H, W); values above 0 are inside.
 
-    Interpolated before it is cut off, as in the evaluation of the authors; corners go to the nearest pixel's edge.
+    Interpolation precedes the threshold, as in the evaluation of the authors. Corners are rounded to pixel edges.
     """
     x0, y0, x1, y1 = (round(value) for value in box)
     mask = np.zeros(size, dtype=np.bool_)
