@@ -1,4 +1,4 @@
-"""The values that cross the borders between parts: frozen, plain, the same for every model.
+"""Data types passed between components: frozen, plain, the same for every model.
 
 Frame: image pixels, origin at the left top corner, x to the right, y down; points are (x, y), boxes are
 (x0, y0, x1, y1). Legend of shapes: `T` generated tokens, `N` image tokens, `H` x `W` image pixels.
@@ -26,27 +26,27 @@ FloatArray = npt.NDArray[np.float32]
 
 
 class ImageSource(Protocol):
-    """An image that is read when it is needed."""
+    """An image that is loaded on demand."""
 
     def load(self) -> Image.Image:
-        """The picture as RGB; raises OSError where it is missing or corrupt."""
+        """The image as RGB; raises OSError where it is missing or corrupt."""
 
     def digest(self) -> str:
-        """A hash of the content that never depends on where it is stored."""
+        """A hash of the content, independent of where it is stored."""
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One image with a question, a referring expression and their truths.
+    """One image with a question, a referring expression and their ground truth.
 
     id: unique in its benchmark. pair_id: shared by the two examples of a pair; None without pairs.
-    options: the answers offered, in the order of the letters. answer: index of the right one.
-    gt_mask: mask of what `expression` refers to; of area 0 where that is absent from the image.
-    objects: a mask for each object of the image that is known, the referred one too; () if unknown.
+    options: the answer options, in the order of the letters. answer: index of the correct one.
+    gt_mask: mask of the object that `expression` refers to; of area 0 where it is absent from the image.
+    objects: a mask for each annotated object of the image, the referred one included; () if unknown.
     tags: category names, e.g. {"category": "colour"}.
-    labels: index of the right option by each version of the benchmark's labels; {} where there is one version.
-    named: whether the benchmark names an object to show; where it does not, the mask is empty and says little.
-    Raises UserError for what cannot be scored: texts that are empty, options that are equal or more than the letters.
+    labels: index of the correct option by version of the benchmark's labels; {} where there is one version.
+    named: True if the benchmark names an object to show; else the mask is empty without much meaning.
+    Raises UserError for an example that cannot be scored: empty texts, equal options, or more options than letters.
     """
 
     id: str
@@ -85,19 +85,19 @@ class Example:
 
     @property
     def absent(self) -> bool:
-        """Whether the referred object is not in the image."""
+        """True if the referred object is not in the image."""
         return self.gt_mask.area == 0
 
 
 def _plain(option: str) -> str:
-    """An option without what no grading of an answer looks at: capitals, spaces, a mark at its end."""
+    """An option normalised as in grading: lower case, single spaces, no punctuation at its end."""
     text = " ".join(unicodedata.normalize("NFKC", option).casefold().split())
     return text.rstrip(" .,;:") or text
 
 
 @dataclass(frozen=True, slots=True)
 class Prompt:
-    """What is said to the model about one example. variant names the template's id."""
+    """The prompt of one kind for one example. variant: label of the template ids."""
 
     example_id: str
     kind: Kind
@@ -107,11 +107,11 @@ class Prompt:
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """A rectangle of image tokens and the part of the image that it covers.
+    """A rectangle of image tokens and the region of the image that it covers.
 
-    first: index of its left top token among the example's image tokens. grid: (rows, columns).
+    first: index of its top left token among the example's image tokens. grid: (rows, columns).
     stride: tokens from the start of one row to the next (more than columns where rows end in a separator).
-    box: (x0, y0, x1, y1) in pixels of the original image; reaches past it where the model padded.
+    box: (x0, y0, x1, y1) in pixels of the original image; extends beyond it where the model padded.
     """
 
     first: int
@@ -122,22 +122,22 @@ class Tile:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What a model said about an image, and what it looked at.
+    """A model's answer about an image, with its attention and masks.
 
     image_size: (H, W) of the image. spans: T character spans (start, end) of the generated tokens in `text`; empty for
-        special tokens. tiles: where the N image tokens lie.
+        special tokens. tiles: positions of the N image tokens in the image.
     attention: (T, N) row i is the attention, mean over layers and heads, of the query that predicts token i
         over the N image tokens; None for a model that was not captured.
-    penultimate: (N,) the row before the first: of the last but one position of the prompt.
-    kept: what `attention` and `penultimate` are the mean of, where the model keeps that.
-    masks: masks that the model drew itself. candidates: masks that it proposed among which one is to be chosen.
-    input_size: (H, W) of the picture that the model was given where it speaks of that one's pixels: a processor that
-        keeps the image's shape resized it; None where there is no such size.
-    cut: whether the answer was ended by the limit of new tokens, and not by the model.
-    prompt: the text given to the model's processor, as its chat template rendered it; "" where there is none to know.
-    bare: whether that is the text of the prompt alone, without any chat template.
-    unanswered, ungrounded: why there is no answer, or nothing that masks could come from: what a model is read from
-        may lack them. "" where there are.
+    penultimate: (N,) the row before the first, of the last but one position of the prompt.
+    kept: the attention of layers and heads that `attention` and `penultimate` average, where the model keeps it.
+    masks: masks predicted by the model itself. candidates: masks proposed by the model, of which a selector takes one.
+    input_size: (H, W) of the resized image whose pixels the model's coordinates refer to, from a processor that keeps
+        the aspect ratio; None where there is no such size.
+    cut: True if the limit of new tokens truncated the answer.
+    prompt: the text given to the model's processor, as rendered by its chat template; "" where it is unknown.
+    bare: True if `prompt` is the plain text without a chat template.
+    unanswered, ungrounded: the reason why there is no answer, or nothing to derive masks from, as the files that a
+        model reads may lack them. "" where they are present.
     """
 
     text: str
@@ -170,8 +170,8 @@ class Phrase:
 class Candidate:
     """A mask that an extractor proposes.
 
-    score: the segmenter's own predicted IoU, or a text-prompted model's confidence, or None. similarity: of its phrase
-    to the expression, where whoever made it said so. name: of the file that it was read from.
+    score: the segmenter's predicted IoU, or a text-prompted model's confidence, or None. similarity: of its phrase to
+    the expression, where the source of the candidate gives it. name: of the file that it was read from.
     """
 
     mask: RLE
@@ -197,7 +197,7 @@ class Candidate:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> Candidate:
-        """Read what `to_json` wrote."""
+        """Parse the output of `to_json`."""
         phrase = data["phrase"]
         return Candidate(
             mask=RLE.from_json(data["mask"]),
@@ -214,10 +214,10 @@ class Candidate:
 class Choice:
     """A selector's decision for one example.
 
-    kind: `candidate` takes the candidate at `index`; `empty` shows nothing on purpose; `full` takes the whole
-    image; `missing` had nothing to choose from, and the scoring profile says what that is worth; `unscored` means that
-    no decision could be had (a judge was down), which is neither right nor wrong.
-    about: JSON values that say how it was made, for an analysis.
+    kind: `candidate` takes the candidate at `index`; `empty` predicts the empty mask deliberately; `full` takes the
+    whole image; `missing` had nothing to choose from and is scored by the scoring profile; `unscored` has no decision
+    (a judge was down) and is neither correct nor wrong.
+    about: JSON values on how the decision was made, for analyses.
     """
 
     kind: Literal["candidate", "empty", "full", "missing", "unscored"]

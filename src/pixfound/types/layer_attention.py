@@ -1,4 +1,4 @@
-"""Attention of single layers and heads, so that an extractor may choose among them.
+"""Attention of single layers and heads, so that an extractor can choose among them.
 
 Shapes: `L` kept layers, `H` kept heads of each, `T` answer tokens, `N` image tokens.
 """
@@ -18,8 +18,9 @@ Indices = int | Sequence[int] | None  # one, several, or all
 
 @dataclass(frozen=True)
 class LayerAttention:
-    """rows: (L, H, 1 + T, N) fp32, of each layer and head the penultimate row of the prompt and one for each token.
+    """Attention rows by layer and head.
 
+    rows: (L, H, 1 + T, N) fp32, for each layer and head the penultimate row of the prompt and one row a token.
     layers: L indices of the decoder's layers. heads: H indices of heads; () where a layer is the mean over its heads,
     and H is 1.
     """
@@ -33,7 +34,7 @@ class LayerAttention:
             raise ValueError(f"rows of shape {self.rows.shape} for layers {self.layers} and heads {self.heads}")
 
     def mean(self, layers: Indices = None, heads: Indices = None) -> npt.NDArray[np.float32]:
-        """(1 + T, N) the mean over some layers and heads; None for all that are kept. UserError for others."""
+        """(1 + T, N) the mean over layers and heads; None for all kept ones. Raises UserError for missing ones."""
         if heads is not None and not self.heads:
             raise UserError("heads: each layer was stored as the mean over its heads; use model.keep=heads")
         first = _places("layers", layers, self.layers)
@@ -42,7 +43,7 @@ class LayerAttention:
 
 
 def as_indices(indices: Indices) -> tuple[int, ...] | None:
-    """A single index as a tuple of it."""
+    """Indices as a tuple; a single index becomes a tuple of one."""
     return (indices,) if isinstance(indices, int) else None if indices is None else tuple(indices)
 
 
@@ -57,6 +58,6 @@ def _places(name: str, wanted: Indices, known: Sequence[int]) -> list[int]:
 
 
 def listed(known: Sequence[int]) -> str:
-    """`0 to 31` where nothing is left out between."""
+    """Indices as text: `0 to 31` where they are consecutive."""
     whole = len(known) > 2 and list(known) == list(range(known[0], known[-1] + 1))
     return f"{known[0]} to {known[-1]}" if whole else ", ".join(map(str, known))

@@ -28,8 +28,8 @@ class RLE:
     """A mask in COCO's compressed run-length form.
 
     size: (H, W) in pixels. counts: COCO's compressed string (column-major runs).
-    surplus: grey levels of the picture that the mask was read from beyond one for each pixel inside; 0 unless they are
-        kept on purpose (`pixfound.io.grayscale_masks`). They widen the union of an IoU, as in the paper's evaluation
+    surplus: sum of the grey levels of the mask's image file minus the number of pixels inside; 0 unless kept
+        deliberately (`pixfound.io.grayscale_masks`). It enlarges the union of an IoU, as in the paper's evaluation
         code.
     """
 
@@ -42,7 +42,7 @@ class RLE:
 
     @staticmethod
     def encode(mask: npt.NDArray[Any]) -> RLE:
-        """Encode an (H, W) array of bool; any other shape or type is an error."""
+        """Encode an (H, W) bool array; any other shape or dtype is an error."""
         if mask.ndim != 2 or mask.dtype != np.bool_:
             raise ValueError(f"a mask is a 2-D bool array, not {mask.dtype} of shape {mask.shape}")
         packed = coco.encode(_by_columns(mask))
@@ -50,19 +50,19 @@ class RLE:
 
     @staticmethod
     def empty(size: tuple[int, int]) -> RLE:
-        """The mask of nothing, (H, W)."""
+        """The empty mask of size (H, W)."""
         return _runs(size, (size[0] * size[1],))
 
     @staticmethod
     def full(size: tuple[int, int]) -> RLE:
-        """The mask of the whole image, (H, W)."""
+        """The mask of the whole image of size (H, W)."""
         return _runs(size, (0, size[0] * size[1]))
 
     @staticmethod
     def from_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> RLE:
-        """Union of polygons, each [x0, y0, x1, y1, ...] in pixels, as COCO rasterises them; of none, the empty mask.
+        """Union of polygons [x0, y0, x1, y1, ...] in pixels, rasterised as in COCO; the empty mask for no polygons.
 
-        Raises ValueError for what is no polygon, and where none of them lies in the image.
+        Raises ValueError for an invalid polygon, and where all polygons lie outside the image.
         """
         _check_size(size)
         inside = clip_polygons(polygons, size)
@@ -75,9 +75,9 @@ class RLE:
     def from_coco(segmentation: Any, size: tuple[int, int] | None = None) -> RLE:
         """A mask from a COCO file: polygons, or a dict of `size` and `counts`, compressed or not.
 
-        size: (H, W) that it must have; None where its runs may say it. Every mask that others made comes in here.
-        Raises ValueError unless its runs cover just its pixels: pycocotools decodes others to whatever memory held,
-        hangs or crashes. Runs of no pixels, on which its unions and IoUs go wrong, are taken out.
+        size: the required (H, W); None takes it from the dict. All masks from outside the package are read here.
+        Raises ValueError unless the runs cover exactly its pixels: pycocotools decodes others to uninitialised memory,
+        hangs or crashes. Empty runs, on which its unions and IoUs are wrong, are removed.
         """
         if isinstance(segmentation, list | tuple) and size is not None:
             return RLE.from_polygons(segmentation, size)
@@ -100,12 +100,12 @@ class RLE:
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> RLE:
-        """Read what `to_json` wrote."""
+        """Parse the output of `to_json`."""
         height, width = data["size"]
         return RLE((int(height), int(width)), str(data["counts"]), int(data.get("surplus", 0)))
 
     def to_json(self) -> dict[str, Any]:
-        """COCO's own JSON form, {"size": [H, W], "counts": str}, with the surplus where there is one."""
+        """COCO's JSON form, {"size": [H, W], "counts": str}, with the surplus where it is not 0."""
         return {"size": list(self.size), "counts": self.counts, **({"surplus": self.surplus} if self.surplus else {})}
 
     def decode(self) -> BoolMask:
@@ -114,11 +114,11 @@ class RLE:
 
     @property
     def area(self) -> int:
-        """Number of pixels inside, and the surplus."""
+        """Number of pixels inside, plus the surplus."""
         return int(coco.area(self._coco())) + self.surplus
 
     def contains(self, point: tuple[float, float]) -> bool:
-        """Whether the pixel under `point` (x, y in pixels, from the left top corner) is inside."""
+        """True if the pixel under `point` (x, y in pixels, from the top left corner) is inside."""
         x, y = math.floor(point[0]), math.floor(point[1])
         if not (0 <= x < self.size[1] and 0 <= y < self.size[0]):
             return False
@@ -138,10 +138,11 @@ def _check_size(size: tuple[int, int]) -> None:
 
 
 def _read_counts(counts: Any) -> Any:
-    """(R,) int64 lengths of runs from a list of numbers, or from COCO's string; ValueError where they are malformed.
+    """(R,) int64 run lengths from a list of numbers or COCO's string; raises ValueError where they are malformed.
 
-    In the string a number is written five bits a character, the lowest first; 32 says that more follow, and 16 in its
-    last character that it is negative. From the fourth on it is the difference to the one before the last.
+    The string encodes a number with five bits a character, the lowest first. Bit 32 marks that more characters follow,
+    and bit 16 of the last character a negative number. From the fourth number on, the value is the difference to the
+    number two before it.
     """
     if isinstance(counts, list | tuple):
         if not all(type(run) is int and 0 <= run < _PIXELS for run in counts):
@@ -166,7 +167,7 @@ def _read_counts(counts: Any) -> Any:
 
 
 def _without_gaps(runs: Any) -> Any:
-    """The same mask in (R,) runs of at least a pixel; the first, which is outside, may have none."""
+    """The same mask in (R,) runs of at least one pixel; the first run, which is outside, may be empty."""
     inside = np.arange(len(runs)) % 2
     runs, inside = runs[runs > 0], inside[runs > 0]
     merged = np.add.reduceat(runs, np.flatnonzero(np.diff(inside, prepend=-1)))
@@ -174,7 +175,7 @@ def _without_gaps(runs: Any) -> Any:
 
 
 def _by_columns(mask: BoolMask) -> npt.NDArray[np.uint8]:
-    """A copy of the mask that lies in memory column by column, as runs go: made in parts that the caches hold."""
+    """A column-major copy of the mask, the order of runs; made in blocks that fit in the CPU caches."""
     columns = np.empty(mask.shape, np.uint8, order="F")
     for top in range(0, len(mask), _ROWS):
         columns[top : top + _ROWS] = mask[top : top + _ROWS]
@@ -183,13 +184,13 @@ def _by_columns(mask: BoolMask) -> npt.NDArray[np.uint8]:
 
 @lru_cache(maxsize=256)
 def _runs(size: tuple[int, int], lengths: tuple[int, ...]) -> RLE:
-    """The mask of some runs, outside first, without a picture of it."""
+    """The mask of the given run lengths, outside first, without a decoded array."""
     packed = coco.frPyObjects({"size": list(size), "counts": list(lengths)}, *size)
     return RLE((int(size[0]), int(size[1])), packed["counts"].decode("ascii"))
 
 
 def union(masks: Iterable[RLE], size: tuple[int, int]) -> RLE:
-    """Union of masks of one size (H, W); of none, the empty mask. Their surpluses add up."""
+    """Union of masks of equal size (H, W); the empty mask for no masks. Surpluses are added."""
     parts = list(masks)
     for part in parts:
         _same_size(part.size, size)
@@ -200,9 +201,9 @@ def union(masks: Iterable[RLE], size: tuple[int, int]) -> RLE:
 
 
 def iou(pred: RLE, gt: RLE) -> float:
-    """Intersection over union of two masks of one size.
+    """Intersection over union of two masks of equal size, in [0, 1].
 
-    Both empty: 1, the object is rightly not shown. One empty: 0 (arXiv 2502.04192, evaluation code).
+    Both empty: 1, the object is correctly not shown. One empty: 0 (arXiv 2502.04192, evaluation code).
     """
     return ious([pred], gt)[0]
 

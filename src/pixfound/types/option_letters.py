@@ -8,12 +8,12 @@ MOST_OPTIONS = len(string.ascii_uppercase)
 
 
 def letter(index: int) -> str:
-    """A, B, C ... for 0, 1, 2 ..."""
+    """The letter of an index: A, B, C ... for 0, 1, 2 ..."""
     return string.ascii_uppercase[index]
 
 
 def index_of(text: str, count: int) -> int | None:
-    """The index of the option that a letter names among `count`, in either case: (b), b and B. are 1; None for none.
+    """Index of a letter among `count` options, in either case: (b), b and B. give 1; None where it names no option.
 
     >>> index_of("(b)", 2), index_of("c", 2), index_of("ab", 2)
     (1, None, None)

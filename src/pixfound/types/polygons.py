@@ -1,7 +1,7 @@
-"""Polygons from outside, checked and clipped before pycocotools sees them.
+"""Validation and clipping of polygons from files before pycocotools rasterises them.
 
-pycocotools checks nothing: a polygon of four numbers is a box to it, and a far corner takes memory for each pixel on
-the way there. Frame: image pixels, origin at the left top corner, x to the right, y down. `P` is the number of points.
+pycocotools checks nothing: it reads a polygon of four numbers as a box, and takes memory for each pixel on the way to a
+distant corner. Frame: image pixels, origin at the top left corner, x to the right, y down. `P` is the number of points.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _TURNS = 1000  # times round the picture that an outline may go, beside a way th
 
 
 def read_polygon(values: Any) -> Points:
-    """(P, 2) points of a polygon [x0, y0, x1, y1, ...]; ValueError for what is none."""
+    """(P, 2) points of a polygon [x0, y0, x1, y1, ...]; raises ValueError for an invalid one."""
     if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
         raise ValueError(f"a polygon is a list [x0, y0, x1, y1, ...], and stands in a list of such, not {values!r:.40}")
     if len(values) < 6 or len(values) % 2:
@@ -33,10 +33,10 @@ def read_polygon(values: Any) -> Points:
 
 
 def clip_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> list[list[float]]:
-    """What pycocotools needs of some polygons to draw them into a picture of `size` (H, W).
+    """Clip polygons for pycocotools to rasterise them into an image of `size` (H, W).
 
-    Those near the picture stay as they are, so that their pixels are COCO's; the others are cut off around it. Raises
-    ValueError for what is no polygon, where none of them lies in the picture, and for endless outlines.
+    Polygons near the image are unchanged, so that their pixels equal COCO's; the others are clipped around it. Raises
+    ValueError for an invalid polygon, where all lie outside the image, and for excessively long outlines.
     """
     height, width = size
     margin = float(max(size))
@@ -59,7 +59,7 @@ def clip_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> list[list[f
 
 
 def _clipped(points: Points, margin: float, size: tuple[int, int]) -> Points:
-    """The part of a polygon inside the picture with a margin around it, by Sutherland and Hodgman's algorithm."""
+    """The part of a polygon inside the image and a margin around it, by the Sutherland-Hodgman algorithm."""
     for axis, side in ((0, size[1]), (1, size[0])):
         for sign, bound in ((-1, -margin), (1, side + margin)):
             inside = sign * (points[:, axis] - bound) <= 0

@@ -1,4 +1,4 @@
-"""Which characters of an answer each generated token stands for."""
+"""Character spans of the generated tokens in an answer."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ Span = tuple[int, int]
 def token_spans(ids: Sequence[int], decode: Callable[[Sequence[int]], str]) -> tuple[str, tuple[Span, ...]]:
     """The text of `ids` and a (start, end) span for each.
 
-    decode must skip special tokens, which then get empty spans. Tokens that make up one character between them
-    (byte-level pieces) share its span. White space at the start of the text is dropped.
+    decode must skip special tokens, which then get empty spans. Several tokens of one character (byte-level pieces)
+    share its span. White space at the start of the text is dropped.
     """
     pieces: list[tuple[int, str]] = []  # (number of tokens, their text)
     prefix = read = 0
