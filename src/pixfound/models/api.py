@@ -43,7 +43,7 @@ class OpenAIModel(ChatClient):
         def one(request: tuple[Image.Image, Prompt]) -> Generation:
             image, prompt = request
             said = self.complete(self.system, prompt.text, [image])
-            text = str(said["reply"]).strip()  # some servers keep the blank of the first token
+            text = str(said["reply"]).strip()  # some servers keep the leading space of the first token
             cut = said.get("finish_reason") == "length"
             return Generation(text, (image.height, image.width), cut=cut, prompt=prompt.text)
 

@@ -41,7 +41,7 @@ def fit(speaker: HuggingFace, requests: Sequence[Request]) -> BatchFit:
     another = [(_other(image), prompt) for image, prompt in requests]
     count, most = len(requests), min(_MOST.get(torch.device(d).type, _MOST["cpu"]) for d in devices)
     try:
-        trial.answer(requests)  # what is taken once and for all does not count
+        trial.answer(requests)  # warm-up: memory allocated once does not count
         one = _peaks(lambda: trial.answer(requests), devices)
         two = _peaks(lambda: trial.answer([*requests, *another]), devices)
     except torch.cuda.OutOfMemoryError:

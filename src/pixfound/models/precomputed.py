@@ -46,7 +46,7 @@ class Precomputed:
     version = 2
     needs_image = False
     captures = False
-    runtime_options = ("answers", "masks", "candidates", "meta")  # paths; `identity` has what they hold
+    runtime_options = ("answers", "masks", "candidates", "meta")  # paths; `identity` has digests of their content
 
     def __init__(
         self,

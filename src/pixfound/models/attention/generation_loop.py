@@ -90,7 +90,7 @@ def _without_the_others(
 
 
 def _remaining(config: Any, told: int) -> Any:
-    """The GenerationConfig for the tokens that are left after `told` of them."""
+    """The GenerationConfig for the rest of an answer. told: number of tokens generated so far."""
     least = max(0, (config.min_new_tokens or 0) - told)
     return greedy(
         config,

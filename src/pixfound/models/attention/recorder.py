@@ -64,7 +64,7 @@ class Recorder:
         self.layers = None if layers is None else frozenset(layers)
         self._passes: list[Tensor] = []
         self._open: dict[int, Tensor] = {}  # of the current pass: number of keys -> sum over layers (B, R, keys)
-        self._apart: list[Tensor] = []  # of the current pass, where layers are kept: (B, H or 1, R, N) of each
+        self._apart: list[Tensor] = []  # of the current pass, unless keep is `mean`: (B, H or 1, R, N) per layer
         self._count, self._last_layer, self._length, self._told = 0, -1, cached, 0
 
     @contextmanager

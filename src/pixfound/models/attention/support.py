@@ -12,7 +12,7 @@ from pixfound.models.attention.layer_attention import other_layers
 
 _ASIDE = "its answers read the image through an encoder or by cross-attention, not as tokens beside the prompt"
 _QUERIES = "its image tokens are queries that each read all of the image, so none has a place in it"
-_IN_THE_WAY = {  # keys of configs, true where they are in the way of attention over places
+_IN_THE_WAY = {  # keys of configs, with the reason against capture where their value is true
     **dict.fromkeys(("is_encoder_decoder", "cross_attention_layers", "cross_layer_interval"), _ASIDE),
     **dict.fromkeys(("perceiver_config", "qformer_config", "projector_patch_to_query_dict"), _QUERIES),
     **dict.fromkeys(("resampler_num_latents", "latent_query_num", "query_num", "num_query_tokens"), _QUERIES),

@@ -53,7 +53,7 @@ def forced_rows(model: Any, prompts: Prompts, recorder: Recorder, answers: Seque
     with recorder.active():
         read = continue_from(model, prompts.inputs)
         if longest > 1:
-            # Shorter answers are filled up by their prompt's last token; no token looks at what comes after it.
+            # Shorter answers are padded on the right with their prompt's last token; no token attends to later ones.
             told = ids[:, -1:].repeat(1, longest - 1)
             for i, answer in enumerate(answers):
                 told[i, : len(answer) - 1] = torch.tensor(list(answer[:-1]), dtype=told.dtype)

@@ -88,7 +88,7 @@ class Cambrian(HuggingFace):
             if not self.towers.get(name, {}).get("path"):
                 raise UserError(f"model.towers.{name}.path: is missing; give a hub id or a folder of its weights")
 
-    runtime_options = (*HuggingFace.runtime_options, "towers")  # paths; `identity` has digests of their content
+    runtime_options = (*HuggingFace.runtime_options, "towers")  # `identity` has digests, or ids and revisions
 
     def identity(self) -> Mapping[str, Any]:
         """Values that identify the weights, the towers' included; part of the fingerprint."""

@@ -86,7 +86,7 @@ class Encoder:
         try:
             texts = [self.chat("one"), self.chat("two")]
             self._process(texts[:1], [[Image.new("RGB", (64, 64))]])
-        except Exception as error:  # a template may do anything, and a processor raises what it likes
+        except Exception as error:  # templates and processors raise errors of any class
             reason = " ".join(str(error).split())[:200]
             raise UserError(f"model.chat_template: cannot be used ({type(error).__name__}: {reason})") from error
         if texts[0] == texts[1]:

@@ -62,7 +62,7 @@ class Lisa(SegModel):
         super().__post_init__()
         check_prompt(self.prompt)
 
-    runtime_options = ("vision_tower",)  # a path; `identity` has the digest of its content
+    runtime_options = ("vision_tower",)  # `identity` has its digest, or hub id and revision
 
     def identity(self) -> Mapping[str, Any]:
         """Values that identify the weights, CLIP's included; part of the fingerprint."""

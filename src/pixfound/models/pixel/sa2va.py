@@ -56,7 +56,7 @@ class Sa2VA(SegModel):
             raise UserError(f"model.architecture={self.architecture}: valid values are {', '.join(LINES)}")
         if self.place not in ("before", "at"):
             raise UserError(f"model.place={self.place}: valid values are before and at")
-        self._speaker.system = self.system  # an option of its own: the whole prompt of LISA has no place for one
+        self._speaker.system = self.system  # no option of SegModel: LISA's whole prompt cannot hold one
 
     def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
         """Generations with one mask per [SEG], in order; PromptTooLong in place of a prompt that is too long."""

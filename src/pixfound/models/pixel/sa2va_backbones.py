@@ -98,7 +98,7 @@ def _read_internvl(folder: str, path: str, published: Mapping[str, Any], pixels:
     if pixels is not None:
         raise UserError("model.pixels: InternVL cuts an image into tiles of one size: use model.pixels=null")
     names = {"start_image_token": "<img>", "end_image_token": "</img>", "context_image_token": "<IMG_CONTEXT>"}
-    names["video_token"] = "<video>"  # asked for, though nothing here has videos
+    names["video_token"] = "<video>"  # required by InternVLProcessor, though no input here is a video
     with locating.loading(path, "model.path"):
         tokenizer = AutoTokenizer.from_pretrained(folder, config=PreTrainedConfig(), extra_special_tokens=names)
     config = _internvl_config(path, published, tokenizer.context_image_token_id)
