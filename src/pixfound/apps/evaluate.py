@@ -26,18 +26,18 @@ CONFIG = "pkg://pixfound.conf"
 
 
 def main() -> None:
-    """Run the command line; ends with 0 where all is well, 2 where the user has to change something."""
+    """Run the command line; the exit code is 0 on success, 2 for a user error."""
     guarded(_app)
 
 
 def _main_config() -> str:
-    """The text of config.yaml with its comments, in `pixfound --help`; less Hydra's own section, which ends it."""
+    """The text of config.yaml with its comments for `pixfound --help`, without Hydra's own section at its end."""
     text = (resources.files("pixfound.conf") / "config.yaml").read_text()
     return text.partition("\nhydra:\n")[0].replace("$", "$$")  # Hydra makes a string.Template of it
 
 
 def guarded(app: Callable[[], Any]) -> None:
-    """Run a Hydra application; what the user has to change is one line, and ends it with 2."""
+    """Run a Hydra application; a user error is printed as one line and gives exit code 2."""
     prepare()
     if "--version" in sys.argv[1:]:  # Hydra would say its own
         print(f"pixfound {__version__}")
@@ -73,9 +73,9 @@ def guarded(app: Callable[[], Any]) -> None:
 
 @hydra.main(version_base="1.3", config_path=CONFIG, config_name="config")
 def _app(config: DictConfig) -> float | None:
-    """One cell: a single run, or one of a grid. Returns S of the row `objective`, which a sweeper may maximize.
+    """Run one cell, a single run or one of a grid; returns S of the row `objective` for a sweeper to maximize.
 
-    None where there is none: Optuna's sweeper counts that as a failed trial and goes on, while nan would end it.
+    Returns None without a score: Optuna's sweeper counts that as a failed trial and continues, while nan would end it.
     """
     if HydraConfig.get().mode == RunMode.MULTIRUN:
         result = in_cell(lambda: run(resolve(config)))
@@ -94,7 +94,7 @@ def _app(config: DictConfig) -> float | None:
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
-    """The config as plain values; a value that is still to be given is an error that names its key."""
+    """The config as plain values; raises an error with the key of a missing value (`???`)."""
     config = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:

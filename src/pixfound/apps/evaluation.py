@@ -1,4 +1,4 @@
-"""One paired evaluation: all stages, the run's folder, and what a finished run does again (nothing)."""
+"""One paired evaluation: all stages and the run's folder. A finished run computes nothing again."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ log = logging.getLogger(__name__)
 
 
 def evaluate(config: Mapping[str, Any]) -> Result:
-    """Run what a resolved config says, on every process of a launch; the first one has the metrics.
+    """Run a resolved config, on every process of a launch; only the first process has the metrics.
 
-    Raises UserError where the config or the data is wrong, before any model is loaded.
+    Raises UserError for a wrong config or wrong data, before any model is loaded.
     """
     settings = Settings.from_config(config)
     world = join_world(config["launch"]["num_processes"], config["launch"]["num_nodes"])
@@ -81,9 +81,9 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
 
 
 def _run_stages(items: RunExamples, parts: Parts, stores: Stores, settings: Settings, world: World) -> Settings:
-    """All stages in order; the processes meet after each, for the next reads what all have written.
+    """Run all stages in order, with a barrier after each, as the next one reads the results of all processes.
 
-    Returns the settings with the batch size that was found for batch_size=auto.
+    Returns the settings with the batch size measured for batch_size=auto.
     """
     budget = Budget(settings.max_failures)
     size = settings.batch_size
@@ -126,7 +126,7 @@ def _run_stages(items: RunExamples, parts: Parts, stores: Stores, settings: Sett
 
 
 def _announce(who: str, load: Load, part: Metered, world: World) -> None:
-    """Say what a judge or model will cost before it is asked. Each process asks its share, and keeps its own limit."""
+    """Print the cost of a judge or model before its first request. Each process has its share and its own limit."""
     if load.requests:
         share = Load(*(-(-number // world.size) for number in (load.requests, load.characters, load.images)))
         line = part.plan(share)
@@ -135,7 +135,7 @@ def _announce(who: str, load: Load, part: Metered, world: World) -> None:
 
 
 def _described(stage: str, parts: Parts, stores: Stores) -> list[tuple[Store, Part[Any]]]:
-    """The stores of a stage, each with the component whose results it holds."""
+    """(store, component) of each store of a stage; the component is the one whose results it holds."""
     described: dict[str, list[tuple[Store, Part[Any]]]] = {
         "generate": [(stores.generate, parts.model)],
         "grade": [(stores.grade, parts.judge)],
@@ -146,13 +146,13 @@ def _described(stage: str, parts: Parts, stores: Stores) -> list[tuple[Store, Pa
 
 
 def _begin(stage: str, parts: Parts, stores: Stores) -> None:
-    """Describe the stores of a stage that has work to do."""
+    """Write the descriptions of the stores of a stage that has work to do."""
     for store, part in _described(stage, parts, stores):
         store.begin({"identity": part.identity(), "provenance": {**provenance(), **part.provenance()}})
 
 
 def _warn_of_changes(parts: Parts, stores: Stores) -> None:
-    """Say what was otherwise (versions, code, device) when the stored results of this run were computed."""
+    """Warn of differences (versions, code, device) since the stored results of this run were computed."""
     changes: dict[str, list[str]] = {}
     for stage in ("generate", "extract", "grade", "select"):
         for store, part in _described(stage, parts, stores):

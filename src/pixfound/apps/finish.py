@@ -28,7 +28,7 @@ def finish(
     result: Result,
     settings: Settings,
 ) -> Result:
-    """Scores, metrics and analyses of a run whose stages are done, written to its folder."""
+    """Compute scores, metrics and analyses of a run whose stages are done, and write them to its folder."""
     scored = _Scored()
     write_atomic(result.folder / "scores.jsonl", scored.lines(items, parts, stores, scoring.built))
     run = RunData(items, parts, stores, scoring.built, scored.filling.table())
@@ -46,7 +46,7 @@ def finish(
 
 
 def _write(result: Result, run: RunData, settings: Settings) -> None:
-    """The run's other files, metrics.json after the others, and last the checksums, which say that all are there."""
+    """Write the run's other files, then metrics.json, then the checksums, which mark the run as complete."""
     from omegaconf import OmegaConf
 
     from pixfound.report.markdown import write_report

@@ -1,6 +1,6 @@
-"""A grid of runs (`pixfound -m ...`): every cell leaves a note, and all are joined in one table at the end.
+"""A grid of runs (`pixfound -m ...`): every cell writes a note, and the notes are joined in one table at the end.
 
-A cell that fails is a line of the table with its reason, and the other cells go on. Notes are files, so that cells may
+A failed cell is a line of the table with its reason, and the other cells continue. Notes are files, so that cells can
 run anywhere: in this process, in others, or as jobs of a cluster.
 """
 
@@ -35,10 +35,10 @@ _STARTED = "did not end: it was killed, or its machine failed; what it has done 
 
 
 class Grid(Callback):
-    """Hydra's callback: tells the cells where to leave their notes."""
+    """Hydra callback that creates the folder for the cells' notes."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Make an empty folder for the notes of this command line's cells."""
+        """Create an empty folder for the notes of this command line's cells."""
         overrides = list(config.hydra.overrides.task) + list(config.hydra.overrides.hydra)
         name = hashlib.sha256("\n".join(map(str, overrides)).encode()).hexdigest()[:12]
         folder = Path(str(config.outputs_dir)).expanduser().resolve() / "multirun" / name
@@ -49,7 +49,7 @@ class Grid(Callback):
 
 
 def in_cell(work: Callable[[], Result]) -> Result | None:
-    """Run a cell of a grid and leave its note; None where it failed. A KeyboardInterrupt ends the grid."""
+    """Run a cell of a grid and write its note; returns None where it failed. A KeyboardInterrupt ends the grid."""
     hydra = HydraConfig.get()
     _end_with_parent()
     note = {"overrides": list(hydra.overrides.task), "status": "failed", "why": _STARTED}
@@ -71,7 +71,7 @@ def in_cell(work: Callable[[], Result]) -> Result | None:
 
 @cache
 def _end_with_parent() -> None:
-    """End this process when the one that runs the grid does: joblib's would finish their cells all the same."""
+    """End this process with its parent, the grid's process: joblib's workers would otherwise finish their cells."""
     parent = multiprocessing.parent_process()
     if parent is None or parent.pid is None:
         return
@@ -86,12 +86,12 @@ def _end_with_parent() -> None:
 
 
 def grid_is_open() -> bool:
-    """Whether this process has started a grid that is not closed yet."""
+    """True if this process has started a grid that is not closed yet."""
     return FOLDER in os.environ
 
 
 def close_grid() -> bool:
-    """Show and write the tables of the grid that this process has started; whether every cell is done or skipped."""
+    """Print and write the tables of this process's grid; returns True if every cell is done or skipped."""
     where = os.environ.pop(FOLDER, None)
     if where is None:
         return True
@@ -110,7 +110,7 @@ def _notes(folder: Path) -> Sequence[Path]:
 
 
 def _leave(number: int, note: dict[str, Any]) -> None:
-    """Write a note, if this cell belongs to a grid; a note that cannot be written is no reason to lose the cell."""
+    """Write a note, if this cell belongs to a grid; a failure to write it does not fail the cell."""
     where = os.environ.get(FOLDER)
     if where is None or os.environ.get("RANK", "0") != "0" or os.environ.get("SLURM_PROCID", "0") != "0":
         return

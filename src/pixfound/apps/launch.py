@@ -1,4 +1,4 @@
-"""Several processes on this machine, and on others that run the same command, started from inside a run."""
+"""Launch of several processes on this machine, and on others that run the same command, from inside a run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _FOLDERS = ("runs/*/*/*/*", "stages/*/*", "stages/*/*/arrays")  # of the outputs
 
 
 class _Told(NamedTuple):
-    """News from a process. reason: of its end, "" when it begins. trace: of an error that nobody expected."""
+    """A message from a process. reason: of its end, "" when it starts. trace: of an unexpected error."""
 
     rank: int
     pid: int
@@ -37,8 +37,8 @@ class _Told(NamedTuple):
 def launch(config: dict[str, Any], num_processes: int, num_nodes: int = 1) -> Result:
     """Evaluate in `num_processes` processes on each of `num_nodes` machines; when one fails, the others are ended.
 
-    With several machines each runs this same command at the same time. Raises UserError with the cause where they fail,
-    and KeyboardInterrupt where they are interrupted.
+    Each of several machines runs this command at the same time. Raises UserError with the cause of a failure, and
+    KeyboardInterrupt on an interrupt.
     """
     check_alone(config["model"].get("device_map"), num_processes * num_nodes)
     threads = config["launch"]["threads"]
@@ -91,9 +91,9 @@ def _received(queue: Any) -> list[_Told]:
 
 
 def _cause(told: Sequence[_Told], exits: Mapping[int, int], count: int) -> str:
-    """Why a launch has failed: a user's mistake, a process that was killed, or else the first surprise.
+    """The cause of a failed launch: a user error, else a killed process, else the first unexpected error.
 
-    What fails after it only waits for a process that is no longer there. exits: exit code by rank on this machine.
+    Later errors only come from waiting for a process that has ended. exits: exit code by rank on this machine.
     """
     ended = [news for news in told if news.reason]
     for news in ended:
@@ -112,7 +112,7 @@ def _cause(told: Sequence[_Told], exits: Mapping[int, int], count: int) -> str:
 
 
 def meeting_point() -> str:
-    """HOST:PORT where several machines meet: MASTER_ADDR and MASTER_PORT, or the first node of a SLURM job."""
+    """HOST:PORT of the rendezvous of several machines: MASTER_ADDR and MASTER_PORT, or a SLURM job's first node."""
     host, port = os.environ.get("MASTER_ADDR"), os.environ.get("MASTER_PORT")
     if host and port:
         return f"{host}:{port}"
@@ -128,7 +128,7 @@ def meeting_point() -> str:
 
 
 def worker(config: dict[str, Any], queue: Any) -> Result:
-    """The work of each process. Why it ends is told to the one that has started it, which prints it once."""
+    """The work of each process. The reason of its end is sent to the parent process, which prints it once."""
     prepare()
     news = _Told(int(os.environ["RANK"]), os.getpid())
     queue.put(news)

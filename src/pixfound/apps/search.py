@@ -1,4 +1,4 @@
-"""A Hydra callback that says what a search found: the best trials, and how to type the very best."""
+"""A Hydra callback that prints the results of a search: the best trials, and the overrides of the best one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Search(Callback):
     """Prints the best trials of a search, and writes all of them beside the table of its grid as search.json."""
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Called when the last trial is done."""
+        """Print and write the results after the last trial."""
         notes = os.environ.get(FOLDER)
         if notes is None:
             return
@@ -45,7 +45,7 @@ class Search(Callback):
 
 
 def ranked(cells: Sequence[Mapping[str, Any]], row: str | None) -> list[dict[str, Any]]:
-    """{cell number, S, overrides, folder, why} of each note, the best first; S is None where a trial has none."""
+    """{cell number, S, overrides, folder, reason} of each note, the best first; S is None for a failed trial."""
     from pixfound.apps.evaluate import score_of
 
     trials = []

@@ -1,1 +1,1 @@
-"""The gates that a model passes before its attention is believed, and the certificate that says so."""
+"""Checks (gates) that a model must pass before its attention is trusted, and the certificate of their results."""

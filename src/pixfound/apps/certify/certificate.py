@@ -26,7 +26,7 @@ from pixfound.types import FloatArray
 
 @dataclass(frozen=True)
 class Certificate:
-    """A written certificate. folder: where it is; passed: no gate is shut."""
+    """A written certificate. folder: its location. passed: True if no gate failed."""
 
     folder: Path
     passed: bool
@@ -34,7 +34,7 @@ class Certificate:
 
 
 def certify(config: Mapping[str, Any]) -> Certificate:
-    """Run the gates on the model of a resolved config, and write what they found."""
+    """Run the gates on the model of a resolved config, and write the findings."""
     check_names(config["names"])
     part = build(config["model"], "model")
     model = part.built
@@ -55,7 +55,7 @@ def certify(config: Mapping[str, Any]) -> Certificate:
 
 
 def _heat(findings: Findings, phrases: Any) -> tuple[FloatArray, str]:
-    """(H, W) where the golden answer looks: at its first noun phrase, or all of it where it has none."""
+    """(map (H, W), label): attention of the golden answer's first noun phrase, or of all its tokens without one."""
     generation = findings.generation
     extractor = AttentionPeak(None, phrases)  # type: ignore[arg-type]  # it draws no masks here
     for phrase in phrases.phrases(generation.text):
@@ -69,7 +69,7 @@ def _heat(findings: Findings, phrases: Any) -> tuple[FloatArray, str]:
 def _body(
     config: Mapping[str, Any], model: HuggingFace, findings: Findings, heat: FloatArray | None, what: str
 ) -> dict[str, Any]:
-    """What certificate.json holds."""
+    """The JSON values of certificate.json."""
     loaded = model.loaded()
     point = None if heat is None else peak(heat)
     inside = None if point is None else bool(findings.golden.gt_mask.decode()[int(point[1]), int(point[0])])

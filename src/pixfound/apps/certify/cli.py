@@ -1,4 +1,4 @@
-"""The command `pixfound-certify`: the same configuration as `pixfound`, of which it uses the model."""
+"""The command `pixfound-certify`: takes the configuration of `pixfound` and uses its model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pixfound.io.terminal import complain, say
 
 
 def main() -> None:
-    """Write a certificate; ends with 0 where every gate is passed, 1 where one is shut, 2 where it cannot be had."""
+    """Write a certificate; the exit code is 0 if every gate passed, 1 if one failed, 2 if there is no certificate."""
     guarded(_app)
 
 

@@ -1,7 +1,7 @@
-"""Attention rows by other means than the capture: transformers' own eager attention, one layer at a time.
+"""Attention rows computed without the capture: by transformers' own eager attention, one layer at a time.
 
 Eager attention returns the whole attention of a layer. It is reduced as soon as the layer is done, so that large
-models and many image tokens fit where `output_attentions=True` would not.
+models and many image tokens fit in memory where `output_attentions=True` would not.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class EagerRows:
 
     @contextmanager
     def active(self) -> Iterator[EagerRows]:
-        """Collect every forward pass inside the `with` block."""
+        """Collect the rows of every forward pass inside the `with` block."""
         token = _ACTIVE.set(self)
         try:
             yield self
@@ -43,7 +43,7 @@ class EagerRows:
         return torch.cat([means[0], *[mean[-1:] for mean in means[1:]]])
 
     def take(self, layer: int, weights: Tensor) -> None:
-        """Keep what is wanted of a layer's attention (1, H, Q, K)."""
+        """Keep the wanted rows and columns of a layer's attention (1, H, Q, K)."""
         if layer <= self._last_layer or not self._passes:
             self._passes.append([])
             self._length += weights.shape[2]
@@ -59,7 +59,7 @@ class EagerRows:
 def eager_attention(
     module: torch.nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
 ) -> tuple[Tensor, Tensor]:
-    """What the module's own file calls eager attention, with its weights noted."""
+    """Call the eager attention of the module's own file, and record its weights."""
     eager = sys.modules[type(module).__module__].eager_attention_forward
     output, weights = eager(module, query, key, value, attention_mask, **kwargs)
     recorder = _ACTIVE.get()

@@ -1,4 +1,4 @@
-"""The gates, each a question about a loaded model with a number and a limit."""
+"""The gates: checks of a loaded model, each with a measured value and a limit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SPOTS = 8  # a picture
 
 @dataclass(frozen=True)
 class Gate:
-    """One question. passed: None where it does not apply. value and limit: the number, and what it must keep to."""
+    """One check. passed: None where it does not apply. value, limit: the measured value and its limit."""
 
     name: str
     passed: bool | None
@@ -34,7 +34,7 @@ class Gate:
 
 @dataclass(frozen=True)
 class Findings:
-    """All gates, and what the picture is drawn from."""
+    """All gates, and the data for the certificate's picture."""
 
     gates: tuple[Gate, ...]
     golden: Example
@@ -44,14 +44,14 @@ class Findings:
 
     @property
     def passed(self) -> bool:
-        """No gate is shut."""
+        """True if no gate failed."""
         return all(gate.passed is not False for gate in self.gates)
 
 
 def run_gates(model: HuggingFace, examples: Sequence[Example], prompts: Sequence[Prompt]) -> Findings:
-    """Run every gate, with greedy answers that begin freely.
+    """Run every gate, with greedy decoding and without a forced start of the answer.
 
-    examples: the first is the golden one; prompts: the question about each.
+    examples: the first one is the golden one. prompts: the question for each example.
     """
     images = [example.image.load() for example in examples]
     requests = list(zip(images, prompts, strict=True))
@@ -87,7 +87,7 @@ def _run(
 
 
 def _template_gate(model: HuggingFace) -> Gate:
-    """Shut for bare text where models of the kind are asked through a chat template; no gate for the others."""
+    """Fails where the prompt has no chat template but models of the kind need one; does not apply to others."""
     name, cautions = "chat template", model.cautions()
     if not cautions:
         return Gate(name, True, None, "", "its own" if model.chat_template is None else "the one that was given")
@@ -107,7 +107,7 @@ def _limit(model: HuggingFace) -> float:
 
 @contextmanager
 def _attention(model: HuggingFace, name: str) -> Iterator[None]:
-    """The text decoder runs another attention function inside the `with` block."""
+    """Switch the text decoder to another attention function inside the `with` block."""
     loaded = model.loaded()
     before = loaded.config.get_text_config()._attn_implementation
     loaded.set_attn_implementation({"text_config": name})
@@ -119,7 +119,7 @@ def _attention(model: HuggingFace, name: str) -> Iterator[None]:
 
 @contextmanager
 def _changed(model: HuggingFace, **options: Any) -> Iterator[None]:
-    """Options of the adapter are others inside the `with` block."""
+    """Change options of the adapter inside the `with` block."""
     before = {name: getattr(model, name) for name in options}
     for name, value in options.items():
         setattr(model, name, value)
@@ -131,7 +131,7 @@ def _changed(model: HuggingFace, **options: Any) -> Iterator[None]:
 
 
 def _without_capture(model: HuggingFace, requests: Sequence[Request]) -> list[Generation]:
-    """The answers with the attention function that transformers would choose by itself."""
+    """The answers with the attention function that transformers chooses by default."""
     default = model.loaded().get_decoder().get_correct_attn_implementation(None)
     with _changed(model, capture="none"), _attention(model, default):
         return model.generate(requests)
@@ -145,7 +145,7 @@ def _same_text(name: str, found: Sequence[Generation], expected: Sequence[Genera
 
 
 def _eager_gate(model: HuggingFace, requests: Sequence[Request], found: Sequence[Generation]) -> Gate:
-    """Rows against eager attention, as long as both write the same answer."""
+    """Compare captured rows with eager attention; only rows of the prompt where the two answers differ."""
     from pixfound.apps.certify.eager import NAME, EagerRows
     from pixfound.models.attention.prefix_sharing import greedy
     from pixfound.models.attention.recorder import whole_passes

@@ -1,4 +1,4 @@
-"""The certificate's pictures: those that a model is shown, and the sheet of what came of it."""
+"""The certificate's pictures: the test images for the model, and the figure of the results."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _PANEL, _GAP, _LINE = 300, 10, 15
 
 @dataclass(frozen=True)
 class PaddedScene:
-    """A scene, enlarged and set upon a grey ground of another shape. ground: (H, W); corner: (x, y) of the scene."""
+    """A scene, enlarged and pasted on a grey background. ground: (H, W) of that; corner: (x, y) of the scene."""
 
     scene: ImageSource
     ground: tuple[int, int]
     corner: tuple[int, int]
 
     def load(self) -> Image.Image:
-        """The picture as RGB."""
+        """The image as RGB."""
         scene = self.scene.load()
         large = scene.resize((scene.width * _SCALE, scene.height * _SCALE), Image.Resampling.NEAREST)
         image = Image.new("RGB", (self.ground[1], self.ground[0]), (128, 128, 128))
@@ -36,12 +36,12 @@ class PaddedScene:
         return image
 
     def digest(self) -> str:
-        """Of the scene, and of where it lies."""
+        """A hash of the scene and its position."""
         return f"{self.scene.digest()} x{_SCALE} {self.ground} {self.corner}"
 
 
 def golden_examples() -> list[Example]:
-    """A square picture, a wide one and a tall one, each with an object that can be pointed at."""
+    """A square, a wide and a tall image, each with an object to point at."""
     present = [example for example in PixShapes(pairs=8) if not example.absent]
     side = present[0].gt_mask.size[0] * _SCALE
     grounds = (((side, side), (0, 0)), ((side, 2 * side), (side // 2, 0)), ((2 * side, side), (0, side // 2)))
@@ -56,7 +56,7 @@ def _placed(example: Example, ground: tuple[int, int], corner: tuple[int, int]) 
 
 
 def draw(findings: Findings, heat: FloatArray | None, what: str) -> Image.Image:
-    """The golden picture, its attention, and the moved pixels of every picture. heat: (H, W), the map of `what`."""
+    """Draw the golden image, its attention, and the changed pixels of every image. heat: (H, W), the map of `what`."""
     image = findings.golden.image.load()
     panels = [(image, "golden picture")]
     if heat is not None:
@@ -86,7 +86,7 @@ def _number(value: float | None) -> str:
 
 
 def _warm(image: Image.Image, heat: FloatArray) -> Image.Image:
-    """The picture in grey, and over it the map from its least (nothing) to its most (yellow), a ring at the peak."""
+    """The image in grey with the map over it, from its minimum (transparent) to its maximum (yellow), peak circled."""
     spread = float(heat.max() - heat.min()) or 1.0
     strength = ((heat - heat.min()) / spread)[..., None]
     colour = np.concatenate([np.full_like(strength, 255), 255 * strength, np.zeros_like(strength)], axis=2)
@@ -100,7 +100,7 @@ def _warm(image: Image.Image, heat: FloatArray) -> Image.Image:
 
 
 def _spots(image: Image.Image, probes: Sequence[Probe]) -> Image.Image:
-    """A box around every spot, and from its middle a line to the token that was found."""
+    """The image with a box around every spot, and a line from its middle to the token that changed most."""
     panel = Image.blend(image, Image.new("RGB", image.size, "white"), 0.5)
     pen = ImageDraw.Draw(panel)
     width = max(1, max(image.size) // 150)

@@ -1,4 +1,4 @@
-"""Does a tile say where its tokens look? Pixels are moved, and the token that changes most is looked up."""
+"""Test of tile positions: pixels of one cell are changed, and the token that changes most must be that cell's."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _QUESTION = Prompt("certificate", "open", "certificate", "What is this?")
 
 @dataclass(frozen=True)
 class Probe:
-    """One spot. box: of the moved pixels. found: (x, y) middle of the cell that changed most. hit: it is the one."""
+    """One spot. box: of the changed pixels. found: (x, y) middle of the cell that changed most. hit: it is correct."""
 
     box: Box
     found: tuple[float, float]
@@ -26,11 +26,11 @@ class Probe:
 
 
 class _Stop(Exception):
-    """The decoder need not run."""
+    """Raised to skip the decoder once its inputs are known."""
 
 
 def image_embeddings(model: HuggingFace, image: Image.Image) -> FloatArray:
-    """(N, D) what the text decoder is given at the image's tokens."""
+    """(N, D) input embeddings of the text decoder at the image's tokens."""
     import torch
 
     given: list[Any] = []
@@ -54,7 +54,7 @@ def image_embeddings(model: HuggingFace, image: Image.Image) -> FloatArray:
 
 
 def move_pixels(model: HuggingFace, image: Image.Image, count: int, seed: int = 0) -> list[Probe]:
-    """Paint `count` spots, each into one cell of one tile, and look the change up in every tile that shows it."""
+    """Paint `count` spots, each into one cell of one tile, and locate the change in every tile that contains it."""
     before = image_embeddings(model, image)
     tiles = model.tiles(image)
     rng = np.random.default_rng(seed)
@@ -73,7 +73,7 @@ def move_pixels(model: HuggingFace, image: Image.Image, count: int, seed: int = 
 
 
 def painted(image: Image.Image, spot: Box) -> Image.Image:
-    """The image with a spot of the colour that is furthest from what was there."""
+    """The image with a spot in the colour furthest from the original pixels."""
     pixels = np.array(image)
     x0, y0, x1, y1 = (round(v) for v in spot)
     part = pixels[y0 : max(y1, y0 + 1), x0 : max(x1, x0 + 1)]
@@ -101,18 +101,18 @@ def _look_up(tile: Tile, change: FloatArray, spot: Box) -> Probe:
 
 
 def _near(tile: Tile) -> int:
-    """How many cells beside the right one still count: neighbours share what they see, but a small grid is all near."""
+    """Distance in cells that still counts as a hit: neighbours share their input; less in a small grid."""
     return 1 if min(tile.grid) >= 8 else 0
 
 
 def chance(tiles: Sequence[Tile]) -> float:
-    """How often a random cell would count as right."""
+    """The probability that a random cell counts as a hit."""
     shares = [(2 * _near(tile) + 1) ** 2 / (tile.grid[0] * tile.grid[1]) for tile in tiles]
     return sum(shares) / len(shares)
 
 
 def _inner(box: Box, image: Image.Image) -> Box | None:
-    """The inner part of a cell that lies in the image; None where nearly nothing does."""
+    """The inner part of a cell inside the image; None where it is nearly empty."""
     x0, y0, x1, y1 = box
     wide, high = x1 - x0, y1 - y0
     inner = (

@@ -1,1 +1,1 @@
-"""Paired comparisons of finished runs: the command `pixfound-compare`. Nothing here needs torch."""
+"""Paired comparisons of finished runs: the command `pixfound-compare`. Needs no torch."""

@@ -4,7 +4,7 @@
     pixfound-compare RUN --row similarity --row random
     pixfound-compare RUN:oracle OTHER:oracle --json comparison.json
 
-Ends with 0, or with 2 where the user has to change something.
+The exit code is 0, or 2 for a user error.
 """
 
 from __future__ import annotations

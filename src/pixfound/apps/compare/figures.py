@@ -1,4 +1,4 @@
-"""The reported figures from the means of the base figures, for one row or for many resamples of it at once.
+"""Reported figures from the means of the base figures, for one row or for many of its resamples at once.
 
 Shapes: `F` base figures (`pairing.BASES`), `G` reported figures (`FIGURES`).
 """
@@ -15,7 +15,7 @@ FIGURES = ("A", "A_dagger", "M", "M_dagger", "S", "joint")
 
 
 def figures(means: Array) -> Array:
-    """(..., F) means of the base figures to (..., G) figures; nan where nothing was scored, S takes the other then."""
+    """(..., G) figures from (..., F) means of base figures; nan where nothing was scored; S ignores a nan prompt."""
     a, a_dagger, m, m_dagger = np.moveaxis(means[..., :4], -1, 0)
     best_a, best_m = np.fmax(a, a_dagger), np.fmax(m, m_dagger)
     s = harmonic_mean(best_a, best_m)
@@ -24,6 +24,6 @@ def figures(means: Array) -> Array:
 
 
 def better_prompts(means: Array) -> npt.NDArray[np.intp]:
-    """(...) which of JOINTS has the better prompt of the answers and of the masks; the open one must be better."""
+    """(...) indices into JOINTS of the better prompt of the answers and of the masks; a tie is not the open prompt."""
     a, a_dagger, m, m_dagger = np.moveaxis(means[..., :4], -1, 0)
     return np.where(better(a, a_dagger), 0, 2) + np.where(better(m, m_dagger), 0, 1)

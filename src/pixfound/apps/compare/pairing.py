@@ -1,4 +1,4 @@
-"""Two rows side by side: for every figure the items that both have scored, summed up by cluster.
+"""Pairing of two rows: for every figure the items scored in both, summed by cluster.
 
 Shapes: `C` clusters, `F` base figures.
 """
@@ -25,10 +25,10 @@ Values = dict[str, float]  # example or pair -> value
 
 @dataclass(frozen=True)
 class Paired:
-    """sums: (2, C, F) of the first and of the second; counts: (C, F) of items, the same for both.
+    """Two paired rows. sums: (2, C, F) of the first and of the second. counts: (C, F) of items, equal for both.
 
-    missing: keys that only one of the two has, by the letter of the one that lacks them. unscored: how many items of
-    each base figure are left out because one of the two has no score there.
+    missing: keys that only one row has, by the letter of the row that lacks them. unscored: number of items of each
+    base figure that are left out because one row has no score.
     """
 
     clusters: tuple[str, ...]
@@ -40,7 +40,7 @@ class Paired:
 
 
 def pair(first: Contestant, second: Contestant, unit: Unit, threshold: float) -> Paired:
-    """Join two rows. unit: what A, A_dagger and the joint score count. threshold: an IoU above it is grounded."""
+    """Pair two rows. unit: the items of A, A_dagger and the joint score. threshold: an IoU above it is grounded."""
     a, b = first.lines, second.lines
     common = {key: line for key, line in a.items() if key in b}
     where = {line.example_id: line.cluster for line in common.values()}
@@ -66,7 +66,7 @@ def pair(first: Contestant, second: Contestant, unit: Unit, threshold: float) ->
 
 
 def _measure(base: str, unit: Unit, threshold: float) -> Callable[[Lines], Values]:
-    """The function that gives the values of a base figure by example, or by whole pair."""
+    """The function that returns the values of a base figure by example, or by complete pair."""
     if base in _MIOU:
         return lambda lines: {
             line.example_id: line.iou for line in _of(lines, _MIOU[base], True) if line.iou is not None
@@ -92,7 +92,7 @@ def _right(lines: Lines, kind: Kind) -> dict[str, bool]:
 
 
 def _in_unit(lines: Lines, verdicts: Mapping[str, bool], unit: Unit) -> Values:
-    """The verdicts on examples, or on the pairs of which both are known: both must hold."""
+    """The verdicts by example, or by pair with both verdicts known: a pair is correct if both examples are."""
     if unit == "item":
         return {name: float(verdict) for name, verdict in verdicts.items()}
     pairs: dict[str, dict[str, bool]] = defaultdict(dict)

@@ -1,4 +1,4 @@
-"""A tournament for the console and as Markdown."""
+"""Output of a tournament on the console and as Markdown."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def markdown(tournament: Tournament) -> str:
 
 
 def introduction(tournament: Tournament) -> list[str]:
-    """Who is compared, and what is to be noted."""
+    """The lines before the tables: the compared rows, and the notes."""
     found = [
         f"{c.letter}: {c.run.names.get('model')}, {c.run.names.get('extraction')}, row {c.row} ({c.run.folder})"
         for c in tournament.contestants
@@ -51,7 +51,7 @@ def introduction(tournament: Tournament) -> list[str]:
 
 
 def title(comparison: Comparison) -> str:
-    """The two letters and the size of what they share."""
+    """The letters of the two rows and the number of their shared items."""
     paired = comparison.paired
     sizes = f"{paired.examples} examples in {len(paired.clusters)} clusters"
     return f"{comparison.second.letter} - {comparison.first.letter}: {sizes}"
@@ -83,7 +83,7 @@ def rows(tournament: Tournament, comparison: Comparison) -> list[list[str]]:
 
 
 def left_out(comparison: Comparison) -> list[str]:
-    """What only one of the two has, and what one of them has no score for."""
+    """Lines on the items that only one row has, and on those without a score in one of them."""
     found = []
     for letter, keys in comparison.paired.missing.items():
         if keys:
@@ -98,7 +98,7 @@ def left_out(comparison: Comparison) -> list[str]:
 
 
 def legend(tournament: Tournament) -> str:
-    """What the columns mean."""
+    """The explanation of the columns."""
     unit = "pairs" if tournament.unit == "pair" else "examples"
     settings = tournament.settings
     return (

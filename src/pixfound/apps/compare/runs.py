@@ -1,4 +1,4 @@
-"""Finished runs as they are read back from their folders, and the rows of them that are compared."""
+"""Reading of finished runs from their folders, and of the rows to compare."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ class Line:
 
     @property
     def cluster(self) -> str:
-        """What is drawn and swapped together: the pair, or the example where there are no pairs."""
+        """The unit of resampling and permutation: the pair, or the example where there are no pairs."""
         return self.pair_id if self.pair_id is not None else self.example_id
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run's folder. names: of its benchmark, model and extraction. benchmark: that part of its config.
+    """A finished run. names: of its benchmark, model and extraction. benchmark: that section of its config.
 
     answers, and masks of each row: by example and kind of prompt. unit, iou_threshold: those of its metrics.
     """
@@ -54,7 +54,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Contestant:
-    """A row of a run, under a letter."""
+    """A row of a run, identified by a letter."""
 
     letter: str
     run: Run
@@ -62,15 +62,15 @@ class Contestant:
 
     @property
     def lines(self) -> Mapping[tuple[str, Kind, bool], Line]:
-        """The answers, and the row's masks, by example, kind and whether it is a mask."""
+        """The answers and the row's masks by (example id, kind of prompt, True for a mask)."""
         answers = {(*key, False): line for key, line in self.run.answers.items() if key[1] != "ground"}
         return {**answers, **{(*key, True): line for key, line in self.run.masks[self.row].items()}}
 
 
 def contestants(texts: Sequence[str], rows: Sequence[str]) -> list[Contestant]:
-    """What a command line names: RUN or RUN:ROW, and rows for the runs that name none (default: their first).
+    """The rows on a command line: RUN or RUN:ROW, with `rows` for runs without a row (default: their first row).
 
-    UserError where there are fewer than two, one does not exist, or they are of different benchmarks.
+    Raises UserError for fewer than two rows, a missing one, or different benchmarks.
     """
     runs: dict[Path, Run] = {}
     chosen: list[tuple[Run, str]] = []
@@ -95,7 +95,7 @@ def contestants(texts: Sequence[str], rows: Sequence[str]) -> list[Contestant]:
 
 
 def read_run(folder: Path) -> Run:
-    """Read a run's scores, metrics and config; UserError where one is missing or damaged."""
+    """Read a run's scores, metrics and config; raises UserError where one is missing or damaged."""
     if not (folder / "scores.jsonl").is_file():
         below = sorted(path.parent for path in folder.glob("**/scores.jsonl")) if folder.is_dir() else []
         found = f"; did you mean {' or '.join(map(str, below[:3]))}?" if below else ""
@@ -124,7 +124,7 @@ def read_run(folder: Path) -> Run:
 
 
 def differences(first: Run, second: Run) -> list[str]:
-    """How two runs differ in what they were asked, in words; where the benchmark's files lie does not count."""
+    """Differences between the inputs of two runs, in words; the location of the benchmark's files does not count."""
     keys = sorted({*first.benchmark, *second.benchmark} - {"_target_", "root", "images"})
     pairs = ((key, first.benchmark.get(key), second.benchmark.get(key)) for key in keys)
     found = [f"benchmark.{key} is {a} in one run and {b} in another" for key, a, b in pairs if a != b]
@@ -136,7 +136,7 @@ def differences(first: Run, second: Run) -> list[str]:
 
 
 def _same_benchmark(first: Run, second: Run) -> None:
-    """Same class, and the same pairs and absent objects for the same ids; at least one id in common."""
+    """Raise UserError unless class, pairs and absent objects are the same for the same ids, and an id is shared."""
     a, b = (run.benchmark.get("_target_") for run in (first, second))
     one, two = first.names.get("benchmark"), second.names.get("benchmark")
     if a != b:
@@ -158,7 +158,7 @@ def _same_benchmark(first: Run, second: Run) -> None:
 
 
 def _split(text: str) -> tuple[Path, str | None]:
-    """Folder and row of RUN:ROW; a folder whose own name has a colon goes before."""
+    """(folder, row) of RUN:ROW; an existing folder with a colon in its name has priority."""
     folder, colon, row = text.rpartition(":")
     if colon and row and not Path(text).is_dir() and Path(folder).is_dir():
         return Path(folder), row

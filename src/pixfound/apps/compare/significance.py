@@ -1,7 +1,7 @@
-"""Is a difference more than chance: bootstrap interval, permutation test, size of the effect, power.
+"""Significance of differences: bootstrap interval, permutation test, effect size, power.
 
-Everything is done by cluster (the two images of a pair are not independent), and on the figures as they are reported:
-S and the joint score take the better prompt of each row anew in every resample and every permutation.
+All statistics are computed by cluster (the two images of a pair are not independent), and on the reported figures:
+S and the joint score choose the better prompt of each row anew in every resample and every permutation.
 
 Shapes: `R` resamples or permutations, `C` clusters, `F` base figures, `G` reported figures.
 """
@@ -28,10 +28,10 @@ _EQUAL = 1e-12  # sums in another order differ by this much
 
 @dataclass(frozen=True)
 class Settings:
-    """How to compare.
+    """Options of a comparison.
 
-    resamples: of the bootstrap; level: of its intervals, and what `detectable` takes for significant; permutations: of
-    the test, at most; power: of `detectable`.
+    resamples: number in the bootstrap. level: of its intervals, and of significance in `detectable`. permutations:
+    largest number in the test. power: of `detectable`.
     """
 
     resamples: int = 2000
@@ -50,7 +50,7 @@ class Settings:
 
     @property
     def quantiles(self) -> float:
-        """How many standard errors a difference must have to be found with the given power."""
+        """Number of standard errors of a difference that the test finds with the given power."""
         normal = NormalDist()
         return normal.inv_cdf((1 + self.level) / 2) + normal.inv_cdf(self.power)
 
@@ -61,10 +61,10 @@ class Difference:
 
     low, high: the bootstrap's percentile interval of the difference. p: two-sided, of the permutation test that swaps
     the two rows in random clusters (exact: in all possible ways). p_holm: adjusted for the comparisons of this figure.
-    d_z: mean over standard deviation of the clusters' differences (for S, which no single cluster has, of its
+    d_z: mean over standard deviation of the clusters' differences (for S, which has no value by cluster, of its
     jackknife pseudo-values), None where they are all equal. wins, losses, ties: clusters in which the second is better,
     worse, equal; None for S. detectable: the smallest difference that a two-sided test at this level finds with the
-    given power, for clusters that vary like these.
+    given power, for clusters with the same variance.
     """
 
     first: float
@@ -84,12 +84,12 @@ class Difference:
 
     @property
     def odds(self) -> float | None:
-        """Wins for each loss; None where there is no loss."""
+        """Ratio of wins to losses; None where there is no loss."""
         return self.wins / self.losses if self.wins is not None and self.losses else None
 
 
 def compare(paired: Paired, settings: Settings) -> dict[str, Difference]:
-    """Every figure that both rows have."""
+    """The difference in every figure that both rows have, by name."""
     totals, counts = paired.sums.sum(axis=1), paired.counts.sum(axis=0)
     first, second = (figures(ratios(total, counts)) for total in totals)
     observed = second - first
@@ -122,11 +122,11 @@ def compare(paired: Paired, settings: Settings) -> dict[str, Difference]:
 
 
 def permutation(sums: Array, counts: Array, permutations: int, seed: int) -> tuple[Array, bool]:
-    """(G,) two-sided p-values of swapping the rows in clusters, and whether every way to do so was tried.
+    """(p, exact): (G,) two-sided p-values of swapping the rows in clusters, and True if all swaps were enumerated.
 
     sums: (2, C, F); counts: (F,). Under the null hypothesis the two rows' results of a cluster are exchangeable.
-    Clusters in which the rows do not differ make no difference, so that few others can be enumerated; otherwise
-    `permutations` random ways are drawn, and the one at hand counts as one of them.
+    Clusters in which the rows are equal have no effect, so that few other clusters allow enumeration. Otherwise
+    `permutations` random swaps are drawn, with the observed one counted among them.
     """
     change = sums[1] - sums[0]
     change = change[np.abs(change).max(axis=1) > 0]  # (D, F)
@@ -150,7 +150,7 @@ def permutation(sums: Array, counts: Array, permutations: int, seed: int) -> tup
 
 
 def holm(values: Sequence[float]) -> list[float]:
-    """P-values adjusted by Holm's step-down method, in the order given."""
+    """P-values adjusted by Holm's step-down method, in the order of the input."""
     adjusted, running = [0.0] * len(values), 0.0
     for rank, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
         running = max(running, min(1.0, (len(values) - rank) * values[index]))
@@ -159,7 +159,7 @@ def holm(values: Sequence[float]) -> list[float]:
 
 
 def _interval(paired: Paired, settings: Settings) -> tuple[Array, Array]:
-    """Both ends, (G,), of the intervals: the same clusters are drawn for both rows."""
+    """Lower and upper ends, (G,) each, of the intervals; the same clusters are drawn for both rows."""
     clusters = Resampler(len(paired.clusters), settings.resamples, settings.seed)
     draws = []
     for sums in paired.sums:
@@ -176,15 +176,15 @@ def _interval(paired: Paired, settings: Settings) -> tuple[Array, Array]:
 
 
 def _items(sums: Array, counts: Array) -> tuple[Codes, Array]:
-    """(I,) clusters and values of as many items of each cluster as it has, all with the cluster's mean."""
+    """(I,) clusters and (I,) values: each cluster's mean, repeated for each of its items."""
     clusters = np.repeat(np.arange(len(counts)), counts.astype(np.int64))
     return clusters, sums[clusters] / counts[clusters]
 
 
 def _cluster_values(paired: Paired, name: str) -> Array:
-    """(C,) the difference in each cluster that has one; for S, which no single cluster has, its pseudo-values.
+    """(C,) the difference in each cluster that has one; for S, which has no value by cluster, its pseudo-values.
 
-    Each row keeps the prompts that are better for it over all clusters: another choice would make the jackknife jump.
+    Each row keeps its better prompts over all clusters: a changing choice would make the jackknife discontinuous.
     """
     totals, counts = paired.sums.sum(axis=1), paired.counts.sum(axis=0)
     prompts = [int(better_prompts(ratios(total, counts))) for total in totals]

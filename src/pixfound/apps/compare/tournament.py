@@ -1,4 +1,4 @@
-"""All comparisons of some rows, and what they come to as plain values."""
+"""All pairwise comparisons of some rows, and their results as plain values."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Tournament:
-    """Every pair of some rows. notes: what a reader must know before the numbers."""
+    """The comparisons of every two rows. notes: caveats for the reader, shown before the numbers."""
 
     contestants: Sequence[Contestant]
     comparisons: Sequence[Comparison]
@@ -57,9 +57,9 @@ def play(
     unit: Unit | None = None,
     iou_threshold: float | None = None,
 ) -> Tournament:
-    """Compare every two rows; p-values of a figure are adjusted for how many comparisons there are.
+    """Compare every two rows; p-values of a figure are adjusted for the number of comparisons.
 
-    unit, iou_threshold: those of the runs, where they are not given; UserError where the runs differ in them.
+    unit, iou_threshold: None takes those of the runs; raises UserError where the runs differ in them.
     """
     taken: Unit = unit or _agreed(contestants, "unit", "--unit pair or --unit item")
     threshold: float = iou_threshold or _agreed(contestants, "iou_threshold", "--iou-threshold")

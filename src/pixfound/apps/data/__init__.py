@@ -1,1 +1,1 @@
-"""Preparing and verifying the paper's benchmarks on disk: the command `pixfound-data`."""
+"""Preparation and verification of the paper's benchmarks on disk: the command `pixfound-data`."""

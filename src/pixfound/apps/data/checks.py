@@ -1,4 +1,4 @@
-"""Is a benchmark's folder whole and right: every file there, its bytes those expected, every picture readable."""
+"""Verification of a benchmark's folder: every file is present, has the expected bytes, and every image is readable."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MISSING = "missing"
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with one file, and what to do."""
+    """A problem of one file, and its remedy."""
 
     place: str
     what: str
@@ -27,7 +27,7 @@ class Problem:
 
 
 def check_folder(dataset: Dataset, root: Path, manifest: Manifest) -> list[Problem]:
-    """All that is wrong in a folder; the benchmark itself is read last, if nothing else is wrong."""
+    """All problems of a folder; the benchmark itself is read last, and only if there are no other problems."""
     problems = check_files(dataset.annotations, root, manifest)
     try:
         problems += check_files(dataset.images(root), root, manifest)
@@ -39,7 +39,7 @@ def check_folder(dataset: Dataset, root: Path, manifest: Manifest) -> list[Probl
 
 
 def unnamed_pictures(dataset: Dataset, root: Path) -> list[Problem]:
-    """The folders that lack pictures, for as long as the annotations that name them are not there."""
+    """The folders that lack images, while the annotations with the images' names are missing."""
     found = []
     for folder, (count, source) in dataset.folders.items():
         there = sum(path.is_file() for path in (root / folder).glob("*.jpg"))
@@ -49,14 +49,14 @@ def unnamed_pictures(dataset: Dataset, root: Path) -> list[Problem]:
 
 
 def check_files(files: Sequence[File], root: Path, manifest: Manifest) -> list[Problem]:
-    """What is wrong with some files, in their order."""
+    """The problems of some files, in the order of the files."""
     with ThreadPoolExecutor(_WORKERS) as pool:
         found = pool.map(lambda file: check_file(file, root, manifest), files)
         return [problem for problem in found if problem]
 
 
 def check_file(file: File, root: Path, manifest: Manifest) -> Problem | None:
-    """What is wrong with one file, if anything."""
+    """The problem of one file; None where there is none."""
     present = here(file, root)
     if present is None:
         return None if file.optional else Problem(file.place, MISSING, f"get it from {whence(file)}")
@@ -66,16 +66,16 @@ def check_file(file: File, root: Path, manifest: Manifest) -> Problem | None:
 
 
 def here(file: File, root: Path) -> File | None:
-    """The file, or the one that serves as well, whichever is there."""
+    """The file, or its alternative, whichever exists; None where neither does."""
     if (root / file.place).is_file():
         return file
     return here(file.instead, root) if file.instead else None
 
 
 def wrong_bytes(file: File, path: Path, entry: Entry | None) -> str:
-    """What is wrong with the bytes of a file that is there; empty where nothing is known to be.
+    """The problem of an existing file's bytes; "" where none is known.
 
-    entry: the file when it was prepared, which may have been allowed to differ from the released one.
+    entry: the file's entry in the manifest, which may have been allowed to differ from the released file.
     """
     try:
         size = path.stat().st_size
@@ -93,7 +93,7 @@ def wrong_bytes(file: File, path: Path, entry: Entry | None) -> str:
 
 
 def wrong_picture(path: Path, size: tuple[int, int] | None) -> str:
-    """What is wrong with a picture: not decodable to its last pixel, or not of `size`, (height, width)."""
+    """The problem of an image: not fully decodable, or not of `size`, (height, width); "" where there is none."""
     try:
         with opened(path) as picture:
             picture.load()
@@ -107,12 +107,12 @@ def wrong_picture(path: Path, size: tuple[int, int] | None) -> str:
 
 
 def whence(file: File) -> str:
-    """Where a file is to be had."""
+    """The source of a file, in words."""
     return file.whence or (f"https://huggingface.co/datasets/{file.repo}" if file.repo else "your copies")
 
 
 def lines(problems: Iterable[Problem], root: Path) -> list[str]:
-    """One line for each problem, with the file's place on disk; many of a folder that are alike are one line."""
+    """One line for each problem, with the file's path on disk; many equal ones of a folder are one line."""
     groups: dict[tuple[str, str, str], list[Problem]] = {}
     for problem in problems:
         kind = "" if problem.what == MISSING else problem.what

@@ -3,7 +3,7 @@
     pixfound-data prepare pixmmvp --root data/PixMMVP
     pixfound-data verify pixmmvp --root data/PixMMVP
 
-Ends with 0 where all is well, with 2 where the user has something to do.
+The exit code is 0 on success, 2 for a user error.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a benchmark's folder is made of, and how its files are found among others."""
+"""Description of a benchmark's files, and matching of their names in listings."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pixfound.errors import UserError
 class File:
     """One file of a benchmark.
 
-    place: its path in the benchmark's folder, with slashes. names: what it is called in the dataset on the Hub or in
-    a folder of copies, best first: a path that is one of them, or ends in one after a slash, is the file.
-    repo: the dataset on the Hub that has it; None where no one has, so that it is copied or made.
-    sha256: of the released file, where that is known. image_size: (height, width) of an image, where all are alike.
-    optional: the benchmark does without it. instead: a file that serves as well. inside: the place of a file that
-    holds it. whence: where to get it, if not from `repo`.
+    place: its path in the benchmark's folder, with slashes. names: its names in the dataset on the Hub or in a folder
+    of copies, best first: a path equal to one of them, or ending in one after a slash, is the file.
+    repo: the dataset on the Hub that has it; None where none has, so that it is copied or made.
+    sha256: of the released file, where it is known. image_size: (height, width) of an image, where all are equal.
+    optional: the benchmark works without it. instead: an alternative file. inside: the path of a file that contains
+    it. whence: the source of the file, if not `repo`.
     """
 
     place: str
@@ -34,7 +34,7 @@ class File:
 
     @property
     def is_image(self) -> bool:
-        """Whether it must be a picture."""
+        """True if it must be an image."""
         return self.place.endswith(".jpg")
 
 
@@ -42,11 +42,11 @@ class File:
 class Dataset:
     """A benchmark that can be prepared.
 
-    repos: the datasets on the Hub that it comes from. annotations: the files that are known beforehand.
-    folders: the folders of pictures: how many, and where to get them. images: the pictures, and what comes with them,
-    which the annotations in a folder name (UserError where these are missing or wrong).
-    make: makes in a folder what can be made of the files that are there already; `lacking` tells which are wanted.
-    load: reads the folder as a run would, and returns the number of examples; `count` are expected.
+    repos: its source datasets on the Hub. annotations: the files that are known in advance.
+    folders: the folders of images, with the number of images and their source. images: lists the images, and the files
+    that belong to them, from the annotations in a folder (UserError where these are missing or wrong).
+    make: creates the files in `lacking` in a folder, as far as its existing files allow.
+    load: reads the folder as a run does, and returns the number of examples; `count` is the expected number.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Dataset:
 
 
 def find(file: File, paths: Iterable[str]) -> list[str]:
-    """The paths, of a listing with slashes, that go by the best of a file's names, whatever their capitals."""
+    """The paths of a listing (with slashes) that match the best of a file's names, ignoring case."""
     every = list(paths)
     for name in file.names:
         wanted = name.casefold()
@@ -71,7 +71,7 @@ def find(file: File, paths: Iterable[str]) -> list[str]:
 
 
 def inside(path: str, owner: str) -> str:
-    """The path itself; UserError where it leads out of the folder that it is to be put in."""
+    """The path unchanged; raises UserError where it leads out of its target folder."""
     parts = PurePosixPath(path).parts
     if not parts or path.startswith("/") or ".." in parts or "\\" in path or ":" in parts[0] or "\0" in path:
         raise UserError(f"{owner} has a file named {path!r}, which leads out of the folder; nothing is taken from it")
@@ -84,12 +84,12 @@ def sha256_of(path: Path) -> str:
 
 
 def git_blob_of(path: Path) -> str:
-    """The name that git gives to a file's content, which the Hub lists for files that are not in LFS."""
+    """The git blob id of a file's content, listed by the Hub for files that are not in LFS."""
     return _digest(path, hashlib.sha1(b"blob %d\0" % path.stat().st_size, usedforsecurity=False))
 
 
 def by_place(files: Iterable[File]) -> Mapping[str, File]:
-    """The files by their places."""
+    """The files by their paths in the benchmark's folder."""
     return {file.place: file for file in files}
 
 

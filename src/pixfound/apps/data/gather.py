@@ -1,6 +1,6 @@
-"""Bringing a benchmark's files into its stage.
+"""Collection of a benchmark's files in its staging folder.
 
-In this order: what the folder itself has, what can be made of it, copies, the Hub.
+The sources, in order: the benchmark's folder itself, files that can be made from others, local copies, the Hub.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _EARLIER, _ITSELF, _COPIES = "an earlier run", "the folder itself", "copies"
 
 @dataclass
 class Gathering:
-    """One preparation under way.
+    """State of one preparation.
 
-    origin: where each file in the stage came from. refused: why files that are at hand were not taken.
-    listings: what the Hub was asked.
+    origin: the source of each file in the staging folder. refused: the reasons why available files were not taken.
+    listings: the listings fetched from the Hub.
     """
 
     dataset: Dataset
@@ -46,7 +46,7 @@ class Gathering:
     hub: Hub = field(default_factory=Hub)
 
     def gather(self, files: Sequence[File]) -> None:
-        """Bring files into the stage, or raise the UserError that names what is lacking."""
+        """Collect files in the staging folder; raises UserError with the names of the missing ones."""
         for file in files:
             self._take_own(file)
         self.dataset.make(self.stage.folder, self._lacking(files))
@@ -59,7 +59,7 @@ class Gathering:
             raise UserError(self._report(f"{self.dataset.name}: {len(problems)} files are missing", problems))
 
     def check(self, images: Sequence[File]) -> list[str]:
-        """UserError if the stage is not right. An optional file of the Hub that does not fit is left out, and noted."""
+        """Raise UserError where the staged files are wrong; returns notes on optional Hub files left out as wrong."""
         accepted = replace(self.dataset, annotations=tuple(map(self._accepted, self.dataset.annotations)))
         problems = check_folder(accepted, self.stage.folder, Manifest(""))
         extra = [f.place for f in images if f.optional and self.origin.get(f.place) == f.repo] if problems else []
@@ -76,7 +76,7 @@ class Gathering:
         return notes
 
     def manifest(self, files: Sequence[File]) -> Manifest:
-        """The checksums of all files in the stage."""
+        """The checksums of all files in the staging folder."""
         entries = {}
         for file in files:
             if present := here(file, self.stage.folder):
@@ -87,12 +87,12 @@ class Gathering:
         return Manifest(self.dataset.name, entries, commits)
 
     def counts(self) -> dict[str, int]:
-        """How many files came from where."""
+        """The number of files by source."""
         sources = list(self.origin.values())
         return {source: sources.count(source) for source in dict.fromkeys(sources)}
 
     def _take_own(self, file: File) -> None:
-        """Use what is staged already, or what is in the benchmark's folder, if its bytes are right."""
+        """Use the file in the staging folder, or the one in the benchmark's folder, if its bytes are correct."""
         wanted = self._accepted(file)
         if staged := here(wanted, self.stage.folder):
             path = self.stage.folder / staged.place
@@ -104,7 +104,7 @@ class Gathering:
             self._stage(self.root / own.place, own.place, _ITSELF)
 
     def _take_copy(self, file: File) -> None:
-        """Use a copy whose bytes are right."""
+        """Use a local copy with correct bytes."""
         link: File | None = self._accepted(file)
         while link:
             if (copy := self.shelf.find(link)) and self._good(link, copy):
@@ -113,7 +113,7 @@ class Gathering:
             link = link.instead
 
     def _good(self, file: File, path: Path) -> bool:
-        """Whether a file may be taken; if not, a report will say why."""
+        """True if a file may be taken; else the reason is stored for the report."""
         own = path == self.root / file.place
         wrong = wrong_bytes(file, path, self.old.files.get(file.place) if own else None)
         if wrong:
@@ -129,7 +129,7 @@ class Gathering:
         return [Problem(f.place, self.refused.get(f.place, MISSING), f"get it from {whence(f)}") for f in wanted]
 
     def _missing_pictures(self, files: Sequence[File]) -> list[Problem]:
-        """Those still to be gathered after these files, for a report that is to name everything."""
+        """The missing images that come after these files, for a complete report."""
         try:
             later = [file for file in self.dataset.images(self.stage.folder) if file not in files]
         except UserError:
@@ -141,7 +141,7 @@ class Gathering:
         return tuple(file for file in files if here(file, self.stage.folder) is None)
 
     def _from_hub(self, files: Sequence[File]) -> None:
-        """Fetch what is lacking, and of datasets whose revision is asked for also what is there but differs."""
+        """Download the missing files and, for datasets with a requested revision, existing ones that differ."""
         lacking = self._lacking(files)
         needed = [f for f in lacking if not f.optional]
         repos = dict.fromkeys(f.repo for f in files if f.repo and (f in needed or f.repo in self.pinned))
@@ -170,7 +170,7 @@ class Gathering:
         return listing.files[found[0]] if listing and found else None
 
     def _differs(self, file: File, remote: Remote) -> bool:
-        """Whether a file that is there must be replaced: copies and what a manifest vouches for stay as they are."""
+        """True if an existing file must be replaced; copies and files confirmed by a manifest are kept."""
         path = self.stage.folder / file.place
         vouched = self.origin.get(file.place) == _COPIES or (
             file.place in self.old.files and file.repo not in self.pinned
@@ -178,7 +178,7 @@ class Gathering:
         return path.is_file() and not vouched and bool(remote.wrong(path))
 
     def _fetch(self, wanted: Sequence[tuple[File, Remote]]) -> None:
-        """Download in parallel; every failure is named, and what arrived whole stays in the stage."""
+        """Download in parallel; every failure is reported, and complete files stay in the staging folder."""
         failures: list[str] = []
         pool = ThreadPoolExecutor(_WORKERS)
         try:
@@ -209,7 +209,7 @@ class Gathering:
         self.origin[file.place] = file.repo
 
     def _accepted(self, file: File) -> File:
-        """The file with the checksum that it must have."""
+        """The file with its required checksum."""
         entry = self.old.files.get(file.place)
         if not file.sha256 or not (self.allow_changed or (entry and entry.sha256 != file.sha256)):
             return file

@@ -1,4 +1,4 @@
-"""Files of datasets on the Hugging Face Hub, each checked against the checksum that the Hub lists for it."""
+"""Files of datasets on the Hugging Face Hub, each verified against the checksum in the Hub's listing."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _ATTEMPTS = 2  # a transfer that arrives wrong is made once more
 
 
 class Unreachable(UserError):
-    """The Hub does not answer, or does not give a whole dataset."""
+    """Raised where the Hub does not answer, or does not serve a complete dataset."""
 
 
 @dataclass(frozen=True)
 class Remote:
-    """A file of a dataset as the Hub lists it. blob: git's name for it; sha256: where it lies in LFS."""
+    """A file in the Hub's listing of a dataset. blob: its git blob id. sha256: only for files in LFS."""
 
     path: str
     size: int | None
@@ -29,7 +29,7 @@ class Remote:
     sha256: str | None
 
     def wrong(self, path: Path) -> str:
-        """How a file on disk differs from what is listed; empty where it does not."""
+        """The difference of a file on disk from its listing, in words; "" where there is none."""
         if self.size is not None and path.stat().st_size != self.size:
             return f"has {path.stat().st_size} bytes, not {self.size}"
         if self.sha256 and sha256_of(path) != self.sha256:
@@ -49,10 +49,10 @@ class Listing:
 
 
 class Hub:
-    """Lists and downloads through huggingface_hub, which reads HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE by itself."""
+    """Client for listings and downloads by huggingface_hub, which reads HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE."""
 
     def listing(self, repo: str, revision: str | None) -> Listing:
-        """All files of a dataset; names that lead out of a folder are an error."""
+        """All files of a dataset; a name that leads out of the folder is an error."""
         from huggingface_hub import HfApi
 
         try:
@@ -66,9 +66,9 @@ class Hub:
         return Listing(repo, str(info.sha), files)
 
     def fetch(self, listing: Listing, remote: Remote, folder: Path) -> Path:
-        """Download a file below a folder, and check it; a download that was cut off goes on where it was.
+        """Download a file into a folder and verify it; an interrupted download is resumed.
 
-        UserError where what arrives is not what is listed, twice.
+        Raises UserError where the content differs from the listing twice.
         """
         from huggingface_hub import hf_hub_download
 

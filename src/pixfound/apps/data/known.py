@@ -1,4 +1,4 @@
-"""The two benchmarks of the paper: which files they need, who has them, and by which names.
+"""The two benchmarks of the paper: their files, sources and names.
 
 Known of the datasets on the Hub (from their public pages, seen in copies):
 - MMVP/MMVP: the folder `MMVP Images`, `Questions.csv`, `Questions.xlsx`, a card.
@@ -43,7 +43,7 @@ def _pixmmvp_images(root: Path) -> tuple[File, ...]:
 
 
 def _make_pixmmvp(root: Path, lacking: tuple[File, ...]) -> None:
-    """meta_none.txt, which names the images whose object is `None`."""
+    """Create meta_none.txt, which lists the images with object `None`."""
     from pixfound.benchmarks.pixmmvp import NONE, clean
     from pixfound.io.tables import read_table
 
@@ -74,7 +74,7 @@ def _pixcvbench_images(root: Path) -> tuple[File, ...]:
 
 
 def _make_pixcvbench(root: Path, lacking: tuple[File, ...]) -> None:
-    """The images that CV-Bench's table holds."""
+    """Create the images from CV-Bench's table."""
     if PARQUET in by_place(lacking):
         _pyarrow()  # it will be needed: better said before the table is fetched
         return
@@ -91,7 +91,7 @@ def _make_pixcvbench(root: Path, lacking: tuple[File, ...]) -> None:
 
 
 def _pictures(path: Path) -> Iterator[tuple[str, bytes]]:
-    """Place and content of each picture in CV-Bench's table; none where it has no such column."""
+    """(path, content) of each image in CV-Bench's table; none where it has no such column."""
     from pixfound.benchmarks.pixcvbench_files import IMAGES
 
     parquet = _pyarrow()
@@ -127,7 +127,7 @@ def _load_pixcvbench(root: Path) -> int:
 
 
 def _two_places(place: str, other: str, names: tuple[str, ...], sha256: str) -> File:
-    """An annotation file of PixCV-Bench that the benchmark reads in either of two places."""
+    """An annotation file of PixCV-Bench that the benchmark reads from either of two paths."""
     return File(place, names, PIXCVBENCH_REPO, sha256, instead=File(other, names, PIXCVBENCH_REPO, sha256))
 
 

@@ -1,4 +1,4 @@
-"""The list of checksums that lies beside a prepared benchmark."""
+"""The manifest of a prepared benchmark: checksums and sources of its files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAME = "pixfound-data.json"
 
 @dataclass(frozen=True)
 class Entry:
-    """A file as it was when it was prepared. source: where it came from."""
+    """State of a file at preparation. source: its origin."""
 
     size: int
     sha256: str
@@ -25,7 +25,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """files: by place. commits: the commit of each dataset on the Hub that files came from."""
+    """The manifest. files: by path in the folder. commits: the commit of each dataset on the Hub in use."""
 
     dataset: str
     files: Mapping[str, Entry] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class Manifest:
 
 
 def read_manifest(root: Path, dataset: str) -> Manifest:
-    """The manifest of a folder, an empty one where there is none; UserError where it is damaged or of another set."""
+    """The manifest of a folder, or an empty one; raises UserError where it is damaged or of another dataset."""
     path = root / NAME
     if not path.is_file():
         return Manifest(dataset)

@@ -1,7 +1,7 @@
-"""Preparing a benchmark: what is good already stays, copies are taken, the rest comes from the Hub.
+"""Preparation of a benchmark: correct files are kept, local copies are used, the rest is downloaded from the Hub.
 
-Nothing appears in the benchmark's folder before all of it is there and checked; what was fetched is kept for the next
-run when something fails.
+Nothing appears in the benchmark's folder before all files are complete and verified. After a failure the downloaded
+files are kept for the next run.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from pixfound.errors import UserError, nearest
 
 @dataclass(frozen=True)
 class Prepared:
-    """What preparing came to.
+    """The result of a preparation.
 
-    sources: files by where they came from. notes: optional files that were left out, and why. was_complete: there was
-    nothing to do.
+    sources: number of files by source. notes: optional files that were left out, with the reason. was_complete: True if
+    there was nothing to do.
     """
 
     manifest: Manifest
@@ -42,9 +42,9 @@ def prepare(
 ) -> Prepared:
     """Bring a benchmark into its layout in `root`.
 
-    copies: folders to look in first. revisions: branch, tag or commit by dataset on the Hub.
-    allow_changed: take annotation files that differ from the released ones.
-    UserError where the set cannot be made whole: it names every file and its place.
+    copies: folders to search first. revisions: branch, tag or commit by dataset on the Hub.
+    allow_changed: accept annotation files that differ from the released ones.
+    Raises UserError with every missing file and its path where the dataset cannot be completed.
     """
     revisions = dict(revisions or {})
     for repo in revisions:

@@ -1,4 +1,4 @@
-"""Local copies of a benchmark's files, wherever they lie in some folders."""
+"""Search for local copies of a benchmark's files in folders and their subfolders."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pixfound.errors import UserError
 
 
 class Shelf:
-    """Folders of local copies. A file among them goes by its name, and by its checksum where that is known."""
+    """Folders of local copies. A file is matched by its name, and by its checksum where it is known."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
         for folder in folders:
@@ -24,7 +24,7 @@ class Shelf:
         }
 
     def find(self, file: File) -> Path | None:
-        """The copy of a file; of several with its name the one with the right bytes, or the first folder's."""
+        """The copy of a file; of several with its name the one with the correct bytes, else the first folder's."""
         found = [self._paths[name] for name in find(file, self._paths)]
         if len(found) > 1 and file.sha256:
             found = [path for path in found if sha256_of(path) == file.sha256] or found

@@ -1,4 +1,4 @@
-"""A temporary folder in which a benchmark grows until it is whole, and the way from there to its place."""
+"""A staging folder for a benchmark until it is complete, and the move to its final path."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _LOCK = ".lock"
 
 
 class Stage:
-    """A folder beside the benchmark's, on the same disk; kept when something fails, so that the next run goes on.
+    """A staging folder beside the benchmark's, on the same disk; kept after a failure for the next run.
 
-    Where the benchmark's folder already has files, or is a mount point, the stage lies inside it instead.
+    Where the benchmark's folder already has files, or is a mount point, the staging folder is inside it.
     """
 
     def __init__(self, root: Path) -> None:
@@ -28,11 +28,11 @@ class Stage:
         self.folder = root / ".partial" if self._occupied() and not beside.exists() else beside
 
     def _occupied(self) -> bool:
-        """Whether the benchmark's folder cannot be replaced as a whole."""
+        """True if the benchmark's folder cannot be replaced as a whole."""
         return self.root.exists() and (self.root.is_mount() or any(self.root.iterdir()))
 
     def take(self, source: Path, place: str, move: bool = False) -> None:
-        """Put a file into the stage by one rename: moved, or linked where the disk can, or copied."""
+        """Put a file into the staging folder by one rename: moved, or linked where the disk supports it, or copied."""
         target = self.folder / place
         target.parent.mkdir(parents=True, exist_ok=True)
         if move:
@@ -49,20 +49,20 @@ class Stage:
         os.replace(part, target)
 
     def discard_if_empty(self) -> None:
-        """Leave no folder behind where nothing was staged."""
+        """Remove the staging folder where it is empty."""
         if not any(path.is_file() and path.name != _LOCK for path in self.folder.rglob("*")):
             self.discard()
 
     def discard(self) -> None:
-        """Forget all that is staged: what does not fit together must not come back with the next run."""
+        """Delete all staged files, so that inconsistent files do not reappear in the next run."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def hub_folder(self, repo: str) -> Path:
-        """Where a dataset's downloads lie until they are checked."""
+        """The folder for a dataset's downloads until they are verified."""
         return self.folder / _HUB / repo.replace("/", "--")
 
     def place(self) -> None:
-        """Put everything into the benchmark's folder: as a whole, or file by file beside what is there."""
+        """Move everything to the benchmark's folder: as a whole, or file by file next to existing files."""
         shutil.rmtree(self.folder / _HUB, ignore_errors=True)
         (self.folder / _LOCK).unlink(missing_ok=True)
         if not self._occupied():
@@ -75,7 +75,7 @@ class Stage:
 
 
 def _put(source: Path, target: Path) -> None:
-    """Move a file to its place by a rename; what is there with the same bytes stays, be it read-only or elsewhere."""
+    """Move a file to its final path by a rename; one with equal bytes stays, even read-only or on another disk."""
     if target.is_file() and filecmp.cmp(source, target, shallow=False):
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -91,7 +91,7 @@ def _put(source: Path, target: Path) -> None:
 
 @contextmanager
 def staged(root: Path) -> Iterator[Stage]:
-    """The stage of a benchmark's folder, for one process at a time."""
+    """The staging folder of a benchmark, locked for one process at a time."""
     from filelock import FileLock, Timeout
 
     try:

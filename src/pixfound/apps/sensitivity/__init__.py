@@ -1,1 +1,1 @@
-"""Prompt sensitivity: how much the figures of one model move when what it is given is varied."""
+"""Prompt sensitivity: the variation of a model's figures under perturbations of its input."""

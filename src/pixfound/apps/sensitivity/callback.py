@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Sensitivity(Callback):
-    """Analyses the runs that the cells of the sweep have left notes of (see grid.py), for each benchmark.
+    """Analyses the runs in the notes of the sweep's cells (see grid.py), for each benchmark.
 
     row, resamples, level, seed: see `report`. An experiment names it as hydra.callbacks.sensitivity.
     """
@@ -29,7 +29,7 @@ class Sensitivity(Callback):
         self._options: dict[str, Any] = {"row": row, "resamples": resamples, "level": level, "seed": seed}
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Analyse what is there; a cell that failed is missing, as the sweep's own table says."""
+        """Analyse the finished runs; failed cells are missing, and are listed in the sweep's own table."""
         notes = os.environ.get(FOLDER)
         if notes is None or os.environ.get("RANK", "0") != "0":
             return
@@ -45,6 +45,6 @@ class Sensitivity(Callback):
 
 
 def runs_of(notes: Path) -> list[Path]:
-    """The folders of the runs that a grid's cells have finished, each once."""
+    """The folders of a grid's finished runs, each once."""
     found = [json.loads(path.read_text()).get("folder") for path in sorted(notes.glob("cell-*.json"))]
     return list(dict.fromkeys(Path(folder) for folder in found if folder))

@@ -1,4 +1,4 @@
-"""The cells of a sweep, read from their folders, and what each of them varies."""
+"""Reading of a sweep's cells from their folders, and the perturbation of each cell."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ _IDS = {f"prompts.{name}" for name in ("open", "choice", "ground", "extension", 
 class Cell:
     """One run of the sweep.
 
-    subject: what is studied, the model and all that belongs to it. variation, family: what it is given, and of which
-    sort that is. inputs: for each kind of prompt, what tells its input from that of other cells. table: its scores, the
-    examples numbered as in every other cell. content: a digest of all that the scores say.
+    subject: the model under study with its other options. variation, family: the perturbation of the input, and its
+    kind. inputs: by kind of prompt, the values that distinguish its input from that of other cells. table: its scores,
+    with the same numbering of examples in every cell. content: a digest of the scores.
     """
 
     folder: Path
@@ -44,7 +44,7 @@ class Cell:
 
 
 def find_runs(paths: Sequence[str | Path]) -> list[Path]:
-    """The folders of finished runs among paths, patterns and the folders above them, each once."""
+    """The folders of finished runs at or below paths and patterns, each once."""
     found: dict[Path, None] = {}
     for path in paths:
         matches = [Path(path)] if Path(path).is_dir() else [Path(m) for m in sorted(glob.glob(str(path)))]
@@ -56,10 +56,10 @@ def find_runs(paths: Sequence[str | Path]) -> list[Path]:
 
 
 def read_cells(folders: Sequence[Path]) -> list[Cell]:
-    """The cells, named by what differs among their configs.
+    """The cells, named by the differences among their configs.
 
-    Of two runs that do not differ in what is studied or varied, the one of more examples is kept. UserError where as
-    many examples were scored otherwise.
+    Of two runs with the same subject and variation, the one with more examples is kept. Raises UserError where two such
+    runs have as many examples but different scores.
     """
     for folder in folders:
         refuse_changed(folder)
@@ -93,7 +93,7 @@ def read_cells(folders: Sequence[Path]) -> list[Cell]:
 
 
 def _variation(config: Mapping[str, Any], varied: Sequence[str]) -> tuple[str, str]:
-    """(name, family): of the variation that the config names, or of the keys that differ."""
+    """(name, family) of the config's perturbation, or of the keys that differ."""
     named = {str(config[k]) for k in _NAMED if k in varied and config.get(k)} - {NONE}
     other = [k for k in varied if k not in _NAMED]
     parts = [*sorted(named), *(f"{k.removeprefix('prompts.')}={config.get(k)}" for k in other)]
@@ -102,7 +102,7 @@ def _variation(config: Mapping[str, Any], varied: Sequence[str]) -> tuple[str, s
 
 
 def _subjects(configs: Mapping[Path, Mapping[str, Any]], differ: Sequence[str]) -> dict[Path, str]:
-    """Each run's model, with its extraction and other options where these differ among runs of the same model."""
+    """The model of each run, with its extraction and other options where they differ among runs of the same model."""
     groups: dict[str, list[Path]] = {}
     for folder, config in configs.items():
         groups.setdefault(str(config["names.model"]), []).append(folder)
@@ -118,7 +118,7 @@ def _subjects(configs: Mapping[Path, Mapping[str, Any]], differ: Sequence[str]) 
 
 
 def _input(config: Mapping[str, Any], varied: Sequence[str], variant: str) -> tuple[str, ...]:
-    """The variant of the prompt, how it was made, and the picture's variation."""
+    """(variant of the prompt, perturbation of the image, options of the prompt ...), which identify an input."""
     made = [f"{k}={config.get(k)}" for k in varied if k not in (*_IDS, "benchmark.variation")]
     picture = str(config.get("benchmark.variation") or NONE)
     seen = picture if parse_variation(picture, "benchmark.variation").kind in VISUAL else NONE
@@ -126,7 +126,7 @@ def _input(config: Mapping[str, Any], varied: Sequence[str], variant: str) -> tu
 
 
 def _fuller(one: Cell, other: Cell) -> Cell:
-    """The one of more examples of two runs of the same cell."""
+    """Of two runs of the same cell the one with more examples."""
     if one.table.count == other.table.count and one.content != other.content:
         raise UserError(
             f"{one.folder} and {other.folder} are runs of the same cell, {one.subject} {one.variation}, with different "
@@ -136,7 +136,7 @@ def _fuller(one: Cell, other: Cell) -> Cell:
 
 
 def _alike(cells: Sequence[Cell]) -> list[Cell]:
-    """The cells with their examples numbered as in the first; UserError where they are not of the same examples."""
+    """The cells with examples numbered as in the first; raises UserError where the examples differ."""
     first = cells[0]
     for cell in cells[1:]:
         if set(cell.table.examples) != set(first.table.examples):
@@ -148,7 +148,7 @@ def _alike(cells: Sequence[Cell]) -> list[Cell]:
 
 
 def _read(folder: Path) -> tuple[Table, dict[Kind, str], str]:
-    """The scores of a run as a table, the variant of the prompt of each kind, and a digest of all that they say."""
+    """(scores of a run as a table, variant of the prompt by kind, digest of the scores)."""
     filling, content = ScoreTableBuilder(), hashlib.sha256()
     variants: dict[Kind, str] = {}
     for score in read_scores(folder):
@@ -159,14 +159,14 @@ def _read(folder: Path) -> tuple[Table, dict[Kind, str], str]:
 
 
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Dotted key -> value."""
+    """Nested values as dotted key -> value."""
     if not isinstance(node, dict) or not node:
         return {prefix.removesuffix("."): node}
     return {k: v for name, child in node.items() for k, v in flat(child, f"{prefix}{name}.").items()}
 
 
 def _ordered(variation: str) -> tuple[Any, ...]:
-    """Numbers in a name in the order of their values: crop_2 before crop_10."""
+    """Sort key of a perturbation's name with numbers in the order of their values: crop_2 before crop_10."""
     head = variation.rstrip("0123456789")
     tail = variation[len(head) :]
     return head, int(tail) if tail else -1

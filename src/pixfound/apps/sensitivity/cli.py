@@ -1,4 +1,4 @@
-"""The command `pixfound-sensitivity`: the analysis of runs that are finished. It loads no model."""
+"""The command `pixfound-sensitivity`: analysis of finished runs. It loads no model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pixfound.io.terminal import complain, prepare
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line; ends with 0 where all is well, 2 where the user has to change something."""
+    """Run the command line; the exit code is 0 on success, 2 for a user error."""
     prepare()
     parser = argparse.ArgumentParser(
         prog="pixfound-sensitivity",

@@ -30,7 +30,7 @@ KINDS_OF: Mapping[str, tuple[Kind, ...]] = {
 
 
 def rows_of(cells: Sequence[Cell]) -> list[str]:
-    """The rows that all cells have, in the first one's order."""
+    """The rows shared by all cells, in the order of the first cell."""
     first = list(cells[0].metrics["rows"])
     return [row for row in first if all(row in cell.metrics["rows"] for cell in cells)]
 
@@ -46,7 +46,7 @@ def figures(cell: Cell, rows: Sequence[str], clusters: Resampler) -> dict[Figure
 
 
 def outcomes(cell: Cell, figure: Figure) -> npt.NDArray[np.int8]:
-    """(E,) 1 where an answer is right, or an IoU above the threshold, and 0 where not; UNKNOWN where unscored."""
+    """(E,) 1 where an answer is correct or an IoU above the threshold, 0 where not; UNKNOWN where unscored."""
     (kind,) = KINDS_OF[figure[0]]
     mine = cell.table.masks(figure[1], kind) if len(figure) > 1 else cell.table.answers(kind)
     found = np.full(len(cell.table.examples), UNKNOWN, dtype=np.int8)
@@ -59,9 +59,9 @@ def outcomes(cell: Cell, figure: Figure) -> npt.NDArray[np.int8]:
 
 
 def flips(cells: Sequence[Cell], figure: Figure) -> Array:
-    """(E,) the chance that two different variations give an example different outcomes.
+    """(E,) the probability that two different perturbations give an example different outcomes.
 
-    Of n variations that scored it, k of them with success: 2 k (n - k) / (n (n - 1)). nan where n < 2.
+    For n perturbations that scored it, k of them correct: 2 k (n - k) / (n (n - 1)). nan where n < 2.
     """
     by_cell = np.array([outcomes(cell, figure) for cell in cells])
     n, k = (by_cell != UNKNOWN).sum(axis=0), (by_cell == 1).sum(axis=0)
@@ -69,13 +69,13 @@ def flips(cells: Sequence[Cell], figure: Figure) -> Array:
 
 
 def mean_of_known(values: Array, of: Codes, clusters: Resampler) -> Estimate:
-    """The mean of (E,) values, without those that are nan. of: (E,) the examples' clusters."""
+    """The mean of (E,) values, ignoring nan. of: (E,) the examples' clusters."""
     known = ~np.isnan(values)
     return clusters.mean(of[known], values[known])
 
 
 def correlation(of: Codes, x: Array, y: Array, clusters: Resampler) -> Estimate:
-    """Pearson's correlation of (I,) items, in every resample too; nan where one of them never moves.
+    """Pearson's correlation of (I,) items, also in every resample; nan where one variable is constant.
 
     of: (I,) their clusters.
     """

@@ -1,4 +1,4 @@
-"""How far two rankings agree, with ties."""
+"""Agreement of rankings with ties."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ def _ranks(values: Sequence[float]) -> Array:
 
 
 def stability(table: Sequence[Sequence[float]]) -> dict[str, float | int | None]:
-    """Of a table, a row of figures for each variation: mean agreement of its rankings, two by two.
+    """Mean pairwise agreement of rankings. table: one row of figures for each perturbation.
 
-    A variation under which something was not scored (nan) ranks nothing, and is left out. winner_changes: share of the
-    pairs of variations that have no winner in common.
+    A perturbation with an unscored figure (nan) has no ranking, and is left out. winner_changes: share of the pairs of
+    perturbations without a common winner.
     """
     table = [row for row in table if all(map(math.isfinite, row))]
     pairs = list(combinations(table, 2))

@@ -1,4 +1,4 @@
-"""The analysis on the console, as sensitivity.json and as sensitivity.md."""
+"""Output of the analysis on the console, as sensitivity.json and as sensitivity.md."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _WIDTH = 160  # also taken where the output goes to a file
 def report(runs: Sequence[Path], out: Path, row: str | None, resamples: int, level: float, seed: int) -> dict[str, Any]:
     """Analyse runs, print the tables and write both files to `out`.
 
-    row: the row of the runs' tables that is shown; None for their first. The JSON file holds all rows.
+    row: the row of the runs' tables to show; None for their first. The JSON file holds all rows.
     """
     found = study(read_cells(runs), resamples, level, seed)
     rows = found["rows"]

@@ -1,9 +1,9 @@
-"""The analysis of a sweep over variations: worst, best, mean, spread, flips and ranks.
+"""The analysis of a sweep over perturbations: worst, best, mean, spread, flips and ranks.
 
-A figure is only looked at over the variations that vary its own input: a template of the question moves no mask of
-the grounding prompt, and copies of one number have no spread. The cell that varies nothing (`none`) is the base: it is
-given beside a family's variations and is none of them. Intervals are of bootstrap draws of pairs, the same for
-every cell; those of a spread lean upwards, as the largest of several uncertain numbers does.
+Each figure is aggregated over the perturbations of its own input only: a template of the question changes no mask of
+the grounding prompt, and copies of one number have no spread. The unperturbed cell (`none`) is the base: it is reported
+beside a family's perturbations and is not one of them. Intervals come from bootstrap draws of pairs, the same for every
+cell. Those of a spread are biased upwards, as is the maximum of several uncertain numbers.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class _Analysis:
         self.figures: list[Figure] = list(next(iter(values.values())))
 
     def subject(self, cells: Sequence[Cell]) -> dict[str, Any]:
-        """All variations of one subject, and what each family of them does."""
+        """The results of one subject: all perturbations, and a summary of each family."""
         families = dict.fromkeys(c.family for c in cells if c.variation != NONE)
         variations = {
             c.variation: {
@@ -109,7 +109,7 @@ class _Analysis:
         }
 
     def _flips(self, cells: Sequence[Cell], figure: Figure, base: Cell | None) -> dict[str, Any]:
-        """flips: among the variations; flips_from_base: how often a variation's outcome is not the base's."""
+        """Flip rates. flips: among the perturbations; flips_from_base: of a perturbation's outcome from the base's."""
         if len(KINDS_OF[figure[0]]) != 1:
             return {}
         of, rates = cells[0].table.cluster_of, flips(cells, figure)
@@ -123,10 +123,10 @@ class _Analysis:
         }
 
     def _same_grid(self, cells: Sequence[Cell], row: str, base: Cell | None) -> dict[str, Any] | None:
-        """VQA and grounding beside each other, over the variations that vary both.
+        """Correlations of VQA and grounding over the perturbations of both inputs.
 
-        figures: correlation, over the variations, of the better accuracy and M_dagger. flips: correlation, over the
-        examples, of how often the letter's rightness and the grounding's flip.
+        figures: correlation of the better accuracy and M_dagger over the perturbations. flips: correlation over the
+        examples of the flip rates of the answer letter's correctness and of grounding.
         """
         both = [c for c in distinct(cells, ("A_dagger",), base) if c in distinct(cells, ("M_dagger", row), base)]
         if len(both) < 2:
@@ -146,7 +146,7 @@ class _Analysis:
         }
 
     def ranks(self, cells: Sequence[Cell]) -> dict[str, Any]:
-        """Per figure, how far the variations rank the subjects alike; the rows where there is one subject only."""
+        """Agreement of the perturbations' rankings of the subjects by figure; of the rows for a single subject."""
         subjects = list(dict.fromkeys(c.subject for c in cells))
         if len(subjects) == 1:
             return {
@@ -175,7 +175,7 @@ def _of_subject(cells: Sequence[Cell], subject: str) -> list[Cell]:
 
 
 def distinct(cells: Sequence[Cell], figure: Figure, base: Cell | None) -> list[Cell]:
-    """The cells whose input for a figure is not that of another one before it, nor the base's."""
+    """The cells whose input for a figure differs from that of all earlier cells and of the base."""
     kinds = KINDS_OF[figure[0]]
     seen = {tuple(base.inputs[kind] for kind in kinds)} if base is not None else set()
     found = []

@@ -20,7 +20,7 @@ class Table:
 
 
 def tables(study: Mapping[str, Any], row: str) -> Iterator[Table]:
-    """The variations and the summary of each subject, for one row of its table, and the ranks."""
+    """The tables of one row: perturbations and summary of each subject, and the ranks."""
     keys = [name if name in _SHARED else f"{name}.{row}" for name in NAMES]
     for subject, found in study["subjects"].items():
         yield Table(
@@ -62,7 +62,7 @@ def tables(study: Mapping[str, Any], row: str) -> Iterator[Table]:
 
 
 def legend(study: Mapping[str, Any]) -> str:
-    """What the columns mean."""
+    """The explanation of the columns."""
     unit = "pairs with both answers right" if study["accuracy_unit"] == "pair" else "right answers"
     return (
         f"A, A†: {unit}, open question and letter; M, M†: mean IoU under the open and the grounding prompt; S: "
@@ -76,7 +76,7 @@ def legend(study: Mapping[str, Any]) -> str:
 
 
 def figure(value: Mapping[str, Any] | None, digits: int = 1) -> str:
-    """A share in percent."""
+    """A share as text in percent."""
     return "-" if value is None or value["value"] is None else f"{100 * value['value']:.{digits}f}"
 
 
