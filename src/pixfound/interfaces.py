@@ -27,9 +27,9 @@ def batched(component: object, many: str, one: str) -> Callable[[Sequence[Any]],
 
     Batched methods are `generate_many` of a model (whose requests may fail one by one), `candidates_many` of an
     extractor, `masks_many` and `box_masks_many` of a segmenter (iterators: masks are large), `choose_many` of a
-    selector and `grade_many` of a judge. Each takes a list of what its single form takes, and gives the results in
-    order; where the stage allows it, an exception stands for a request that failed. None too where a subclass
-    overrides `one` alone: the batched method that it inherits would pass it by.
+    selector and `grade_many` of a judge. Each takes a list of requests of the single method, and gives the results in
+    order; where the stage allows it, an exception takes the place of a failed result. Also None where a subclass
+    overrides `one` alone, because the inherited batched method would not call it.
     """
     for cls in type(component).__mro__:
         if many in vars(cls):
@@ -39,16 +39,16 @@ def batched(component: object, many: str, one: str) -> Callable[[Sequence[Any]],
     return None
 
 
-Benchmark = Sequence[Example]  # whose image sources read a picture when it is needed: a run keeps all examples
+Benchmark = Sequence[Example]  # image sources read an image on demand, as a run keeps all examples in memory
 
 
 @runtime_checkable
 class Identified(Protocol):
     """A component whose results depend on more than its config: on weights, or on an installed model."""
 
-    # A part may also have `runtime_options`, the names of arguments that say how it works and not what comes out. A
-    # model or extractor with `needs_image = False` is given a blank picture of the right size, and none is read. A
-    # benchmark may have `left_out`: the stem of the image of each example, by id, that its options leave out.
+    # A component may also have `runtime_options`, the names of arguments that do not change its results. A model or
+    # extractor with `needs_image = False` gets a blank image of the right size, and no image is read. A benchmark may
+    # have `left_out`: example id -> stem of the image, for each example that its options leave out.
 
     def identity(self) -> Mapping[str, Any]:
         """JSON values that change exactly when the results may; never a path, a device or a batch size."""

@@ -1,1 +1,1 @@
-"""From YAML to components."""
+"""Construction of components from YAML configs."""

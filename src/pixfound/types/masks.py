@@ -221,7 +221,7 @@ def ious(preds: Sequence[RLE], gt: RLE) -> list[float]:
 
 
 def _diluted(pred: RLE, gt: RLE) -> float:
-    """The IoU of a mask with a surplus, all of which lies outside of the intersection."""
+    """The IoU of a mask with a surplus, which counts in the union but not in the intersection."""
     common = int(coco.area(coco.merge([pred._coco(), gt._coco()], intersect=True)))
     return common / (pred.area + gt.area - common)
 

@@ -19,7 +19,7 @@ Key = tuple[str, Kind]  # example id, kind of prompt: a key of scores.jsonl with
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What is used of a score: the texts of many runs would not fit into memory."""
+    """The fields of a score that comparisons use; its texts are left out, as those of many runs would fill memory."""
 
     key: str
     example_id: str

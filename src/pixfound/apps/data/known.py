@@ -11,8 +11,8 @@ Sizes and checksums of the annotations are those of the files in the paper's rep
 Hub agree to the digits shown.
 
 Assumed: that the Hub has the same bytes as that repository (a difference is named, and taken with --allow-changed);
-that each row of CV-Bench's table holds its own picture, which is written under the name that Objects.csv has for it, in
-whatever format it is stored (a PNG in a .jpg is read by its content). These pictures, and not those of ADE20K and COCO,
+that each row of CV-Bench's table holds its own image, which is written under the name that Objects.csv has for it, in
+whatever format it is stored (a PNG in a .jpg is read by its content). These images, and not those of ADE20K and COCO,
 are taken where both are at hand: CV-Bench's questions are about them and speak of red boxes, which ADE20K and COCO do
 not have. Folders inside a dataset are not relied on: files are recognised by their names.
 """

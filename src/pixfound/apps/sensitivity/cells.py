@@ -126,7 +126,7 @@ def _input(config: Mapping[str, Any], varied: Sequence[str], variant: str) -> tu
 
 
 def _fuller(one: Cell, other: Cell) -> Cell:
-    """Of two runs of the same cell the one with more examples."""
+    """The run with more examples of two runs of a cell; raises UserError for equal numbers but different scores."""
     if one.table.count == other.table.count and one.content != other.content:
         raise UserError(
             f"{one.folder} and {other.folder} are runs of the same cell, {one.subject} {one.variation}, with different "

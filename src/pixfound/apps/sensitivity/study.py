@@ -29,7 +29,7 @@ Values = Mapping[tuple[str, str], Mapping[Figure, Estimate]]  # (subject, variat
 
 
 def study(cells: Sequence[Cell], resamples: int = 2000, level: float = 0.95, seed: int = 0) -> dict[str, Any]:
-    """The whole analysis as JSON values; shares lie in [0, 1]."""
+    """The complete analysis as JSON values; shares are in [0, 1]."""
     if len(cells) < 2:
         raise UserError("only one run was found: a study of sensitivity needs two variations at least")
     clusters = Resampler(cells[0].table.clusters, resamples, seed)
