@@ -1,8 +1,8 @@
 # Everything runs in .venv, which `make setup` makes once; the other targets make it when it is missing.
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
-PYTHON ?= $(shell for p in python3.11 python3.12 python3; do \
-	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 12))' 2>/dev/null && echo $$p && break; done)
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 TORCH := 2.13.0
 BIN := .venv/bin
 READY := .venv/.ready
@@ -17,7 +17,7 @@ help: ## show this list
 setup: $(READY) ## make .venv with pinned dependencies and the package (torch for the CPU where there is no GPU)
 
 $(READY): setup.cfg constraints.txt
-	@test -n "$(PYTHON)" || { echo "pixfound needs Python 3.11 or 3.12: install one, or say make PYTHON=/path/to/python"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "pixfound needs Python 3.11 to 3.13: install one, or say make PYTHON=/path/to/python"; exit 1; }
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	@echo "installing torch $(TORCH) and the pinned dependencies into .venv (some minutes, once)"
 	@if command -v nvidia-smi >/dev/null; then $(BIN)/pip install -q "torch==$(TORCH)"; else \
@@ -42,7 +42,7 @@ TORCHVISION := torch==2.14.1 torchvision==0.29.1
 NEED_IT := cohere2_vision or lfm2_vl or llama4 or mistral3 or molmo2 or points or own_processor
 
 .venv-torchvision/.ready: setup.cfg constraints.txt
-	@test -n "$(PYTHON)" || { echo "pixfound needs Python 3.11 or 3.12: say make PYTHON=/path/to/python"; exit 1; }
+	@test -n "$(PYTHON)" || { echo "pixfound needs Python 3.11 to 3.13: say make PYTHON=/path/to/python"; exit 1; }
 	@test -x .venv-torchvision/bin/python || $(PYTHON) -m venv .venv-torchvision
 	@echo "installing $(TORCHVISION) and the pinned dependencies into .venv-torchvision (gigabytes, once)"
 	@.venv-torchvision/bin/pip install -q $(TORCHVISION)
