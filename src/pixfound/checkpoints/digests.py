@@ -20,7 +20,7 @@ from pixfound.io.atomic import cache_folder
 from pixfound.io.terminal import say
 
 _LARGE = 64 * 2**20  # bytes; smaller files are hashed each time
-_SAID = 2**31  # bytes; hashing a larger file is said, for it takes a while
+_SAID = 2**31  # bytes; hashing of a larger file prints a message, as it takes a while
 _SETTLED = 2.0  # seconds since the last change; file systems may not tell two changes apart that are closer
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from pixfound.checkpoints import locating
 from pixfound.errors import UserError
 
-_OPTIONAL = ("video", "audio", "feature_extractor")  # parts that read what is never shown here
+_OPTIONAL = ("video", "audio", "feature_extractor")  # parts for inputs that are never used here
 _PACKAGES = ("torchvision", "num2words", "sentencepiece", "tiktoken", "protobuf", "timm", "librosa", "scipy")
 
 

@@ -23,7 +23,7 @@ _BYTES = {
     "U8": 1,
     "BOOL": 1,
 }
-Place = tuple[str, str, str]  # a folder of weights, what the user typed for it, and the config key that holds that
+Place = tuple[str, str, str]  # a folder of weights, the user's path for it, and its config key
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 

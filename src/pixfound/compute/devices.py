@@ -55,7 +55,7 @@ def _prepare(device: str) -> None:
     if wanted.type == "cuda":
         torch.backends.cudnn.deterministic = True  # a transposed convolution, as in SAM, may else add in any order
         if wanted.index is not None:
-            torch.cuda.set_device(wanted)  # for what is not told where, such as kernels written in Triton
+            torch.cuda.set_device(wanted)  # for code without a device argument, such as Triton kernels
 
 
 def check_dtype(dtype: str, key: str, auto: bool = False) -> None:

@@ -18,8 +18,8 @@ T = TypeVar("T")
 SERVICES = ("model", "segmenter", "phrases", "judge")
 _TEXTS = {"str": False, str(str): False, "str | None": True}  # annotations, and whether there may be none
 DECLARED = ("coordinates",)  # keys of a YAML that are for other parts to take by interpolation, and no arguments
-_CONTENT = ("path",)  # where it lies: `identity()` says what lies there
-_RUNTIME = ("device",)  # how it works, not what comes out
+_CONTENT = ("path",)  # locations: `identity()` gives the content
+_RUNTIME = ("device",)  # options that do not change results
 
 
 @dataclass(frozen=True)

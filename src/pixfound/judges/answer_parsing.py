@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pixfound.types.option_letters import index_of
 
-READING = 2  # raise it when a reply is read in another way: what was graded before is then graded anew
+READING = 2  # version of the parsing: raise it with a change of results, so that stored grades are computed anew
 REASONING = r"\A.*</think>|<think>.*"  # templates may open it in the prompt, and limits of length cut it off
 _DROPPED = re.compile(rf"{REASONING}|<\|[^|<>]*\|>|</?(?:s|answer)>|<(?:bos|eos|pad|end_of_turn)>|\*\*|`", re.DOTALL)
 _CUE = re.compile(
@@ -32,7 +32,7 @@ _DENIED_LETTER = re.compile(
     r" (?:(?:is|was) (?:wrong|incorrect)|(?:is not|isn't|cannot be|can't be|does not|doesn't|would not|wouldn't)\b)"
 )
 _DENIED_TEXT = re.compile(r"(?:\b(?:not|nor|neither|never)|n't)\s(?:\w+\s)?\0\d+")
-_CUES = 8  # so many cues are looked behind, from the last one on: each of them once through the rest of the reply
+_CUES = 8  # number of cues to search after, the last first: each search reads the rest of the reply
 _EDGES = " \t\r\n_'\"\ufeff"
 _YES_OR_NO = re.compile(r"\s*(yes|no)\s*[,.;:!]", re.IGNORECASE)
 

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pixfound.io.images import picture_keys
 
-_KEPT = 4  # encoded images at least; those of the latest call are all kept, for the next extractor asks about them too
+_KEPT = 4  # minimum number of cached images; those of the latest call are all kept for the next extractor
 _ENCODED = 2**22  # pixels in one call of the encoder: four images of 1024 x 1024; a quarter on a CPU, busy with one
 
 Embeddings = Mapping[str, Any]  # arguments of the model: name -> tensor or list of tensors, their first axis of size 1

@@ -15,7 +15,7 @@ from pixfound.models.precomputed import Precomputed
 from pixfound.types import Candidate, Choice, Example, Kind
 
 _KEY = "extraction.selectors.selected.selections"
-_KINDS: tuple[Kind, ...] = ("open", "ground")  # those under which masks are chosen
+_KINDS: tuple[Kind, ...] = ("open", "ground")  # kinds of prompt with mask selection
 
 
 class Selected:

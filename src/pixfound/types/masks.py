@@ -123,7 +123,7 @@ class RLE:
         if not (0 <= x < self.size[1] and 0 <= y < self.size[0]):
             return False
         before, total = x * self.size[0] + y, self.size[0] * self.size[1]
-        pixel = _runs(self.size, (before, 1, total - before - 1))  # runs are compared, no picture is made
+        pixel = _runs(self.size, (before, 1, total - before - 1))  # compares runs without decoding
         return bool(coco.area(coco.merge([self._coco(), pixel._coco()], intersect=True)))
 
     def _coco(self) -> dict[str, Any]:

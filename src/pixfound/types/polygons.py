@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 Points = npt.NDArray[np.float64]
-_FAR = 1e13  # pixels from the picture: farther away, float64 does not tell where an edge crosses it
-_TURNS = 1000  # times round the picture that an outline may go, beside a way through each pixel
+_FAR = 1e13  # pixels from the image: beyond, float64 cannot locate where an edge crosses it
+_TURNS = 1000  # limit of an outline in circumferences of the image, besides one pass through each pixel
 
 
 def read_polygon(values: Any) -> Points:

@@ -17,8 +17,8 @@ from pixfound.types import Example, FloatArray, Generation, Prompt
 
 Request = tuple[Image.Image, Prompt]
 _EXACT, _ROUGH = 1e-5, 5e-3  # how far rows may differ in 32 bits, and in fewer
-_HITS = 0.75  # of the spots must be found
-_SPOTS = 8  # a picture
+_HITS = 0.75  # required share of hits
+_SPOTS = 8  # an image
 
 
 @dataclass(frozen=True)
@@ -162,7 +162,7 @@ def _eager_gate(model: HuggingFace, requests: Sequence[Request], found: Sequence
         ids = told[0, inputs["input_ids"].shape[1] :]
         rows, ours = recorder.rows().cpu().numpy(), _all_rows(generation)
         text = model.tokenizer.decode(ids, skip_special_tokens=True)
-        # Where rounding made another answer of it, the rows of the prompt are all that can be compared.
+        # Where rounding changed the answer, only the rows of the prompt can be compared.
         length = min(len(rows), len(ours)) if text.lstrip() == generation.text else 2
         worst = max(worst, float(np.abs(rows[:length] - ours[:length]).max()))
         compared += length

@@ -19,7 +19,7 @@ from pixfound.types import KINDS, Kind
 
 _SUBJECT = ("model.", "extraction.", "segmenter.", "phrases.", "judge.", "scoring.", "names.model", "names.extraction")
 _VARIED = ("prompts.", "benchmark.", "seed")
-_DATA = ("prompts.templates.", "prompts.by_model.", "prompts.model")  # what ids are chosen from
+_DATA = ("prompts.templates.", "prompts.by_model.", "prompts.model")  # the data from which ids are chosen
 _NAMED = ("prompts.variation", "benchmark.variation")  # their values name themselves
 _IDS = {f"prompts.{name}" for name in ("open", "choice", "ground", "extension", "vqa", "noise", "variation")}
 
