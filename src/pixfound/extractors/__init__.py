@@ -10,7 +10,7 @@ from pixfound.interfaces import Segmenter, SegmenterMasks, batched
 from pixfound.types import Candidate, Phrase
 from pixfound.types.masks import RLE
 
-_PIXELS = 2**26  # limit of mask pixels in one call of the segmenter, counting one mask a point
+_PIXELS = 2**26  # limit of mask pixels of an image in one request to the segmenter, counting one mask a point
 
 Points = Sequence[tuple[float, float]]  # (x, y) in pixels of the image
 Boxes = Sequence[tuple[float, float, float, float]]  # (x0, y0, x1, y1) in pixels of the image
