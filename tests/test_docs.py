@@ -25,7 +25,7 @@ PAGES = [
 ]
 CODE = [ROOT / "CONTRIBUTING.md", ROOT / "docs" / "extending.md"]  # pages that name classes
 TEXT = {path: path.read_text() for path in PAGES}
-GROUPS = {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()}
+GROUPS = {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir() and any(folder.glob("*.yaml"))}
 INVENTED = ("two_squares", "bright", "mine", "centre_box", "answer_length")  # what the guide's reader writes
 PLUGINS = {
     "hydra/launcher=joblib": "hydra_plugins.hydra_joblib_launcher",

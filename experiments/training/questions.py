@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import numpy as np
 import yaml
+from omegaconf import OmegaConf
 
 from pixfound.benchmarks.pixshapes import (
     CATEGORIES,
@@ -48,9 +49,9 @@ class Turn:
 def uniform_prompts() -> Prompts:
     """The wording of conf/prompts/uniform.yaml."""
     folder = Path(__file__).parents[2] / "conf" / "prompts"
-    ids = yaml.safe_load((folder / "uniform.yaml").read_text(encoding="utf-8"))
+    ids = OmegaConf.load(folder / "uniform.yaml")  # resolves the ids of a model that declares no format of coordinates
     library = yaml.safe_load((folder / "templates" / "library.yaml").read_text(encoding="utf-8"))
-    return Prompts(library, **{kind: ids[kind] for kind in ("open", "choice", "ground", "extension")})
+    return Prompts(library, **{kind: str(ids[kind]) for kind in ("open", "choice", "ground", "extension")})
 
 
 def draw_scene(rng: np.random.Generator) -> tuple[Scene, Ask]:

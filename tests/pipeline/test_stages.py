@@ -23,6 +23,7 @@ from pixfound.pipeline.generate import generate_tasks
 from pixfound.pipeline.images import read_images
 from pixfound.pipeline.run_examples import MASK_KINDS, RunExamples, by_image
 from pixfound.pipeline.stage_loop import Budget, run_stage
+from pixfound.pipeline.stores import Stores
 from pixfound.segmenters.sam import Sam
 from pixfound.store.records import Value, candidates_of, pack_generation
 from pixfound.store.store import Record, Store
@@ -207,7 +208,7 @@ def extracted(folder: Path, items: RunExamples, extractors: dict[str, Any]) -> t
         value = pack_generation(Generation("it", item.example.gt_mask.size))
         for kind in KINDS:
             said.append(Record(item.key(kind), item.generate_digest(kind), value.data), value.arrays)
-    stores: Any = SimpleNamespace(generate=said, extract=found)
+    stores = Stores(said, Store(folder / "grade"), found, {})
     parts: Any = SimpleNamespace(extractors={name: SimpleNamespace(built=e) for name, e in extractors.items()})
     budget = Budget(100)
     run_stage(
