@@ -12,7 +12,8 @@ import yaml
 from pixfound.checkpoints import locating
 from pixfound.config.factory import build_parts, fingerprints
 from pixfound.errors import UserError
-from pixfound.models.cambrian.cambrian import TOWERS, Cambrian
+from pixfound.models.cambrian import TOWERS
+from pixfound.models.cambrian.cambrian import Cambrian
 from pixfound.models.encoder_decoder import Plain
 from pixfound.models.pixel.lisa import Lisa
 from pixfound.models.pixel.sa2va import Sa2VA

@@ -5,26 +5,46 @@ from __future__ import annotations
 import copy
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from PIL import Image
 
 from pixfound.checkpoints.device_map import input_device
 from pixfound.checkpoints.weight_memory import free_bytes
 from pixfound.interfaces import BatchFit
+from pixfound.models.attention.layer_attention import Keep
 from pixfound.models.geometry.batch_encoder import Request
-
-if TYPE_CHECKING:
-    from pixfound.models.huggingface import HuggingFace
 
 _TOLD = 16  # tokens of a trial's answers; the memory of longer answers is added
 _SHARE = 0.85  # of the free memory; the rest is for fragmentation, and for peaks that the trial did not show
 _MOST = {"cuda": 256, "cpu": 32}  # larger batches are no faster, and an interrupted run loses its current batch
 
 
-def fit(speaker: HuggingFace, requests: Sequence[Request]) -> BatchFit:
+class LanguageModel(Protocol):
+    """The part of a model that a trial uses: options, and ways to encode and to answer requests."""
+
+    generation: Mapping[str, Any]
+    layers: Sequence[int] | None
+    heads: Sequence[int] | None
+    keep: Keep
+
+    @property
+    def captures(self) -> bool:
+        """Whether attention is captured."""
+
+    def loaded(self) -> Any:
+        """The transformers model."""
+
+    def encode(self, requests: Sequence[Request]) -> dict[str, Any]:
+        """Model inputs of requests."""
+
+    def answer(self, requests: Sequence[Request]) -> Sequence[Any]:
+        """Answers to requests."""
+
+
+def fit(language_model: LanguageModel, requests: Sequence[Request]) -> BatchFit:
     """Number of prompts like `requests` that fit into memory in one batch, for answers of `max_new_tokens`.
 
     requests: all prompts about one image. The result is at least len(requests), and without figures of memory where
@@ -32,12 +52,12 @@ def fit(speaker: HuggingFace, requests: Sequence[Request]) -> BatchFit:
     """
     import torch
 
-    model = speaker.loaded()
+    model = language_model.loaded()
     devices = sorted({str(p.device) for p in model.parameters() if p.device.type != "meta"})
-    tokens = int(speaker.generation["max_new_tokens"])
-    trial = copy.copy(speaker)  # shares the weights
+    tokens = int(language_model.generation["max_new_tokens"])
+    trial = copy.copy(language_model)  # shares the weights
     told = min(_TOLD, tokens)
-    trial.generation = {**speaker.generation, "max_new_tokens": told, "min_new_tokens": told}
+    trial.generation = {**language_model.generation, "max_new_tokens": told, "min_new_tokens": told}
     another = [(_other(image), prompt) for image, prompt in requests]
     count, most = len(requests), min(_MOST.get(torch.device(d).type, _MOST["cpu"]) for d in devices)
     try:
@@ -47,7 +67,7 @@ def fit(speaker: HuggingFace, requests: Sequence[Request]) -> BatchFit:
     except torch.cuda.OutOfMemoryError:
         torch.cuda.empty_cache()
         return BatchFit(count, None, None, devices[0])
-    kept, least = _kept_bytes(speaker, requests[:1]), []
+    kept, least = _kept_bytes(language_model, requests[:1]), []
     for device, first, both in zip(devices, one, two, strict=True):
         length, each_token = kept.get(device, (0, 0))
         grown = max((both - first) // count, length * each_token)  # an allocator may hide small numbers
@@ -65,7 +85,7 @@ def _other(image: Image.Image) -> Image.Image:
     return other
 
 
-def _kept_bytes(speaker: HuggingFace, requests: Sequence[Request]) -> dict[str, tuple[int, int]]:
+def _kept_bytes(language_model: LanguageModel, requests: Sequence[Request]) -> dict[str, tuple[int, int]]:
     """Number of tokens of a prompt, and bytes per answer token that stay allocated; by device.
 
     The bytes are those of keys and values, and of the row of attention, twice: it is copied once when the answer is
@@ -73,8 +93,8 @@ def _kept_bytes(speaker: HuggingFace, requests: Sequence[Request]) -> dict[str, 
     """
     from pixfound.models.attention.prefix_sharing import continue_from
 
-    model = speaker.loaded()
-    inputs = speaker.encode(requests)
+    model = language_model.loaded()
+    inputs = language_model.encode(requests)
     length = inputs["input_ids"].shape[1]
     found: dict[str, tuple[int, int]] = {}
     for layer in continue_from(model, inputs).past_key_values.layers:
@@ -82,11 +102,11 @@ def _kept_bytes(speaker: HuggingFace, requests: Sequence[Request]) -> dict[str, 
             if tensor is not None and tensor.ndim == 4:
                 before = found.get(str(tensor.device), (length, 0))[1]
                 found[str(tensor.device)] = (length, before + tensor.nbytes // max(1, tensor.shape[2]))
-    if speaker.captures:
+    if language_model.captures:
         text = model.config.get_text_config(decoder=True)
-        layers = len(speaker.layers or range(text.num_hidden_layers))
-        heads = len(speaker.heads or range(text.num_attention_heads))
-        rows = {"mean": 1, "layers": layers, "heads": layers * heads}[speaker.keep]
+        layers = len(language_model.layers or range(text.num_hidden_layers))
+        heads = len(language_model.heads or range(text.num_attention_heads))
+        rows = {"mean": 1, "layers": layers, "heads": layers * heads}[language_model.keep]
         image_tokens = int((inputs["input_ids"] == model.config.image_token_id).sum())
         place = str(input_device(model))
         found[place] = (length, found.get(place, (length, 0))[1] + 2 * 4 * rows * image_tokens)

@@ -16,6 +16,7 @@ from pixfound.checkpoints import conversion, locating
 from pixfound.checkpoints.weight_memory import check_memory
 from pixfound.compute.devices import pick_device
 from pixfound.errors import UserError, nearest
+from pixfound.models.cambrian import TOWERS
 from pixfound.models.geometry.batch_encoder import Encoder, check_prompt
 from pixfound.models.huggingface import HuggingFace
 from pixfound.models.pixel.llama import llama_config, make_room
@@ -45,7 +46,6 @@ KEYS = conversion.KeyMap(
     ),
     dropped={r"\.rotary_emb\.inv_freq$": "computed from the config"},
 )
-TOWERS = ("siglip", "clip", "dinov2", "convnext")
 _CONVNEXT_SIDE = 1024  # pixels, where the tower's name in the config has no `-resN`
 _NEEDED = ("mm_vision_tower_aux_token_len_list", "query_num_list", "vision_hidden_size", "connector_depth")
 

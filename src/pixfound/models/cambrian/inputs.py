@@ -13,7 +13,7 @@ from torch import Tensor
 
 from pixfound.errors import UserError
 from pixfound.io.images import as_rgb
-from pixfound.models.cambrian.cambrian import TOWERS
+from pixfound.models.cambrian import TOWERS
 from pixfound.models.geometry.layouts import kept_of_square
 
 _LOG = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from pixfound.checkpoints import conversion
 from pixfound.checkpoints.loading import load_pretrained
-from pixfound.models.cambrian.cambrian import TOWERS
+from pixfound.models.cambrian import TOWERS
 
 CONVNEXT = conversion.KeyMap(  # timm's names, in a repository of timm's or as the image side of an open_clip one
     parts=(
