@@ -32,7 +32,7 @@ class LanguageModel(Protocol):
 
     @property
     def captures(self) -> bool:
-        """Whether attention is captured."""
+        """True if attention is captured."""
 
     def loaded(self) -> Any:
         """The transformers model."""

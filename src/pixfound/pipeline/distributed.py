@@ -25,7 +25,7 @@ class World:
 
     @property
     def first(self) -> bool:
-        """Whether this process speaks for all."""
+        """True for rank 0, the process that speaks for all."""
         return self.rank == 0
 
     def claim(self, stage: str, count: int) -> Iterator[int]:

@@ -34,7 +34,10 @@ def generate(parts: Parts, batch: Sequence[tuple[RunExample, Kind]]) -> list[Val
 
 
 def generate_load(items: RunExamples, store: Store) -> Load:
-    """What is still going to be asked of the model, at most: replies may be cached."""
+    """Return the upper bound of the load still to be sent to the model: requests, characters of the prompts, images.
+
+    Prompts with a stored result are not counted. The true load is smaller where replies are cached.
+    """
     load = Load()
     for task in generate_tasks(items, store, 1):
         if not task.done:

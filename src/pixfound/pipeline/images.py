@@ -69,5 +69,5 @@ def _checked(image: Image.Image, example: Example) -> Image.Image:
 
 
 def _blank(size: tuple[int, int]) -> Image.Image:
-    """What stands for an image that nobody looks at. size: (H, W)."""
+    """Return a black image, mode L, in place of one that no part looks at. size: (H, W)."""
     return Image.new("L", (size[1], size[0]))

@@ -1,4 +1,4 @@
-"""What a run ends with: its scores, metrics and analyses, and the files of its folder."""
+"""Results of a run: its scores, metrics and analyses, and the files of its folder."""
 
 from __future__ import annotations
 
@@ -44,10 +44,11 @@ class Result:
 
 
 class _Scored:
-    """What is kept of the one pass over all items in which their scores are made.
+    """Results accumulated in the one pass over all items in which their scores are made.
 
-    failures: the scores that there are none of. cut: number of answers that the limit of new tokens ended, by kind;
-    bare: of those to a prompt without a chat template.
+    failures: a line for each score that is missing because a stage failed or left no record.
+    cut: number of answers ended by the limit of new tokens, by kind of prompt.
+    bare: number of answers to a prompt without a chat template, by kind of prompt.
     """
 
     def __init__(self) -> None:
@@ -92,9 +93,9 @@ class Analysis(Protocol):
     """Looks at a run once more when it is scored, and adds a part to metrics.json and report.md."""
 
     def compute(self, run: RunData) -> Mapping[str, Any]:
-        """What it found as JSON values; {} where it does not apply to this run.
+        """Return the findings as JSON values; {} if the analysis does not apply to this run.
 
-        `failures`, where there is such a key: a line for each thing that another run of the same command may mend.
+        The key `failures` is optional: a line for each thing that another run of the same command may mend.
         """
 
     def sections(self, found: Mapping[str, Any]) -> list[str]:

@@ -94,7 +94,7 @@ class RunData:
         return None if record is None or record.value is None else candidates_of(record)
 
     def choice(self, item: RunExample, kind: Kind, row: str) -> Choice | None:
-        """What the row's selector decided."""
+        """Return the decision of the row's selector; None if there is no record or the record is a failure."""
         record = self.stores.choice_of(item, kind, self.parts.rows[row])
         return None if record is None or record.value is None else Choice(**record.value)
 

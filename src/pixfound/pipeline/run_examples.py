@@ -49,7 +49,7 @@ class RunExample:
         return self.example.id
 
     def prompt(self, kind: Kind) -> Prompt:
-        """What is said to the model."""
+        """Return the prompt of this kind that is sent to the model."""
         return self.prompts.prompt(self.example, kind)
 
     def key(self, kind: Kind) -> str:

@@ -32,7 +32,7 @@ def read_scores(folder: Path) -> Iterator[Score]:
 
 
 def read_metrics(folder: Path) -> Mapping[str, Any]:
-    """What metrics.json holds: names, fingerprint, metrics ..."""
+    """Return the content of metrics.json: names, fingerprint, metrics ... Raises UserError where it cannot be read."""
     path = folder / "metrics.json"
     try:
         return dict(parse_json(path.read_text(encoding="utf-8")))

@@ -52,7 +52,10 @@ def _chosen(choice: Choice) -> Value:
 
 
 def judge_load(items: RunExamples, parts: Parts, stores: Stores) -> Load:
-    """What grading and selection are still going to ask of the judge, at most: replies may be cached."""
+    """Return the upper bound of the load that grading and selection are still to send to the judge.
+
+    Tasks with a stored result are not counted. The true load is smaller where replies are cached.
+    """
     load = Load()
     for task in grade_tasks(items, stores):
         if not task.done:

@@ -43,13 +43,13 @@ class Task(Generic[T]):
 
     @property
     def done(self) -> bool:
-        """Whether its result is stored."""
+        """True if the result of the task is stored; a stored failure is no result."""
         return self.store.done(self.key, self.digest)
 
 
 @dataclass
 class Budget:
-    """How many failures a run bears. One for all stages of a process."""
+    """Budget of failed examples. One for all stages of a process; more than `max_failures` raise UserError."""
 
     max_failures: int
     failures: int = 0
@@ -144,9 +144,9 @@ def by_cause(failures: Iterable[tuple[str, str]]) -> list[str]:
 
 @dataclass(frozen=True)
 class _Work:
-    """What is to be computed: of the batches with these numbers the tasks of these parts.
+    """Selection of the tasks to compute: those of `parts` in the batches of `numbers`.
 
-    total: number of all tasks; done: of those that are not computed.
+    total: number of all tasks. done: number of the tasks that are not computed.
     """
 
     numbers: frozenset[int]
@@ -169,7 +169,7 @@ class _Work:
         return _Work(frozenset(numbers), frozenset(parts), total, total - sum(sizes[part] for part in parts))
 
     def missing(self, tasks: Callable[[], Iterable[Task[T]]]) -> Iterator[list[Task[T]]]:
-        """What is to be computed of each batch."""
+        """Yield the tasks to compute of each selected batch, in the order of the batches."""
         for number, batch in enumerate(_batches(tasks())):
             if number in self.numbers:
                 yield [task for task in batch if task.part in self.parts]
@@ -191,7 +191,11 @@ def _outcomes(
     compute: Callable[[Sequence[T]], Sequence[Value | Exception]],
     halved: Counter[str],
 ) -> list[Value | Exception]:
-    """What became of each task. halved: how many batches were, by cause; the first of each is told at once."""
+    """Return the value of each task, or the exception that it failed with, in the order of the batch.
+
+    halved: number of batches halved so far, by cause; counted up here. The first batch of each cause is logged at once.
+    A UserError is raised, not returned.
+    """
     try:
         return list(compute([task.payload for task in batch]))
     except UserError:
@@ -210,7 +214,7 @@ def _outcomes(
 
 
 def _free_memory() -> None:
-    """What a failed batch left on a GPU is given back before the next try."""
+    """Release the GPU memory that a failed batch left in torch's cache, before the next try."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""Whether a reply to a question with letters is right: by what it means, or by a rule of the paper's own scripts."""
+"""Grading of replies to multiple-choice questions: by meaning, or by a rule of the paper's own scripts."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ def check_letters(rule: str, where: str) -> None:
 
 
 def grade_letter(rule: Letters, reply: str, options: Sequence[str], answer: int) -> tuple[bool | None, str]:
-    """Whether a reply names the option at `answer`, and how it was read; None where it cannot be read.
+    """Return (whether the reply names the option at `answer`, how it was read); (None, ...) for an unreadable reply.
 
-    rule: `meant` is `pixfound.judges.answer_parsing.pick_option`. The others are those of arXiv 2502.04192's scripts,
-    to which
-    everything that they cannot read is wrong: `exact` (PixMMVP) wants the letter or the option's text and no more
-    beside brackets and a mark at the end; `first_character` (PixCV-Bench) looks at that alone.
+    answer: index of the right option, from 0. rule: one of `LETTERS`.
+    `meant`: `pixfound.judges.answer_parsing.pick_option`; the one rule that returns None.
+    `exact` and `first_character` are those of arXiv 2502.04192's scripts. They grade every unreadable reply as wrong.
+    `exact` (PixMMVP): the letter or the option's text alone, apart from brackets and a mark at the end.
+    `first_character` (PixCV-Bench): the first character alone is compared with the letter.
 
     >>> grade_letter("meant", "The answer is: B", ("open", "closed"), 1)
     (True, 'letter')

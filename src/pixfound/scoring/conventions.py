@@ -1,7 +1,8 @@
-"""What two evaluations of the same files may disagree about: each convention is one named option.
+"""Conventions on which two evaluations of the same files may disagree, each one named option.
 
-conf/scoring/default.yaml says what each is for, conf/scoring/reference.yaml sets those of the paper's own scripts.
-Conventions of selectors, judges and readers of masks are options of those; here are the ones of the scores themselves.
+conf/scoring/default.yaml says what each is for. conf/scoring/reference.yaml sets those of the paper's own scripts.
+This module holds the conventions of the scores themselves.
+Those of selectors, judges and readers of masks are options of these parts.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from pixfound.scoring.choice_grading import Letters, check_letters
 
 @dataclass(frozen=True)
 class Conventions:
-    """How a reply, a mask or its lack becomes a score.
+    """Rules by which a reply, a mask or a missing mask becomes a score. Raises UserError for a value that is not valid.
 
-    letters: the rule by which letters are read (`pixfound.scoring.choice_grading.grade_letter`).
-    no_candidate: what it is worth that there was nothing to choose from; `empty`: what an empty mask is, so an IoU of 1
-        where the object is absent; `wrong`: an IoU of 0 wherever.
-    nameless: whether an example that names no object to show `count`s in the means over masks.
-    absent_area: an absent object is rightly not shown where less than this share of the image is shown; None: where
-        nothing is. For the quadrants alone.
+    letters: rule by which letters are read (`pixfound.scoring.choice_grading.grade_letter`).
+    no_candidate: score of a row that had no candidate to choose from. `empty`: that of the empty mask, so an IoU of 1
+        if the object is absent. `wrong`: an IoU of 0 in every case.
+    nameless: `count` or `leave_out` examples that name no object to show, in the means over masks.
+    absent_area: share of the image, more than 0 and at most 1. An absent object is rightly not shown if less than this
+        share is shown; None: if nothing is shown. Used for the quadrants alone.
     """
 
     letters: Letters = "meant"

@@ -63,13 +63,18 @@ def mean_iou(masks: Rows, clusters: Resampler) -> Estimate:
 
 
 def shown_on_absent(masks: Rows, clusters: Resampler) -> Estimate:
-    """How often something is shown of an object that is not in the image."""
+    """Share of the absent objects for which the row shows any pixel. Scores with an unknown `shown` are left out."""
     known = masks[masks["absent"] & (masks["shown"] != UNKNOWN)]
     return clusters.mean(known["cluster"], known["shown"])
 
 
 def pointing(masks: Rows, clusters: Resampler) -> Figures | None:
-    """Where the point lies, over the present objects of which a point was taken; None where there are none."""
+    """Position of the chosen point, over the present objects of which a point was taken; None if there are none.
+
+    on_target, on_object: share of the points on the referred object, and on any object.
+    on_target_given_object: share on the referred object, of the points on any object.
+    chance_given_object: mean of `chance` over the points on any object.
+    """
     known = masks[masks["on_target"] != UNKNOWN]
     if not len(known):
         return None

@@ -135,7 +135,11 @@ class Scoring(Conventions):
 
 @dataclass(frozen=True)
 class _Answers:
-    """What all rows share. best: the better accuracy; right: (E,) whether the better question is answered."""
+    """Figures of the answers, which all rows share.
+
+    best: the better of the two accuracies. best_by_tag: the same of each (tag, value).
+    right: (E,) 1 if the question of the better accuracy is answered rightly, 0 if not, UNKNOWN if unscored.
+    """
 
     best: Estimate
     best_by_tag: Mapping[Place, Estimate]
@@ -172,7 +176,11 @@ def _right(answers: Rows, examples: int) -> npt.NDArray[np.int8]:
 
 
 def _unscored(table: Table) -> dict[str, int]:
-    """What could not be scored: per kind of answer, and per row for the masks."""
+    """Number of unscored answers by kind of prompt, and of unscored masks by row and kind; zeros are left out.
+
+    Keys: `answers.KIND` and `masks.ROW.KIND`.
+    `answers.ground` counts missing responses, for the grounding prompt is no question.
+    """
     found = {f"answers.{kind}": int((table.answers(kind)["correct"] == UNKNOWN).sum()) for _, kind in ACCURACY}
     found["answers.ground"] = int((~table.answers("ground")["answered"]).sum())
     for row in table.rows:

@@ -59,7 +59,7 @@ def whole_pairs(pairs: Codes, verdicts: npt.NDArray[np.bool_]) -> tuple[Codes, n
 
 
 def counts(joints: Joints) -> dict[str, int]:
-    """How many examples, or pairs, lie in each quadrant."""
+    """Number of examples, or pairs, in each quadrant, by its name in `QUADRANTS`."""
     found = np.bincount(2 * ~joints.answered + ~joints.grounded, minlength=len(QUADRANTS))
     return dict(zip(QUADRANTS, found.tolist(), strict=True))
 

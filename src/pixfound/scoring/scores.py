@@ -52,5 +52,5 @@ class Score:
 
 
 def cluster_of(score: Score) -> str:
-    """What is drawn together in a bootstrap: the pair, or the example where there are no pairs."""
+    """Return the id of the score's bootstrap cluster: the pair's, or the example's if it has no pair."""
     return score.pair_id if score.pair_id is not None else score.example_id

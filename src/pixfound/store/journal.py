@@ -32,7 +32,10 @@ class Place(NamedTuple):
 
 
 class Line(NamedTuple):
-    """What is known of a line while journals are read. array_bytes: the size of its arrays' file where it has one."""
+    """Index entry of a line, made while journals are read.
+
+    array_bytes: size of the file of its arrays; None if it has none.
+    """
 
     name: bytes
     array_bytes: int | None
@@ -55,7 +58,7 @@ class Places:
         return self._places.get(name)
 
     def done(self, name: bytes) -> bool:
-        """Whether a name has a result."""
+        """True if the name has a result; a failure is none."""
         place = self._places.get(name)
         return place is not None and not place.failed
 
@@ -119,5 +122,8 @@ def _is_record(data: Mapping[str, Any]) -> bool:
 
 
 def name_of(key: str, digest: str) -> bytes:
-    """What stands for a key and digest in memory, and names the file of their arrays."""
+    """Return 16 bytes that stand for a key and digest in memory and name the file of their arrays.
+
+    They are the first half of the SHA-256 of both.
+    """
     return hashlib.sha256(encode(f"{key}\0{digest}")).digest()[:16]

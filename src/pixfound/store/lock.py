@@ -1,4 +1,4 @@
-"""Who writes to a folder: two runs that compute the same do it once, and one that is in the way is named."""
+"""Locks on folders: two runs that compute the same do it once, and a run that holds a needed folder is named."""
 
 from __future__ import annotations
 
@@ -69,12 +69,15 @@ def _lockable(lock: FileLock) -> Iterator[None]:
 
 
 def _by_hand(lock: FileLock) -> str:
-    """What to do about a lock that outlives its process: where a file system has none, a file stands for it."""
+    """Return the advice to delete a lock file that outlives its process; "" for a lock of the file system.
+
+    A file stands for the lock where the file system has no locks.
+    """
     return f"; where that process is gone, delete {lock.lock_file}" if isinstance(lock, SoftFileLock) else ""
 
 
 def holder(folder: Path) -> str:
-    """Who has signed the lock of a folder last."""
+    """Return the last signer of a folder's lock: process, host and time; "another process" if that cannot be read."""
     try:
         data = json.loads((folder / ".holder.json").read_text())
         return f"process {data['pid']} on {data['host']} (since {data['since']})"

@@ -1,4 +1,4 @@
-"""What is recorded beside results: versions and the state of the code."""
+"""Provenance recorded beside results: versions and the state of the code."""
 
 from __future__ import annotations
 

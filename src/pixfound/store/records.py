@@ -1,4 +1,4 @@
-"""How generations and candidates are stored: their JSON form and their arrays."""
+"""Stored form of generations and candidates: their JSON values and their arrays."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def value_of(record: Record) -> Mapping[str, Any]:
 
 @dataclass(frozen=True)
 class Value:
-    """What a task gave: JSON values, and arrays that are stored beside them."""
+    """Result of a task: JSON values, and arrays by name that are stored beside them."""
 
     data: Mapping[str, Any]
     arrays: Mapping[str, npt.NDArray[Any]] = field(default_factory=dict)

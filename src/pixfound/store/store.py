@@ -140,7 +140,7 @@ class Store:
         return self._near(key, digest)
 
     def done(self, key: str, digest: str) -> bool:
-        """Whether there is a result; a failure is none, and is tried again."""
+        """True if there is a result. A failure is none, and is tried again."""
         return self._places.done(name_of(key, digest))
 
     def append(self, record: Record, arrays: Mapping[str, npt.NDArray[Any]] | None = None) -> None:
