@@ -1,4 +1,4 @@
-"""What an extractor proposed for every present object, as the expected IoUs of choices among its candidates.
+"""Expected IoUs of choices among an extractor's candidates, for every present object.
 
 Shapes: `P` present objects that the extractor has a record of, `K` numbers of candidates drawn.
 """
@@ -57,7 +57,7 @@ def pool_of(run: RunData, extractor: str, kind: Kind, ks: Sequence[int]) -> Pool
 
 
 def has_choices(run: RunData, extractor: str) -> bool:
-    """Whether an extractor proposes more than one candidate for any present object."""
+    """Return True if an extractor proposes more than one candidate for any present object."""
     return any(
         len(proposed) > 1 and not item.example.absent for item, proposed in _proposals(run, extractor, MASK_KINDS)
     )

@@ -1,8 +1,9 @@
-"""How much of the oracle is luck: the best of k candidates grows with k, and no selector is better than its pool.
+"""Oracle curves and selectors' regret: the part of the oracle that is luck.
 
-The paper's oracle takes the best of all candidates (arXiv 2502.04192). A model that says more phrases is given more
-tries, so the oracle is shown with the number of tries taken away: the expected IoU of the best of k candidates drawn
-without replacement, for k from 1 (a random choice) on. A selector's regret is what the oracle gains on it.
+The best of k candidates grows with k, and no selector is better than its pool. The oracle of arXiv 2502.04192 takes
+the best of all candidates. A model that says more phrases is given more tries, so the oracle is shown with the number
+of tries taken away: the expected IoU of the best of k candidates drawn without replacement, for k from 1 (a random
+choice) on. A selector's regret is what the oracle gains on it.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ class Comparison:
         return {**figure(self._means[i], self.level), "nulls": nulls}
 
     def count(self, name: str) -> int:
-        """How many best phrases have a feature that is 0 or 1."""
+        """The number of best phrases that have a feature whose values are 0 or 1."""
         return int(self._best[:, self._index[name]].sum())
 
     def _against(self, expected: Array, drawn: Array, together: list[int]) -> list[dict[str, float]]:

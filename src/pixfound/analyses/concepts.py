@@ -1,4 +1,4 @@
-"""Which of the six concepts of arXiv 2502.04192 a noun phrase is about: by rules, or by asking a judge."""
+"""Concepts of noun phrases, out of the six of arXiv 2502.04192: by rules, or by asking a judge."""
 
 from __future__ import annotations
 
@@ -66,7 +66,10 @@ def concepts_by_rules(phrase: Phrase, text: str) -> tuple[Concept, ...]:
 
 
 def _main_concept(head: str, owned: bool) -> Concept:
-    """What a main word is about. owned: it is said to belong to something."""
+    """The concept of a phrase's main word; `object` for a word that no list holds.
+
+    owned: True if it is said to belong to something.
+    """
     lists: tuple[tuple[Concept, frozenset[str]], ...] = (
         ("object", words.PRONOUNS),
         ("part", words.PARTS | words.PARTS_OF_SOMETHING if owned else words.PARTS),
@@ -109,9 +112,9 @@ def _letters(piece: str) -> Sequence[int | None]:
 
 @dataclass(frozen=True)
 class Asked:
-    """What came of asking about one phrase. concepts: None where there are none; then `why` says why not.
+    """The result of asking about one phrase. concepts: None where there are none; then `why` gives the reason.
 
-    failed: no reply was had, or none that can be read: another run asks again.
+    failed: True if no reply came, or none that can be read; another run asks again.
     """
 
     concepts: tuple[Concept, ...] | None
@@ -130,9 +133,10 @@ class Questions:
         self._failures = 0
 
     def ask_all(self, phrases: Sequence[tuple[str, str]]) -> list[Asked]:
-        """What the judge says about each (phrase, text), in order; as many at a time as the judge takes.
+        """Ask the judge about each (phrase, text); the results in the order of `phrases`.
 
-        What it may cost is said before. Raises UserError where that is over the judge's limit.
+        As many requests run at a time as the judge takes. The cost that they may have is printed on stderr beforehand.
+        Raises UserError where that is over the judge's limit.
         """
         if isinstance(self.asker, Metered) and phrases:
             fixed = len(self.system) + len(self.question)
@@ -142,7 +146,7 @@ class Questions:
         return [one if isinstance(one, Asked) else Asked(None, str(one), failed=True) for one in asked]
 
     def ask(self, phrase: str, text: str) -> Asked:
-        """What the judge says about one phrase; neither a concept nor a reply is ever guessed."""
+        """Ask the judge about one phrase. Neither a concept nor a reply is ever guessed."""
         if self._failures >= self.give_up:
             return Asked(None, f"not asked: the judge failed {self.give_up} times in a row", failed=True)
         question = self.question.format(phrase=phrase, text=text)

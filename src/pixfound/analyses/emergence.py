@@ -92,7 +92,7 @@ class When:
         self.resamples, self.level, self.seed = resamples, level, seed
 
     def compute(self, run: RunData) -> Mapping[str, Any]:
-        """What was found under each kind of prompt; {} where no candidate of the row comes from a phrase."""
+        """The results for each kind of prompt; {} where no candidate of the row comes from a phrase."""
         if self.row not in run.parts.rows:
             return {}
         found = {kind: self._about(run, kind) for kind in self.kinds}
@@ -201,7 +201,7 @@ def _find(run: RunData, item: RunExample, row: str, kind: Kind, reading: Reading
 
 
 def _record(emergence: Emergence, concepts: tuple[Concept, ...] | None) -> dict[str, Any]:
-    """What is kept of one example."""
+    """Entry of one example in the analysis's records."""
     return {
         "example_id": emergence.example_id,
         "phrase": emergence.phrases[emergence.best].text,

@@ -53,7 +53,7 @@ class _Canvas:
         self._draw.text((x * _SCALE, y * _SCALE), text, fill=_INK, font=_font(size), anchor=anchor)
 
     def width(self, text: str) -> float:
-        """How wide a line of text is in the usual size."""
+        """The width of a line of text in the usual size, in the units of x."""
         return float(_font(11).getlength(text)) / _SCALE
 
 

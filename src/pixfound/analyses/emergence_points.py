@@ -20,11 +20,12 @@ LENGTHS: tuple[Length, ...] = ("answer", "original")
 
 @dataclass(frozen=True)
 class Reading:
-    """How an emergence is found.
+    """Definition of an emergence: position, length, ties and floor.
 
-    unit, place: what a position counts and which end of the phrase is meant. length: what it is divided by, `answer`
-        the whole answer, `original` what the original's meta file leaves of it (see `original_place`).
-    ties: among candidates of equal IoU `score` takes the one with the segmenter's highest score, `last` and `first` go
+    unit, place: what a position counts, and which point of the phrase it is, its start or its middle.
+    length: what the position is divided by, `answer` the whole answer, `original` what the original's meta file leaves
+        of it (see `original_place`).
+    ties: among candidates of equal IoU `score` takes the one with the segmenter's highest score. `last` and `first` go
         by order (the original takes the last).
     iou_floor: an example counts only where the best IoU reaches it; None has no floor, as in the original.
     """

@@ -1,4 +1,4 @@
-"""What a phrase of an answer is, in numbers: the features whose means are compared with nulls."""
+"""Features of an answer's phrases, as numbers: their means are compared with nulls."""
 
 from __future__ import annotations
 

@@ -137,9 +137,10 @@ def _choices(run: RunData, row: str) -> Iterator[_Choice]:
 
 
 def _quality(choices: Sequence[_Choice]) -> dict[str, Any]:
-    """How the picks compare with the oracle's, over present objects with a real choice; None over nothing.
+    """Agreement of the picks with the oracle's, and their regret in IoU; None for a mean over nothing.
 
-    regret counts an empty choice as IoU 0; unscored choices are in neither.
+    Counted are present objects with two or more candidates. regret counts an empty choice as IoU 0. Unscored choices
+    are in neither.
     """
     real = [c for c in choices if not c.absent and len(c.ious) > 1 and c.made.kind in ("candidate", "empty")]
     picks = [c for c in real if c.made.kind == "candidate"]
@@ -192,6 +193,9 @@ _PRESENCE = {
 
 
 def _thirds(places: Any, sizes: Any) -> list[int]:
-    """How many places lie in the first, middle and last third of their question."""
+    """The numbers of places in the first, middle and last third of their question.
+
+    places: from 0. sizes: for each place, the number of places in its question.
+    """
     where = np.floor((np.asarray(places, dtype=float) + 0.5) / np.maximum(np.asarray(sizes, dtype=float), 1) * 3)
     return [int((where == third).sum()) for third in range(3)]

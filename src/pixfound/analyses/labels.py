@@ -1,4 +1,4 @@
-"""What the other versions of a benchmark's labels would give: MMVP has two pairs whose answers are disputed."""
+"""Accuracies under the other versions of a benchmark's labels: MMVP has two pairs whose answers are disputed."""
 
 from __future__ import annotations
 

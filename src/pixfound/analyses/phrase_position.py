@@ -1,4 +1,4 @@
-"""Where a phrase stands in an answer, as a share of the answer's length."""
+"""The position of a phrase in an answer, as a share of the answer's length."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ PLACES: tuple[Place, ...] = ("start", "middle")
 
 
 def place_of(span: Span, text: str, tokens: Sequence[Span], unit: Unit, place: Place) -> float | None:
-    """Where a phrase stands, in [0, 1): 0 is the answer's first character or token.
+    """The position of a phrase, in [0, 1): 0 is the answer's first character or token.
 
-    span: (start, end) of the phrase in characters of `text`, not empty. tokens: spans of the generated tokens; those
+    span: (start, end) of the phrase in characters of `text`, not empty. tokens: spans of the generated tokens. Those
     that show nothing (end of text) count neither for the phrase nor for the length. None where it cannot be told:
     the phrase lies outside the text, or no token belongs to it.
     """
@@ -35,10 +35,10 @@ def place_of(span: Span, text: str, tokens: Sequence[Span], unit: Unit, place: P
 
 
 def original_place(phrase: Phrase, text: str) -> float | None:
-    """Where the original of arXiv 2502.04192 finds the phrase: start character / characters of the answer.
+    """The phrase's position as the original of arXiv 2502.04192 has it: start character / characters of the answer.
 
-    Its meta file has a line for each phrase in which `- ` and `| ` separate the fields, the answer being the last
-    one. An answer with a hyphen before a space is therefore cut there: it gets shorter, and the place may be 1 or more.
+    Its meta file has a line for each phrase. `- ` and `| ` separate the fields, and the answer is the last one. An
+    answer with a hyphen before a space is therefore cut there: it gets shorter, and the position may be 1 or more.
     None where the line cannot be taken apart (a `| ` in the answer, a `- ` in the phrase, nothing left of the answer).
     """
     line = f"0.jpg - 0 - {phrase.text}| {phrase.head}| 0.0 | {phrase.span[0]} | {phrase.span[1]}| {_flat(text)}"

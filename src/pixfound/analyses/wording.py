@@ -1,4 +1,4 @@
-"""Whether a phrase is the referring expression in other words, as far as its words tell."""
+"""Comparison of a phrase with the referring expression, by their words alone."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _KEPT = ("ss", "us", "is")  # endings that are no plural
 
 @dataclass(frozen=True)
 class Wording:
-    """How a phrase differs from the referring expression; each is rarer than the one before.
+    """Differences between a phrase and the referring expression; each is rarer than the one before.
 
     other_words: its content words are not the same. other_head: neither are the words the same nor its main word.
     no_shared_word: no content word of one is in the other.

@@ -25,7 +25,7 @@ _AGAIN = "download it again"
 
 @dataclass(frozen=True)
 class Outlines:
-    """What is outlined in one image.
+    """Outlines of the objects in one image.
 
     declared: the image's size, where the file has it. masks: each of its own size. polygons: each
     [x0, y0, x1, y1, ...] in the image's pixels.

@@ -59,11 +59,12 @@ class NoImage:
 def images_in(
     folder: Path, names: Iterable[str], key: str, without: bool = False, turn: bool = False
 ) -> Callable[[str], ImageFile | NoImage]:
-    """What makes an image source of a file name. None of the files is read here.
+    """Return a function from a file name to its image source. None of the files is read here.
 
-    names: of all images. A file that is missing among others fails when it is read, alone; a folder that has none of
-    them is an error at once, as is a name that leads out of the folder. key: the config key of the folder. without: no
-    image is looked for, and none can be loaded. turn: pictures are turned as their EXIF orientation says.
+    names: of all images. key: the config key of the folder. without: no image is looked for, and none can be loaded.
+    turn: pictures are turned as their EXIF orientation says. Raises UserError at once for a folder that is missing or
+    has none of the files, and for a name that leads out of the folder. A file that is missing among others fails when
+    it is read, alone.
     """
     if without:
         return lambda name: NoImage(os.path.join(folder, name))

@@ -81,7 +81,7 @@ class PairedCoco(list[Example]):
 
 @dataclass(frozen=True, slots=True)
 class _Image:
-    """What the annotation file has of an image. size: (H, W). masks: by the annotation's id.
+    """Annotations of one image. size: (H, W). masks: by the annotation's id.
 
     blank: ids of annotations that outline no pixel, without an RLE that says so.
     """

@@ -43,7 +43,7 @@ class SkimageFile:
 
     @property
     def path(self) -> Path:
-        """Where the installed package keeps it; never downloads. UserError without scikit-image or the file."""
+        """The file in the installed package; never downloads. Raises UserError without scikit-image or the file."""
         spec = importlib.util.find_spec("skimage")  # the parent package is found, nothing of it is run
         if spec is None or spec.origin is None:
             raise UserError('benchmark=photos needs scikit-image\'s pictures: pip install "pixfound[photos]"')

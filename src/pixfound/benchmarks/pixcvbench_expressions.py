@@ -34,9 +34,9 @@ def refer(objects: str, question: str, where: str) -> str:
 
 
 def highlighted(question: str, names: tuple[str, str]) -> int:
-    """Which of two names, 0 or 1, the question marks with the red box.
+    """Return the index, 0 or 1, of the name that the question marks with the red box.
 
-    The words between "the" and the mark are the name or one of its synonyms; a name that ends them settles it,
+    The words between "the" and the mark are the name or one of its synonyms. A name that ends them settles it,
     the longest one if both do. Where the question uses words of its own ("trees" for "tree"), the name more like
     what is marked, and less like what it is compared with, is taken.
     """
@@ -57,5 +57,5 @@ def _synonyms(name: str) -> set[str]:
 
 
 def _alike(words: str, name: str) -> float:
-    """How alike some words and a name are, from 0 to 1, by the most similar of its synonyms."""
+    """The likeness of some words and a name, from 0 to 1, by the most similar of its synonyms."""
     return max(SequenceMatcher(None, words, synonym).ratio() for synonym in _synonyms(name))

@@ -36,7 +36,10 @@ def write_picture(path: Path, picture: Image.Image) -> None:
 
 @contextmanager
 def _written(path: Path) -> Iterator[BinaryIO]:
-    """What is written to a file; UserError where that cannot be. Nothing is left where it is broken off."""
+    """Open a binary stream whose content replaces the file as a whole at the end; UserError where that cannot be.
+
+    Nothing is left of a file whose writing is broken off.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as stream:

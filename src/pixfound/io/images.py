@@ -62,7 +62,7 @@ def as_rgb(image: Image.Image) -> Image.Image:
 
 
 def has_16_bits(image: Image.Image) -> bool:
-    """Whether an image that was just opened has grey levels from 0 to 65535."""
+    """Return True if an image that was just opened has grey levels from 0 to 65535."""
     return image.mode.startswith("I;16") or (image.mode == "I" and image.format == "PPM")
 
 

@@ -1,4 +1,4 @@
-"""What is printed: text that a terminal shows and never acts on, in whatever encoding it has."""
+"""Printed output: text that a terminal shows and never acts on, in whatever encoding it has."""
 
 from __future__ import annotations
 

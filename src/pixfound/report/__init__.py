@@ -1,1 +1,1 @@
-"""What people see: the console's table, report.md, the picture sheet."""
+"""Outputs for people: the console's table, report.md, the picture sheet."""

@@ -1,4 +1,4 @@
-"""What report.md says of the model's certificate."""
+"""The paragraph of report.md about the model's certificate."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ def _gate(gate: Mapping[str, Any]) -> str:
 
 
 def folder_of(config: Mapping[str, Any], part: Part[Any]) -> Path:
-    """Where the certificate of a resolved config's model is, or would be; part: that model."""
+    """The folder of a model's certificate, which need not exist. config: resolved. part: the model that it names."""
     named: Path = outputs_folder(config) / "certificates" / config["names"]["model"]
     return named / fingerprint(model=part.identity())

@@ -91,7 +91,7 @@ def _sections(result: Result, run: RunData, pictures: bool) -> list[str]:
 
 
 def _bare(metrics: Mapping[str, Any]) -> list[str]:
-    """That the model was prompted without a chat template, where it was."""
+    """The note on prompts without a chat template; [] where there were none."""
     if not metrics.get("bare"):
         return []
     counts = ", ".join(f"{count} {kind}" for kind, count in metrics["bare"].items())
@@ -102,7 +102,7 @@ def _bare(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _usage(run: RunData) -> list[str]:
-    """What the judge cost."""
+    """The judge's requests, tokens and cost; [] for a judge that does not count them."""
     judge = run.parts.judge.built
     if not isinstance(judge, Metered):
         return []
@@ -162,7 +162,7 @@ def _tag_sections(metrics: Mapping[str, Any], tag: str) -> list[str]:
 
 
 def _caveats(result: Result, run: RunData) -> list[str]:
-    """What a reader must know before believing the numbers."""
+    """Caveats that a reader must know before believing the numbers."""
     segments = any("segmenter" in part.uses for part in run.parts.extractors.values())
     used = ("model", "segmenter") if segments else ("model",)
     embedded = [name for name in used if str(result.config[name].get("path", "")).startswith(EMBEDDED)]

@@ -47,7 +47,7 @@ def table(metrics: Mapping[str, Any], intervals: bool = True) -> list[list[str]]
 
 
 def legend(metrics: Mapping[str, Any]) -> str:
-    """What the columns mean, in a few lines."""
+    """The meaning of the columns, in a few lines."""
     unit = "pairs with both answers right" if metrics["accuracy_unit"] == "pair" else "right answers"
     vqa = metrics["vqa"]
     return (

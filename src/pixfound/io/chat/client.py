@@ -99,7 +99,10 @@ class ChatClient(ChatOptions):
         return {**counts, "cost": self.cost(counts["input_tokens"], counts["output_tokens"])}
 
     def plan(self, load: Load) -> str:
-        """What so many requests cost at most, by rule of thumb; raises UserError where that is over max_cost."""
+        """Estimate the most that so many requests cost, by rule of thumb, as one line of text.
+
+        Raises UserError where that is over max_cost.
+        """
         tokens_in = round(load.characters / _CHARACTERS + load.images * _IMAGE_TOKENS)
         tokens_out = load.requests * min(self.reply_tokens, self.max_tokens or self.reply_tokens)
         cost = self.cost(tokens_in, tokens_out)

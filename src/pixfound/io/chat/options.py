@@ -15,7 +15,7 @@ DEFAULT_URL = "https://api.openai.com/v1"
 
 @dataclass(eq=False)
 class ChatOptions:
-    """Where a chat model is, how it is asked, and what it may cost.
+    """Endpoint, request options and cost limits of a chat model.
 
     base_url: null is OpenAI's own endpoint, whatever the environment says. api_key_env: the NAME of the
     environment variable with the key, which is read when a request is sent and never kept in a file or message.
@@ -78,7 +78,7 @@ class ChatOptions:
         return (self.base_url or DEFAULT_URL).rstrip("/")
 
     def identity(self) -> Mapping[str, Any]:
-        """What a reply depends on."""
+        """The options that a reply depends on."""
         asked = {name: getattr(self, name) for name in ("model", "temperature", "max_tokens")}
         return {**asked, "base_url": self.url}
 

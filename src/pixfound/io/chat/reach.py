@@ -1,4 +1,4 @@
-"""Whether there is a server at all, asked before the first request is paid for with minutes of retries."""
+"""Check that an endpoint's server is there at all, before the first request is paid for with minutes of retries."""
 
 from __future__ import annotations
 

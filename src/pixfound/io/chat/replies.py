@@ -21,7 +21,7 @@ class Replies:
         self.folder = folder
 
     def get(self, key: str) -> Mapping[str, Any] | None:
-        """What was kept under a hash; None where there is nothing, or nothing readable."""
+        """Return the data kept under a hash; None where there is nothing, or nothing readable."""
         try:
             data = parse_json(self._path(key).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -53,5 +53,5 @@ class Replies:
 
 
 def default_folder() -> Path:
-    """Where replies are kept unless a config says otherwise."""
+    """The folder of replies unless a config names another."""
     return cache_folder() / "judge"

@@ -1,4 +1,4 @@
-"""What a chat endpoint sent back: a reply, or why there is none and whether to ask again."""
+"""Responses of a chat endpoint: a reply, or the reason why there is none and whether to ask again."""
 
 from __future__ import annotations
 
@@ -70,7 +70,10 @@ def unusable(options: ChatOptions, found: Completion) -> Failure | None:
 
 
 def refused(options: ChatOptions, status: int, body: object, headers: Mapping[str, str]) -> Failure:
-    """What an HTTP error means; a server's own words are shown, except those about the key. headers: its own."""
+    """The failure that an HTTP error means. headers: the response's.
+
+    A server's own words are shown, except those about the key.
+    """
     group, url, about = options.group, options.url, body if isinstance(body, dict) else {}
     said = options.clean(str(about.get("message") or body or ""))[:300]
     if status in (401, 403):

@@ -51,7 +51,10 @@ class Owners:
         return self._taken(self._known(name))
 
     def find(self, name: str, where: str) -> str | None:
-        """As `of`, None only for an example that the run leaves out: a name that means no example is a UserError."""
+        """Return the id of the run's example that a name means; None for one that the run leaves out.
+
+        Raises UserError, unlike `of`, for a name that means no example or may mean several.
+        """
         id = self._known(name)
         if id is None:
             what = "may mean several examples" if name in self._others else "is no example of this benchmark"
@@ -61,7 +64,7 @@ class Owners:
         return self._taken(id)
 
     def know(self, name: str) -> bool:
-        """Whether a name means one example, which may be left out."""
+        """Return True if a name means one example, which may be left out."""
         return self._known(name) is not None
 
     def _taken(self, id: str | None) -> str | None:

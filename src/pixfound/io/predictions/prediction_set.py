@@ -1,4 +1,4 @@
-"""What another program predicted for one kind of prompt, as its files have it."""
+"""Predictions of another program for one kind of prompt, as its files have them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Missing = Literal["error", "unscored", "empty"]
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How files are read: the arguments of these names of `pixfound.models.precomputed.Precomputed`."""
+    """Options for reading files: the arguments of these names of `pixfound.models.precomputed.Precomputed`."""
 
     names: Sequence[str]
     offset: int
@@ -73,7 +73,7 @@ class Given:
         )
 
     def has_candidate(self, id: str, name: str) -> bool:
-        """Whether a file of that name is about an example, be it the one that says that there is no phrase."""
+        """Return True if a file of that name is about an example, even one that says that there is no phrase."""
         return any(
             isinstance(file, CandidateFile) and file.path.name == name for file in (self.candidates or {}).get(id, [])
         )
@@ -155,7 +155,7 @@ class Given:
 
 
 def _holds_results(path: Path) -> bool:
-    """Whether masks or candidates are a COCO results file, and no folder of pictures."""
+    """Return True if masks or candidates are a COCO results file, and no folder of pictures."""
     return path.suffix == ".json"
 
 
@@ -174,6 +174,6 @@ def _require(found: Mapping[str, Any], owners: Owners, where: str) -> None:
 
 
 def _span(phrase: str, text: str) -> tuple[int, int]:
-    """Where a phrase first stands in the answer; (0, 0) where it does not."""
+    """Span (start, end) of a phrase's first occurrence in the answer, in characters; (0, 0) where it has none."""
     start = text.find(phrase)
     return (start, start + len(phrase)) if start >= 0 and phrase else (0, 0)

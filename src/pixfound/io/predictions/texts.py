@@ -134,7 +134,10 @@ def _lines(path: Path, key: str) -> Iterator[tuple[str, str]]:
 
 
 def _name_of(id: Any, offset: int, where: str) -> str:
-    """What a `question_id` calls its example: a number moved by the offset, or a word as it is."""
+    """The example's name by its `question_id`: a number moved by the offset, or a word as it is.
+
+    A picture's file name loses its extension. Raises UserError for an id that is neither a number nor a word.
+    """
     if isinstance(id, bool) or not isinstance(id, int | str):
         raise UserError(f"{where}: has no `question_id`; it must be a number or an example's id")
     if isinstance(id, int) or (id.isdecimal() and len(id) < 19):
