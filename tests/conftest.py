@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,4 +19,18 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models")
     save_random_llava(folder / "llava")
     save_random_sam(folder / "sam")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def family_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The folder of a tiny random model of a family, made at its first use."""
+    from tests.support.families import FAMILIES
+
+    root = tmp_path_factory.mktemp("families")
+
+    def folder(name: str) -> Path:
+        path = root / name
+        return path if path.is_dir() else FAMILIES[name].save(path)
+
     return folder

@@ -281,7 +281,7 @@ from pixfound.checkpoints import locating
 from pixfound.errors import UserError
 for path in sys.argv[1:]:
     try:
-        weights.fetch(path, None, "model.path")
+        locating.fetch(path, None, "model.path")
         print("no error")
     except UserError as error:
         print(error)
