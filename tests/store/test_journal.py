@@ -19,9 +19,15 @@ lines = st.lists(
     st.builds(
         Line,
         st.sampled_from(NAMES),
-        st.integers(0, 3) | st.just(2**32 - 1),
         st.none(),
-        st.builds(Place, st.integers(0, 9), st.integers(0, 2**40), st.integers(1, 2**31), st.booleans()),
+        st.builds(
+            Place,
+            st.integers(0, 9),
+            st.integers(0, 2**40),
+            st.integers(1, 2**31),
+            st.booleans(),
+            st.integers(0, 3) | st.just(2**32 - 1),
+        ),
     ),
     max_size=40,
 )
@@ -30,7 +36,7 @@ lines = st.lists(
 def latest(lines: list[Line]) -> dict[bytes, Place]:
     """The plain rule: in the order of turns, the last result, or else the last failure."""
     found: dict[bytes, Place] = {}
-    for line in sorted(lines, key=lambda line: line.turn):
+    for line in sorted(lines, key=lambda line: line.place.turn):
         if not line.place.failed or line.name not in found or found[line.name].failed:
             found[line.name] = line.place
     return found
