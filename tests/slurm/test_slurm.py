@@ -92,7 +92,7 @@ def running() -> list[str]:
 
 def restarts() -> int:
     """How often the youngest cell was queued again."""
-    jobs = [job for job in ask("scontrol", "show", "job").split("\n\n") if "JobName=cli" in job]
+    jobs = [job for job in ask("scontrol", "show", "job").split("\n\n") if "JobName=pixfound" in job]
     youngest = max(jobs, key=lambda job: int(re.findall(r"JobId=(\d+)", job)[0]))
     return int(re.findall(r"Restarts=(\d+)", youngest)[0])
 
