@@ -28,6 +28,7 @@ from pixfound.segmenters.sam import Sam
 from pixfound.store.records import Value, candidates_of, pack_generation
 from pixfound.store.store import Record, Store
 from pixfound.types import KINDS, Example, Generation, Kind, Prompt
+from pixfound.types.masks import RLE
 from tests.support.examples import ArrayImage, drawn, make_example
 from tests.support.random_sam import save_random_sam
 
@@ -164,6 +165,7 @@ def test_a_pair_of_three_is_refused() -> None:
         ({"options": ("yes",)}, "example e: a question needs 2 to 26 options, a letter for each, not 1"),
         ({"options": tuple(map(str, range(27)))}, "2 to 26 options, a letter for each, not 27"),
         ({"answer": 2}, "example e: answer 2 is no index"),
+        ({"ignore": drawn("##.")}, r"masks of sizes \(1, 2\) and \(1, 3\)"),
     ],
 )
 def test_what_cannot_be_scored_is_no_example(values: dict[str, Any], message: str) -> None:
@@ -195,6 +197,9 @@ def test_only_what_its_digest_is_of_changes_it() -> None:
     assert changed(question="Is it shut?") == {"grade", "content"} == changed(answer=1)
     assert changed(pair_id="p") == {"content"} == changed(tags={"a": "b"}) == changed(named=False)
     assert changed(objects=(drawn("#..."),)) == {"content"} == changed(labels={"corrected": 1})
+    size = one.gt_mask.size
+    assert changed(ignore=RLE.full(size)) == {"content"} == changed(instances=(RLE.empty(size),))
+    assert changed(boxes=((0.5, 1.0, 2.0, 3.0),)) == {"content"} == changed(count=0)
     assert changed() == set()
 
 

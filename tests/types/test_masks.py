@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from pycocotools import mask as coco
 
-from pixfound.types.masks import RLE, iou, union
+from pixfound.types.masks import RLE, iou, overlap, union
 from tests.support.examples import drawn
 
 sizes = st.tuples(st.integers(1, 13), st.integers(1, 13))
@@ -314,6 +314,24 @@ def test_iou_of_empty_masks():
     assert iou(empty, empty) == 1.0
     assert iou(empty, one) == 0.0
     assert iou(one, empty) == 0.0
+
+
+@given(sizes.flatmap(lambda size: arrays.arrays(np.bool_, (3, *size))))
+@settings(max_examples=50, deadline=None)
+def test_overlap_leaves_ignored_pixels_out(masks):
+    a, b, ignored = masks
+    pred, gt, ignore = map(RLE.encode, masks)
+    assert overlap(pred, gt) == ((a & b).sum(), (a | b).sum())
+    assert overlap(pred, gt, ignore) == ((a & b & ~ignored).sum(), ((a | b) & ~ignored).sum())
+    whole = ((a | b) & ~ignored).sum()
+    assert iou(pred, gt, ignore) == ((a & b & ~ignored).sum() / whole if whole else 1.0)
+
+
+@given(masks)
+@settings(max_examples=50, deadline=None)
+def test_the_box_is_the_smallest_around_the_mask(mask):
+    ys, xs = np.nonzero(mask)
+    assert RLE.encode(mask).box == ((xs.min(), ys.min(), xs.max() + 1, ys.max() + 1) if len(xs) else None)
 
 
 def test_iou_of_different_sizes_names_both():

@@ -162,8 +162,16 @@ def _digests(example: Example, image: str, texts: Mapping[Kind, str]) -> dict[st
 def _content(example: Example, digests: Mapping[str, str]) -> str:
     """Digest of all in an example that results can depend on, beyond what its prompts' digests are of too."""
     objects = [mask.to_json() for mask in example.objects]
-    told = (example.pair_id, dict(example.tags), dict(example.labels), example.named, objects)
+    told = (example.pair_id, dict(example.tags), dict(example.labels), example.named, objects, *_region(example))
     return digest_of(digests["select ground"], digests["grade open"], digests["generate choice"], *told)
+
+
+def _region(example: Example) -> tuple[object, ...]:
+    """The parts of the truth beside `gt_mask`; nothing for an example that has none."""
+    if not (example.instances or example.boxes or example.ignore) and example.count is None:
+        return ()
+    instances = [mask.to_json() for mask in example.instances]
+    return instances, [list(box) for box in example.boxes], example.ignore and example.ignore.to_json(), example.count
 
 
 def image_digest(example: Example) -> str:

@@ -85,7 +85,7 @@ def _mask_score(
         item,
         kind,
         row,
-        iou=0.0 if wrong else iou(mask, example.gt_mask),
+        iou=0.0 if wrong else iou(mask, example.gt_mask, example.ignore),
         shown=area > 0,
         area=area / (mask.size[0] * mask.size[1]),
         choice=choice["kind"],

@@ -43,6 +43,11 @@ class Example:
     options: the answer options, in the order of the letters. answer: index of the correct one.
     gt_mask: mask of the object that `expression` refers to; of area 0 where it is absent from the image.
     objects: a mask for each annotated object of the image, the referred one included; () if unknown.
+    instances: a mask for each object that the expression refers to, where it may be several; `gt_mask` is their union.
+        () if only the union is annotated.
+    boxes: annotated boxes (x0, y0, x1, y1) of what is referred to, in fractions of pixels; () if only masks are.
+    ignore: mask of pixels that no score looks at; None for none.
+    count: number of objects to point at, where the question is one of counting; None for other questions.
     tags: category names, e.g. {"category": "colour"}.
     labels: index of the correct option by version of the benchmark's labels; {} where there is one version.
     named: True if the benchmark names an object to show; else the mask is empty without much meaning.
@@ -61,6 +66,10 @@ class Example:
     tags: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, int] = field(default_factory=dict)
     named: bool = True
+    instances: tuple[RLE, ...] = ()
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    ignore: RLE | None = None
+    count: int | None = None
 
     def __post_init__(self) -> None:
         if not 2 <= len(self.options) <= MOST_OPTIONS:
@@ -82,6 +91,9 @@ class Example:
         for answer in (self.answer, *self.labels.values()):
             if not 0 <= answer < len(self.options):
                 raise UserError(f"example {self.id}: answer {answer} is no index into {self.options}")
+        for mask in (*self.instances, *(() if self.ignore is None else (self.ignore,))):
+            if mask.size != self.gt_mask.size:
+                raise UserError(f"example {self.id}: has masks of sizes {self.gt_mask.size} and {mask.size}, (H, W)")
 
     @property
     def absent(self) -> bool:
@@ -172,6 +184,7 @@ class Candidate:
 
     score: the segmenter's predicted IoU, or a text-prompted model's confidence, or None. similarity: of its phrase to
     the expression, where the source of the candidate gives it. name: of the file that it was read from.
+    parts: the instances that `mask` is the union of, where they are kept and are several; () for a single instance.
     """
 
     mask: RLE
@@ -181,6 +194,12 @@ class Candidate:
     score: float | None = None
     similarity: float | None = None
     name: str = ""
+    parts: tuple[Candidate, ...] = ()
+
+    @property
+    def instances(self) -> tuple[Candidate, ...]:
+        """The parts; the candidate itself where there are none."""
+        return self.parts or (self,)
 
     def to_json(self) -> dict[str, Any]:
         """A JSON object that `from_json` reads back."""
@@ -193,6 +212,7 @@ class Candidate:
             "score": self.score,
             **({"similarity": self.similarity} if self.similarity is not None else {}),
             **({"name": self.name} if self.name else {}),
+            **({"parts": [part.to_json() for part in self.parts]} if self.parts else {}),
         }
 
     @staticmethod
@@ -207,6 +227,7 @@ class Candidate:
             score=data["score"],
             similarity=data.get("similarity"),
             name=data.get("name", ""),
+            parts=tuple(map(Candidate.from_json, data.get("parts", ()))),
         )
 
 

@@ -117,6 +117,12 @@ class RLE:
         """Number of pixels inside, plus the surplus."""
         return int(coco.area(self._coco())) + self.surplus
 
+    @property
+    def box(self) -> tuple[float, float, float, float] | None:
+        """The smallest box (x0, y0, x1, y1) around the mask, along the edges of pixels; None for the empty mask."""
+        x, y, width, height = coco.toBbox(self._coco()).tolist()
+        return (x, y, x + width, y + height) if width and height else None
+
     def contains(self, point: tuple[float, float]) -> bool:
         """True if the pixel under `point` (x, y in pixels, from the top left corner) is inside."""
         x, y = math.floor(point[0]), math.floor(point[1])
@@ -200,12 +206,33 @@ def union(masks: Iterable[RLE], size: tuple[int, int]) -> RLE:
     return RLE(size, merged["counts"].decode("ascii"), sum(part.surplus for part in parts))
 
 
-def iou(pred: RLE, gt: RLE) -> float:
+def iou(pred: RLE, gt: RLE, ignore: RLE | None = None) -> float:
     """Intersection over union of two masks of equal size, in [0, 1].
 
     Both empty: 1, the object is correctly not shown. One empty: 0 (arXiv 2502.04192, evaluation code).
+    ignore: pixels that neither counts (ReasonSeg's label 255).
     """
-    return ious([pred], gt)[0]
+    if ignore is None:
+        return ious([pred], gt)[0]
+    common, whole = overlap(pred, gt, ignore)
+    return common / whole if whole else 1.0
+
+
+def overlap(pred: RLE, gt: RLE, ignore: RLE | None = None) -> tuple[int, int]:
+    """(intersection, union) of two masks of equal size, in pixels, without those of `ignore`.
+
+    A surplus counts in the union.
+    """
+    _same_size(pred.size, gt.size)
+    both, either = (coco.merge([pred._coco(), gt._coco()], intersect=i) for i in (True, False))
+    common, whole = int(coco.area(both)), int(coco.area(either)) + pred.surplus + gt.surplus
+    if ignore is not None:
+        _same_size(ignore.size, gt.size)
+        common, whole = (
+            size - int(coco.area(coco.merge([part, ignore._coco()], intersect=True)))
+            for size, part in ((common, both), (whole, either))
+        )
+    return common, whole
 
 
 def ious(preds: Sequence[RLE], gt: RLE) -> list[float]:
