@@ -12,6 +12,7 @@ import yaml
 from hydra.errors import HydraException
 
 from pixfound.config.factory import DECLARED, SERVICES, find_target, stable_name
+from pixfound.types.arguments import check_arguments
 from tests.support.run import config_of
 
 ROOT = Path(__file__).parents[1]
@@ -34,12 +35,14 @@ def missing(node: Any, where: str) -> Iterator[str]:
 
 
 def bind(where: str, node: dict[str, Any]) -> None:
-    """Every key is a parameter, and every parameter without a default has a key or is a service.
+    """Every key is a parameter, its value fits, and every parameter without a default has a key or is a service.
 
     A file with a defaults list takes the rest from there: its keys alone are looked at.
     """
-    signature = inspect.signature(find_target(node["_target_"], where))
-    arguments = {name: None for name in node if name not in ("_target_", "defaults", *DECLARED)}
+    target = find_target(node["_target_"], where)
+    signature = inspect.signature(target)
+    arguments = {name: value for name, value in node.items() if name not in ("_target_", "defaults", *DECLARED)}
+    check_arguments(target, {name: v for name, v in arguments.items() if "${" not in str(v) and v != "???"}, where)
     services = {name: None for name in SERVICES if name in signature.parameters}
     (signature.bind_partial if "defaults" in node else signature.bind)(**{**services, **arguments})
 

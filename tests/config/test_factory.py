@@ -120,16 +120,16 @@ def test_answers_are_graded_anew_when_replies_are_read_in_another_way(
     ("override", "key"),
     [
         ("model.path=5", "model.path=5"),
-        ("segmenter.path=null", "segmenter.path=None"),
-        ("model=hf model.path=x model.system=[a]", r"model.system=\['a'\]"),
+        ("segmenter.path=null", "segmenter.path=null"),
+        ("model=hf model.path=x model.system=[a]", r'model.system=\["a"\]'),
         ("benchmark=pixmmvp benchmark.root=2024", "benchmark.root=2024"),
-        ("benchmark=pixcvbench benchmark.root=x benchmark.images={a:b}", r"benchmark.images={'a': 'b'}"),
-        ("baseline=clipseg extraction.extractors.clipseg.path=true", "extraction.extractors.clipseg.path=True"),
+        ("benchmark=pixcvbench benchmark.root=x benchmark.images={a:b}", r'benchmark.images={"a": "b"}'),
+        ("baseline=clipseg extraction.extractors.clipseg.path=true", "extraction.extractors.clipseg.path=true"),
     ],
 )
 def test_what_is_no_text_where_one_is_needed_is_said(override: str, key: str) -> None:
     config = config_of(*override.split())
-    with pytest.raises(UserError, match=rf"^{key}: must be a text; .* '\S+=\"TEXT\"'$"):
+    with pytest.raises(UserError, match=rf"^{key}: must be a text(, or null)?; .* '\S+=\"TEXT\"'$"):
         build_parts(config)
 
 

@@ -13,10 +13,10 @@ from pixfound.errors import UserError, nearest
 from pixfound.interfaces import Benchmark, Described, Extractor, Identified, Judge, Model, Selector
 from pixfound.io.fingerprints import fingerprint
 from pixfound.prompts.builder import Prompts
+from pixfound.types.arguments import check_arguments
 
 T = TypeVar("T")
 SERVICES = ("model", "segmenter", "phrases", "judge")
-_TEXTS = {"str": False, str(str): False, "str | None": True}  # annotations, and whether there may be none
 DECLARED = ("coordinates",)  # keys of a YAML that are for other parts to take by interpolation, and no arguments
 _CONTENT = ("path",)  # locations: `identity()` gives the content
 _RUNTIME = ("device",)  # options that do not change results
@@ -79,16 +79,19 @@ def stable_name(cls: type) -> str:
 def build(config: Mapping[str, Any], where: str, services: Mapping[str, Part[Any]] | None = None) -> Part[Any]:
     """Build `config["_target_"]` with the other keys as arguments, and with the services that its constructor takes.
 
-    where: the config key, for error messages. Keys in `DECLARED` are left out.
+    where: the config key, for error messages. Keys in `DECLARED` are left out. Raises UserError where an argument is
+    unknown, missing, or does not fit its annotation (`pixfound.types.arguments`).
     """
     config = {k: v for k, v in config.items() if k not in DECLARED}
     target = find_target(str(config.get("_target_", "")), where)
-    known = inspect.signature(target).parameters
+    known = {
+        n: p for n, p in inspect.signature(target).parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+    }
     arguments = {k: v for k, v in config.items() if k != "_target_"}
-    for name, value in arguments.items():
+    for name in arguments:
         if name not in known:
             raise UserError(f"{where}.{name}: {target.__name__} takes no such argument; {nearest(name, known)}")
-        _check_text(f"{where}.{name}", value, str(known[name].annotation))
+    check_arguments(target, arguments, where)
     uses = {k: p for k, p in (services or {}).items() if k in known and k not in arguments}
     missing = [
         n for n, p in known.items() if p.default is inspect.Parameter.empty and n not in arguments and n not in uses
@@ -96,13 +99,6 @@ def build(config: Mapping[str, Any], where: str, services: Mapping[str, Part[Any
     if missing:
         raise UserError(f"{where}: {target.__name__} needs {' and '.join(f'{where}.{n}=...' for n in missing)}")
     return Part(config, target(**arguments, **{k: p.built for k, p in uses.items()}), uses)
-
-
-def _check_text(key: str, value: Any, annotation: str) -> None:
-    """Raise UserError where an argument annotated as a string, such as a path, was parsed as another type."""
-    optional = _TEXTS.get(annotation)
-    if optional is not None and not isinstance(value, str) and not (optional and value is None):
-        raise UserError(f"{key}={value}: must be a text; a number or brackets need double quotes: '{key}=\"TEXT\"'")
 
 
 def find_target(path: str, where: str) -> Any:
