@@ -260,10 +260,10 @@ WRONG: list[tuple[Callable[[Path], object], str]] = [
     (lambda f: (f / "coco.json").write_text('{"images": [], "info" 1}'), "no JSON file .*Expecting ':'.*column 23"),
     (annotations(lambda d: d.update(images={})), "has no list `images`"),
     (annotations(lambda d: d.update(annotations=None)), "has no list `annotations`"),
-    (annotations(lambda d: d["images"].append("0000a.png")), "every entry of `images` needs id, file_name"),
-    (annotations(lambda d: d["annotations"].append(7)), "an entry of `annotations` is 7, and no object"),
+    (annotations(lambda d: d["images"].append("0000a.png")), "image number 4 has no readable id, file_name or size"),
+    (annotations(lambda d: d["annotations"].append(7)), "annotation number 13 is 7, not an object"),
     (annotations(lambda d: d["annotations"][0].update(image_id="0")), "annotation 0 is of image '0', which is not"),
-    (annotations(lambda d: d["images"][0].pop("height")), "'height' is missing"),
+    (annotations(lambda d: d["images"][0].pop("height")), "image '0000a.png' has no height and width; add them"),
     (annotations(lambda d: d["images"][0].update(height="abc")), "invalid literal for int"),
     (
         annotations(lambda d: d["annotations"][0].update(image_id=99)),
@@ -271,7 +271,7 @@ WRONG: list[tuple[Callable[[Path], object], str]] = [
     ),
     (annotations(lambda d: d["annotations"][0].update(segmentation={})), "annotation 0 has no readable segmentation"),
     (
-        annotations(lambda d: d["annotations"][0]["segmentation"].update(size=[64, 64])),
+        annotations(lambda d: d["annotations"][0].update(segmentation=RLE.empty((64, 64)).to_json())),
         r"annotation 0 has no readable segmentation \(.*the image of \(128, 128\)",
     ),
     (lambda f: (f / "table.csv").unlink(), "benchmark.questions=.* cannot be read"),
@@ -284,7 +284,10 @@ WRONG: list[tuple[Callable[[Path], object], str]] = [
         lambda f: (f / "table.csv").write_bytes(b"id,image\n\xff"),
         "table.csv: is no text .*position 9.*; save it as CSV in UTF-8",
     ),
-    (outline({"size": [128, 128], "counts": "abc"}), "annotation 0 has no readable .*are cut off.; outline it again"),
+    (
+        outline({"size": [128, 128], "counts": "abc"}),
+        "annotation 0 has .*are cut off.; outline the object again",
+    ),
     (
         outline({"size": [128, 128], "counts": "529"}),
         "annotation 0 has no readable .*its runs cover 16 pixels, not 128",
@@ -308,11 +311,14 @@ WRONG: list[tuple[Callable[[Path], object], str]] = [
     (annotations(lambda d: d["annotations"][1].update(id="0")), "two annotations have the id 0; ids must be unique"),
     (
         annotations(lambda d: d["annotations"][1].pop("id")),
-        "an annotation of image 0 has the id None; give it a number",
+        "annotation number 1 .image 0. has no id; give it a number",
     ),
-    (annotations(lambda d: d["images"][1].update(id=0)), "two entries of `images` have the id 0; ids must be unique"),
-    (annotations(lambda d: d["images"][1].update(file_name="0000a.png")), "have the file_name '0000a.png'; remove one"),
-    (annotations(lambda d: d["images"][0].update(height=0)), "every entry of `images` needs .*both at least 1"),
+    (annotations(lambda d: d["images"][1].update(id=0)), "two images have the id 0; ids must be unique"),
+    (
+        annotations(lambda d: d["images"][1].update(file_name="0000a.png")),
+        "have the file_name '0000a.png'; remove one",
+    ),
+    (annotations(lambda d: d["images"][0].update(height=0)), "image number 0 has no readable .*both at least 1"),
     (
         set_cell(3, "pair_id", "0000"),
         "line 4: the pair '0000' has two examples already, in lines 2 and 3; give this one",

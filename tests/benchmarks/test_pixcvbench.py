@@ -22,11 +22,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixfound.benchmarks.annotations import Outlines
 from pixfound.benchmarks.pixcvbench import PixCVBench
 from pixfound.benchmarks.pixcvbench_expressions import highlighted, refer
 from pixfound.benchmarks.pixcvbench_files import IMAGES
 from pixfound.errors import UserError
+from pixfound.io.coco import CocoAnnotation, CocoImage
 from pixfound.types.masks import RLE
 
 HERE = Path(os.environ.get("PIXFOUND_ANNOTATIONS", Path(__file__).parents[3] / "shared/data")) / "pixcvbench"
@@ -127,13 +127,14 @@ def test_an_image_that_is_not_there_fails_alone(real: str) -> None:
 def test_outlines_of_several_sizes() -> None:
     left = np.zeros((4, 4), dtype=np.bool_)
     left[:, :2] = True
-    outlines = Outlines("a.jpg", None, (RLE.encode(left),), ((6, 0, 8, 0, 8, 8, 6, 8),))
-    mask = outlines.union((8, 8)).decode()
+    halves = [CocoAnnotation("", RLE.encode(left), "x"), CocoAnnotation("", ((6, 0, 8, 0, 8, 8, 6, 8),), "x")]
+    mask = CocoImage("a.jpg", None, halves).union((8, 8)).decode()
     assert mask[:, :4].all()
     assert mask[:, 6:].all()
     assert not mask[:, 4:6].any()
-    assert Outlines("a.jpg", None, (), ((6, 0, 8, 0, 8, 9, 6, 9),)).size == (9, 8)
-    assert Outlines("a.jpg", None).union((2, 3)) == RLE.empty((2, 3))
+    tall = CocoImage("a.jpg", None, [CocoAnnotation("", ((6, 0, 8, 0, 8, 9, 6, 9),), "x")])
+    assert tall.likely_size == (9, 8)
+    assert CocoImage("a.jpg").union((2, 3)) == RLE.empty((2, 3))
 
 
 ASK = "Considering the relative positions of the {0} (annotated by the red box) and the {1} in the image provided, "
@@ -225,7 +226,7 @@ WRONG: list[tuple[Callable[[Path], object], str]] = [
     (edit(LINES, '"7.jpg"', '"6.jpg"'), "row 7: 6.jpg of ADE20K stands in an earlier row too"),
     (edit(LINES, '"7.jpg"', '"x.jpg"'), "Id 7: .* has no 2D question about 7.jpg of ADE20K"),
     (edit(LINES, '["1", "2", "0", "3"]', '"1"'), "row 0: source_filename is no text or choices no list"),
-    (shapes(lambda d: d["images"][5].update(file_name="4.jpg")), "1 file names stand for several images"),
+    (shapes(lambda d: d["images"][5].update(file_name="4.jpg")), "two images have the file_name '4.jpg'; remove one"),
     (shapes(lambda d: d["images"][5].update(id=4)), "two images have the id 4"),
     (shapes(lambda d: d["images"][5].update(file_name="x.jpg")), "lacks '5.jpg' and has an unknown 'x.jpg'"),
     (shapes(lambda d: d["annotations"][3].update(image_id=-1)), "annotation number 3 is of image -1"),

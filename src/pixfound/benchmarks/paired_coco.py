@@ -23,17 +23,16 @@ were outlined in a tool that shows them turned. The model sees what the masks ar
 
 from __future__ import annotations
 
-import json
 import re
 import string
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from pixfound.benchmarks.image_sources import images_in
 from pixfound.errors import UserError, nearest
-from pixfound.io.streams import read_json
+from pixfound.io.coco import by_file_name, read_coco
 from pixfound.io.tables import table_rows
 from pixfound.types import Example, ImageSource
 from pixfound.types.masks import RLE, union
@@ -160,76 +159,26 @@ def _referred(row: Mapping[str, str], image: _Image, where: str) -> RLE:
 
 
 def _read_annotations(path: str) -> Mapping[str, _Image]:
-    """The images of a COCO file, named as it was typed, by file name."""
-    ids: dict[str, _Image] = {}
+    """The images of a COCO file by file name."""
     images: dict[str, _Image] = {}
-    seen: set[str] = set()  # ids of annotations
-    lists = _lists(path)
-    for entry in lists["images"]:
-        try:
-            name, size, key = str(entry["file_name"]), (int(entry["height"]), int(entry["width"])), _key(entry["id"])
-            RLE.empty(size)  # of a size that an image can have
-        except (KeyError, TypeError, ValueError) as error:
-            why = f"{error} is missing" if isinstance(error, KeyError) else str(error)
-            raise UserError(
-                f"{path}: every entry of `images` needs id, file_name, height and width (COCO format); {why}"
-            ) from error
-        if key in ids:
-            raise UserError(f"{path}: two entries of `images` have the id {entry['id']!r}; ids must be unique")
-        if name in images:
-            raise UserError(f"{path}: two entries of `images` have the file_name {name!r}; remove one of them")
-        images[name] = ids[key] = _Image(size)
-    for entry in lists["annotations"]:
-        _add_annotation(entry, ids, seen, path)
+    ids: set[str] = set()  # of annotations
+    label = f"benchmark.annotations={path}"
+    coco = read_coco(Path(path).expanduser(), "benchmark.annotations", allow_empty=True)
+    for name, entry in by_file_name(coco, label).items():
+        if entry.size is None:
+            raise UserError(f"{label}: image {name!r} has no height and width; add them")
+        images[name] = image = _Image(entry.size)
+        for annotation in entry.annotations:
+            id = annotation.id
+            if not id:
+                raise UserError(f"{annotation.where} has no id; give it a number of its own")
+            if id in ids:
+                raise UserError(f"{label}: two annotations have the id {id}; ids must be unique: give one another id")
+            ids.add(id)
+            image.masks[id] = mask = annotation.mask(entry.size)
+            if not isinstance(annotation.outline, RLE) and mask.area == 0:
+                image.blank.add(id)
     return images
-
-
-def _add_annotation(entry: Any, ids: Mapping[str, _Image], seen: set[str], path: str) -> None:
-    """Put an annotation to its image. seen: ids of those before it."""
-    if not isinstance(entry, dict):
-        raise UserError(f"{path}: an entry of `annotations` is {entry!r}, and no object (COCO format)")
-    id, image_id = entry.get("id"), entry.get("image_id")
-    if isinstance(id, bool) or not isinstance(id, int | str | float):
-        raise UserError(f"{path}: an annotation of image {image_id!r} has the id {id!r}; give it a number of its own")
-    key = _key(id).strip('"')
-    if key in seen:
-        raise UserError(f"{path}: two annotations have the id {key}; ids must be unique: give one another id")
-    seen.add(key)
-    image = ids.get(_key(image_id))
-    if image is None:
-        raise UserError(f"{path}: annotation {key} is of image {image_id!r}, which is not listed")
-    try:
-        segmentation = entry["segmentation"]
-        mask = RLE.from_coco(segmentation, image.size)
-    except (KeyError, ValueError) as error:
-        why = "it has none" if isinstance(error, KeyError) else str(error)
-        raise UserError(
-            f"{path}: annotation {key} has no readable segmentation ({why}); outline it again, or remove it"
-        ) from error
-    image.masks[key] = mask
-    if isinstance(segmentation, list) and mask.area == 0:
-        image.blank.add(key)
-
-
-def _key(id: Any) -> str:
-    """The same for ids that are equal, as 1 and 1.0 are, and another one for "1"."""
-    return json.dumps(int(id) if isinstance(id, float) and id.is_integer() else id)
-
-
-def _lists(path: str) -> dict[str, list[Any]]:
-    """The lists `images` and `annotations` of a COCO file; the second may be left out."""
-    where = Path(path).expanduser()
-    try:
-        data = read_json(where)
-    except OSError as error:
-        raise UserError(f"benchmark.annotations={where}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
-        raise UserError(f"benchmark.annotations={where}: is no JSON file ({error})") from error
-    lists = {"images": None, "annotations": [], **(data if isinstance(data, dict) else {})}
-    for name in ("images", "annotations"):
-        if not isinstance(lists[name], list):
-            raise UserError(f"benchmark.annotations={where}: has no list `{name}`, so it is no COCO annotation file")
-    return lists
 
 
 def _read_table(path: Path) -> list[tuple[int, Mapping[str, str]]]:

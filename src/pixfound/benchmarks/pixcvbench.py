@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args, overload
 
-from pixfound.benchmarks.annotations import Outlines, Size, answer_index, expect
+from pixfound.benchmarks.annotations import answer_index, expect
 from pixfound.benchmarks.image_sources import NO_IMAGES, ImageFile, NoImage, images_in
 from pixfound.benchmarks.pixcvbench_expressions import refer
 from pixfound.benchmarks.pixcvbench_files import (
@@ -33,6 +33,7 @@ from pixfound.benchmarks.pixcvbench_files import (
     read_questions,
 )
 from pixfound.errors import UserError
+from pixfound.io.coco import CocoImage, Size
 from pixfound.io.grayscale_masks import RESIZES, Resize
 from pixfound.io.images import opened
 from pixfound.io.tables import read_table
@@ -52,10 +53,10 @@ class _Draft:
     answer: int
     expression: str
     tags: Mapping[str, str]
-    outlines: Outlines
+    outlines: CocoImage
 
     def example(self, resize: Resize) -> Example:
-        size = _size_of(self.image) or self.outlines.size
+        size = _size_of(self.image) or self.outlines.likely_size
         mask = self.outlines.union(size, resize)
         return Example(
             self.id, self.image, self.question, self.options, self.answer, self.expression, mask, tags=self.tags

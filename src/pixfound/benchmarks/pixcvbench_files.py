@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pixfound.benchmarks.annotations import Outlines, read_outlines, read_text
 from pixfound.errors import UserError
-from pixfound.io.streams import parse_json
+from pixfound.io.coco import CocoImage, by_file_name, read_coco
 from pixfound.io.tables import read_table
+from pixfound.io.text_files import json_lines
 
 COUNTS = {"ADE20K": 633, "COCO": 805}
 IMAGES = {"ADE20K": "ADE20K/validation/images", "COCO": "COCO/coco/images"}
@@ -79,24 +79,17 @@ def _read_parquet(path: Path) -> list[dict[str, Any]]:
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:
     rows = []
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
+    for where, row in json_lines(path, str(path)):
         try:
-            row = parse_json(line)
             rows.append({name: row[name] for name in _COLUMNS})
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(f"{path}, line {number}: is no JSON object with {', '.join(_COLUMNS)} ({error})") from error
+        except KeyError as error:
+            raise UserError(f"{where}: is no JSON object with {', '.join(_COLUMNS)} (it lacks {error})") from error
     return rows
 
 
-def outlines_by_name(path: Path) -> dict[str, Outlines]:
-    """The outlines in a COCO file by the file name of their image, which must be its own."""
-    outlines = read_outlines(path)
-    found = {outline.file_name: outline for outline in outlines.values()}
-    if len(found) != len(outlines):
-        raise UserError(f"{path}: {len(outlines) - len(found)} file names stand for several images; {AGAIN}")
-    return found
+def outlines_by_name(path: Path) -> dict[str, CocoImage]:
+    """The images of a COCO file by file name."""
+    return by_file_name(read_coco(path), path)
 
 
 def place_of(file: str, where: str) -> tuple[str, str]:

@@ -16,11 +16,13 @@ import re
 from pathlib import Path
 from typing import Literal, get_args
 
-from pixfound.benchmarks.annotations import answer_index, expect, read_outlines, read_text
+from pixfound.benchmarks.annotations import answer_index, expect
 from pixfound.benchmarks.image_sources import NO_IMAGES, images_in
 from pixfound.benchmarks.paired_coco import parse_options
 from pixfound.errors import UserError
+from pixfound.io.coco import read_coco
 from pixfound.io.tables import read_table
+from pixfound.io.text_files import text_lines
 from pixfound.types import Example
 
 Labels = Literal["original", "corrected"]
@@ -60,7 +62,7 @@ class PixMMVP(list[Example]):
         numbers = range(1, COUNT + 1)
         objects = read_table(folder / "Objects.csv", _KEYS, ("Object",))
         table = read_table(folder / "visual_patterns.csv", _KEYS, (*_TABLE, "Pattern"))
-        outlines = read_outlines(folder / "Segmentations.json")
+        outlines = read_coco(folder / "Segmentations.json")
         expect(list(objects), numbers, f"{folder / 'Objects.csv'}, column Index")
         expect(list(table), numbers, f"{folder / 'visual_patterns.csv'}, column Index")
         expect(list(outlines), numbers, f"{folder / 'Segmentations.json'}, ids of the images")
@@ -93,7 +95,7 @@ class PixMMVP(list[Example]):
                     options=options,
                     answer=versions[labels],
                     expression=objects[number]["Object"] if expressions == "raw" else clean(objects[number]["Object"]),
-                    gt_mask=outline.union(outline.declared or (224, 224)),  # all of MMVP is 224 x 224
+                    gt_mask=outline.union(outline.size or (224, 224)),  # all of MMVP is 224 x 224
                     pair_id=str((number - 1) // 2),
                     tags={"pattern": row["Pattern"].strip()},
                     labels=versions,
@@ -113,7 +115,7 @@ def clean(expression: str) -> str:
 def _nones(folder: Path, objects: dict[int, dict[str, str]]) -> set[int]:
     """Numbers of the images whose object is `None`; both files that say so must agree."""
     path = folder / "meta_none.txt"
-    named = read_text(path).split()
+    named = [name for _, line in text_lines(path, str(path)) for name in line.split()]
     expect(named, [f"{n}.jpg" for n, row in objects.items() if clean(row["Object"]) == NONE], f"{path}, beside None")
     found = {int(Path(name).stem) for name in named}
     for number in found:

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from pixfound.errors import UserError, nearest
-from pixfound.io.streams import open_text
+from pixfound.io.text_files import open_text
 
 Row = dict[str, str]
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pixfound.errors import UserError
-from pixfound.io.streams import parse_json
+from pixfound.io.text_files import parse_json
 from pixfound.scoring.scores import Score
 from pixfound.types import KINDS
 

@@ -9,8 +9,8 @@ from typing import Any
 from pixfound.config.factory import Part
 from pixfound.config.settings import outputs_folder
 from pixfound.io.fingerprints import fingerprint
-from pixfound.io.streams import parse_json
 from pixfound.io.text import escape
+from pixfound.io.text_files import parse_json
 from pixfound.models.huggingface import HuggingFace
 
 

@@ -90,16 +90,19 @@ def test_coco_results_round_trip(tmp_path_factory, entries) -> None:
         ([{"image_id": 1}], "entry number 0: has no `image_id` and `segmentation`"),
         (
             [{"image_id": 1, "segmentation": {"size": [4, 6], "counts": "1"}}],
-            "entry number 0 .image 1.: has no readable",
+            "entry number 0 .image 1. has no readable .*its runs cover 1",
         ),
         (
             [{"image_id": 1, "segmentation": {"size": [6, 4], "counts": RLE.empty((6, 4)).counts}}],
-            "has no readable mask",
+            r"entry number 0 .image 1. has no readable segmentation .*the mask is of size \(6, 4\)",
         ),
-        ([{"image_id": 1, "segmentation": MASK.to_json(), "score": float("nan")}], "has no readable mask .score nan"),
+        (
+            [{"image_id": 1, "segmentation": MASK.to_json(), "score": float("nan")}],
+            "number 0 .image 1.: score nan is no",
+        ),
         (
             [{"image_id": 77, "segmentation": MASK.to_json()}],
-            "entry number 0: image_id: '77' is no example of this benchmark",
+            "entry number 0 .image 77.: image_id: '77' is no example of this benchmark",
         ),
     ],
 )

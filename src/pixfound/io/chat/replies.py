@@ -11,7 +11,7 @@ from typing import Any
 
 from pixfound.errors import UserError
 from pixfound.io.atomic import cache_folder
-from pixfound.io.streams import parse_json
+from pixfound.io.text_files import parse_json
 
 
 class Replies:

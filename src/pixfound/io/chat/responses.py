@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pixfound.errors import UserError
 from pixfound.interfaces import JudgeError
 from pixfound.io.chat.options import ChatOptions
-from pixfound.io.streams import parse_json
+from pixfound.io.text_files import parse_json
 
 _AGAIN = (408, 409, 429)  # and all from 500
 _OUR_CHOICES = ("temperature", "max_tokens", "max_completion_tokens")

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from pixfound.errors import UserError
+from pixfound.io.coco import read_coco_results
 from pixfound.io.grayscale_masks import Grey, mask_of, read_levels
 from pixfound.io.images import opened
 from pixfound.io.predictions.naming import Owners
-from pixfound.io.streams import read_json
 from pixfound.types.masks import RLE
 
 Scored = list[tuple[RLE, float | None]]  # masks of an example, with their scores
@@ -20,11 +19,10 @@ RESIZES: tuple[Resize, ...] = get_args(Resize)
 
 
 def read_mask(path: Path, size: tuple[int, int], resize: Resize = "error", grey: Grey = "threshold") -> RLE:
-    """A mask of `size` (H, W) from a picture, of which what is brighter than mid-grey is inside.
+    """A mask of `size` (H, W) from a picture, whose pixels brighter than mid-grey are inside.
 
-    resize: what to do with a picture of another size: `error`, or as in `pixfound.io.grayscale_masks`. grey: `levels`
-    keeps its grey
-    levels as the paper's code does. Raises ValueError.
+    resize: treatment of a picture of another size: `error`, or as in `pixfound.io.grayscale_masks`. grey: `levels`
+    keeps its grey levels as the paper's code does. Raises ValueError.
     """
     try:
         levels = read_levels(path)
@@ -43,39 +41,14 @@ def read_results(path: Path, owners: Owners, key: str) -> Mapping[str, Scored]:
 
     image_id: an example's id or number, or its image's file name or stem. Masks must be of the image's size.
     """
-    found: dict[str, Scored] = {}
-    for number, entry in enumerate(_entries(path, key)):
-        where = f"{path}: entry number {number}"
-        if not isinstance(entry, dict) or "image_id" not in entry or "segmentation" not in entry:
-            raise UserError(f"{where}: has no `image_id` and `segmentation`, so it is no COCO result; write both")
-        name = str(entry["image_id"])
-        id = owners.of(name) or owners.find(Path(name).stem, f"{where}: image_id")
-        if id is None:
-            continue
-        size = owners.images[id].size
-        try:
-            mask = RLE.from_coco(entry["segmentation"], size)
-            score = None if entry.get("score") is None else float(entry["score"])
-            if score is not None and not math.isfinite(score):
-                raise ValueError(f"score {score}")
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{where} (image {name}): has no readable mask ({error}); write it again") from error
-        found.setdefault(id, []).append((mask, score))
-    if not found:
+    masks: dict[str, Scored] = {}
+    for result in read_coco_results(path, key):
+        id = owners.of(result.image_id) or owners.find(Path(result.image_id).stem, f"{result.where}: image_id")
+        if id is not None:
+            masks.setdefault(id, []).append((result.mask(owners.images[id].size), result.score))
+    if not masks:
         raise UserError(f"{key}={path}: has no mask for an example of this benchmark: check `image_id`")
-    return found
-
-
-def _entries(path: Path, key: str) -> list[Any]:
-    try:
-        entries = read_json(path)
-    except OSError as error:
-        raise UserError(f"{key}={path}: cannot be read ({error.strerror}); give the file") from error
-    except ValueError as error:
-        raise UserError(f"{key}={path}: is no JSON file ({error}); write it again") from error
-    if not isinstance(entries, list):
-        raise UserError(f"{key}={path}: is no list, so it is no COCO results file")
-    return entries
+    return masks
 
 
 def check_picture(path: Path, size: tuple[int, int], resize: Resize, key: str) -> None:

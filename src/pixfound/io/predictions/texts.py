@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pixfound.errors import UserError
 from pixfound.io.predictions.naming import Owners, inside
-from pixfound.io.streams import open_text, parse_json
+from pixfound.io.text_files import json_lines, text_lines
 
 NONE = "NONE"  # the original's word for "the object is not in the image"
 _PICTURES = (".jpg", ".jpeg", ".png")
@@ -47,7 +47,7 @@ def read_answers(path: Path, owners: Owners, key: str, offset: int = 0) -> Mappi
     """
     found: dict[str, str] = {}
     places: dict[str, str] = {}
-    for where, row in json_lines(path, key):
+    for where, row in json_lines(path, f"{key}={path}"):
         name = "response" if "response" in row else "answer"
         if not isinstance(row.get(name), str):
             raise UserError(f"{where}: has neither text `response` nor text `answer`; write one line for each answer")
@@ -68,7 +68,7 @@ def read_meta(path: Path, owners: Owners, key: str) -> Mapping[str, Mapping[int,
     ` | {start} | {end}| {answer}`: the phrase's characters in the answer.
     """
     found: dict[str, dict[int, Line]] = {}
-    for where, text in _lines(path, key):
+    for where, text in text_lines(path, f"{key}={path}"):
         file, line = _meta_line(text, where)
         id = owners.find(file, where)
         if id is None:
@@ -88,7 +88,7 @@ def read_selections(path: Path, owners: Owners, key: str, offset: int = 1) -> Ma
     """
     found: dict[str, str] = {}
     places: dict[str, str] = {}
-    for where, row in json_lines(path, key):
+    for where, row in json_lines(path, f"{key}={path}"):
         chosen = row.get("selected file")
         if not isinstance(chosen, str):
             raise UserError(f"{where}: has no text `selected file`; write a file name or {NONE}")
@@ -102,35 +102,11 @@ def read_selections(path: Path, owners: Owners, key: str, offset: int = 1) -> Ma
     return found
 
 
-def json_lines(path: Path, key: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """(where it stands, object) of each line of a JSON lines file."""
-    for where, text in _lines(path, key):
-        try:
-            row = parse_json(text)
-        except ValueError as error:
-            raise UserError(f"{where}: is no JSON ({error}); write one object a line") from error
-        if not isinstance(row, dict):
-            raise UserError(f"{where}: is no JSON object; write one object a line")
-        yield where, row
-
-
 def _once(id: str, where: str, places: dict[str, str]) -> None:
     """Raise the UserError that names both places of an example. places: of those before it."""
     if id in places:
         raise UserError(f"{where}: example {id} stands already at {places[id]}; remove one of them")
     places[id] = where
-
-
-def _lines(path: Path, key: str) -> Iterator[tuple[str, str]]:
-    try:
-        with open_text(path) as stream:
-            for number, line in enumerate(stream, start=1):
-                if line.strip():
-                    yield f"{path}, line {number}", line.removesuffix("\n")
-    except OSError as error:
-        raise UserError(f"{key}={path}: cannot be read ({error.strerror}); give the file") from error
-    except UnicodeError as error:
-        raise UserError(f"{key}={path}: is no text in UTF-8 ({error})") from error
 
 
 def _name_of(id: Any, offset: int, where: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from pixfound.errors import UserError
-from pixfound.io.streams import parse_json
+from pixfound.io.text_files import parse_json
 from pixfound.models.attention.layer_attention import other_layers
 
 _ASIDE = "its answers read the image through an encoder or by cross-attention, not as tokens beside the prompt"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pixfound.io.streams import open_text, parse_json, read_json
+from pixfound.io.text_files import open_text, parse_json, read_json
 
 
 @pytest.fixture
