@@ -94,7 +94,7 @@ class Labels:
     def _graded(self, score: Score, example: Example, version: str) -> Score:
         """The score under a version of the labels; only what changes is graded again."""
         answer = example.labels.get(version, example.answer)
-        if answer == example.answer or score.response is None:
+        if answer is None or answer == example.answer or score.response is None:
             return score
         if score.kind == "choice":
             correct, reason = grade_letter(self.letters, score.response, example.options, answer)

@@ -73,14 +73,17 @@ def grade_by_asking(
 ) -> tuple[bool, str]:
     """(verdict, reply): True if the response answers the example's open question correctly, and the judge's reply.
 
-    answer_form: the correct answer as the judge sees it: "(a)" as in the paper, or "(a) open".
+    answer_form: the correct answer as the judge sees it: "(a)" as in the paper, or "(a) open"; without options it is
+        the accepted answers.
     verdicts: parsing of the judge's reply. `meant`: by `read_verdict`, UnreadableReply where it is None. `literal`: a
         bare "yes" or "yes." is correct and all else wrong, as in the paper's scripts.
     """
-    right = f"({letter(example.answer).lower()})"
-    if answer_form == "letter_and_text":
-        right += f" {example.options[example.answer]}"
-    prompt = f"{example.question} {options_text(example.options)}"
+    if example.answer is None:
+        prompt, right = example.question, " or ".join(dict.fromkeys(example.answers))
+    else:
+        prompt, right = f"{example.question} {options_text(example.options)}", f"({letter(example.answer).lower()})"
+        if answer_form == "letter_and_text":
+            right += f" {example.right_answer}"
     question = QUESTION.format(prompt=prompt, answer=right, response=response)
     reply = asker.ask(SYSTEM, question)
     verdict = read_verdict(reply) if verdicts == "meant" else reply.lower() in ("yes", "yes.")

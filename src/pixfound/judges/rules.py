@@ -6,11 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from pixfound.judges.answer_parsing import READING, pick_option
+from pixfound.judges.free_answers import HALF, answer_credit
 from pixfound.types import Example
 
 
 class RulesJudge:
-    """Compares the option that `pixfound.judges.answer_parsing.pick_option` finds in an answer with the correct one."""
+    """Compares the option that `pixfound.judges.answer_parsing.pick_option` finds in an answer with the correct one.
+
+    An answer to a question without options is compared with the accepted ones by the example's own rule.
+    """
 
     name = "rules"
 
@@ -19,6 +23,12 @@ class RulesJudge:
         return {"reading": READING}
 
     def grade(self, example: Example, response: str) -> tuple[bool | None, str]:
-        """(verdict, reason): True if the response chooses the correct option; None where it chooses none or several."""
+        """(verdict, reason): True if the response chooses the correct option; None where it chooses none or several.
+
+        A free answer is right from half of its rule's credit on.
+        """
+        if not example.options:
+            credit = answer_credit(example.grading, response, example.answers)
+            return credit >= HALF, f"{example.grading}: {credit:.2f}"
         picked, how = pick_option(response, example.options)
         return (None if picked is None else picked == example.answer), how

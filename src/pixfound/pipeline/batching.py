@@ -15,7 +15,6 @@ from pixfound.pipeline.images import read_images
 from pixfound.pipeline.run_examples import RunExamples, by_length
 from pixfound.pipeline.stage_loop import describe
 from pixfound.store.store import Store
-from pixfound.types import KINDS
 
 log = logging.getLogger(__name__)
 _DEFAULT = 32  # for a model that cannot say what fits
@@ -45,7 +44,7 @@ def _try_out(items: RunExamples, parts: Parts) -> BatchFit:
         if not images:
             continue  # a failure of that example, which the stage records
         try:
-            return model.fit([(images[item.index], item.prompt(kind)) for kind in KINDS])
+            return model.fit([(images[item.index], item.prompt(kind)) for kind in item.example.kinds])
         except PromptTooLong:
             continue  # this too
         except UserError:

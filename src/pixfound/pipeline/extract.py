@@ -10,7 +10,7 @@ from PIL import Image
 from pixfound.config.factory import Parts
 from pixfound.interfaces import ExplainsNothing, batched
 from pixfound.pipeline.images import read_images
-from pixfound.pipeline.run_examples import MASK_KINDS, RunExample, RunExamples, by_image
+from pixfound.pipeline.run_examples import RunExample, RunExamples, by_image
 from pixfound.pipeline.stage_loop import Task
 from pixfound.pipeline.stores import Stores, needed
 from pixfound.store.records import Value, unpack_generation, value_of
@@ -21,7 +21,7 @@ from pixfound.types import Candidate, Generation, Kind
 def extract_tasks(items: RunExamples, stores: Stores) -> Iterator[Task[tuple[RunExample, Kind, str]]]:
     """All kinds and extractors of an image go together: it is read and encoded once, and with those of others."""
     for batch, item in by_image(items):
-        for kind in MASK_KINDS:
+        for kind in item.mask_kinds:
             said = stores.generation_of(item, kind)
             if said is None or said.value is None or said.value.get("ungrounded"):
                 continue

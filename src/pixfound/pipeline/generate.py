@@ -18,7 +18,7 @@ def generate_tasks(items: RunExamples, store: Store, batch_size: int) -> Iterato
     """All prompts of an example go together, and examples about one image, which a model can then encode once."""
     examples = max(1, batch_size // len(KINDS))
     for place, item in enumerate(by_length(items)):
-        for kind in KINDS:
+        for kind in item.example.kinds:
             yield Task(store, item.key(kind), item.generate_digest(kind), (item, kind), place // examples, kind)
 
 

@@ -16,6 +16,8 @@ from pixfound.store.records import Value, value_of
 def grade_tasks(items: RunExamples, stores: Stores) -> Iterator[Task[RunExample]]:
     """The open answers, for the judge."""
     for item in items:
+        if "open" not in item.example.kinds:
+            continue
         said = stores.generation_of(item, "open")
         if said is not None and said.value is not None and not said.value.get("unanswered"):
             yield Task(stores.grade, item.key("open"), item.grade_digest("open"), item, item.index // TOGETHER)

@@ -21,7 +21,6 @@ from pixfound.scoring.conventions import Conventions
 from pixfound.scoring.scores import FAILED
 from pixfound.scoring.table import ScoreTableBuilder
 from pixfound.store.checksums import changed
-from pixfound.types import KINDS
 
 log = logging.getLogger(__name__)
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
@@ -71,7 +70,7 @@ class _Scored:
 
 def _kinds(item: RunExample, stores: Stores, mark: str) -> list[str]:
     """The kinds of an item's answers whose records have a mark: `cut` or `bare`."""
-    said = ((kind, stores.generation_of(item, kind)) for kind in KINDS)
+    said = ((kind, stores.generation_of(item, kind)) for kind in item.example.kinds)
     return [kind for kind, record in said if record and record.value and record.value.get(mark)]
 
 

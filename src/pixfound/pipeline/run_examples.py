@@ -19,7 +19,7 @@ from pixfound.errors import UserError
 from pixfound.interfaces import Benchmark, ImageInfo
 from pixfound.io.fingerprints import digest_of
 from pixfound.prompts.builder import Prompts
-from pixfound.types import KINDS, Example, Kind, Prompt
+from pixfound.types import Example, Kind, Prompt
 
 MASK_KINDS: tuple[Kind, ...] = ("open", "ground")  # the choice prompt is answered by a letter: no masks
 UNREADABLE = "unreadable"  # in place of the digest of an image that cannot be read
@@ -33,7 +33,8 @@ class RunExample:
     """An example of a run, with its prompts and digests.
 
     index: its position among the items. image: equal for items about the same image; one that cannot be read is like no
-    other. length: characters of all its prompts together. digests: by stage and kind of prompt.
+    other. length: characters of all its prompts together. digests: by stage and kind of prompt, of the kinds that it is
+    asked; a digest of another is "", which no record has.
     """
 
     index: int
@@ -48,6 +49,11 @@ class RunExample:
         """The example's."""
         return self.example.id
 
+    @property
+    def mask_kinds(self) -> tuple[Kind, ...]:
+        """Kinds of prompt that this example is asked and that may be answered by masks."""
+        return tuple(kind for kind in MASK_KINDS if kind in self.example.kinds)
+
     def prompt(self, kind: Kind) -> Prompt:
         """Return the prompt of this kind that is sent to the model."""
         return self.prompts.prompt(self.example, kind)
@@ -58,19 +64,19 @@ class RunExample:
 
     def generate_digest(self, kind: Kind) -> str:
         """Digest of what the model is shown."""
-        return self.digests[f"generate {kind}"]
+        return self.digests.get(f"generate {kind}", "")
 
     def extract_digest(self, kind: Kind) -> str:
         """Digest of what an extractor is given."""
-        return self.digests[f"extract {kind}"]
+        return self.digests.get(f"extract {kind}", "")
 
     def select_digest(self, kind: Kind) -> str:
         """Digest of what a selector is given, the truth for the oracle too."""
-        return self.digests[f"select {kind}"]
+        return self.digests.get(f"select {kind}", "")
 
     def grade_digest(self, kind: Kind) -> str:
         """Digest of what a judge is given."""
-        return self.digests[f"grade {kind}"]
+        return self.digests.get(f"grade {kind}", "")
 
 
 class RunExamples(Sequence[RunExample]):
@@ -97,7 +103,7 @@ class RunExamples(Sequence[RunExample]):
             if image == UNREADABLE:
                 unreadable.append(str(path or example.id))
             number = images.setdefault(f"{image} {place}" if image == UNREADABLE else image, len(images))
-            texts = {kind: prompts.prompt(example, kind).text for kind in KINDS}
+            texts = {kind: prompts.prompt(example, kind).text for kind in example.kinds}
             digests, length = _digests(example, image, texts), sum(map(len, texts.values()))
             whole.update(_content(example, digests).encode())
             self._items.append(RunExample(len(self._items), example, number, length, digests, prompts))
@@ -149,11 +155,12 @@ def _digests(example: Example, image: str, texts: Mapping[Kind, str]) -> dict[st
     """All digests of an example."""
     found: dict[str, str] = {}
     truth = example.gt_mask.to_json()
-    for kind in KINDS:
+    answers = [list(example.answers), example.grading] if example.answers else []
+    for kind in example.kinds:
         generate = digest_of(image, texts[kind])
         extract = digest_of(generate, example.expression)
         select = digest_of(extract, example.id, truth)
-        grade = digest_of(generate, example.question, list(example.options), example.answer)
+        grade = digest_of(generate, example.question, list(example.options), example.answer, *answers)
         by_stage = {"generate": generate, "extract": extract, "select": select, "grade": grade}
         found |= {f"{stage} {kind}": digest for stage, digest in by_stage.items()}
     return found
@@ -163,7 +170,7 @@ def _content(example: Example, digests: Mapping[str, str]) -> str:
     """Digest of all in an example that results can depend on, beyond what its prompts' digests are of too."""
     objects = [mask.to_json() for mask in example.objects]
     told = (example.pair_id, dict(example.tags), dict(example.labels), example.named, objects, *_region(example))
-    return digest_of(digests["select ground"], digests["grade open"], digests["generate choice"], *told)
+    return digest_of(*(digests.get(name, "") for name in ("select ground", "grade open", "generate choice")), *told)
 
 
 def _region(example: Example) -> tuple[object, ...]:

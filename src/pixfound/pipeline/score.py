@@ -6,26 +6,26 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pixfound.config.factory import Parts
-from pixfound.pipeline.run_examples import MASK_KINDS, RunExample
+from pixfound.pipeline.run_examples import RunExample
 from pixfound.pipeline.stores import Stores
 from pixfound.scoring.choice_grading import grade_letter
 from pixfound.scoring.conventions import Conventions
 from pixfound.scoring.scores import Score
 from pixfound.store.store import Record
-from pixfound.types import KINDS, Candidate, Example, Kind
+from pixfound.types import Candidate, Example, Kind
 from pixfound.types.masks import RLE, iou
 
 
 def scores_of(item: RunExample, parts: Parts, stores: Stores, conventions: Conventions) -> Iterator[Score]:
     """All scores of one example: of the answers first, then of the rows of the table in order."""
     yield from answers_of(item, stores, conventions)
-    for kind in MASK_KINDS:
+    for kind in item.mask_kinds:
         yield from _masks(item, kind, parts, stores, conventions)
 
 
 def answers_of(item: RunExample, stores: Stores, conventions: Conventions) -> Iterator[Score]:
     """The scores of the answers about one example."""
-    for kind in KINDS:
+    for kind in item.example.kinds:
         said = stores.generation_of(item, kind)
         if said is None or said.value is None:
             yield _score(item, kind, None, reason=_missing("generate", said))
@@ -34,7 +34,7 @@ def answers_of(item: RunExample, stores: Stores, conventions: Conventions) -> It
             yield _score(item, kind, None, reason=said.value["unanswered"])
             continue
         response, correct, reason = said.value["text"], None, "not a question"
-        if kind == "choice":
+        if kind == "choice" and item.example.answer is not None:
             correct, reason = grade_letter(conventions.letters, response, item.example.options, item.example.answer)
         elif kind == "open":
             judged = stores.grade_of(item)

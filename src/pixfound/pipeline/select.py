@@ -22,6 +22,8 @@ def select_tasks(items: RunExamples, stores: Stores) -> Iterator[Task[tuple[RunE
     by_selector = sorted(stores.select, key=lambda pair: pair[1])
     for first in range(0, len(items), TOGETHER):
         for (extractor, selector), item, kind in product(by_selector, items[first : first + TOGETHER], MASK_KINDS):
+            if kind not in item.mask_kinds:
+                continue
             if stores.extract[extractor].done(item.key(kind), item.extract_digest(kind)):
                 payload = (item, kind, extractor, selector)
                 store = stores.select[extractor, selector]

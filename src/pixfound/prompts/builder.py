@@ -118,6 +118,8 @@ class Prompts:
         texts = [text for text, _ in pieces]
         if self._fix and _OWN_ARTICLE.match(values["expression"]):
             texts = [_ARTICLE.sub("", text) if name == "expression" else text for text, name in pieces]
+        if not example.options:  # nor the space before them
+            texts = ["" if name in ("options", "lettered") and text.isspace() else text for text, name in pieces]
         if kind == "ground":
             counts = spread(self._edits.wording, [len(text) for text in texts])
             texts = [

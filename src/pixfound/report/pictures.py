@@ -64,6 +64,7 @@ def draw_sheet(run: RunData, metrics: Mapping[str, Any], count: int) -> Image.Im
 def draw_strip(item: RunExample, row: str, run: RunData, metrics: Mapping[str, Any]) -> Image.Image | None:
     """One example from left to right, framed in its quadrant's colour; None where its image cannot be read."""
     kind: Kind = metrics["rows"][row]["grounding_prompt"]
+    kind = kind if kind in item.mask_kinds else "ground"  # an example may have no question
     try:
         image = load(item.example)
     except Exception:  # whatever its source raises, which is told among the failures
@@ -91,13 +92,12 @@ def _words(item: RunExample, kind: Kind, scores: Mapping[Any, Score], mask_score
     example = item.example
     iou = "-" if mask_score.iou is None else f"{mask_score.iou:.2f}"
     marks = {True: "right", False: "wrong", None: "unscored"}
-    replies = {k: scores[k, None] for k in ("open", "choice", "ground")}
+    replies = {k: scores[k, None] for k in example.kinds}
+    asked = [f"Q: {example.question} {' / '.join(example.options)}", f"truth: {example.right_answer}"]
     return [
         f"{example.id}  {' '.join(example.tags.values())}",
-        f"Q: {example.question} {' / '.join(example.options)}",
-        f"truth: {example.options[example.answer]}",
-        f"open ({marks[replies['open'].correct]}): {replies['open'].response}",
-        f"choice ({marks[replies['choice'].correct]}): {replies['choice'].response}",
+        *(asked if example.question else []),
+        *(f"{k} ({marks[said.correct]}): {said.response}" for k, said in replies.items() if k != "ground"),
         f"refers to: {example.expression}{' (absent)' if example.absent else ''}",
         f"ground: {replies['ground'].response}",
         f"IoU {iou}  {mask_score.reason}",
@@ -105,7 +105,8 @@ def _words(item: RunExample, kind: Kind, scores: Mapping[Any, Score], mask_score
 
 
 def _frame(scores: Mapping[Any, Score], mask_score: Score, metrics: Mapping[str, Any]) -> tuple[int, int, int]:
-    answer = scores[metrics["answer_prompt"], None].correct
+    asked = scores.get((metrics["answer_prompt"], None))
+    answer = asked.correct if asked else None
     if answer is None or mask_score.iou is None:
         return COLOURS["unscored"]
     return COLOURS[quadrant(answer, mask_score.iou > metrics["iou_threshold"])]

@@ -82,7 +82,8 @@ class Scoring(Conventions):
 
     def _answers(self, table: Table, clusters: Resampler) -> tuple[dict[str, Any], _Answers]:
         """The metrics of the answers, and what the rows need of them."""
-        unit = self._unit(table.answers("choice"))
+        letters = table.answers("choice")
+        unit = self._unit(letters if len(letters) else table.answers("open"))
         found, tagged = _figures(table, ACCURACY, table.answers, lambda replies: accuracies(replies, clusters))
         vqa, vqa_tagged = vqa_figures(found, unit), {place: vqa_figures(by, unit) for place, by in tagged.items()}
         asked: Kind = "open" if better(vqa["A"].value, vqa["A_dagger"].value) else "choice"
@@ -97,6 +98,7 @@ class Scoring(Conventions):
         kind: Kind = "open" if better(found["M"].value, found["M_dagger"].value) else "ground"
         chosen = table.masks(row, kind)
         joints = self._join(answers, chosen)
+        unanswered = accuracies(np.empty(0, SCORE), clusters)["item"]  # of tags whose examples are asked no question
         quadrants: dict[str, dict[str, Any]] = defaultdict(dict)
         for (tag, value), part in table.groups(chosen):
             quadrants[tag][value] = counts(self._join(answers, part))
@@ -109,7 +111,7 @@ class Scoring(Conventions):
             },
             "pointing": {name: pointing(table.masks(row, k), clusters) for name, k in MIOU},
             "by_tag": by_tag(
-                {place: miou_figures(mious, answers.best_by_tag[place]) for place, mious in tagged.items()}
+                {place: miou_figures(m, answers.best_by_tag.get(place, unanswered)) for place, m in tagged.items()}
             ),
             "quadrants": counts(joints),
             "quadrants_of_pairs": counts(by_pair(joints)),

@@ -70,11 +70,11 @@ class Wandb:
             except Exception:  # whatever its source raises, which is told among the failures
                 continue
             scores = {(s.kind, s.row): s for s in run.scores_of(item)}
-            said = [scores[kind, None].response for kind in KINDS]
+            said = [scores[kind, None].response if kind in example.kinds else None for kind in KINDS]
             cells: list[Any] = [
                 example.id,
                 example.question,
-                example.options[example.answer],
+                example.right_answer,
                 *said,
                 example.expression,
             ]

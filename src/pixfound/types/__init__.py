@@ -7,8 +7,9 @@ Frame: image pixels, origin at the left top corner, x to the right, y down; poin
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -22,6 +23,7 @@ from pixfound.types.option_letters import MOST_OPTIONS, letter
 
 Kind = Literal["open", "choice", "ground"]
 KINDS: tuple[Kind, ...] = ("open", "choice", "ground")
+Grading = Literal["exact", "vqa", "anls", "relaxed"]
 FloatArray = npt.NDArray[np.float32]
 
 
@@ -40,7 +42,8 @@ class Example:
     """One image with a question, a referring expression and their ground truth.
 
     id: unique in its benchmark. pair_id: shared by the two examples of a pair; None without pairs.
-    options: the answer options, in the order of the letters. answer: index of the correct one.
+    question: "" where nothing but the expression is asked. options: the answer options, in the order of the letters;
+    () where answers are free. answer: index of the correct option; None without options.
     gt_mask: mask of the object that `expression` refers to; of area 0 where it is absent from the image.
     objects: a mask for each annotated object of the image, the referred one included; () if unknown.
     instances: a mask for each object that the expression refers to, where it may be several; `gt_mask` is their union.
@@ -51,6 +54,8 @@ class Example:
     tags: category names, e.g. {"category": "colour"}.
     labels: index of the correct option by version of the benchmark's labels; {} where there is one version.
     named: True if the benchmark names an object to show; else the mask is empty without much meaning.
+    answers: accepted answers to a question without options, as annotated, repeated where annotators agree.
+    grading: the rule by which a free answer is compared with them (`pixfound.judges.free_answers`).
     Raises UserError for an example that cannot be scored: empty texts, equal options, or more options than letters.
     """
 
@@ -58,7 +63,7 @@ class Example:
     image: ImageSource
     question: str
     options: tuple[str, ...]
-    answer: int
+    answer: int | None
     expression: str
     gt_mask: RLE
     pair_id: str | None = None
@@ -70,35 +75,64 @@ class Example:
     boxes: tuple[tuple[float, float, float, float], ...] = ()
     ignore: RLE | None = None
     count: int | None = None
+    answers: tuple[str, ...] = ()
+    grading: Grading = "exact"
 
     def __post_init__(self) -> None:
-        if not 2 <= len(self.options) <= MOST_OPTIONS:
-            raise UserError(
-                f"example {self.id}: a question needs 2 to 26 options, a letter for each, not {len(self.options)}"
-            )
-        for name, text in (("question", self.question), ("expression", self.expression)):
-            if not text.strip():
-                raise UserError(f"example {self.id}: the {name} is empty")
+        fault = next(chain(self._faults(), self._faults_of_options()), None)
+        if fault:
+            raise UserError(f"example {self.id}: {fault}")
+
+    def _faults(self) -> Iterator[str]:
+        """What makes the example one that cannot be scored, apart from its options."""
+        if self.options and not 2 <= len(self.options) <= MOST_OPTIONS:
+            yield f"a question needs 2 to 26 options, a letter for each, not {len(self.options)}"
+        asked = bool(self.options or self.answers)
+        if asked and not self.question.strip():
+            yield "the question is empty"
+        if not self.expression.strip():
+            yield "the expression is empty"
+        if self.question and not asked:
+            yield "a question without options needs accepted answers"
+        if self.answers and self.options:
+            yield "accepted answers stand beside options; it has one of the two"
+        if not all(answer.strip() for answer in self.answers):
+            yield "an accepted answer is empty"
+        for mask in (*self.instances, *(() if self.ignore is None else (self.ignore,))):
+            if mask.size != self.gt_mask.size:
+                yield f"has masks of sizes {self.gt_mask.size} and {mask.size}, (H, W)"
+
+    def _faults_of_options(self) -> Iterator[str]:
         plain = [_plain(option) for option in self.options]
         for place, option in enumerate(plain):
             first = plain.index(option)
             if not option:
-                raise UserError(f"example {self.id}: option {letter(place)} is empty")
+                yield f"option {letter(place)} is empty"
             if first != place:
-                raise UserError(
-                    f"example {self.id}: the options {letter(first)} and {letter(place)} are equal ({option!r})"
-                )
+                yield f"the options {letter(first)} and {letter(place)} are equal ({option!r})"
         for answer in (self.answer, *self.labels.values()):
-            if not 0 <= answer < len(self.options):
-                raise UserError(f"example {self.id}: answer {answer} is no index into {self.options}")
-        for mask in (*self.instances, *(() if self.ignore is None else (self.ignore,))):
-            if mask.size != self.gt_mask.size:
-                raise UserError(f"example {self.id}: has masks of sizes {self.gt_mask.size} and {mask.size}, (H, W)")
+            if (answer is None) if self.options else (answer is not None):
+                yield f"answer {answer} needs options, and options an answer"
+            elif answer is not None and not 0 <= answer < len(self.options):
+                yield f"answer {answer} is no index into {self.options}"
 
     @property
     def absent(self) -> bool:
         """True if the referred object is not in the image."""
         return self.gt_mask.area == 0
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """Kinds of prompt to ask: `open` needs a question, `choice` options."""
+        asked = {"open": bool(self.question), "choice": bool(self.options), "ground": True}
+        return tuple(kind for kind in KINDS if asked[kind])
+
+    @property
+    def right_answer(self) -> str:
+        """The text of the correct option, or the accepted answer that most annotators gave; "" without a question."""
+        if self.answer is not None:
+            return self.options[self.answer]
+        return max(self.answers, key=self.answers.count, default="")
 
 
 def _plain(option: str) -> str:
