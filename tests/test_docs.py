@@ -113,7 +113,8 @@ def test_commands_compose(page: Path) -> None:
                 first = [re.sub(r"=([^\[,]+),.*", r"=\1", w) for w in given]
                 assert config_of(*first), words
         else:
-            code = "".join(p.read_text() for p in (PACKAGE / "apps" / program.removeprefix("pixfound-")).glob("*.py"))
+            apps, name = PACKAGE / "apps", program.removeprefix("pixfound-")
+            code = "".join(p.read_text() for p in (*apps.glob(f"{name}.py"), *(apps / name).glob("*.py")))
             for flag in (w for w in words if w.startswith("--")):
                 assert f'"{flag}"' in code, f"{program} {flag}"
 

@@ -67,7 +67,7 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
     with closing(open_stores(parts, prints, settings.outputs_dir, world.rank)) as stores:
         if world.first:
             _warn_of_changes(parts, stores)
-        done = finished(folder, config["tracker"]) if world.first else {"metrics": {}}
+        done = finished(folder, config["tracker"], settings.page) if world.first else {"metrics": {}}
         if world.least(done is not None) and done:  # the first one says so for all
             return Result(folder, settings.names, name, config, done["metrics"], was_complete=True)
         with only_writer(folder, "this run") if world.first else nullcontext():

@@ -50,6 +50,7 @@ def _write(result: Result, run: RunData, settings: Settings) -> None:
     from omegaconf import OmegaConf
 
     from pixfound.report.markdown import write_report
+    from pixfound.report.page import page_run, write_page
 
     folder = result.folder
     write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(result.config))))
@@ -60,6 +61,8 @@ def _write(result: Result, run: RunData, settings: Settings) -> None:
         json.dumps({**provenance(), "batch_size": settings.batch_size, **usage}, indent=2) + "\n",
     )
     write_report(result, run, settings.pictures)
+    if settings.page:
+        write_page(folder / "page", [page_run(run, result.names, result.metrics)])
     body: dict[str, Any] = {
         "fingerprint": result.fingerprint,
         "names": dict(result.names),

@@ -27,6 +27,7 @@ class Settings:
     outputs_dir: Path
     max_failures: int
     pictures: int
+    page: bool
     names: Mapping[str, str]
 
     def __post_init__(self) -> None:
@@ -36,6 +37,8 @@ class Settings:
             _at_least("batch_size", self.batch_size, 1, "8 is a good start, or auto for as many as fit into memory")
         _at_least("seed", self.seed, 0, "any whole number from 0 on")
         _at_least("max_failures", self.max_failures, 0, "0 ends the run at the first failure")
+        if not isinstance(self.page, bool):
+            raise UserError(f"report.page={self.page}: type true or false")
         _at_least("report.pictures", self.pictures, 0, "0 leaves the picture sheet out")
         check_names(self.names)
 
@@ -49,6 +52,7 @@ class Settings:
             outputs_dir=outputs_folder(config),
             max_failures=config["max_failures"],
             pictures=config["report"]["pictures"],
+            page=config["report"].get("page", False),
             names=config["names"],
         )
 

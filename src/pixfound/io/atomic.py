@@ -28,6 +28,12 @@ def write_atomic(path: Path, text: str | Iterable[str]) -> None:
         stream.writelines(map(encode, [text] if isinstance(text, str) else text))
 
 
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write a file in the same way."""
+    with _written(path) as stream:
+        stream.write(data)
+
+
 def write_picture(path: Path, picture: Image.Image) -> None:
     """Write a PNG in the same way."""
     with _written(path) as stream:

@@ -74,12 +74,13 @@ def _kinds(item: RunExample, stores: Stores, mark: str) -> list[str]:
     return [kind for kind, record in said if record and record.value and record.value.get(mark)]
 
 
-def finished(folder: Path, tracker: Mapping[str, Any]) -> dict[str, Any] | None:
+def finished(folder: Path, tracker: Mapping[str, Any], page: bool) -> dict[str, Any] | None:
     """The metrics file of a run that is finished, without failures and published; None where work is left.
 
-    A run whose files are not as it has written them is not finished: they are written again.
+    A run whose files are not as it has written them is not finished: they are written again. page: a run without its
+    page is not finished either.
     """
-    if not (folder / "metrics.json").exists():
+    if not (folder / "metrics.json").exists() or (page and not (folder / "page" / "index.html").exists()):
         return None
     if odd := changed(folder):
         log.warning("%s: %s not as the run has written it: all is written again", folder, ", ".join(odd))

@@ -1,0 +1,7 @@
+"""The page of one run or of several: static files that a browser opens from disk, with no request to any host."""
+
+from __future__ import annotations
+
+from pixfound.report.page.writer import PageRun, page_run, write_page
+
+__all__ = ["PageRun", "page_run", "write_page"]

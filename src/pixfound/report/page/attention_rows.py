@@ -1,0 +1,43 @@
+"""Attention rows in few bytes: differences from their mean in 8 bits, the mean in 16.
+
+Shapes: `T` answer tokens, `N` image tokens.
+"""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+LONGEST = 512  # answer tokens whose rows the page has
+
+
+def pack_rows(rows: npt.NDArray[np.float32]) -> dict[str, Any]:
+    """JSON values of (T, N) rows; the first LONGEST of them are kept, the mean is that of all.
+
+    A row is mean + scales[i] * differences[i], wrong by at most half of scales[i] and half of mean_scale. The mean is
+    apart, as it has the attention common to all tokens, beside which their differences are small.
+    mean: N little-endian uint16; differences: T * N int8, row after row; both deflated and in base64.
+    """
+    rows = np.nan_to_num(rows.astype(np.float64))
+    mean = rows.mean(axis=0)
+    mean_scale = float(mean.max()) / 65535
+    stored = np.rint(mean / (mean_scale or 1.0)).clip(0, 65535).astype("<u2")
+    differences = rows[:LONGEST] - stored * mean_scale
+    scales = np.abs(differences).max(axis=1) / 127
+    steps = np.rint(differences / np.where(scales == 0, 1.0, scales)[:, None]).astype(np.int8)
+    return {
+        "tokens": len(steps),
+        "cells": rows.shape[1],
+        "mean_scale": mean_scale,
+        "mean": _deflated(stored.tobytes()),
+        "scales": [float(f"{scale:.6g}") for scale in scales],
+        "differences": _deflated(steps.tobytes()),
+    }
+
+
+def _deflated(data: bytes) -> str:
+    return base64.b64encode(zlib.compress(data, 9)).decode("ascii")

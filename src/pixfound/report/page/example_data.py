@@ -1,0 +1,130 @@
+"""All that the page shows of one example, as JSON values.
+
+What has names that models or data choose (tags, rows, extractors) is a list in the run's order, never an object's keys.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
+from typing import Any
+
+from pixfound.pipeline.run_data import RunData
+from pixfound.pipeline.run_examples import RunExample
+from pixfound.report.page.attention_rows import pack_rows
+from pixfound.report.panels import mask_at
+from pixfound.scoring.scores import Score
+from pixfound.store.store import DamagedArrays
+from pixfound.types import KINDS, Candidate, Generation, Kind
+from pixfound.types.masks import RLE, ious
+
+log = logging.getLogger(__name__)
+_NOT_ASKED = {"asked": "", "answer": None, "correct": None, "reason": "it was not asked", "why_no_attention": ""}
+Scores = Mapping[tuple[Kind, str | None], Score]
+
+
+def example_data(item: RunExample, run: RunData, scores: Scores, size: tuple[int, int]) -> dict[str, Any]:
+    """The example, and by kind of prompt what was asked, said, proposed and chosen. size: (H, W) of its picture.
+
+    Masks are COCO's compressed runs at that size; points and boxes are in pixels of the original image.
+    """
+    example = item.example
+    return {
+        "id": example.id,
+        "pair": example.pair_id,
+        "question": example.question,
+        "options": list(example.options),
+        "answer": example.answer,
+        "accepted": list(example.answers),
+        "expression": example.expression,
+        "absent": example.absent,
+        "tags": [[name, value] for name, value in example.tags.items()],
+        "size": list(size),
+        "full": list(example.gt_mask.size),
+        "truth": _runs(example.gt_mask, size),
+        "kinds": [_kind(item, kind, run, scores, size) if kind in example.kinds else _NOT_ASKED for kind in KINDS],
+    }
+
+
+def _kind(item: RunExample, kind: Kind, run: RunData, scores: Scores, size: tuple[int, int]) -> dict[str, Any]:
+    answer = scores[kind, None]
+    generation, why = _generation(item, kind, run)
+    data: dict[str, Any] = {
+        "asked": (generation.prompt if generation else "") or item.prompt(kind).text,
+        "rendered": bool(generation and generation.prompt),
+        "answer": generation.text if generation else None,
+        "cut": bool(generation and generation.cut),
+        "correct": answer.correct,
+        "reason": answer.reason,
+        "why_no_attention": why,
+    }
+    if generation is not None:
+        data["native"] = [_runs(mask, size) for mask in generation.masks]
+        if generation.attention is not None:
+            data["spans"] = _in_utf16(generation.spans, generation.text)
+            data["tiles"] = [[t.first, *t.grid, t.stride, *t.box] for t in generation.tiles]
+            data["attention"] = pack_rows(generation.attention)
+    if kind in item.mask_kinds:
+        data["candidates"] = [_candidates(item, kind, run, name, generation, size) for name in run.parts.extractors]
+        data["rows"] = [_row(scores[kind, row]) for row in run.parts.rows]
+    return data
+
+
+def _generation(item: RunExample, kind: Kind, run: RunData) -> tuple[Generation | None, str]:
+    """The answer, with its attention where that can be had; and in words why there is none."""
+    try:
+        generation = run.generation(item, kind)
+    except (DamagedArrays, OSError) as error:
+        log.warning("%s", error)
+        return run.answer(item, kind), "the stored attention cannot be read: run the same command again"
+    if generation is None:
+        return None, "there is no answer"
+    return generation, "" if generation.attention is not None else "no attention was stored for this answer"
+
+
+def _candidates(
+    item: RunExample, kind: Kind, run: RunData, extractor: str, generation: Generation | None, size: tuple[int, int]
+) -> list[dict[str, Any]]:
+    """The candidates of an extractor, each with its IoU with the ground truth."""
+    candidates = run.candidates(item, kind, extractor) or []
+    overlaps = ious([candidate.mask for candidate in candidates], item.example.gt_mask)
+    return [_candidate(one, iou, generation, size) for one, iou in zip(candidates, overlaps, strict=True)]
+
+
+def _candidate(
+    candidate: Candidate, iou: float, generation: Generation | None, size: tuple[int, int]
+) -> dict[str, Any]:
+    phrase, text = candidate.phrase, generation.text if generation else ""
+    return {
+        "mask": _runs(candidate.mask, size),
+        "iou": round(iou, 4),
+        "phrase": phrase and phrase.text,
+        "span": phrase and _in_utf16([phrase.span], text)[0],
+        "point": candidate.point,
+        "box": candidate.box,
+        "score": candidate.score,
+        "name": candidate.name,
+    }
+
+
+def _row(score: Score) -> dict[str, Any]:
+    return {
+        "choice": score.choice,
+        "index": score.index,
+        "iou": None if score.iou is None else round(score.iou, 4),
+        "reason": score.reason,
+    }
+
+
+def _runs(mask: RLE, size: tuple[int, int]) -> str:
+    """COCO's compressed runs of a mask in a picture of size (H, W)."""
+    return mask.counts if mask.size == size else RLE.encode(mask_at(mask, (size[1], size[0]))).counts
+
+
+def _in_utf16(spans: Sequence[tuple[int, int]], text: str) -> list[list[int]]:
+    """Spans of characters as JavaScript counts them: one beyond U+FFFF is two."""
+    if text.isascii():
+        return [list(span) for span in spans]
+    place = [0, *accumulate(1 + (ord(c) > 0xFFFF) for c in text)]
+    return [[place[min(end, len(text))] for end in span] for span in spans]

@@ -1,0 +1,110 @@
+// The view of many examples: a card each, whose picture is read when it comes into sight.
+"use strict";
+
+/** @returns {{element: HTMLElement, update: () => void}} */
+function examplesView() {
+  const filters = filterBar();
+  const count = el("p", { class: "count", "aria-live": "polite" });
+  const list = el("ol", { class: "cards" });
+  const element = el("div", { class: "examples" }, filters.element, el("section", { "aria-label": "Examples" }, count, list));
+  const seen = new IntersectionObserver(
+    (entries) => {
+      for (const entry of entries) {
+        const card = /** @type {any} */ (entry.target);
+        if (entry.isIntersecting) card.draw();
+        else card.clear();
+      }
+    },
+    { rootMargin: "600px" },
+  );
+  return {
+    element,
+    update() {
+      const run = currentRun();
+      const found = matching();
+      filters.update();
+      count.textContent = `${found.length} of ${run.examples.length} examples`;
+      seen.disconnect();
+      list.classList.toggle("pairs", state.pairs === "1");
+      const cards = (state.pairs ? grouped(run, found) : found.map((/** @type {any} */ e) => [[e, true]])).map((/** @type {any} */ group) =>
+        el(
+          "li",
+          {},
+          group.map(([example, wanted]) => card(run, example, wanted)),
+        ),
+      );
+      list.replaceChildren(...cards);
+      for (const one of list.querySelectorAll(".card")) seen.observe(one);
+    },
+  };
+}
+
+/**
+ * Examples with the others of their pairs beside them, and whether each is wanted itself.
+ * @param {any} run
+ * @param {any[]} found
+ */
+function grouped(run, found) {
+  const wanted = new Set(found);
+  const done = new Set();
+  const groups = [];
+  for (const example of found) {
+    if (done.has(example)) continue;
+    const group = example.pair === null ? [example] : run.byPair.get(example.pair);
+    for (const one of group) done.add(one);
+    groups.push(group.map((/** @type {any} */ one) => [one, wanted.has(one)]));
+  }
+  return groups;
+}
+
+/**
+ * An example in small, a link to its view.
+ * @param {any} run
+ * @param {any} example
+ * @param {boolean} wanted false for the other of a pair, which the filters leave out
+ */
+function card(run, example, wanted) {
+  const row = currentRow(run);
+  const quadrant = example.quadrants[row];
+  const picture = el("div", { class: "thumb" });
+  const element = el(
+    "a",
+    { class: `card ${quadrant}${wanted ? "" : " other"}`, href: addressOf({ view: "example", example: example.id, at: "" }) },
+    picture,
+    el("span", { class: "title" }, said(example.id), el("span", { class: `badge ${quadrant}` }, QUADRANT_NAMES[quadrant])),
+    el("span", { class: "line" }, said(example.expression), example.absent && " (absent)"),
+    el("span", { class: "line" }, mark(example.correct[0]), " ", said(example.answers[0])),
+    el("span", { class: "line number" }, `IoU ${two(example.iou[maskKind()][row])}`),
+  );
+  element.draw = async () => {
+    if (picture.firstChild) return;
+    const canvas = el("canvas", { "aria-hidden": "true" });
+    picture.append(example.image ? el("img", { src: example.image, alt: "", decoding: "async" }) : el("span", {}, "no picture"), canvas);
+    const data = await load(`${run.number}/${example.index}`);
+    if (canvas.isConnected) drawMasks(canvas, data, chosenMask(run, data, state.kind === "open" ? 0 : 2, row));
+  };
+  element.clear = () => picture.replaceChildren();
+  return element;
+}
+
+/** @param {boolean | null} correct */
+function mark(correct) {
+  if (correct === null) return el("span", { class: "mark" }, "·", el("span", { class: "hidden" }, "not graded"));
+  return el("span", { class: `mark ${correct ? "right" : "wrong"}` }, correct ? "✓" : "✗", el("span", { class: "hidden" }, correct ? "right" : "wrong"));
+}
+
+/**
+ * The mask that a row shows under a kind of prompt: runs, "full", or null.
+ * @param {any} run
+ * @param {any} data of the example
+ * @param {number} kind index of KINDS
+ * @param {number} row
+ * @returns {string | null}
+ */
+function chosenMask(run, data, kind, row) {
+  const { rows, candidates } = data.kinds[kind];
+  if (!rows) return null;
+  const { choice, index } = rows[row];
+  if (choice === "full") return "full";
+  return choice === "candidate" ? candidates[run.extractor_of_row[row]][index].mask : null;
+}

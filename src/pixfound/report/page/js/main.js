@@ -1,0 +1,142 @@
+// The page as a whole: its head, its views, its keys.
+"use strict";
+
+/** @type {Record<string, () => {element: HTMLElement, update: () => any}>} */
+const VIEWS = { overview: overviewView, examples: examplesView, example: exampleView };
+let viewName = "";
+/** @type {any} */
+let view = null;
+
+/** Begin with the names of the runs. @param {string[]} titles */
+async function start(titles) {
+  try {
+    const found = await Promise.all(titles.map((_, number) => load(`${number}/overview`)));
+    pixfound.runs = found.map((run, number) => indexed(run, number));
+  } catch (error) {
+    mainElement().replaceChildren(el("p", { role: "alert" }, String(error)));
+    return;
+  }
+  readAddress();
+  show();
+}
+
+/** A run with its examples by id and by pair, and their texts to search. @param {any} run @param {number} number */
+function indexed(run, number) {
+  const byId = new Map();
+  const byPair = new Map();
+  run.examples.forEach((/** @type {any} */ example, /** @type {number} */ index) => {
+    example.index = index;
+    example.search = [example.id, example.question, example.expression, example.truth, ...example.answers].join("\n").toLowerCase();
+    byId.set(example.id, example);
+    if (example.pair !== null) byPair.set(example.pair, [...(byPair.get(example.pair) ?? []), example]);
+  });
+  return { ...run, number, byId, byPair };
+}
+
+/** @returns {HTMLElement} */
+function mainElement() {
+  return /** @type {HTMLElement} */ (document.getElementById("main"));
+}
+
+/** Show what the address says. */
+function show() {
+  readAddress();
+  document.documentElement.dataset.theme = state.theme;
+  document.title = `${currentRun().title}${state.view === "example" ? `, ${state.example}` : ""} – pixfound`;
+  /** @type {HTMLElement} */ (document.getElementById("head")).replaceChildren(...head());
+  if (viewName !== state.view || !view) {
+    viewName = state.view in VIEWS ? state.view : "overview";
+    view = VIEWS[viewName]();
+    mainElement().replaceChildren(view.element);
+    window.scrollTo(0, 0);
+  }
+  Promise.resolve(view.update()).catch((error) => mainElement().replaceChildren(el("p", { role: "alert" }, String(error))));
+}
+
+function head() {
+  const run = currentRun();
+  const choose = (/** @type {string} */ label, /** @type {string} */ name, /** @type {string[][]} */ options, /** @type {string} */ chosen) =>
+    el(
+      "label",
+      {},
+      el("span", {}, label),
+      el("select", { id: `choose-${name}`, onchange: (/** @type {any} */ e) => change({ [name]: e.target.value, at: "" }) }, options.map(([value, text]) => el("option", { value, selected: value === chosen }, text))),
+    );
+  const link = (/** @type {string} */ name, /** @type {string} */ text) => el("a", { href: addressOf({ view: name, at: "" }), "aria-current": state.view === name ? "page" : null }, text);
+  const dark = state.theme ? state.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+  return [
+    el("p", { class: "brand" }, said(run.title, "strong")),
+    el("nav", { "aria-label": "Views" }, link("overview", "Overview"), link("examples", "Examples")),
+    pixfound.runs.length > 1 && choose("run", "run", pixfound.runs.map((one) => [String(one.number), one.title]), String(run.number)),
+    choose("row", "row", run.rows.map((/** @type {string} */ row) => [row, row]), run.rows[currentRow(run)]),
+    choose("prompt", "kind", (state.view === "example" ? KINDS : MASK_KINDS).map((kind) => [kind, kind]), state.kind),
+    el("button", { type: "button", class: "small", onclick: () => change({ theme: dark ? "light" : "dark" }, true) }, dark ? "light" : "dark"),
+    el("button", { type: "button", class: "small", onclick: help, "aria-haspopup": "dialog" }, "keys"),
+  ].filter(Boolean);
+}
+
+const KEYS = [
+  ["← →", "previous, next example"],
+  ["1 2 3", "open, choice, ground prompt"],
+  ["r  R", "next, previous row"],
+  ["b", "the other of the pair beside it"],
+  ["Esc", "back to the examples"],
+  ["?", "these keys"],
+];
+
+function help() {
+  document.querySelector("dialog")?.remove();
+  const dialog = el(
+    "dialog",
+    { "aria-label": "Keys" },
+    el("h2", {}, "Keys"),
+    el("dl", {}, [...KEYS, ...LAYERS.map(([, label, key]) => [key, `layer: ${label}`])].map(([key, text]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, text)])),
+    el("form", { method: "dialog" }, el("button", {}, "Close")),
+  );
+  document.body.append(dialog);
+  dialog.showModal();
+}
+
+/** @param {KeyboardEvent} event */
+function onKey(event) {
+  const target = /** @type {HTMLElement} */ (event.target);
+  const typing = target.matches("select, textarea, input:not([type=checkbox])") || document.querySelector("dialog[open]");
+  if (event.ctrlKey || event.metaKey || event.altKey || typing || !view) return;
+  if (event.key === "?") help();
+  else if (state.view !== "example") return;
+  else if (event.key === "ArrowLeft" || event.key === "ArrowRight") {
+    const [before, after] = neighbours();
+    const to = event.key === "ArrowLeft" ? before : after;
+    if (to) change({ example: to.id, at: "" });
+  } else if (["1", "2", "3"].includes(event.key)) change({ kind: KINDS[Number(event.key) - 1], at: "" });
+  else if (event.key.toLowerCase() === "r") {
+    const { rows } = currentRun();
+    const step = event.key === "r" ? 1 : rows.length - 1;
+    change({ row: rows[(currentRow(currentRun()) + step) % rows.length] }, true);
+  } else if (event.key === "b") change({ beside: state.beside === "pair" ? "" : "pair" });
+  else if (event.key === "Escape") change({ view: "examples", at: "" });
+  else {
+    const layer = LAYERS.find(([, , key]) => key === event.key);
+    if (!layer) return;
+    toggleLayer(layer[0]);
+  }
+  event.preventDefault();
+}
+
+/** Words on what the pointer is on. @param {Event} event */
+function onPoint(event) {
+  const on = /** @type {Element} */ (event.target).closest?.("[data-tip]");
+  let tip = document.getElementById("tip");
+  if (!on) return tip?.remove();
+  if (!tip) document.body.append((tip = el("div", { id: "tip", "aria-hidden": "true" })));
+  const box = on.getBoundingClientRect();
+  tip.textContent = on.getAttribute("data-tip");
+  tip.style.left = `${Math.max(4, Math.min(box.x, innerWidth - tip.offsetWidth - 8))}px`;
+  tip.style.top = `${box.bottom + 6 + tip.offsetHeight > innerHeight ? box.y - tip.offsetHeight - 6 : box.bottom + 6}px`;
+}
+
+addEventListener("popstate", show);
+addEventListener("hashchange", () => addressOf({}) !== location.hash && show());
+addEventListener("keydown", onKey);
+addEventListener("pointerover", onPoint);
+addEventListener("focusin", onPoint);

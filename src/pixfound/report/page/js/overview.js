@@ -1,0 +1,89 @@
+// The view of a whole run: what came out in one sentence, the table, and figures whose parts lead to their examples.
+"use strict";
+
+/** @returns {{element: HTMLElement, update: () => void}} */
+function overviewView() {
+  const element = el("div", { class: "overview" });
+  return { element, update: () => element.replaceChildren(...overviewParts()) };
+}
+
+function overviewParts() {
+  const run = currentRun();
+  const { metrics } = run;
+  const count = `${metrics.examples} examples, ${metrics.pairs} pairs, ${metrics.absent} with an absent object.`;
+  return [
+    el("p", { class: "summary" }, run.summary),
+    el("p", { class: "note" }, count, pixfound.runs.length > 1 && ` Run ${run.number + 1} of ${pixfound.runs.length}.`),
+    tableSection(),
+    el(
+      "div",
+      { class: "figures" },
+      scatterFigure(),
+      quadrantFigure(run),
+      histogramFigure(run),
+      run.tags.filter((/** @type {string} */ tag) => metrics.rows[run.rows[currentRow(run)]].by_tag[tag]).map((/** @type {string} */ tag) => tagFigure(run, tag)),
+    ),
+    failureSection(run),
+  ];
+}
+
+/** The table of all runs: a line for each row, picked by its name. */
+function tableSection() {
+  const several = pixfound.runs.length > 1;
+  const lines = pixfound.runs.flatMap((run) =>
+    run.rows.map((/** @type {string} */ row, /** @type {number} */ index) => {
+      const found = run.metrics.rows[row];
+      const current = run === currentRun() && index === currentRow(run);
+      const shares = [run.metrics.vqa.A, run.metrics.vqa.A_dagger, found.M, found.M_dagger, found.S];
+      return el(
+        "tr",
+        { class: current ? "current" : null },
+        several && el("td", {}, said(run.title)),
+        el("th", { scope: "row" }, el("a", { href: addressOf({ run: String(run.number), row }), "aria-current": current ? "true" : null }, row), index === run.main && el("span", { class: "note" }, " the model’s score")),
+        shares.map((share) => el("td", {}, bar(share), el("span", { class: "number" }, withInterval(share)))),
+        el("td", { class: "number" }, percent(found.false_positives_on_absent.M_dagger?.value)),
+      );
+    }),
+  );
+  const heads = ["row", "A", "A†", "M", "M†", "S", "FP absent"];
+  return el(
+    "section",
+    { "aria-label": "Table" },
+    el(
+      "div",
+      { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of rows" },
+      el("table", {}, el("thead", {}, el("tr", {}, several && el("th", { scope: "col" }, "run"), heads.map((head) => el("th", { scope: "col" }, head)))), el("tbody", {}, lines)),
+    ),
+    el(
+      "p",
+      { class: "note" },
+      "In percent, with 95 % bootstrap intervals clustered by pair. A: right answers to the open question; A†: by letter; M, M†: mean IoU of the masks under the open and the grounding prompt; S: harmonic mean of the better A and the better M; FP absent: how often something is shown of an absent object. Pick a row: figures and examples follow.",
+    ),
+  );
+}
+
+/** Failures by cause, and what was left unscored. @param {any} run */
+function failureSection(run) {
+  /** @type {Map<string, any[]>} */
+  const causes = new Map();
+  for (const example of run.examples) {
+    for (const reason of example.failed) {
+      const cause = reason.replace(/'[^']*'|"[^"]*"|\d+/g, "…");
+      causes.set(cause, [...(causes.get(cause) ?? []), [example, reason]]);
+    }
+  }
+  const unscored = Object.entries(run.metrics.unscored);
+  return el(
+    "section",
+    {},
+    el("h2", {}, "Failures"),
+    causes.size
+      ? el(
+          "ul",
+          {},
+          [...causes.values()].map((of) => el("li", {}, `${of.length} examples, `, el("a", { href: addressOf({ view: "example", example: of[0][0].id }) }, "the first"), ": ", said(of[0][1]))),
+        )
+      : el("p", {}, "No example has failed."),
+    unscored.length > 0 && el("p", {}, "Unscored, neither right nor wrong: ", unscored.map(([what, count]) => `${count} ${what}`).join(", "), "."),
+  );
+}

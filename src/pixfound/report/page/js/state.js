@@ -1,0 +1,82 @@
+// The state of the page is its address: whoever gets the address sees the same.
+"use strict";
+
+/** @type {Record<string, string>} */
+const DEFAULTS = {
+  view: "overview", // overview | examples | example
+  run: "0",
+  row: "", // the run's main row
+  kind: "ground",
+  example: "",
+  beside: "", // in the view of an example: a run's number, or `pair` for the other example of its pair
+  quadrant: "", // some of QUADRANTS, separated by blanks
+  tags: "", // a JSON list of [tag, value]
+  present: "", // present | absent
+  from: "0", // of the IoU
+  to: "1",
+  disagree: "", // 1: where the row and `than` are in different quadrants
+  than: "", // row:NAME or run:NUMBER, to compare with
+  text: "",
+  sort: "benchmark",
+  pairs: "1",
+  layers: "truth choice marks attention",
+  blend: "0.6", // of the layers over the image
+  at: "", // tokens of the answer whose attention stays, separated by blanks
+  plain: "", // 1: attention as it is, and not less the mean
+  theme: "",
+};
+
+/** @type {Record<string, string>} */
+let state = { ...DEFAULTS };
+
+function readAddress() {
+  const given = new URLSearchParams(location.hash.slice(1));
+  state = { ...DEFAULTS };
+  for (const name of Object.keys(DEFAULTS)) {
+    const value = given.get(name);
+    if (value !== null) state[name] = value;
+  }
+}
+
+/**
+ * The address of the page with some of its state changed.
+ * @param {Record<string, string>} changes
+ */
+function addressOf(changes) {
+  const params = new URLSearchParams();
+  for (const [name, value] of Object.entries({ ...state, ...changes })) {
+    if (value !== DEFAULTS[name]) params.set(name, value);
+  }
+  return `#${params}`;
+}
+
+/**
+ * Change the state and show it. quietly: as part of the current step of the browser's history.
+ * @param {Record<string, string>} changes
+ * @param {boolean} [quietly]
+ */
+function change(changes, quietly = false) {
+  const address = addressOf(changes);
+  if (address === location.hash || (address === "#" && !location.hash)) return;
+  history[quietly ? "replaceState" : "pushState"](null, "", address);
+  show();
+}
+
+/** The run that is shown. */
+function currentRun() {
+  return pixfound.runs[Number(state.run)] ?? pixfound.runs[0];
+}
+
+/**
+ * Index of the row that is shown, in a run.
+ * @param {any} run
+ */
+function currentRow(run) {
+  const index = run.rows.indexOf(state.row);
+  return index < 0 ? run.main : index;
+}
+
+/** The kind of prompt whose masks are shown, as an index of `iou` and `regret`. */
+function maskKind() {
+  return state.kind === "open" ? 0 : 1;
+}
