@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
+from pixfound.pipeline.run_data import RunData
 from tests.support.run import run, scores_of
 
 
@@ -18,11 +19,19 @@ def schema(name: str) -> Any:
 
 
 def test_scores_and_metrics_follow_their_schemas(models: Path, tmp_path: Path) -> None:
-    result = run(models, tmp_path)
+    asked = ["giou", "box_acc@0.5", "il_mcc", "instance_f1:mean_over_category", "points_first", "joint@0.5"]
+    result = run(models, tmp_path, f"scoring.region_metrics=[{','.join(asked)}]")
     line = jsonschema.Draft202012Validator(schema("scores"))
     for score in scores_of(result):
         line.validate(score)
     metrics = json.loads((result.folder / "metrics.json").read_text())
+    for row, found in metrics["metrics"]["rows"].items():
+        assert list(found["region_metrics"]) == asked
+        assert found["region_metrics"]["giou"]["M_dagger"] == found["M_dagger"], row
+        assert row in ("nothing", "full") or found["region_metrics"]["points_first"]["M_dagger"]["count"]
+    assert asked[-1] in (result.folder / "report.md").read_text()
+    again = RunData.open(result.folder).scores  # read back from scores.jsonl
+    assert again.measures["oracle", "ground"]["il_mcc"].shape == (len(again.masks("oracle", "ground")), 4)
     jsonschema.Draft202012Validator(schema("metrics")).validate(metrics)
 
 

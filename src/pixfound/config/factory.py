@@ -17,7 +17,10 @@ from pixfound.types.arguments import check_arguments
 
 T = TypeVar("T")
 SERVICES = ("model", "segmenter", "phrases", "judge")
-DECLARED = ("coordinates",)  # keys of a YAML that are for other parts to take by interpolation, and no arguments
+DECLARED = (
+    "coordinates",
+    "official_metrics",
+)  # keys of a YAML that are for other parts to take by interpolation, and no arguments
 _CONTENT = ("path",)  # locations: `identity()` gives the content
 _RUNTIME = ("device",)  # options that do not change results
 

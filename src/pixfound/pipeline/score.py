@@ -9,6 +9,7 @@ from pixfound.config.factory import Parts
 from pixfound.pipeline.run_examples import RunExample
 from pixfound.pipeline.stores import Stores
 from pixfound.scoring.choice_grading import grade_letter
+from pixfound.scoring.comparison import Comparison
 from pixfound.scoring.conventions import Conventions
 from pixfound.scoring.scores import Score
 from pixfound.store.store import Record
@@ -81,6 +82,8 @@ def _mask_score(
     mask = chosen_mask(choice["kind"], taken, example)
     wrong = choice["kind"] == "missing" and conventions.no_candidate == "wrong"
     area = mask.area
+    comparison = Comparison(example, mask, taken, choice["kind"] == "missing", wrong)
+    measures = {metric.name: metric.measure(comparison) for metric in conventions.found_metrics}
     return _score(
         item,
         kind,
@@ -91,6 +94,7 @@ def _mask_score(
         choice=choice["kind"],
         index=choice["index"],
         reason=reason,
+        measures=measures,
         **_pointing(example, taken.point if taken else None),
     )
 

@@ -9,7 +9,7 @@ from rich.text import Text
 
 from pixfound.io.text import printable
 from pixfound.pipeline.results import Result
-from pixfound.report.table import HEADERS, legend, table
+from pixfound.report.table import headers, legend, table
 
 _WIDTH = 132  # what the table needs with its intervals; also taken where the output goes to a file
 
@@ -23,7 +23,7 @@ def show(result: Result) -> None:
     title += f", {metrics['pairs']} pairs, {metrics['absent']} absent objects"
     grid = Table(title=Text(printable(title)), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     lines = table(metrics, intervals=console.width >= _WIDTH)
-    for i, header in enumerate(HEADERS):
+    for i, header in enumerate(headers(metrics)):
         longest = max(len(cells[i]) for cells in lines)
         grid.add_column(header, justify="left" if i == 0 else "right", min_width=longest)
     for cells in lines:

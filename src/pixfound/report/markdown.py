@@ -13,7 +13,7 @@ from pixfound.pipeline.results import Illustrated
 from pixfound.pipeline.stage_loop import by_cause
 from pixfound.report.certificate import certificate_lines
 from pixfound.report.pictures import draw_sheet
-from pixfound.report.table import HEADERS, legend, table
+from pixfound.report.table import headers, legend, table
 from pixfound.scoring.formatting import figure
 from pixfound.scoring.quadrants import QUADRANTS
 
@@ -46,7 +46,7 @@ def _sections(result: Result, run: RunData, pictures: bool) -> list[str]:
     sections = [
         escape(f"# {names['model']} on {names['benchmark']}, {names['extraction']}"),
         head,
-        grid(HEADERS, table(metrics)),
+        grid(headers(metrics), table(metrics)),
         legend(metrics),
         *_caveats(result, run),
         *_bare(metrics),

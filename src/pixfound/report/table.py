@@ -21,10 +21,19 @@ HEADERS = (
 )
 
 
+def headers(metrics: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of the columns of `table`: `HEADERS`, and those of `scoring.region_metrics`."""
+    return (*HEADERS, *_region_metrics(metrics))
+
+
+def _region_metrics(metrics: Mapping[str, Any]) -> list[str]:
+    return list(dict.fromkeys(name for found in metrics["rows"].values() for name in found.get("region_metrics", {})))
+
+
 def table(metrics: Mapping[str, Any], intervals: bool = True) -> list[list[str]]:
     """A list of cells for each row; shares in percent, M and S with their intervals in brackets."""
     main = figure if intervals else plain
-    lines = []
+    lines, further = [], _region_metrics(metrics)
     for row, found in metrics["rows"].items():
         pointing = found["pointing"]["M_dagger"]
         lines.append(
@@ -41,6 +50,7 @@ def table(metrics: Mapping[str, Any], intervals: bool = True) -> list[list[str]]
                 f"{plain(pointing['on_target_given_object'], 0)} ({plain(pointing['chance_given_object'], 0)})"
                 if pointing
                 else "-",
+                *(main(found["region_metrics"][name]["M_dagger"]) for name in further),
             ]
         )
     return lines
@@ -57,4 +67,5 @@ def legend(metrics: Mapping[str, Any]) -> str:
         "M† present: without absent objects; FP absent: how often something is shown for these. On target: the mask's "
         "point lies on the referred object; right | any: on the right one when it lies on any object (in brackets: the "
         "chance of a random object); both under the grounding prompt."
+        + (" The metrics after it: docs/scoring.md; under the grounding prompt." if _region_metrics(metrics) else "")
     )

@@ -50,6 +50,16 @@ class Resampler:
         self._waiting.append(_sums(clusters, numbers))
         return Estimate(value, len(numbers), lambda: self._draws(number))
 
+    def ratio(self, clusters: Codes, above: npt.NDArray[Any], below: npt.NDArray[Any]) -> Estimate:
+        """The sum of (I,) numbers over the sum of others, of items of these clusters; nan where that is 0."""
+        number = len(self._drawn) + len(self._waiting)
+        there, totals, _ = _sums(clusters, np.asarray(above, dtype=np.float64))
+        totals_below = np.bincount(clusters, weights=below)[there]
+        self._waiting.append((there, totals, totals_below))
+        whole = float(np.sum(below))
+        value = float(np.sum(above)) / whole if whole else float("nan")
+        return Estimate(value, len(above), lambda: self._draws(number))
+
     def median(self, clusters: Codes, values: npt.NDArray[Any]) -> Estimate:
         """The median of (I,) items of these clusters; of an even number, the mean of the two in the middle."""
         order = np.argsort(values, kind="stable")

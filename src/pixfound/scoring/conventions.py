@@ -7,11 +7,14 @@ Those of selectors, judges and readers of masks are options of these parts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from pixfound.errors import UserError
 from pixfound.scoring.choice_grading import Letters, check_letters
+from pixfound.scoring.metric_names import Metric, find_metric
 
 
 @dataclass(frozen=True)
@@ -24,12 +27,20 @@ class Conventions:
     nameless: `count` or `leave_out` examples that name no object to show, in the means over masks.
     absent_area: share of the image, more than 0 and at most 1. An absent object is rightly not shown if less than this
         share is shown; None: if nothing is shown. Used for the quadrants alone.
+    region_metrics: names of further metrics, see `pixfound.scoring.metric_names`; None where they were to be the
+        benchmark's official ones, but it declares none.
     """
 
     letters: Letters = "meant"
     no_candidate: Literal["empty", "wrong"] = "empty"
     nameless: Literal["count", "leave_out"] = "count"
     absent_area: float | None = None
+    region_metrics: Sequence[str] | None = ()
+
+    @cached_property
+    def found_metrics(self) -> tuple[Metric, ...]:
+        """The metrics of `region_metrics`."""
+        return tuple(map(find_metric, self.region_metrics or ()))
 
     def __post_init__(self) -> None:
         check_letters(self.letters, "scoring.letters")
@@ -39,3 +50,15 @@ class Conventions:
             raise UserError(f"scoring.nameless={self.nameless}: valid values are count and leave_out")
         if self.absent_area is not None and not 0 < self.absent_area <= 1:
             raise UserError(f"scoring.absent_area={self.absent_area}: must be null or more than 0 and at most 1")
+        if self.region_metrics is None:
+            raise UserError(
+                "scoring=official: the benchmark's YAML declares no official_metrics; type "
+                "scoring.region_metrics=[giou,ciou], or leave scoring=official away"
+            )
+        if isinstance(self.region_metrics, str):
+            raise UserError(
+                f"scoring.region_metrics={self.region_metrics}: must be a list; type [{self.region_metrics}]"
+            )
+        if len(set(self.region_metrics)) < len(self.region_metrics):
+            raise UserError(f"scoring.region_metrics={list(self.region_metrics)}: names a metric twice")
+        _ = self.found_metrics

@@ -65,6 +65,12 @@ def minus(a: Estimate, b: Estimate) -> Estimate:
     return Estimate(a.value - b.value, min(a.count, b.count), lambda: a.draws - b.draws)
 
 
+def combined(function: Callable[..., Array], parts: Sequence[Estimate]) -> Estimate:
+    """A function of figures, in every resample too. function: of (...) arrays, one for each figure."""
+    value = float(function(*(np.array([part.value]) for part in parts))[0])
+    return Estimate(value, min(part.count for part in parts), lambda: function(*(part.draws for part in parts)))
+
+
 def figure(estimate: Estimate, level: float) -> dict[str, Any]:
     """An estimate as JSON: value, low and high end of its interval, count; null where there is none."""
     low, high = estimate.interval(level)

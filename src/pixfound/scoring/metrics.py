@@ -29,6 +29,7 @@ from pixfound.scoring.figures import (
     shown_on_absent,
     vqa_figures,
 )
+from pixfound.scoring.measured import Measured
 from pixfound.scoring.quadrants import Joints, by_pair, conditionals, counts, join
 from pixfound.scoring.table import SCORE, UNKNOWN, Rows, Table, only
 from pixfound.types import KINDS, Kind
@@ -89,7 +90,9 @@ class Scoring(Conventions):
         asked: Kind = "open" if better(vqa["A"].value, vqa["A_dagger"].value) else "choice"
         told = {"accuracy_unit": unit, "answer_prompt": asked, "vqa": vqa, "vqa_by_tag": by_tag(vqa_tagged)}
         best = {place: figures["best"] for place, figures in vqa_tagged.items()}
-        return told, _Answers(vqa["best"], best, _right(table.answers(asked), len(table.examples)))
+        right = {kind: _right(table.answers(kind), len(table.examples)) for kind in ("open", "choice")}
+        by_letter = right["choice"] if (right["choice"] != UNKNOWN).any() else right["open"]
+        return told, _Answers(vqa["best"], best, right[asked], by_letter)
 
     def _row(self, table: Table, row: str, answers: _Answers, clusters: Resampler) -> dict[str, Any]:
         found, tagged = _figures(
@@ -120,7 +123,19 @@ class Scoring(Conventions):
                 f"{threshold:g}": counts(self._join(answers, chosen, threshold)) for threshold in self.iou_thresholds
             },
             **conditionals(joints, clusters),
+            **self._region_metrics(table, row, answers, clusters),
         }
+
+    def _region_metrics(self, table: Table, row: str, answers: _Answers, clusters: Resampler) -> dict[str, Any]:
+        """The metrics of `region_metrics` under both kinds of prompt; nothing where none is asked for."""
+        found = {
+            metric.name: {
+                name: metric.estimate(*_measured(table, row, kind, metric.name, answers, self.nameless), clusters)
+                for name, kind in MIOU
+            }
+            for metric in self.found_metrics
+        }
+        return {"region_metrics": found} if found else {}
 
     def _join(self, answers: _Answers, masks: Rows, threshold: float | None = None) -> Joints:
         return join(answers.right, masks, self.iou_threshold if threshold is None else threshold, self.absent_area)
@@ -141,11 +156,29 @@ class _Answers:
 
     best: the better of the two accuracies. best_by_tag: the same of each (tag, value).
     right: (E,) 1 if the question of the better accuracy is answered rightly, 0 if not, UNKNOWN if unscored.
+    letters: (E,) the same of the question by letter, or of the open one where no letter is scored.
     """
 
     best: Estimate
     best_by_tag: Mapping[Place, Estimate]
     right: npt.NDArray[np.int8]
+    letters: npt.NDArray[np.int8]
+
+
+def _measured(
+    table: Table, row: str, kind: Kind, name: str, answers: _Answers, nameless: str
+) -> tuple[Measured, dict[str, list[npt.NDArray[np.bool_]]]]:
+    """The numbers of a metric for a row, of examples that it does not leave out; and which of them have a tag's value.
+
+    The latter by tag, in alphabetical order of the values.
+    """
+    masks = table.masks(row, kind)
+    numbers = table.measures.get((row, kind), {}).get(name, np.full((len(masks), 1), np.nan))
+    known = ~np.isnan(numbers).any(axis=1) & (masks["named"] | (nameless == "count"))
+    masks = masks[known]
+    of = {tag: about.of[masks["example"]] for tag, about in table.tags.items()}
+    groups = {tag: [codes == code for code in np.unique(codes[codes != UNKNOWN])] for tag, codes in of.items()}
+    return Measured(numbers[known], masks["cluster"], answers.letters[masks["example"]]), groups
 
 
 def _present(masks: Rows) -> Rows:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from pixfound.types import Kind
@@ -21,6 +21,7 @@ class Score:
         image that it shows. point: (x, y) that the chosen mask came from.
     on_target, on_object: whether it lies on the referred object, on any object; chance: the share of the
         image's objects that are referred to. None where the benchmark knows no other objects.
+    measures: numbers of each of `scoring.region_metrics` by its name, None where it leaves the example out.
     response, prompt: what the model said, and to which text as its chat template rendered it; on lines of answers.
     """
 
@@ -45,10 +46,12 @@ class Score:
     prompt: str | None = None
     reason: str = ""
     named: bool = True
+    measures: Mapping[str, Sequence[float] | None] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain JSON values."""
-        return {**{name: getattr(self, name) for name in self.__slots__}, "tags": dict(self.tags)}
+        """Plain JSON values; no measures where there are none."""
+        values = {name: getattr(self, name) for name in self.__slots__ if name != "measures" or self.measures}
+        return {**values, "tags": dict(self.tags)}
 
 
 def cluster_of(score: Score) -> str:

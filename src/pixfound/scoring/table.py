@@ -12,7 +12,7 @@ import struct
 from array import array
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +48,8 @@ class Table:
 
     cluster_of: (E,) the number of each example's cluster, which is what is drawn together in a bootstrap; `clusters` of
     them. absent, paired: (E,) whether its object is absent, whether it has a partner. parts: the scores by row and kind
-    of prompt, in order: of the row's masks, or with None of the answers.
+    of prompt, in order: of the row's masks, or with None of the answers. measures: of these, (S, K) the numbers of each
+    metric of regions; nan where an example is unscored or left out.
     """
 
     count: int
@@ -60,6 +61,7 @@ class Table:
     absent: npt.NDArray[np.bool_]
     paired: npt.NDArray[np.bool_]
     parts: Mapping[tuple[str | None, Kind], Rows]
+    measures: Mapping[tuple[str | None, Kind], Mapping[str, npt.NDArray[np.float64]]] = field(default_factory=dict)
 
     def answers(self, kind: Kind) -> Rows:
         """The scores of the answers to a kind of prompt."""
@@ -119,6 +121,7 @@ class ScoreTableBuilder:
 
     def __init__(self) -> None:
         self._parts: dict[tuple[str | None, Kind], bytearray] = defaultdict(bytearray)
+        self._measures: dict[tuple[str | None, Kind], dict[str, tuple[array[int], array[float]]]] = defaultdict(dict)
         self._count = 0
         self._examples, self._clusters = dict[str, int](), dict[str, int]()
         self._about = array("i"), bytearray(), bytearray()  # of each example: cluster, whether absent, whether paired
@@ -133,6 +136,7 @@ class ScoreTableBuilder:
             absent.append(score.absent)
             paired.append(score.pair_id is not None)
             self._take_tags(example, score)
+        self._take_measures(score)
         self._parts[score.row, score.kind] += _PACKED.pack(
             example,
             of[example],
@@ -151,6 +155,14 @@ class ScoreTableBuilder:
             of.extend([UNKNOWN] * (example - len(of)))
             of.append(values.setdefault(value, len(values)))
 
+    def _take_measures(self, score: Score) -> None:
+        place = len(self._parts[score.row, score.kind]) // _PACKED.size
+        for name, numbers in score.measures.items():
+            places, values = self._measures[score.row, score.kind].setdefault(name, (array("i"), array("d")))
+            if numbers is not None:
+                places.append(place)
+                values.extend(numbers)
+
     def table(self) -> Table:
         """The table of what was added; nothing can be added after."""
         of, absent, paired = self._about
@@ -164,6 +176,10 @@ class ScoreTableBuilder:
             absent=np.frombuffer(absent, dtype=np.bool_),
             paired=np.frombuffer(paired, dtype=np.bool_),
             parts={part: np.frombuffer(packed, dtype=SCORE) for part, packed in self._parts.items()},
+            measures={
+                part: {name: _spread(*about, len(self._parts[part]) // _PACKED.size) for name, about in found.items()}
+                for part, found in self._measures.items()
+            },
         )
 
     def _tag(self, values: dict[str, int], of: array[int]) -> Tag:
@@ -173,3 +189,11 @@ class ScoreTableBuilder:
         every = np.full(len(self._about[0]), UNKNOWN, dtype=np.int32)
         every[: len(of)] = order[np.frombuffer(of, dtype=np.int32)]
         return Tag(tuple(sorted(values)), every)
+
+
+def _spread(places: array[int], values: array[float], count: int) -> npt.NDArray[np.float64]:
+    """(S, K) the values of some of `count` scores, nan for the others."""
+    known = np.frombuffer(values, dtype=np.float64).reshape(len(places), -1) if places else np.empty((0, 1))
+    found = np.full((count, known.shape[1]), np.nan)
+    found[list(places)] = known
+    return found
