@@ -80,7 +80,7 @@ class HubServer:
 
             def answer(self, head: bool) -> None:
                 path = unquote(urlsplit(self.path).path)
-                listed = re.fullmatch(r"/api/datasets/([^/]+/[^/]+)(?:/revision/(.+))?", path)
+                listed = re.fullmatch(r"/api/datasets/([^/]+/[^/]+)(?:/(?:revision|tree)/([^/]+))?", path)
                 file = re.fullmatch(r"/datasets/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
                 found = listed or file
                 repo = owner.repos.get(found[1]) if found else None
@@ -91,18 +91,19 @@ class HubServer:
                 assert found
                 if (found[2] or "main") not in repo.revisions:
                     return self.send(404, b"{}", {"X-Error-Code": "RevisionNotFound"}, head)
-                return self.listing(found[1], repo) if listed else self.file(repo, found[3], head)
+                return self.listing(found[1], repo, "/tree/" in path) if listed else self.file(repo, found[3], head)
 
-            def listing(self, name: str, repo: Repo) -> None:
-                siblings = []
+            def listing(self, name: str, repo: Repo, tree: bool) -> None:
+                """The files of the repository, or what it is."""
+                entries = []
                 for path, content in repo.files.items():
                     blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
-                    entry = {"rfilename": path, "size": len(content), "blobId": blob}
+                    entry: dict[str, object] = {"type": "file", "path": path, "size": len(content), "oid": blob}
                     if path in repo.lfs:
                         sha256 = hashlib.sha256(content).hexdigest()
-                        entry["lfs"] = {"sha256": sha256, "size": len(content), "pointerSize": 130}
-                    siblings.append(entry)
-                body = {"id": name, "sha": COMMIT, "private": False, "tags": [], "siblings": siblings}
+                        entry["lfs"] = {"oid": sha256, "size": len(content), "pointerSize": 130}
+                    entries.append(entry)
+                body = entries if tree else {"id": name, "sha": COMMIT, "private": False, "tags": []}
                 self.send(200, json.dumps(body).encode(), {"Content-Type": "application/json"}, head=False)
 
             def file(self, repo: Repo, path: str, head: bool) -> None:

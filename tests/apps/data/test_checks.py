@@ -16,11 +16,9 @@ import pytest
 from PIL import Image
 
 from pixfound.apps.data.cli import main
-from pixfound.apps.data.files import File, find, git_blob_of, inside, sha256_of
-from pixfound.apps.data.hub import Remote
-from pixfound.apps.data.known import PIXCVBENCH, PIXMMVP
+from pixfound.apps.data.datasets import PIXCVBENCH, PIXMMVP
+from pixfound.apps.data.files import File, inside, list_files
 from pixfound.apps.data.prepare import prepare
-from pixfound.apps.data.shelf import Shelf
 from pixfound.errors import UserError
 from tests.apps.data.test_prepare import HERE, jpeg
 
@@ -188,11 +186,20 @@ def test_a_full_disk_is_said_to_be_one(
     assert not (tmp_path / "set").exists()
 
 
-def test_names_are_found_wherever_they_lie() -> None:
-    file = File("CV-Bench/test.parquet", ("test_2d.parquet", "test.parquet"))
-    assert find(file, ["a/test.parquet", "b/Test_2D.parquet"]) == ["b/Test_2D.parquet"]
-    assert find(file, ["latest.parquet"]) == []
-    assert find(file, ["x/test.parquet", "test.parquet"]) == ["x/test.parquet", "test.parquet"]
+def test_names_are_found_wherever_they_lie(tmp_path: Path) -> None:
+    file = File(("CV-Bench/test.parquet",), ("test_2d.parquet", "x/test.parquet", "test.parquet"))
+
+    def matches(*names: str) -> list[str]:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+        return [path.relative_to(folder).as_posix() for path in file.matches(list_files(folder))]
+
+    assert matches("a/test.parquet", "b/Test_2D.parquet") == ["b/Test_2D.parquet"]
+    assert matches("latest.parquet") == []
+    assert matches("x/test.parquet", "test.parquet") == ["x/test.parquet"]
+    assert matches("z/test.parquet", "test.parquet") == ["test.parquet", "z/test.parquet"]
 
 
 @pytest.mark.parametrize("name", ["../a", "a/../../b", "/etc/passwd", "a\\..\\b", "C:/x", "", "a\0b"])
@@ -201,29 +208,22 @@ def test_names_that_lead_out_are_refused(name: str) -> None:
         inside(name, "the dataset x")
 
 
-def test_a_copy_is_told_by_its_bytes(tmp_path: Path) -> None:
-    for folder, text in (("a", "one"), ("b", "two")):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "Objects.csv").write_text(text)
-    shelf = Shelf([tmp_path])
-    two = File("Objects.csv", ("Objects.csv",), sha256=hashlib.sha256(b"two").hexdigest())
-    assert shelf.find(two) == tmp_path / "b/Objects.csv"
-    with pytest.raises(UserError, match=r"Objects.csv: could be .*; give --from a folder that has one of them"):
-        shelf.find(File("Objects.csv", ("Objects.csv",)))
-    assert Shelf([tmp_path / "a", tmp_path / "b"]).find(File("x", ("Objects.csv",))) == tmp_path / "a/Objects.csv"
-
-
-def test_checksums_are_those_of_git_and_sha256(tmp_path: Path) -> None:
-    path = tmp_path / "file"
-    path.write_bytes(b"abc" * 5)
-    told = subprocess.run(["git", "hash-object", str(path)], capture_output=True, text=True, check=True)
-    assert git_blob_of(path) == told.stdout.strip()
-    assert sha256_of(path) == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert Remote("file", 15, git_blob_of(path), None).wrong(path) == ""
-    assert Remote("file", None, "0" * 40, sha256_of(path)).wrong(path) == "", "git's name is of a pointer then"
-    assert "14" in Remote("file", 14, git_blob_of(path), None).wrong(path)
-    assert "git blob" in Remote("file", 15, "0" * 40, None).wrong(path)
-    assert "sha256" in Remote("file", 15, None, "0" * 64).wrong(path)
+def test_a_copy_is_told_by_its_bytes(prepared: Path, tmp_path: Path) -> None:
+    """Of several files with a name the one with the released bytes is taken; pictures of one name must be equal."""
+    for folder in ("a", "b/MMVP Images"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "a/Objects.csv").write_text("Index, Object\n")
+    (tmp_path / "b/MMVP Images/7.jpg").write_bytes(jpeg(8))
+    pictures = shutil.copytree(prepared, tmp_path / "copies")
+    with pytest.raises(UserError, match=r"7.jpg: could be .*/7.jpg or .*; give --from a folder that has one of them"):
+        prepare(PIXMMVP, tmp_path / "set", [tmp_path])
+    assert not (tmp_path / "set").exists()
+    shutil.copyfile(pictures / "MMVP Images/7.jpg", tmp_path / "b/MMVP Images/7.jpg")
+    assert prepare(PIXMMVP, tmp_path / "set", [tmp_path]).sources == {"copies": 304}
+    (tmp_path / "set/MMVP Images/7.jpg").unlink()
+    (tmp_path / "b/MMVP Images/7.jpg").write_bytes(jpeg(8))
+    prepare(PIXMMVP, tmp_path / "set", [tmp_path / "b", pictures])
+    assert (tmp_path / "set/MMVP Images/7.jpg").read_bytes() == jpeg(8), "the first folder has the last word"
 
 
 def test_the_known_checksums_are_those_of_the_released_files() -> None:
@@ -233,7 +233,9 @@ def test_the_known_checksums_are_those_of_the_released_files() -> None:
         folder = HERE.parent / dataset.name
         for file in dataset.annotations:
             if file.sha256:
-                assert Shelf([folder]).find(file), file.place
+                path = file.in_folder(folder)
+                assert path, file.path
+                assert hashlib.sha256((folder / path).read_bytes()).hexdigest() == file.sha256
 
 
 def test_help_is_fast_and_needs_nothing_heavy() -> None:

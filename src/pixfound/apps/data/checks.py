@@ -19,11 +19,11 @@ MISSING = "missing"
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem of one file, and its remedy."""
+    """A problem of a file or folder, by its path in the benchmark's folder, and its remedy."""
 
-    place: str
-    what: str
-    cure: str
+    path: str
+    reason: str
+    remedy: str = ""
 
 
 def check_folder(dataset: Dataset, root: Path, manifest: Manifest) -> list[Problem]:
@@ -31,45 +31,37 @@ def check_folder(dataset: Dataset, root: Path, manifest: Manifest) -> list[Probl
     problems = check_files(dataset.annotations, root, manifest)
     try:
         problems += check_files(dataset.images(root), root, manifest)
+        if not problems and (count := dataset.load(root)) != dataset.count:
+            return [Problem("", f"{root}: has {count} examples, not {dataset.count}")]
     except UserError as error:
-        if not problems:
-            return [Problem("", str(error), "")]
-        problems += unnamed_pictures(dataset, root)
-    return problems or _check_content(dataset, root)
+        return [*problems, *unnamed_images(dataset, root)] if problems else [Problem("", str(error))]
+    return problems
 
 
-def unnamed_pictures(dataset: Dataset, root: Path) -> list[Problem]:
-    """The folders that lack images, while the annotations with the images' names are missing."""
-    found = []
+def unnamed_images(dataset: Dataset, root: Path) -> list[Problem]:
+    """The folders that lack images, for use where the annotations with the images' names are missing."""
+    problems = []
     for folder, (count, source) in dataset.folders.items():
-        there = sum(path.is_file() for path in (root / folder).glob("*.jpg"))
-        if there < count:
-            found.append(Problem(folder, f"{count - there} of {count} pictures are missing", f"get them from {source}"))
-    return found
+        present = sum(path.is_file() for path in (root / folder).glob("*.jpg"))
+        if present < count:
+            reason = f"{count - present} of {count} pictures are missing"
+            problems.append(Problem(folder, reason, f"get them from {source}"))
+    return problems
 
 
 def check_files(files: Sequence[File], root: Path, manifest: Manifest) -> list[Problem]:
     """The problems of some files, in the order of the files."""
     with ThreadPoolExecutor(_WORKERS) as pool:
-        found = pool.map(lambda file: check_file(file, root, manifest), files)
-        return [problem for problem in found if problem]
+        return [problem for problem in pool.map(lambda file: check_file(file, root, manifest), files) if problem]
 
 
 def check_file(file: File, root: Path, manifest: Manifest) -> Problem | None:
     """The problem of one file; None where there is none."""
-    present = here(file, root)
-    if present is None:
-        return None if file.optional else Problem(file.place, MISSING, f"get it from {whence(file)}")
-    again = f"take it from {whence(file)} again"
-    wrong = wrong_bytes(present, root / present.place, manifest.files.get(present.place))
-    return Problem(present.place, wrong, again) if wrong else None
-
-
-def here(file: File, root: Path) -> File | None:
-    """The file, or its alternative, whichever exists; None where neither does."""
-    if (root / file.place).is_file():
-        return file
-    return here(file.instead, root) if file.instead else None
+    name = file.in_folder(root)
+    if name is None:
+        return None if file.optional else Problem(file.path, MISSING, file.remedy)
+    wrong = wrong_bytes(file, root / name, manifest.files.get(name))
+    return Problem(name, wrong, f"{file.remedy} again") if wrong else None
 
 
 def wrong_bytes(file: File, path: Path, entry: Entry | None) -> str:
@@ -106,35 +98,19 @@ def wrong_picture(path: Path, size: tuple[int, int] | None) -> str:
     return ""
 
 
-def whence(file: File) -> str:
-    """The source of a file, in words."""
-    return file.whence or (f"https://huggingface.co/datasets/{file.repo}" if file.repo else "your copies")
-
-
 def lines(problems: Iterable[Problem], root: Path) -> list[str]:
     """One line for each problem, with the file's path on disk; many equal ones of a folder are one line."""
     groups: dict[tuple[str, str, str], list[Problem]] = {}
     for problem in problems:
-        kind = "" if problem.what == MISSING else problem.what
-        groups.setdefault((str(PurePosixPath(problem.place).parent), kind, problem.cure), []).append(problem)
-    found = []
-    for (folder, _, _), alike in groups.items():
-        first = alike[0]
+        reason = "" if problem.reason == MISSING else problem.reason
+        groups.setdefault((str(PurePosixPath(problem.path).parent), reason, problem.remedy), []).append(problem)
+    texts = []
+    for (folder, _, remedy), alike in groups.items():
         if len(alike) > _SHOWN:
-            names = ", ".join(PurePosixPath(p.place).name for p in alike[:3])
-            found.append(f"{root / folder}: {len(alike)} files are {first.what} ({names} ...); {first.cure}")
+            names = ", ".join(PurePosixPath(problem.path).name for problem in alike[:3])
+            texts.append(f"{root / folder}: {len(alike)} files are {alike[0].reason} ({names} ...); {remedy}")
             continue
-        for p in alike:
-            place = f"{root / p.place}: " if p.place else ""
-            found.append(f"{place}{p.what}" + (f"; {p.cure}" if p.cure else ""))
-    return found
-
-
-def _check_content(dataset: Dataset, root: Path) -> list[Problem]:
-    try:
-        count = dataset.load(root)
-    except UserError as error:
-        return [Problem("", str(error), "")]
-    if count != dataset.count:
-        return [Problem("", f"{root}: has {count} examples, not {dataset.count}", "")]
-    return []
+        for problem in alike:
+            path = f"{root / problem.path}: " if problem.path else ""
+            texts.append(f"{path}{problem.reason}" + (f"; {remedy}" if remedy else ""))
+    return texts

@@ -37,9 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _prepare(options: argparse.Namespace) -> int:
-    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when huggingface_hub is imported
+    if not sys.stderr.isatty():
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when huggingface_hub is imported
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
-    from pixfound.apps.data.known import DATASETS
+    from pixfound.apps.data.datasets import DATASETS
     from pixfound.apps.data.prepare import prepare
 
     dataset = DATASETS[options.dataset]
@@ -60,7 +61,7 @@ def _prepare(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     from pixfound.apps.data.checks import check_folder, lines
-    from pixfound.apps.data.known import DATASETS
+    from pixfound.apps.data.datasets import DATASETS
     from pixfound.apps.data.manifest import read_manifest
 
     dataset, root = DATASETS[options.dataset], options.root.expanduser()
@@ -71,8 +72,8 @@ def _verify(options: argparse.Namespace) -> int:
     if problems:
         print(f"{len(problems)} problems; `pixfound-data prepare {dataset.name} --root {root}` mends what it can")
         return 2
-    changed = [f for f in dataset.annotations if f.sha256 and f.place in manifest.files]
-    differ = sum(manifest.files[f.place].sha256 != f.sha256 for f in changed)
+    listed = [(file.sha256, manifest.files.get(file.path)) for file in dataset.annotations if file.sha256]
+    differ = sum(entry is not None and entry.sha256 != sha256 for sha256, entry in listed)
     if differ:
         print(f"{differ} annotation {'file is' if differ == 1 else 'files are'} not as released (--allow-changed)")
     known = "as prepared" if manifest.files else "readable (no list of checksums: `prepare` writes one)"

@@ -33,7 +33,7 @@ class Manifest:
 
     def to_json(self) -> str:
         """The text of the file."""
-        files = {place: vars(entry) for place, entry in sorted(self.files.items())}
+        files = {path: vars(entry) for path, entry in sorted(self.files.items())}
         return json.dumps({"dataset": self.dataset, "commits": dict(self.commits), "files": files}, indent=1) + "\n"
 
 
@@ -45,7 +45,7 @@ def read_manifest(root: Path, dataset: str) -> Manifest:
     try:
         data: dict[str, Any] = parse_json(path.read_text(encoding="utf-8"))
         files = {
-            str(place): Entry(int(e["size"]), str(e["sha256"]), str(e["source"])) for place, e in data["files"].items()
+            str(name): Entry(int(e["size"]), str(e["sha256"]), str(e["source"])) for name, e in data["files"].items()
         }
         manifest = Manifest(str(data["dataset"]), files, {str(k): str(v) for k, v in data["commits"].items()})
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:

@@ -20,34 +20,38 @@ not have. Folders inside a dataset are not relied on: files are recognised by th
 from __future__ import annotations
 
 import importlib
-import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from pixfound.apps.data.files import Dataset, File, by_place, inside
+from pixfound.apps.data.files import Dataset, File, inside
 from pixfound.errors import UserError
 
 MMVP, PIXMMVP_REPO = "MMVP/MMVP", "IVUlab/pixmmvp"
 CVBENCH, PIXCVBENCH_REPO = "nyu-visionx/CV-Bench", "IVUlab/pixcvbench"
-PARQUET = "CV-Bench/test.parquet"
-_WHENCE = f"the pictures inside https://huggingface.co/datasets/{CVBENCH}, or the validation images of {{}}"
+PARQUET, JSONL = "CV-Bench/test.parquet", "CV-Bench/test.jsonl"
+_HOSTS = {
+    "ADE20K": "the validation images of ADE20K (https://ade20k.csail.mit.edu, after a form)",
+    "COCO": "COCO's http://images.cocodataset.org/zips/val2017.zip",
+}
+_SOURCE = f"the pictures inside https://huggingface.co/datasets/{CVBENCH}, or {{}}"
 
 
 def _pixmmvp_images(root: Path) -> tuple[File, ...]:
+    folder = "MMVP Images"
     pictures = (
-        File(f"MMVP Images/{n}.jpg", (f"MMVP Images/{n}.jpg", f"{n}.jpg"), MMVP, image_size=(224, 224))
+        File((f"{folder}/{n}.jpg",), (f"{folder}/{n}.jpg", f"{n}.jpg"), MMVP, image_size=(224, 224))
         for n in range(1, 301)
     )
-    return (File("Questions.csv", ("Questions.csv",), MMVP, optional=True), *pictures)
+    return (File(("Questions.csv",), ("Questions.csv",), MMVP, optional=True), *pictures)
 
 
-def _make_pixmmvp(root: Path, lacking: tuple[File, ...]) -> None:
+def _make_pixmmvp(root: Path, missing: Sequence[File]) -> None:
     """Create meta_none.txt, which lists the images with object `None`."""
     from pixfound.benchmarks.pixmmvp import NONE, clean
     from pixfound.io.tables import read_table
 
-    if "meta_none.txt" in by_place(lacking) and (root / "Objects.csv").is_file():
+    if any(file.path == "meta_none.txt" for file in missing) and (root / "Objects.csv").is_file():
         rows = read_table(root / "Objects.csv", ("Index", "lndex"), ("Object",))
         names = [f"{number}.jpg\n" for number, row in rows.items() if clean(row["Object"]) == NONE]
         (root / "meta_none.txt").write_text("".join(names))
@@ -64,30 +68,27 @@ def _pixcvbench_images(root: Path) -> tuple[File, ...]:
 
     return tuple(
         File(
-            inside(f"{IMAGES[source]}/{name}", str(root / "CV-Bench/Objects.csv")),
+            (inside(f"{IMAGES[source]}/{name}", str(root / "CV-Bench/Objects.csv")),),
             (f"{source}/{name}", f"{IMAGES[source]}/{name}", name),
-            inside=PARQUET,
-            whence=_WHENCE.format(source),
+            made_from=PARQUET,
+            source=_SOURCE.format(_HOSTS[source]),
         )
         for source, name in image_names(root)
     )
 
 
-def _make_pixcvbench(root: Path, lacking: tuple[File, ...]) -> None:
-    """Create the images from CV-Bench's table."""
-    if PARQUET in by_place(lacking):
-        _pyarrow()  # it will be needed: better said before the table is fetched
+def _make_pixcvbench(root: Path, missing: Sequence[File]) -> None:
+    """Write the images in CV-Bench's table."""
+    if any(file.path == PARQUET for file in missing):
+        _pyarrow()  # raises before the table is downloaded
         return
-    wanted = {place for place, file in by_place(lacking).items() if file.is_image}
-    if not wanted or not (root / PARQUET).is_file():
+    paths = {file.path for file in missing if file.is_image}
+    if not paths or not (root / PARQUET).is_file():
         return
-    for place, content in _pictures(root / PARQUET):
-        if place in wanted:
-            path = root / place
-            path.parent.mkdir(parents=True, exist_ok=True)
-            part = path.with_name(f"{path.name}.part")
-            part.write_bytes(content)
-            os.replace(part, path)
+    for path, content in _pictures(root / PARQUET):
+        if path in paths:
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+            (root / path).write_bytes(content)
 
 
 def _pictures(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -107,10 +108,7 @@ def _pictures(path: Path) -> Iterator[tuple[str, bytes]]:
                     if row["source"] in IMAGES and isinstance(content, bytes):
                         yield f"{IMAGES[row['source']]}/{PurePosixPath(str(row['source_filename'])).name}", content
     except (OSError, ValueError) as error:  # pyarrow's own errors are ValueErrors
-        path.unlink()  # so that the next run looks for it again
-        raise UserError(
-            f"{path}: is no readable parquet file ({error}); remove it, or the copy it was taken from, and run again"
-        ) from error
+        raise UserError(f"{path}: is no readable parquet file ({error}); remove it or its copy") from error
 
 
 def _pyarrow() -> Any:
@@ -126,39 +124,35 @@ def _load_pixcvbench(root: Path) -> int:
     return len(PixCVBench(str(root)))
 
 
-def _two_places(place: str, other: str, names: tuple[str, ...], sha256: str) -> File:
-    """An annotation file of PixCV-Bench that the benchmark reads from either of two paths."""
-    return File(place, names, PIXCVBENCH_REPO, sha256, instead=File(other, names, PIXCVBENCH_REPO, sha256))
-
-
 PIXMMVP = Dataset(
     name="pixmmvp",
     repos=(MMVP, PIXMMVP_REPO),
     annotations=(
         File(
-            "Objects.csv",
+            ("Objects.csv",),
             ("pixmmvp/Objects.csv", "Objects.csv"),
             PIXMMVP_REPO,
             "9d7b4ebcde03b1319cc651aab6eab72e366d374bc297fb0a3a9d9d05556ac816",
         ),
         File(
-            "Segmentations.json",
+            ("Segmentations.json",),
             ("Segmentations.json",),
             PIXMMVP_REPO,
             "ca101b1ed12180cc02cdca118bda125f8ccce47630198cba250270c92d2bcb24",
         ),
         File(
-            "visual_patterns.csv",
+            ("visual_patterns.csv",),
             ("visual_patterns.csv",),
             PIXMMVP_REPO,
             "c1ef6a6a4a361e544ce9c7365ddffcf4b3540b088189f765cc7ee60e9278f8ba",
         ),
         File(
-            "meta_none.txt",
+            ("meta_none.txt",),
             ("meta_none.txt",),
             None,
             "ad4fe9c5d95c0d8ec5d47eb44ffe22e161eb3c28b8da7701c66bf87ce2e81a57",
-            whence="`pixfound-data prepare pixmmvp`, which makes it from Objects.csv",
+            made_from="Objects.csv",
+            source="`pixfound-data prepare pixmmvp`, which makes it from Objects.csv",
         ),
     ),
     folders={"MMVP Images": (300, f"https://huggingface.co/datasets/{MMVP}")},
@@ -172,34 +166,29 @@ PIXCVBENCH = Dataset(
     name="pixcvbench",
     repos=(CVBENCH, PIXCVBENCH_REPO),
     annotations=(
-        _two_places(
-            "CV-Bench/Objects.csv",
-            "Objects.csv",
+        File(
+            ("CV-Bench/Objects.csv", "Objects.csv"),
             ("CV-Bench/Objects.csv", "pixcvbench/Objects.csv", "Objects.csv"),
+            PIXCVBENCH_REPO,
             "e47ee51dc7cc963590934a50d7deb1ef43856d63587153670aa66b5bc7790608",
         ),
-        _two_places(
-            "ADE20K/validation/FinalSegmentations.json",
-            "ADE20K/FinalSegmentations.json",
+        File(
             ("ADE20K/validation/FinalSegmentations.json", "ADE20K/FinalSegmentations.json"),
+            ("ADE20K/validation/FinalSegmentations.json", "ADE20K/FinalSegmentations.json"),
+            PIXCVBENCH_REPO,
             "6538461659c98aa82f722825276320d9b24618e0f95f58e1f8602a90148cdebe",
         ),
         File(
-            "COCO/FinalSegmentations.json",
+            ("COCO/FinalSegmentations.json",),
             ("COCO/FinalSegmentations.json",),
             PIXCVBENCH_REPO,
             "4b348d03c4f8677ccc1b3cf03edb992d0362d30b8df9324c60dc461786f40bcb",
         ),
-        File(
-            PARQUET,
-            ("test_2d.parquet", "test.parquet"),
-            CVBENCH,
-            instead=File("CV-Bench/test.jsonl", ("test_2d.jsonl", "test.jsonl")),
-        ),
+        File((PARQUET, JSONL), ("test_2d.parquet", "test.parquet", "test_2d.jsonl", "test.jsonl"), CVBENCH),
     ),
     folders={
-        "ADE20K/validation/images": (633, _WHENCE.format("ADE20K")),
-        "COCO/coco/images": (805, _WHENCE.format("COCO")),
+        "ADE20K/validation/images": (633, _SOURCE.format(_HOSTS["ADE20K"])),
+        "COCO/coco/images": (805, _SOURCE.format(_HOSTS["COCO"])),
     },
     images=_pixcvbench_images,
     make=_make_pixcvbench,
