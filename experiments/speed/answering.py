@@ -30,9 +30,9 @@ from transformers import (
 )
 
 from pixfound.checkpoints.locating import locate
+from pixfound.models.decoder_model import Capture
 from pixfound.models.geometry.batch_encoder import Encoder
 from pixfound.models.huggingface import HuggingFace
-from pixfound.models.transformers_model import Capture
 from pixfound.types import Prompt
 
 ROOT = Path(__file__).parents[2]

@@ -24,6 +24,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -50,8 +51,8 @@ from transformers import (
 
 from pixfound.checkpoints.locating import locate
 from pixfound.checkpoints.processors import load_processor
+from pixfound.models.decoder_model import DecoderModel
 from pixfound.models.geometry.batch_encoder import Encoder
-from pixfound.models.huggingface import HuggingFace
 
 VISION = ("<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>")
 CHAT = (
@@ -125,6 +126,23 @@ class _Made:
             torch.cuda.empty_cache()
 
 
+@dataclass(eq=False, kw_only=True)
+class _Adapter(DecoderModel):
+    """An adapter of a transformers model and a processor that exist already."""
+
+    model: Any
+    its_processor: Any
+
+    def _load_config(self) -> Any:
+        return self.model.config
+
+    def _load_processor(self) -> Any:
+        return self.its_processor
+
+    def _load_model(self) -> Any:
+        return self.model
+
+
 class Subject(_Made):
     """A multi-modal model with random weights. make: its config and its processor, from a folder and whether small."""
 
@@ -147,7 +165,7 @@ class Subject(_Made):
 
     def answers(self, batch: int) -> Figures:
         """Prompts a second of a batch, with capture and without."""
-        step, plain, now = self._speaker("step"), self._speaker("none"), _requests(batch)
+        step, plain, now = self._adapter("step"), self._adapter("none"), _requests(batch)
         _reset_peak(self.device)
         captured = self._best(lambda: step.generate(now))
         peak = _peak(self.device)
@@ -186,7 +204,7 @@ class Subject(_Made):
         rows; `same_tokens` is the share of the answers' tokens that eager finds the most likely, too.
         """
         requests = _requests(self.options.alone)
-        answers, first, furthest, largest, same = self._speaker("step").answer(requests), 0.0, 0.0, 0.0, []
+        answers, first, furthest, largest, same = self._adapter("step").answer(requests), 0.0, 0.0, 0.0, []
         encoder = self._encoder()
         with self._eagerly(), torch.inference_mode():
             for request, (said, ids) in zip(requests, answers, strict=True):
@@ -218,7 +236,7 @@ class Subject(_Made):
 
     def auto(self) -> Figures:
         """The batch that `batch_size=auto` finds, and whether it fits: peak memory beside what the device has."""
-        step = self._speaker("step")
+        step = self._adapter("step")
         found = step.fit(_requests(len(TEXTS)))
         now = _requests(min(found.prompts, 3) if self.options.small else found.prompts)
         _reset_peak(self.device)
@@ -233,15 +251,13 @@ class Subject(_Made):
             "device_gb": _memory(self.device),
         }
 
-    def _speaker(self, capture: Any) -> HuggingFace:
+    def _adapter(self, capture: Any) -> DecoderModel:
         settings = {"min_new_tokens": self.options.tokens, "max_new_tokens": self.options.tokens}
-        model, device = self.model, self.options.device
-        speaker = HuggingFace(str(self.folder), dtype="bfloat16", device=device, capture=capture, generation=settings)
-        speaker.speak_with(model, self.made[1])
-        return speaker
+        options = {"dtype": "bfloat16", "device": self.options.device, "capture": capture, "generation": settings}
+        return _Adapter(str(self.folder), model=self.model, its_processor=self.made[1], **options)
 
     def _encoder(self) -> Encoder:
-        return Encoder(self.made[1], self.model.config, self.name, None, "native")
+        return Encoder(self.made[1], self.model.config, self.name)
 
     def _best(self, work: Callable[[], Any]) -> float:
         return _best(work, self.options.repeats, self.device)
@@ -441,14 +457,14 @@ def qwen(folder: Path, small: bool) -> tuple[Any, Any]:
     return config, load_processor(str(folder), "bench")
 
 
-def _first(speaker: HuggingFace, requests: Any) -> None:
+def _first(adapter: DecoderModel, requests: Any) -> None:
     """All that comes before decoding: one token of each answer."""
-    settings = speaker.generation
-    speaker.generation = {**settings, "min_new_tokens": 1, "max_new_tokens": 1}
+    settings = adapter.generation
+    adapter.generation = {**settings, "min_new_tokens": 1, "max_new_tokens": 1}
     try:
-        speaker.generate(requests)
+        adapter.generate(requests)
     finally:
-        speaker.generation = settings
+        adapter.generation = settings
 
 
 def _bytes_read(model: Any, encoder: Encoder, requests: Any, tokens: int) -> float:

@@ -12,8 +12,8 @@ from transformers import AutoModelForImageTextToText, AutoProcessor
 
 from pixfound.errors import UserError
 from pixfound.models.attention.teacher_forcing import answer_ids
+from pixfound.models.decoder_model import Capture
 from pixfound.models.huggingface import HuggingFace
-from pixfound.models.transformers_model import Capture
 from pixfound.types import Generation, Prompt
 
 TEXTS = ("hi", "What is this thing here?", "Identify the red object in the scene, please.")

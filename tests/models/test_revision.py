@@ -36,7 +36,7 @@ def lisa(tower_revision: str | None = None, revision: str | None = None) -> Lisa
 
 def cambrian(revision: str | None) -> Cambrian:
     towers = {name: {"path": folder("cambrian"), "revision": revision} for name in TOWERS}
-    return Cambrian(folder("cambrian"), towers, prompt_of("cambrian_8b"))
+    return Cambrian(folder("cambrian"), towers=towers, prompt=prompt_of("cambrian_8b"))
 
 
 @pytest.mark.parametrize(
@@ -46,7 +46,7 @@ def cambrian(revision: str | None) -> Cambrian:
         (lambda: lisa("main"), "model.vision_tower_revision", "model.vision_tower"),
         (lambda: cambrian("main"), "model.towers.siglip.revision", "model.towers.siglip.path"),
         (lambda: Sa2VA(path=folder("rga3"), revision="main", **SA2VA), "model.revision", "model.path"),
-        (lambda: Plain(folder("lisa"), "main"), "model.revision", "model.path"),
+        (lambda: Plain(folder("lisa"), revision="main"), "model.revision", "model.path"),
     ],
     ids=["lisa", "its tower", "cambrian's tower", "rga3", "plain"],
 )

@@ -12,6 +12,7 @@ import torch
 import yaml
 from PIL import Image
 
+from pixfound.apps.certify.certificate import certify
 from pixfound.apps.evaluation import evaluate
 from pixfound.models.pixel.lisa import Lisa
 from pixfound.models.pixel.sa2va import Sa2VA
@@ -36,6 +37,15 @@ def run_whole(outputs: Path, *overrides: str) -> dict[str, Any]:
     return dict(json.loads((result.folder / "metrics.json").read_text()))
 
 
+def gates_of(outputs: Path, *overrides: str) -> dict[str, bool | None]:
+    """Gate -> whether it passed, of the certificate of a model that captures its attention."""
+    tiny = ["model.dtype=float32", "model.device=cpu", "model.generation.max_new_tokens=8", "model.capture=step"]
+    return {gate.name: gate.passed for gate in certify(config_of(*tiny, f"outputs_dir={outputs}", *overrides)).gates}
+
+
+GATES = ("chat template", "text with and without capture", "batch", "attention", "forced pass", "geometry")
+
+
 def furthest_from_eager(
     model: Lisa | Sa2VA,
     request: tuple[Image.Image, Prompt],
@@ -47,10 +57,9 @@ def furthest_from_eager(
     Eager is transformers' own `generate` of the composed model with `output_attentions=True`, which must write the
     same answer. layers, heads: what the model's rows are the mean of.
     """
-    _ = model._model
-    ((found, ids),) = model._speaker.answer([request])
+    ((found, ids),) = model.answer([request])
     assert found.attention is not None and found.penultimate is not None
-    inputs, language = model._speaker.encode([request]), model._speaker.loaded()
+    inputs, language = model.encode([request]), model.loaded()
     columns = (inputs["input_ids"][0] == language.config.image_token_id).nonzero()[:, 0]
     language.set_attn_implementation("eager")
     with torch.inference_mode():

@@ -178,10 +178,13 @@ def read_bin(file: Path, place: str) -> Mapping[str, Any]:
     return found
 
 
-def fetch(path: str, revision: str | None, key: str) -> str:
-    """The folder of `path` from `locating.fetch`; for a hub id without safetensors, with its .bin files."""
-    folder = locating.fetch(path, revision, key)
-    if Path(path).expanduser().is_dir() or any(Path(folder).glob("*.safetensors")):
+def fetch(path: str, revision: str | None, key: str, tensors: bool = True) -> str:
+    """The folder of `path` from `locating.fetch`; for a hub id without safetensors, with its .bin files.
+
+    tensors: False leaves the weights out.
+    """
+    folder = locating.fetch(path, revision, key, tensors)
+    if not tensors or Path(path).expanduser().is_dir() or any(Path(folder).glob("*.safetensors")):
         return folder
     from huggingface_hub import snapshot_download
 

@@ -58,16 +58,12 @@ def load_model(
     path: str,
     dtype: str,
     device: str,
-    implementation: str | None,
-    required: bool = True,
     device_map: DeviceMap = None,
     code: bool = False,
 ) -> Any:
     """The model in eval mode on `device`.
 
-    implementation: the attention implementation of its text decoder; None for the default. required: True raises an
-    error where the decoder does not support it. device_map: as in transformers, in place of `device`. code: True allows
-    Python files of the folder to be run.
+    device_map: as in transformers, in place of `device`. code: True allows Python files of the folder to be run.
     """
     import torch
     from transformers import AutoModelForImageTextToText
@@ -84,19 +80,24 @@ def load_model(
         check_memory(folder, path, dtype, device)
     options = {"dtype": chosen, "device_map": device_map, "trust_remote_code": code}
     model = load_pretrained(AutoModelForImageTextToText, folder, path, "model.path", **options)
-    with locating.loading(path, "model.path"):
-        if implementation is not None:
-            model.set_attn_implementation({"text_config": implementation})
-    taken = model.config.get_text_config()._attn_implementation == implementation
-    if required and implementation is not None and not taken:
-        raise UserError(
-            f"model.path={path}: the text decoder of {type(model).__name__} takes no other attention function, so its "
-            "attention cannot be captured; use model.capture=none extraction=nulls"
-        )
     if device_map is None:
         with locating.loading(path, "model.path"):
             model = model.to(device)
     return model.eval()
+
+
+def set_attention(model: Any, name: str, path: str, required: bool) -> None:
+    """Let the text decoder of a model use the attention function `name`.
+
+    path: `model.path` as typed, for errors. required: True raises UserError where the decoder does not take it.
+    """
+    with locating.loading(path, "model.path"):
+        model.set_attn_implementation({"text_config": name})
+    if required and model.config.get_text_config()._attn_implementation != name:
+        raise UserError(
+            f"model.path={path}: the text decoder of {type(model).__name__} takes no other attention function, so its "
+            "attention cannot be captured; use model.capture=none extraction=nulls"
+        )
 
 
 def load_pretrained(architecture: Any, folder: str, path: str, key: str, **options: Any) -> Any:

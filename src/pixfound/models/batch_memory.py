@@ -14,7 +14,7 @@ from PIL import Image
 from pixfound.checkpoints.device_map import input_device
 from pixfound.checkpoints.weight_memory import free_bytes
 from pixfound.interfaces import BatchFit
-from pixfound.models.attention.layer_attention import Keep
+from pixfound.models.attention.decoder_layers import Keep
 from pixfound.models.geometry.batch_encoder import Request
 
 _TOLD = 16  # tokens of a trial's answers; the memory of longer answers is added

@@ -1,194 +1,134 @@
-"""A transformers model and its processor, loaded at first use."""
+"""The base of all adapters of transformers models: options, identity, and loading at first use.
+
+An adapter says which parts it consists of; `TransformersModel` puts them together in a fixed order:
+
+    _load_config      transformers' config      -> _check_config, before anything else is read
+    _load_processor   the processor             -> before the weights are downloaded
+    _load_model       the model, on its device
+    generate_many     requests -> generations
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Literal
-
-from PIL import Image
+from typing import Any
 
 from pixfound.checkpoints import locating
-from pixfound.checkpoints.device_map import DeviceMap, check_device_map, input_device
-from pixfound.checkpoints.loading import check_served, load_config, load_model
+from pixfound.checkpoints.loading import load_config, load_model
 from pixfound.checkpoints.processors import load_processor
 from pixfound.compute.devices import check_dtype, device_name, pick_device
-from pixfound.errors import UserError
+from pixfound.errors import PromptTooLong
 from pixfound.interfaces import TextVectors
-from pixfound.models.attention.support import can_capture, check_capture, check_capture_early
-from pixfound.models.chat_template import read_template
 from pixfound.models.embeddings import InputEmbeddings
-from pixfound.models.geometry.batch_encoder import Encoder, ImageLayout, Request
-from pixfound.types import Prompt, Tile
-
-Capture = Literal["step", "forced", "none"]
+from pixfound.models.generation_options import check_generation, generation_options, without_errors
+from pixfound.models.geometry.batch_encoder import Request
+from pixfound.types import Generation
 
 
 @dataclass(eq=False)
 class TransformersModel:
-    """A model loaded with AutoModelForImageTextToText.
+    """A model that transformers' auto classes load; subclasses replace the parts that differ.
 
     path: hub id, local folder or `embedded:NAME`. revision: of the hub id. dtype: a torch dtype's name or auto.
-    device: auto, cpu, cuda or cuda:N. device_map: `auto` spreads a model too large for one GPU over all GPUs; a map of
-        modules to devices places them so. For a single process. system: a system message, or None.
-    capture: `step` records an attention row at every decoding step; `forced` generates without capture, and reads all
-        rows in one teacher-forced pass afterwards. Both give the same rows. `none` records nothing.
-    image_layout: `native` leaves the image to the model's processor; `pad` makes it a square first, with bars of the
-        processor's mean colour, as LLaVA-1.5's own code and arXiv 2502.04192 do.
-    trust_remote_code: True runs Python files that come with the weights; never unless it is typed.
-    chat_template: None for the model's own; a file with a Jinja template, or its text; `none` for prompts of bare text.
+    device: auto, cpu, cuda or cuda:N. generation: arguments of transformers' GenerationConfig; greedy by default.
     """
 
     path: str
+    _: KW_ONLY
     revision: str | None = None
     dtype: str = "auto"
     device: str = "auto"
-    device_map: DeviceMap = None
-    system: str | None = None
-    capture: Capture = "step"
-    image_layout: ImageLayout = "native"
-    trust_remote_code: bool = False
-    chat_template: str | None = None
-
-    version: ClassVar[int] = 2  # 2: attention sinks are honoured
-    # `identity` has the last two: the flag of remote code, and the text of the template
-    runtime_options: ClassVar[tuple[str, ...]] = ("device_map", "trust_remote_code", "chat_template")
+    generation: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.image_layout not in ("native", "pad"):
-            raise UserError(f"model.image_layout={self.image_layout}: valid values are native and pad")
-        if self.capture not in ("step", "forced", "none"):
-            raise UserError(f"model.capture={self.capture}: valid values are step, forced and none")
         check_dtype(self.dtype, "model.dtype", auto=True)
-        check_device_map(self.device_map, self.device)
-        if not isinstance(self.trust_remote_code, bool):
-            raise UserError(f"model.trust_remote_code={self.trust_remote_code}: valid values are true and false")
-        self._template = read_template(self.chat_template)
+        self.generation = generation_options(self.generation)
 
     def identity(self) -> Mapping[str, Any]:
-        """Values that identify the weights, and options that change the prompt or the code; part of the fingerprint."""
-        return {
-            **locating.identity(self.path, self.revision, "model.path"),
-            **({"trust_remote_code": True} if self.trust_remote_code else {}),
-            **({} if self._template is None else {"chat_template": self._template}),
-        }
+        """Values that identify the weights; part of the fingerprint."""
+        return locating.identity(self.path, self.revision, "model.path")
 
     def provenance(self) -> Mapping[str, Any]:
-        """The requested device and dtype, the origin of the weights, and `trust_remote_code` where it is set."""
-        return {
-            "device": device_name(self.device) if self.device_map is None else self.device_map,
-            "dtype": self.dtype,
-            **locating.origin(self.path, self.revision),
-            **({"trust_remote_code": True} if self.trust_remote_code else {}),
-        }
+        """The requested device and dtype, and the origin of the weights."""
+        return {"device": device_name(self.device), "dtype": self.dtype, **locating.origin(self.path, self.revision)}
 
-    @property
-    def captures(self) -> bool:
-        """True where generations carry attention; UserError where it is requested and cannot be captured."""
-        if self.capture != "none":
-            check_capture_early(locating.locate(self.path, "model.path"), self.path)
-        return self.capture != "none"
+    def generate(self, requests: Sequence[Request]) -> list[Generation]:
+        """Generations of `generate_many`; raises the first PromptTooLong among them."""
+        return without_errors(self.generate_many(requests))
 
-    def cautions(self) -> list[str]:
-        """Warnings about its answers, one line each; read from the processor, without the weights."""
-        if self._encoder.template is not None:
-            return []
-        return [f"model.path={self.path}: is asked without a chat template: its prompts are the image and bare text"]
+    def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
+        """Answer a batch of (image, prompt), in order. An answer does not depend on the rest of the batch.
+
+        PromptTooLong takes the place of the generation of a prompt that is too long. The first call loads the model:
+        UserError, before its weights are downloaded, where it is not supported. FloatingPointError where logits are not
+        finite.
+        """
+        raise NotImplementedError
 
     def vectors(self) -> TextVectors:
         """The input embeddings, read without loading the model."""
         return InputEmbeddings(self._folder, self.tokenizer)
-
-    def encode(self, requests: Sequence[Request]) -> dict[str, Any]:
-        """Model inputs of a batch, left-padded, on the model's device and in its dtype."""
-        model = self._model
-        device = input_device(model)
-        inputs = {name: value.to(device) for name, value in self._encoder.encode(requests).items()}
-        return {name: v.to(model.dtype) if v.is_floating_point() else v for name, v in inputs.items()}
-
-    def tiles(self, image: Image.Image) -> tuple[Tile, ...]:
-        """Tiles of the model's image tokens, in pixels of the image; without loading or running the model."""
-        inputs = self._encoder.encode([(image, Prompt("", "open", "", "?"))])
-        count = int((inputs["input_ids"] == self._config.image_token_id).sum())
-        return self._encoder.tiles(inputs, 0, count, image)
 
     def commit(self) -> str | None:
         """The hub's commit hash of the weights, to pin as `revision`; None for a local folder."""
         folder = Path(self._folder)
         return folder.name if folder.parent.name == "snapshots" else None
 
-    def check_asked(self, config: Any) -> None:
-        """UserError where options of a subclass do not fit the model's config. config: transformers'."""
-
-    def speak_with(self, model: Any, processor: Any) -> None:
-        """Use this transformers model and processor from now on, instead of loading those at `path`."""
-        from pixfound.models.attention.recorder import NAME
-
-        self.check_asked(model.config)
-        if can_capture(model.config):
-            model.set_attn_implementation({"text_config": NAME})
-        processor.tokenizer.padding_side = "left"
-        model.generation_config.pad_token_id = processor.tokenizer.pad_token_id
-        self._config, self._model = model.config, model
-        self._encoder = Encoder(processor, model.config, self.path, self.system, self.image_layout, self._template)
-
     def loaded(self) -> Any:
         """The transformers model, on its device."""
         return self._model
 
-    @cached_property
-    def _folder(self) -> str:
-        return locating.fetch(self.path, self.revision, "model.path", code=self.trust_remote_code)
-
-    @cached_property
-    def _description(self) -> str:
-        """Folder of all files but the weights, so that errors of a model are raised before these are downloaded."""
-        return locating.fetch(self.path, self.revision, "model.path", tensors=False, code=self.trust_remote_code)
-
-    @cached_property
-    def _config(self) -> Any:
-        config = load_config(self._description, self.path, self.trust_remote_code)
-        if self.captures:
-            check_capture(config, self.path)
-        check_served(config, self.path)
-        self.check_asked(config)
-        return config
-
-    @cached_property
-    def _encoder(self) -> Encoder:
-        config = self._config
-        processor = load_processor(self._description, self.path, code=self.trust_remote_code)
-        return Encoder(processor, config, self.path, self.system, self.image_layout, self._template)
-
     @property
     def processor(self) -> Any:
         """The model's processor, without loading the model."""
-        return self._encoder.processor
+        _ = self._config  # its errors are raised first
+        return self._processor
 
     @property
     def tokenizer(self) -> Any:
         """The model's tokenizer, without loading the model."""
-        return self._encoder.tokenizer
+        return self.processor.tokenizer
+
+    def _fetch(self, tensors: bool) -> str:
+        """The local folder of the checkpoint, downloaded for a hub id; without weights where `tensors` is False."""
+        return locating.fetch(self.path, self.revision, "model.path", tensors)
+
+    def _load_config(self) -> Any:
+        return load_config(self._description, self.path)
+
+    def _check_config(self, config: Any) -> None:
+        """UserError where transformers' `config` is of an unsupported model, or options do not fit it."""
+        check_generation(self.generation)
+
+    def _load_processor(self) -> Any:
+        return load_processor(self._description, self.path)
+
+    def _load_model(self) -> Any:
+        return load_model(self._folder, self.path, self.dtype, pick_device(self.device))
+
+    @cached_property
+    def _folder(self) -> str:
+        return self._fetch(tensors=True)
+
+    @cached_property
+    def _description(self) -> str:
+        """Folder of all files but the weights, so that errors of a model are raised before these are downloaded."""
+        return self._fetch(tensors=False)
+
+    @cached_property
+    def _config(self) -> Any:
+        config = self._load_config()
+        self._check_config(config)
+        return config
+
+    @cached_property
+    def _processor(self) -> Any:
+        return self._load_processor()
 
     @cached_property
     def _model(self) -> Any:
-        _ = self._encoder  # its errors are raised before the weights are downloaded
-        from pixfound.models.attention.recorder import NAME
-
-        # Without capture too: this attention is needed to share prefixes, and to drop rows that have ended.
-        attention = NAME if can_capture(self._config) else None
-        device = pick_device(self.device)
-        model = load_model(
-            self._folder,
-            self.path,
-            self.dtype,
-            device,
-            attention,
-            required=self.captures,
-            device_map=self.device_map,
-            code=self.trust_remote_code,
-        )
-        model.generation_config.pad_token_id = self.tokenizer.pad_token_id
-        return model
+        _ = self.processor  # its errors are raised before the weights are downloaded
+        return self._load_model()

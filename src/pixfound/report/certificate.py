@@ -11,7 +11,7 @@ from pixfound.config.settings import outputs_folder
 from pixfound.io.fingerprints import fingerprint
 from pixfound.io.text import escape
 from pixfound.io.text_files import parse_json
-from pixfound.models.huggingface import HuggingFace
+from pixfound.models.decoder_model import DecoderModel
 
 
 def certificate_lines(config: Mapping[str, Any], model: Part[Any]) -> list[str]:
@@ -19,7 +19,7 @@ def certificate_lines(config: Mapping[str, Any], model: Part[Any]) -> list[str]:
 
     config: the run's, resolved. model: the part that it names.
     """
-    if not isinstance(model.built, HuggingFace):
+    if not isinstance(model.built, DecoderModel):
         return []
     file = folder_of(config, model) / "certificate.json"
     name = config["names"]["model"]

@@ -17,7 +17,6 @@ from safetensors.torch import load_file, save_file
 from tokenizers.processors import TemplateProcessing
 from transformers import CLIPVisionConfig, Dinov2Config, Dinov2Model, LlamaConfig, LlavaConfig
 
-from pixfound.apps.certify.certificate import certify
 from pixfound.checkpoints import conversion
 from pixfound.errors import UserError
 from pixfound.models.cambrian.cambrian import KEYS, TOWERS, Cambrian
@@ -26,8 +25,7 @@ from pixfound.models.cambrian.modules import Cambrian1, Design
 from pixfound.models.cambrian.towers import CONVNEXT, build_convnext, resample_positions
 from pixfound.models.geometry.layouts import kept_of_square
 from pixfound.types import FloatArray, Generation, Prompt
-from tests.support.pixel import DATA, PICTURE, prompt_of, run_whole
-from tests.support.run import config_of
+from tests.support.pixel import DATA, GATES, PICTURE, gates_of, prompt_of, run_whole
 
 HERE = DATA / "cambrian"
 # 56 x 40 and 36 x 70 pixels: of the second, the bars reach into cells that are kept, and are masked there
@@ -39,7 +37,8 @@ EXPECTED = np.load(HERE / "expected.npz")
 def tiny(folder: Path | None = None, **options: object) -> Cambrian:
     """The tiny checkpoint with the published prompt."""
     settings = {"dtype": "float32", "device": "cpu", "generation": {"max_new_tokens": 12}, **options}
-    return Cambrian(str(folder or HERE / "model"), towers_of(HERE), prompt_of("cambrian_8b"), **settings)  # type: ignore[arg-type]
+    settings = {"towers": towers_of(HERE), "prompt": prompt_of("cambrian_8b"), **settings}
+    return Cambrian(str(folder or HERE / "model"), **settings)  # type: ignore[arg-type]
 
 
 def towers_of(folder: Path, **others: str) -> dict[str, dict[str, str | None]]:
@@ -204,12 +203,7 @@ def test_goes_through_the_whole_pipeline(extraction: str, tmp_path: Path) -> Non
 @pytest.mark.verifies("certificate", model="cambrian")
 def test_its_certificate_shuts_no_gate(tmp_path: Path) -> None:
     where = [f"model.path={HERE / 'model'}", *(f"model.towers.{name}.path={HERE / name}" for name in TOWERS)]
-    tiny = ["model.dtype=float32", "model.device=cpu", "model.generation.max_new_tokens=8"]
-    found = certify(config_of("model=cambrian_8b", *where, *tiny, f"outputs_dir={tmp_path}"))
-    assert {gate.name: gate.passed for gate in found.gates} == {
-        "chat template": True, "text with and without capture": True, "batch": True, "attention": True,
-        "forced pass": True, "geometry": True,
-    }  # fmt: skip
+    assert gates_of(tmp_path, "model=cambrian_8b", *where) == dict.fromkeys(GATES, True)
 
 
 def test_every_key_is_used_or_dropped_for_a_reason(tmp_path: Path) -> None:
@@ -233,15 +227,12 @@ def test_a_tower_of_timms_own_repository_is_the_same(tmp_path: Path, model: Camb
     trunk = {n.removeprefix("visual.trunk."): t for n, t in state.items() if n.startswith("visual.trunk.")}
     save_file(trunk, tmp_path / "model.safetensors")
     towers = towers_of(HERE, convnext=str(tmp_path))
-    other = Cambrian(
-        str(HERE / "model"), towers, prompt_of("cambrian_8b"), dtype="float32", device="cpu",
-        generation={"max_new_tokens": 12},
-    )  # fmt: skip
+    other = tiny(towers=towers)
     assert other.identity() != model.identity()
     assert other.answer([(PICTURE, ASKED)])[0][1] == EXPECTED["wide_new"].tolist()[1:]
     state = load_file(tmp_path / "model.safetensors")
     save_file({**state, "stages.9.spare": torch.zeros(1)}, tmp_path / "model.safetensors")
-    other = Cambrian(str(HERE / "model"), towers, prompt_of("cambrian_8b"), dtype="float32", device="cpu")
+    other = tiny(towers=towers)
     with pytest.raises(UserError, match=r"model\.towers\.convnext\.path=.*no place for stages\.9\.spare"):
         _ = other._model
 
@@ -249,20 +240,20 @@ def test_a_tower_of_timms_own_repository_is_the_same(tmp_path: Path, model: Camb
 def test_what_is_wrong_is_one_line(tmp_path: Path, models: Path) -> None:
     prompt, towers = prompt_of("cambrian_8b"), towers_of(Path("a"))
     with pytest.raises(UserError, match="must hold <image> once"):
-        Cambrian("a/b", towers, "<|user|> {}")
+        Cambrian("a/b", towers=towers, prompt="<|user|> {}")
     with pytest.raises(UserError, match=r"model\.towers\.clip\.path: is missing"):
-        Cambrian("a/b", {**towers, "clip": {}}, prompt)
+        Cambrian("a/b", towers={**towers, "clip": {}}, prompt=prompt)
     with pytest.raises(UserError, match=r"model\.towers\.dino: no such tower.*dinov2"):
-        Cambrian("a/b", {**towers, "dino": {"path": "a/b"}}, prompt)
+        Cambrian("a/b", towers={**towers, "dino": {"path": "a/b"}}, prompt=prompt)
     with pytest.raises(UserError, match=r"num_beams: must be 1"):
-        Cambrian("a/b", towers, prompt, generation={"num_beams": 2})
+        Cambrian("a/b", towers=towers, prompt=prompt, generation={"num_beams": 2})
     with pytest.raises(UserError, match="without Cambrian-1's config"):
         _ = tiny(models / "llava")._published
     with pytest.raises(UserError, match="one query for each token"):
         _ = tiny(altered(tmp_path / "a", {}, query_num_list=[9, 36]))._published
     with pytest.raises(UserError, match="only the four towers"):
         _ = tiny(altered(tmp_path / "b", {}, mm_vision_tower_aux_list=["openai/clip"]))._sides
-    short = Cambrian(str(HERE / "model"), towers_of(HERE), "<image>\n{}", device="cpu")
+    short = tiny(prompt="<image>\n{}")
     with pytest.raises(UserError, match="puts the image at token 0, and this checkpoint reads it at 441"):
         short.tiles(PICTURE)
 

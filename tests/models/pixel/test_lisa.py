@@ -18,7 +18,7 @@ from pixfound.models.pixel.lisa import KEYS, Lisa
 from pixfound.models.pixel.lisa_modules import LisaModules
 from pixfound.models.pixel.seg_tokens import hidden_states
 from pixfound.types import Prompt
-from tests.support.pixel import DATA, PICTURE, furthest_from_eager, prompt_of, run_whole
+from tests.support.pixel import DATA, GATES, PICTURE, furthest_from_eager, gates_of, prompt_of, run_whole
 
 LINES = {"lisa": "lisa_7b", "glamm": "glamm"}
 REQUEST = (PICTURE, Prompt("x", "ground", "v", "Can you segment it?"))
@@ -36,9 +36,9 @@ def test_a_seg_in_the_prompt_counts(line: str) -> None:
     """The originals look for it in all ids, and decode the state before each."""
     asked = (PICTURE, Prompt("x", "ground", "v", "Can you [SEG] it?"))
     model = tiny(line, generation={"max_new_tokens": 1})
-    modules, token = model._model, model._processor.tokenizer.convert_tokens_to_ids("[SEG]")
-    said, ids = model._speaker.answer([asked])[0]
-    inputs = model._speaker.encode([asked])
+    modules, token = model._modules, model._processor.tokenizer.convert_tokens_to_ids("[SEG]")
+    said, ids = model.answer([asked])[0]
+    inputs = model.encode([asked])
     where = [i for i, one in enumerate([*inputs["input_ids"][0].tolist(), *ids]) if one == token]
     assert len(where) == 1 + ids.count(token)
     with torch.inference_mode():
@@ -53,13 +53,13 @@ def test_a_seg_in_the_prompt_counts(line: str) -> None:
 @pytest.mark.parametrize("line", LINES)
 def test_the_original_says_and_draws_the_same(line: str) -> None:
     model, expected = tiny(line), np.load(DATA / line / "expected.npz")
-    modules = model._model
+    modules = model._modules
     ids = expected["new"].tolist()
-    assert model._speaker.answer([REQUEST])[0][1] == ids
+    assert model.answer([REQUEST])[0][1] == ids
     seg = model._processor.tokenizer.convert_tokens_to_ids("[SEG]")
     where = [i for i, one in enumerate(ids) if one == seg]
     with torch.inference_mode():
-        states = hidden_states(model._speaker, REQUEST, ids, range(len(ids)), "before")
+        states = hidden_states(model, REQUEST, ids, range(len(ids)), "before")
         logits = modules.language.lm_head(states).numpy()
         drawn = np.stack(list(modules.logits(PICTURE, states[where])))
     assert np.abs(logits - expected["logits"][:-1]).max() < 1e-4
@@ -84,7 +84,7 @@ def test_masks_are_of_the_size_of_the_oddest_images(size: tuple[int, int]) -> No
     pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
     model = tiny("lisa")
     with torch.inference_mode():
-        masks = model._model.draw(Image.fromarray(pixels), torch.randn(2, 32))
+        masks = model._modules.draw(Image.fromarray(pixels), torch.randn(2, 32))
     assert [mask.size for mask in masks] == [size, size]
 
 
@@ -92,7 +92,7 @@ def test_masks_of_logits_that_are_no_numbers_are_a_failure_and_not_empty() -> No
     model = tiny("lisa")
     assert model.generate([REQUEST])[0].masks
     with torch.no_grad():
-        next(model._model.sam.mask_decoder.parameters()).fill_(torch.nan)
+        next(model._modules.sam.mask_decoder.parameters()).fill_(torch.nan)
     with pytest.raises(FloatingPointError, match="the logits of its masks are not finite"):
         model.generate([REQUEST])
 
@@ -127,6 +127,19 @@ def test_goes_through_the_whole_pipeline(line: str, tmp_path: Path) -> None:
 def test_attention_equals_eager(line: str) -> None:
     for options in ({}, {"layers": [0], "heads": [1]}):
         assert furthest_from_eager(tiny(line, capture="step", **options), REQUEST, **options) < 1e-5
+
+
+@pytest.mark.verifies("certificate", model="lisa")
+def test_its_certificate_shuts_no_gate(tmp_path: Path) -> None:
+    where = [f"model.path={DATA / 'lisa' / 'model'}", f"model.vision_tower={DATA / 'lisa' / 'clip'}"]
+    assert gates_of(tmp_path, "model=lisa_7b", *where) == dict.fromkeys(GATES, True)
+
+
+def test_it_draws_in_the_published_dtype_whatever_clip_was_saved_in() -> None:
+    assert json.loads((DATA / "lisa" / "clip" / "config.json").read_text())["torch_dtype"] == "float32"
+    model = tiny("lisa", dtype="bfloat16")
+    assert model.generate([REQUEST])[0].masks
+    assert {p.dtype for p in model._modules.parameters()} == {torch.bfloat16}
 
 
 def test_no_seg_means_no_mask(tmp_path: Path) -> None:
@@ -179,10 +192,8 @@ def test_the_published_prompts() -> None:
 
 def test_the_published_sam_is_vit_h() -> None:
     """Against the figures of Meta's own ViT-H: 641,090,608 parameters and the matrix of positions."""
-    config = json.loads((DATA / "lisa" / "model" / "config.json").read_text())
-    del config["sam_config"]
     with torch.device("meta"):
-        sam = LisaModules({**config, "out_dim": 256}, str(DATA / "lisa" / "clip"), 0, linear=True).sam
+        sam = LisaModules(tiny("lisa")._config, 256, None, linear=True).sam
     assert sum(p.numel() for p in sam.parameters()) == 641_090_608 + 2 * 128
     layers = sam.vision_encoder.layers
     assert [i for i, layer in enumerate(layers) if layer.window_size == 0] == [7, 15, 23, 31]

@@ -24,7 +24,7 @@ from pixfound.models.pixel.sa2va_backbones import QWEN_KEYS
 from pixfound.models.pixel.sa2va_modules import Sa2VAModules
 from pixfound.models.pixel.seg_tokens import hidden_states
 from pixfound.types import Prompt
-from tests.support.pixel import DATA, PICTURE, ROOT, furthest_from_eager, run_whole
+from tests.support.pixel import DATA, GATES, PICTURE, ROOT, furthest_from_eager, gates_of, run_whole
 from tests.support.run import config_of
 
 LINES = {
@@ -47,10 +47,10 @@ def tiny(line: str, folder: Path | None = None, **options: object) -> Sa2VA:
 
 def drawn(model: Sa2VA, ids: list[int]) -> np.ndarray:
     """(S, H, W) mask logits for an answer."""
-    modules, seg = model._model, model._processor.tokenizer.convert_tokens_to_ids("[SEG]")
+    modules, seg = model._modules, model._processor.tokenizer.convert_tokens_to_ids("[SEG]")
     where = [i for i, one in enumerate(ids) if one == seg]
     with torch.inference_mode():
-        states = hidden_states(model._speaker, REQUEST, ids, where, model.place, model.final_norm)
+        states = hidden_states(model, REQUEST, ids, where, model.place, model.final_norm)
         return np.stack(list(modules.logits(PICTURE, states)))
 
 
@@ -58,10 +58,10 @@ def drawn(model: Sa2VA, ids: list[int]) -> np.ndarray:
 @pytest.mark.parametrize("line", LINES)
 def test_the_original_says_and_draws_the_same(line: str) -> None:
     model, expected = tiny(line), np.load(DATA / line / "expected.npz")
-    modules, ids = model._model, expected["new"].tolist()
-    assert model._speaker.answer([REQUEST])[0][1] == ids
+    modules, ids = model._modules, expected["new"].tolist()
+    assert model.answer([REQUEST])[0][1] == ids
     with torch.inference_mode():
-        states = hidden_states(model._speaker, REQUEST, ids, range(len(ids)), "before")
+        states = hidden_states(model, REQUEST, ids, range(len(ids)), "before")
         logits = modules.language.lm_head(states).numpy()
     assert np.abs(logits - expected["logits"][:-1]).max() < 1e-4
     masks = drawn(model, ids)
@@ -80,8 +80,8 @@ def original_masks(model: Sa2VA, request: tuple[Image.Image, Prompt], new: int) 
     Its Qwen lines call `generate` with ids, which come back before the new ones; its InternVL lines with embeddings,
     so that only the new ones do.
     """
-    modules = model._model
-    inputs = model._speaker.encode([request])
+    modules = model._modules
+    inputs = model.encode([request])
     out = modules.language.generate(
         **inputs, max_new_tokens=new, do_sample=False, output_hidden_states=True, return_dict_in_generate=True
     )
@@ -116,7 +116,6 @@ def test_an_answer_cut_right_after_seg(line: str) -> None:
     """The last id has no state of its own, so Sa2VA draws nothing; the state before it is there for RGA3."""
     ids = np.load(DATA / line / "expected.npz")["new"].tolist()
     model = tiny(line)
-    _ = model._model
     first = ids.index(model._processor.tokenizer.convert_tokens_to_ids("[SEG]"))
     cut = tiny(line, generation={"max_new_tokens": first + 1}).generate([REQUEST])[0]
     assert cut.cut and cut.text
@@ -128,13 +127,19 @@ def test_an_answer_cut_right_after_seg(line: str) -> None:
         assert len(original_masks(model, REQUEST, first + 2)) == 1
 
 
+@pytest.mark.verifies("certificate", model="sa2va_internvl3")
+def test_its_certificate_shuts_no_gate(tmp_path: Path) -> None:
+    where = f"model.path={DATA / 'sa2va_internvl3' / 'model'}"
+    assert gates_of(tmp_path, "model=sa2va_internvl3_2b", where) == dict.fromkeys(GATES, True)
+
+
 FORCED = "Sure, [SEG].<|im_end|>"
 
 
 def test_rga3_is_made_to_say_what_the_original_forces_upon_it() -> None:
     """Its own steps: the chat template with the answer in it, one pass, the state before [SEG]."""
     model = tiny("rga3", answer_prefix=FORCED)
-    modules, processor = model._model, model._processor
+    modules, processor = model._modules, model._processor
     content = [{"type": "image"}, {"type": "text", "text": REQUEST[1].text}]
     messages = [
         {"role": "user", "content": content},
@@ -161,16 +166,15 @@ def test_a_begun_answer_is_gone_on_with_beside_free_ones() -> None:
     (open_free, _), (open_begun, found) = free.generate(requests), begun.generate(requests)
     assert open_begun.text == open_free.text
     assert np.abs(open_begun.attention - open_free.attention).max() < 1e-5
-    speaker = begun._speaker
-    told = speaker.tokenizer("Sure,", add_special_tokens=False)["input_ids"]
-    ids = speaker.answer([REQUEST])[0][1]
+    told = begun.tokenizer("Sure,", add_special_tokens=False)["input_ids"]
+    ids = begun.answer([REQUEST])[0][1]
     assert ids[: len(told)] == told
-    inputs = speaker.encode([REQUEST])
+    inputs = begun.encode([REQUEST])
     longer = torch.cat([inputs["input_ids"], torch.tensor([told])], dim=1)
     pixels = {name: inputs[name] for name in ("pixel_values", "image_grid_thw")}
-    kinds = {"mm_token_type_ids": (longer == speaker.loaded().config.image_token_id).long()}
+    kinds = {"mm_token_type_ids": (longer == begun.loaded().config.image_token_id).long()}
     mask = torch.ones_like(longer)
-    out = speaker.loaded().generate(longer, attention_mask=mask, **pixels, **kinds, max_new_tokens=16, do_sample=False)
+    out = begun.loaded().generate(longer, attention_mask=mask, **pixels, **kinds, max_new_tokens=16, do_sample=False)
     assert out[0, longer.shape[1] :].tolist() == ids[len(told) :]
     assert found.attention is not None and len(found.attention) == len(ids) == len(found.spans)
     forced = tiny("rga3", capture="forced", answer_prefix="Sure,").generate([REQUEST])[0]
@@ -186,8 +190,7 @@ def test_the_paper_forces_rga3_alone() -> None:
 def test_internvl_is_shown_what_the_original_shows_it() -> None:
     """Prompt and pixels: 4 x 3 tiles of the picture and the whole of it, and where they lie in it."""
     model, expected = tiny("sa2va_internvl3", capture="step"), np.load(DATA / "sa2va_internvl3" / "expected.npz")
-    _ = model._model
-    inputs = model._speaker.encode([REQUEST])
+    inputs = model.encode([REQUEST])
     assert inputs["input_ids"][0].tolist() == expected["ids"].tolist()
     assert np.abs(inputs["pixel_values"].numpy() - expected["pixels"]).max() < 1e-5
     tiles = model.generate([REQUEST])[0].tiles

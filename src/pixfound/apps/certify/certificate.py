@@ -18,7 +18,7 @@ from pixfound.extractors.attention import AttentionPeak
 from pixfound.extractors.attention_maps import image_map, peak, token_rows
 from pixfound.io.atomic import make_folder, write_atomic, write_picture
 from pixfound.io.text import escape, grid
-from pixfound.models.huggingface import HuggingFace
+from pixfound.models.decoder_model import DecoderModel
 from pixfound.report.certificate import folder_of
 from pixfound.store.provenance import provenance
 from pixfound.types import FloatArray
@@ -38,7 +38,7 @@ def certify(config: Mapping[str, Any]) -> Certificate:
     check_names(config["names"])
     part = build(config["model"], "model")
     model = part.built
-    if not isinstance(model, HuggingFace):
+    if not isinstance(model, DecoderModel):
         raise UserError(f"model._target_={config['model']['_target_']}: only Hugging Face models have certificates")
     folder = folder_of(config, part)
     make_folder(folder)
@@ -67,7 +67,7 @@ def _heat(findings: Findings, phrases: Any) -> tuple[FloatArray, str]:
 
 
 def _body(
-    config: Mapping[str, Any], model: HuggingFace, findings: Findings, heat: FloatArray | None, what: str
+    config: Mapping[str, Any], model: DecoderModel, findings: Findings, heat: FloatArray | None, what: str
 ) -> dict[str, Any]:
     """The JSON values of certificate.json."""
     loaded = model.loaded()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from pixfound.apps.certify.probes import Probe, chance, move_pixels
 from pixfound.models.chat_template import usually_has_one
-from pixfound.models.huggingface import HuggingFace
+from pixfound.models.decoder_model import DecoderModel
 from pixfound.types import Example, FloatArray, Generation, Prompt
 
 Request = tuple[Image.Image, Prompt]
@@ -48,7 +48,7 @@ class Findings:
         return all(gate.passed is not False for gate in self.gates)
 
 
-def run_gates(model: HuggingFace, examples: Sequence[Example], prompts: Sequence[Prompt]) -> Findings:
+def run_gates(model: DecoderModel, examples: Sequence[Example], prompts: Sequence[Prompt]) -> Findings:
     """Run every gate, with greedy decoding and without a forced start of the answer.
 
     examples: the first one is the golden one. prompts: the question for each example.
@@ -61,7 +61,7 @@ def run_gates(model: HuggingFace, examples: Sequence[Example], prompts: Sequence
 
 
 def _run(
-    model: HuggingFace,
+    model: DecoderModel,
     examples: Sequence[Example],
     prompts: Sequence[Prompt],
     images: Sequence[Image.Image],
@@ -86,27 +86,29 @@ def _run(
     return Findings(gates, examples[0], alone[0], prompts[0].text, probed)
 
 
-def _template_gate(model: HuggingFace) -> Gate:
+def _template_gate(model: DecoderModel) -> Gate:
     """Fails where the prompt has no chat template but models of the kind need one; does not apply to others."""
     name, cautions = "chat template", model.cautions()
     if not cautions:
-        return Gate(name, True, None, "", "its own" if model.chat_template is None else "the one that was given")
+        return Gate(
+            name, True, None, "", "the one that was given" if "chat_template" in model.identity() else "its own"
+        )
     made = type(model.processor).__name__
     if usually_has_one(model.processor):
         return Gate(name, False, None, "", f"none, and models with a {made} are asked through one")
     return Gate(name, None, None, "", f"none, as models with a {made} have: prompts are bare text")
 
 
-def _exact(model: HuggingFace) -> bool:
+def _exact(model: DecoderModel) -> bool:
     return bool(model.loaded().dtype.itemsize >= 4)
 
 
-def _limit(model: HuggingFace) -> float:
+def _limit(model: DecoderModel) -> float:
     return _EXACT if _exact(model) else _ROUGH
 
 
 @contextmanager
-def _attention(model: HuggingFace, name: str) -> Iterator[None]:
+def _attention(model: DecoderModel, name: str) -> Iterator[None]:
     """Switch the text decoder to another attention function inside the `with` block."""
     loaded = model.loaded()
     before = loaded.config.get_text_config()._attn_implementation
@@ -118,7 +120,7 @@ def _attention(model: HuggingFace, name: str) -> Iterator[None]:
 
 
 @contextmanager
-def _changed(model: HuggingFace, **options: Any) -> Iterator[None]:
+def _changed(model: DecoderModel, **options: Any) -> Iterator[None]:
     """Change options of the adapter inside the `with` block."""
     before = {name: getattr(model, name) for name in options}
     for name, value in options.items():
@@ -130,7 +132,7 @@ def _changed(model: HuggingFace, **options: Any) -> Iterator[None]:
             setattr(model, name, value)
 
 
-def _without_capture(model: HuggingFace, requests: Sequence[Request]) -> list[Generation]:
+def _without_capture(model: DecoderModel, requests: Sequence[Request]) -> list[Generation]:
     """The answers with the attention function that transformers chooses by default."""
     default = model.loaded().get_decoder().get_correct_attn_implementation(None)
     with _changed(model, capture="none"), _attention(model, default):
@@ -144,7 +146,7 @@ def _same_text(name: str, found: Sequence[Generation], expected: Sequence[Genera
     return Gate(name, all(equal) or (None if not strict else False), share, "all answers equal", note)
 
 
-def _eager_gate(model: HuggingFace, requests: Sequence[Request], found: Sequence[Generation]) -> Gate:
+def _eager_gate(model: DecoderModel, requests: Sequence[Request], found: Sequence[Generation]) -> Gate:
     """Compare captured rows with eager attention; only rows of the prompt where the two answers differ."""
     from pixfound.apps.certify.eager import NAME, EagerRows
     from pixfound.models.attention.prefix_sharing import greedy
@@ -170,7 +172,7 @@ def _eager_gate(model: HuggingFace, requests: Sequence[Request], found: Sequence
     return Gate("attention", worst <= limit, worst, f"<= {limit:g}", f"{compared} rows against eager attention")
 
 
-def _forced_gate(model: HuggingFace, requests: Sequence[Request], found: Sequence[Generation]) -> Gate:
+def _forced_gate(model: DecoderModel, requests: Sequence[Request], found: Sequence[Generation]) -> Gate:
     with _changed(model, capture="forced"):
         forced = model.generate(requests)
     pairs = [(a, b) for a, b in zip(forced, found, strict=True) if a.text == b.text]
@@ -179,7 +181,7 @@ def _forced_gate(model: HuggingFace, requests: Sequence[Request], found: Sequenc
     return Gate("forced pass", worst <= limit, worst, f"<= {limit:g}", "one pass over the answer, against every step")
 
 
-def _geometry_gate(model: HuggingFace, images: Sequence[Image.Image], probes: Sequence[Probe]) -> Gate:
+def _geometry_gate(model: DecoderModel, images: Sequence[Image.Image], probes: Sequence[Probe]) -> Gate:
     share = sum(probe.hit for probe in probes) / max(1, len(probes))
     random = chance([tile for image in images for tile in model.tiles(image)])
     detail = f"{len(probes)} times moved pixels changed the token that lies there; by chance {random:.2f}"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pixfound.models.huggingface import HuggingFace
+from pixfound.models.decoder_model import DecoderModel
 from pixfound.types import FloatArray, Prompt, Tile
 
 Box = tuple[float, float, float, float]
@@ -29,7 +29,7 @@ class _Stop(Exception):
     """Raised to skip the decoder once its inputs are known."""
 
 
-def image_embeddings(model: HuggingFace, image: Image.Image) -> FloatArray:
+def image_embeddings(model: DecoderModel, image: Image.Image) -> FloatArray:
     """(N, D) input embeddings of the text decoder at the image's tokens."""
     import torch
 
@@ -53,7 +53,7 @@ def image_embeddings(model: HuggingFace, image: Image.Image) -> FloatArray:
     return np.asarray(given[0][0][where].float().cpu().numpy(), dtype=np.float32)
 
 
-def move_pixels(model: HuggingFace, image: Image.Image, count: int, seed: int = 0) -> list[Probe]:
+def move_pixels(model: DecoderModel, image: Image.Image, count: int, seed: int = 0) -> list[Probe]:
     """Paint `count` spots, each into one cell of one tile, and locate the change in every tile that contains it."""
     before = image_embeddings(model, image)
     tiles = model.tiles(image)

@@ -24,8 +24,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from pixfound.errors import UserError
+from pixfound.models.attention.decoder_layers import Keep
 from pixfound.models.attention.kv_cache import Layer
-from pixfound.models.attention.layer_attention import Keep
 
 NAME = "pixfound_capture"
 _AT_ONCE = 2**26  # weights (256 MB in fp32) computed at a time where torch's own attention cannot be used

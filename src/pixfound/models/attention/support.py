@@ -8,7 +8,7 @@ from typing import Any
 
 from pixfound.errors import UserError
 from pixfound.io.text_files import parse_json
-from pixfound.models.attention.layer_attention import other_layers
+from pixfound.models.attention.decoder_layers import other_layers
 
 _ASIDE = "its answers read the image through an encoder or by cross-attention, not as tokens beside the prompt"
 _QUERIES = "its image tokens are queries that each read all of the image, so none has a place in it"

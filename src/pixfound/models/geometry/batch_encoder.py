@@ -43,8 +43,8 @@ class Encoder:
         processor: Any,
         config: Any,
         path: str,
-        system: str | None,
-        image_layout: ImageLayout,
+        system: str | None = None,
+        image_layout: ImageLayout = "native",
         template: str | None = None,
     ) -> None:
         self.processor, self.config, self.path, self.system = processor, config, path, system

@@ -6,21 +6,18 @@ Both are composed of transformers' LlavaForConditionalGeneration, CLIPVisionMode
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pixfound.checkpoints import conversion, locating
 from pixfound.checkpoints.weight_memory import check_memory_on_the_way
 from pixfound.compute.devices import pick_device
-from pixfound.errors import PromptTooLong, UserError
-from pixfound.models.geometry.batch_encoder import Request, check_prompt
-from pixfound.models.pixel.llama import make_room
+from pixfound.errors import UserError
+from pixfound.models.geometry.batch_encoder import check_prompt
+from pixfound.models.pixel.llama import llama_config, make_room
 from pixfound.models.pixel.seg_model import SegModel
-from pixfound.models.pixel.seg_tokens import generate, seg_id
-from pixfound.types import Generation
+from pixfound.models.pixel.seg_tokens import SegStates, seg_id
 
 KEYS = conversion.KeyMap(
     parts=(
@@ -56,13 +53,12 @@ class Lisa(SegModel):
     vision_tower_revision: str | None = None
     prompt: str
 
-    version = 2  # 2: a [SEG] in the prompt counts
+    version: ClassVar[int] = 2  # 2: a [SEG] in the prompt counts
+    runtime_options: ClassVar[tuple[str, ...]] = ("vision_tower",)  # `identity` has its digest, or hub id and revision
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_prompt(self.prompt)
-
-    runtime_options = ("vision_tower",)  # `identity` has its digest, or hub id and revision
 
     def identity(self) -> Mapping[str, Any]:
         """Values that identify the weights, CLIP's included; part of the fingerprint."""
@@ -73,64 +69,69 @@ class Lisa(SegModel):
         """The requested device and dtype, and the hub id or folder of CLIP."""
         return {**super().provenance(), "vision_tower": self.vision_tower}
 
-    def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
-        """Generations with one mask per [SEG], in order; PromptTooLong in place of a prompt that is too long."""
-        model = self._model
-        token = seg_id(self._processor.tokenizer, self.path)
-        return generate(self._speaker, requests, model.draw, token, "before", self.seg)
+    @property
+    def _states(self) -> SegStates:
+        return SegStates("before")
 
-    @cached_property
-    def _clip_folder(self) -> str:
-        return conversion.fetch(self.vision_tower, self.vision_tower_revision, "model.vision_tower")
+    def _clip(self, tensors: bool) -> str:
+        return conversion.fetch(self.vision_tower, self.vision_tower_revision, "model.vision_tower", tensors)
 
-    @cached_property
-    def _config(self) -> Mapping[str, Any]:
-        config = json.loads((Path(self._folder) / "config.json").read_text())
-        if "hidden_size" not in config or "out_dim" not in config:
+    def _check_published(self, published: Mapping[str, Any]) -> None:
+        if "hidden_size" not in published or "out_dim" not in published:
             raise UserError(
-                f"model.path={self.path}: holds a {config.get('model_type')} model without LISA's or GLaMM's config "
+                f"model.path={self.path}: holds a {published.get('model_type')} model without LISA's or GLaMM's config "
                 "(hidden_size, out_dim); give their published repository, or use model=hf"
             )
-        return dict(config)
 
-    @cached_property
-    def _processor(self) -> Any:
+    def _load_config(self) -> Any:
+        """LLaVA's config with the vision config of CLIP and the published Llama's text config."""
+        from transformers import CLIPVisionConfig, LlavaConfig
+
+        published, clip = self._published, self._clip(tensors=False)
+        with locating.loading(self.vision_tower, "model.vision_tower"):
+            vision = CLIPVisionConfig.from_pretrained(clip, dtype=None)  # built in the dtype of the other modules
+        return LlavaConfig(
+            vision_config=vision,
+            text_config=llama_config(published),
+            image_token_id=self._processor.tokenizer.convert_tokens_to_ids("<image>"),
+            vision_feature_layer=int(published.get("mm_vision_select_layer", -2)),
+            vision_feature_select_strategy="default",
+        )
+
+    def _load_processor(self) -> Any:
         """LLaVA's processor, with <image> added to the tokens of the checkpoint's tokenizer."""
         from transformers import AutoTokenizer, CLIPImageProcessor, CLIPVisionConfig, LlavaProcessor
 
+        clip = self._clip(tensors=False)
         with locating.loading(self.path, "model.path"):
-            tokenizer = AutoTokenizer.from_pretrained(self._folder, trust_remote_code=False)
+            tokenizer = AutoTokenizer.from_pretrained(self._description, trust_remote_code=False)
         with locating.loading(self.vision_tower, "model.vision_tower"):
-            images = CLIPImageProcessor.from_pretrained(self._clip_folder)
-            patch = CLIPVisionConfig.from_pretrained(self._clip_folder).patch_size
+            images = CLIPImageProcessor.from_pretrained(clip)
+            patch = CLIPVisionConfig.from_pretrained(clip).patch_size
+        seg_id(tokenizer, self.path)
         tokenizer.pad_token = tokenizer.unk_token
         tokenizer.add_tokens(["<image>"], special_tokens=True)
         before, after = self.prompt.split("{}")
-        said = "{% for c in messages[-1]['content'] if c['type'] == 'text' %}{{ c['text'] }}{% endfor %}"
-        template = f"{{{{ {json.dumps(before)} }}}}{said}{{{{ {json.dumps(after)} }}}}"
+        texts = "{% for c in messages[-1]['content'] if c['type'] == 'text' %}{{ c['text'] }}{% endfor %}"
+        template = f"{{{{ {json.dumps(before)} }}}}{texts}{{{{ {json.dumps(after)} }}}}"
         return LlavaProcessor(
             images, tokenizer, patch_size=patch, vision_feature_select_strategy="default", chat_template=template,
             image_token="<image>", num_additional_image_tokens=1,
         )  # fmt: skip
 
-    @cached_property
-    def _model(self) -> Any:
+    def _load_modules(self) -> Any:
         from pixfound.models.pixel.lisa_modules import LisaModules
 
-        checkpoint = conversion.Checkpoint(self._folder, self.path)
-        tokenizer = self._processor.tokenizer
-        seg_id(tokenizer, self.path)
-        image_id = tokenizer.convert_tokens_to_ids("<image>")
+        checkpoint, device = conversion.Checkpoint(self._folder, self.path), pick_device(self.device)
+        published, clip = self._published, self._clip(tensors=True)
         linear = "model.mm_projector.weight" in checkpoint.names
-        device = pick_device(self.device)
         with conversion.building(self.dtype, "model.dtype"):
-            tower = (self._clip_folder, self.vision_tower, "model.vision_tower")
+            tower = (clip, self.vision_tower, "model.vision_tower")
             check_memory_on_the_way(self._folder, self.path, self.dtype, device, [tower])
-            model = LisaModules(self._config, self._clip_folder, image_id, linear)
-        conversion.load_strict(model, checkpoint, KEYS)
-        model.load_clip(self._clip_folder, self.vision_tower)
-        make_room(model.language, image_id)
-        model = model.to(device).eval()
-        model.language.generation_config.eos_token_id = tokenizer.eos_token_id
-        self._speaker.speak_with(model.language, self._processor)
-        return model
+            modules = LisaModules(self._config, published["out_dim"], published.get("sam_config"), linear)
+        conversion.load_strict(modules, checkpoint, KEYS)
+        modules.load_clip(clip, self.vision_tower)
+        make_room(modules.language, self._config.image_token_id)
+        modules = modules.to(device).eval()
+        modules.language.generation_config.eos_token_id = self.tokenizer.eos_token_id
+        return modules

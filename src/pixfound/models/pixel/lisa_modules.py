@@ -9,7 +9,6 @@ from PIL import Image
 from torch import Tensor, nn
 
 from pixfound.checkpoints.loading import load_pretrained
-from pixfound.models.pixel.llama import llama_config
 from pixfound.models.pixel.seg_decode import sam_logits, to_masks
 from pixfound.types.masks import RLE
 
@@ -27,38 +26,22 @@ _VIT_H: Mapping[str, Any] = {
 class LisaModules(nn.Module):
     """The modules: `language` is LLaVA, `sam` is SAM, `text_hidden_fcs` maps a hidden state to SAM's prompt.
 
-    config: the published config.json. Its optional `sam_config` holds SamConfig's arguments for a SAM other than ViT-H.
-    clip: folder of the vision tower. image_id: id of the image token. linear: True for a projector of one linear layer
-    (LISA), False for the two layers of LLaVA-1.5.
+    config: of LLaVA. prompt_width: of SAM's prompt. sam: SamConfig's arguments for a SAM other than ViT-H, or None.
+    linear: True for a projector of one linear layer (LISA), False for the two layers of LLaVA-1.5.
     """
 
-    def __init__(self, config: Mapping[str, Any], clip: str, image_id: int, linear: bool) -> None:
-        from transformers import (
-            CLIPVisionConfig,
-            LlavaConfig,
-            LlavaForConditionalGeneration,
-            SamConfig,
-            SamModel,
-        )
+    def __init__(self, config: Any, prompt_width: int, sam: Mapping[str, Any] | None, linear: bool) -> None:
+        from transformers import LlavaForConditionalGeneration, SamConfig, SamModel
 
         super().__init__()
-        text = llama_config(config)
-        vision = CLIPVisionConfig.from_pretrained(clip)
-        llava = LlavaConfig(
-            vision_config=vision,
-            text_config=text,
-            image_token_id=image_id,
-            vision_feature_layer=int(config.get("mm_vision_select_layer", -2)),
-            vision_feature_select_strategy="default",
-        )
-        self.language = LlavaForConditionalGeneration(llava)
+        self.language = LlavaForConditionalGeneration(config)
+        width = config.text_config.hidden_size
         if linear:
-            self.language.model.multi_modal_projector = nn.Linear(vision.hidden_size, text.hidden_size)
-        sam = SamConfig(**(config.get("sam_config") or _VIT_H))
-        sam.mask_decoder_config.layer_norm_eps = 1e-5  # Meta's decoder; transformers takes the encoder's 1e-6
-        self.sam = SamModel(sam)
-        width = text.hidden_size
-        self.text_hidden_fcs = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config["out_dim"]))
+            self.language.model.multi_modal_projector = nn.Linear(config.vision_config.hidden_size, width)
+        sam_config = SamConfig(**(sam or _VIT_H))
+        sam_config.mask_decoder_config.layer_norm_eps = 1e-5  # Meta's decoder; transformers takes the encoder's 1e-6
+        self.sam = SamModel(sam_config)
+        self.text_hidden_fcs = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, prompt_width))
 
     def load_clip(self, folder: str, path: str) -> None:
         """Load CLIP's published weights from a folder. path: `model.vision_tower` as typed, for errors."""

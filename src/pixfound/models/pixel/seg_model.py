@@ -1,103 +1,68 @@
-"""The base class of LISA, GLaMM, Sa2VA and RGA3: their common options, and the MLLM that generates the text."""
+"""The base class of LISA, GLaMM, Sa2VA and RGA3: MLLMs whose [SEG] tokens prompt a mask decoder.
+
+Shapes: `S` decoded [SEG] tokens, `D` hidden width.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from pixfound.checkpoints import conversion
-from pixfound.errors import PromptTooLong
-from pixfound.interfaces import BatchFit, TextVectors
-from pixfound.models.attention.layer_attention import Keep
-from pixfound.models.embeddings import InputEmbeddings
-from pixfound.models.generation_options import without_errors
+import torch
+
+from pixfound.models.converted_model import ConvertedModel
+from pixfound.models.decoder_model import Capture
 from pixfound.models.geometry.batch_encoder import Request
-from pixfound.models.huggingface import HuggingFace
-from pixfound.models.pixel.seg_tokens import Seg, check_seg
-from pixfound.models.transformers_model import Capture
+from pixfound.models.pixel.seg_tokens import SEG, Seg, SegStates, check_seg, hidden_states, seg_id, seg_positions
 from pixfound.types import Generation
 
 
 @dataclass(eq=False, kw_only=True)
-class SegModel:
-    """An MLLM that decodes a mask for each [SEG] it generates; subclasses load the published checkpoint.
+class SegModel(ConvertedModel):
+    """An MLLM that decodes a mask for each [SEG] it generates.
 
-    The checkpoint is loaded strictly at the first request: UserError for unexpected or missing keys, and for a tensor
-    of another shape.
+    Two parts are replaced by subclasses: `_load_modules` and `_states`.
 
-    path, revision, dtype, device, capture, layers, heads, generation, keep, answer_prefix: as in `HuggingFace`.
     seg: `all` decodes a mask for every [SEG], `first` for the first alone, as the scripts of arXiv 2502.04192 do.
+    The other arguments are those of `DecoderModel`.
     """
 
-    path: str
-    revision: str | None = None
     dtype: str = "bfloat16"
-    device: str = "auto"
-    seg: Seg = "all"
     capture: Capture = "none"
-    layers: Sequence[int] | None = None
-    heads: Sequence[int] | None = None
-    generation: Mapping[str, Any] = field(default_factory=dict)
-    keep: Keep = "mean"
-    answer_prefix: str | None = None
+    seg: Seg = "all"
 
     def __post_init__(self) -> None:
         check_seg(self.seg)
-        self._speaker = HuggingFace(
-            self.path,
-            self.revision,
-            self.dtype,
-            self.device,
-            capture=self.capture,
-            layers=self.layers,
-            heads=self.heads,
-            generation=self.generation,
-            keep=self.keep,
-            answer_prefix=self.answer_prefix,
-        )
-
-    def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """Generations of `generate_many`; raises the first PromptTooLong among them."""
-        return without_errors(self.generate_many(requests))
-
-    def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
-        """Generations with one mask per [SEG], in order; PromptTooLong in place of a prompt that is too long."""
-        raise NotImplementedError
-
-    def identity(self) -> Mapping[str, Any]:
-        """Values that identify the weights; part of the fingerprint."""
-        return self._speaker.identity()
-
-    def provenance(self) -> Mapping[str, Any]:
-        """The requested device and dtype."""
-        return self._speaker.provenance()
+        super().__post_init__()
 
     @property
-    def captures(self) -> bool:
-        """True where generations carry attention."""
-        return self._speaker.captures
+    def _states(self) -> SegStates:
+        """The hidden states that are decoded."""
+        raise NotImplementedError
 
-    def vectors(self) -> TextVectors:
-        """The input embeddings, read without loading the model."""
-        return InputEmbeddings(self._folder, self._processor.tokenizer)
+    def _load_modules(self) -> Any:
+        """The loaded modules: `language` is the MLLM, `draw` maps an image and hidden states (S, D) to S masks."""
+        raise NotImplementedError
 
-    def fit(self, requests: Sequence[Request]) -> BatchFit:
-        """Number of prompts like these that fit into memory in one batch; masks are decoded one answer at a time."""
-        _ = self._model
-        return self._speaker.fit(requests)
+    def _load_model(self) -> Any:
+        return self._modules.language
 
     @cached_property
-    def _folder(self) -> str:
-        return conversion.fetch(self.path, self.revision, "model.path")
+    def _modules(self) -> Any:
+        _ = self._encoder  # its errors are raised before the weights are downloaded
+        return self._load_modules()
 
-    @property
-    def _processor(self) -> Any:
-        """The MLLM's processor, with [SEG] among its tokens."""
-        raise NotImplementedError
-
-    @property
-    def _model(self) -> Any:
-        """The loaded modules; loading them hands the MLLM to `_speaker`, which generates the text."""
-        raise NotImplementedError
+    def _finish(self, request: Request, generation: Generation, ids: Sequence[int]) -> Generation:
+        """The generation with one mask per [SEG]; an answer without [SEG] has no mask, on purpose."""
+        states = self._states
+        in_prompt = states.prompt_too and SEG in generation.prompt
+        prompt_ids = self.encode([request])["input_ids"][0].tolist() if in_prompt else []
+        positions = seg_positions(prompt_ids, ids, seg_id(self.tokenizer, self.path), states.place)
+        positions = positions[: None if self.seg == "all" else 1]
+        if not positions:
+            return generation
+        with torch.inference_mode():
+            vectors = hidden_states(self, request, ids, positions, states.place, states.final_norm)
+            return replace(generation, masks=self._modules.draw(request[0], vectors))

@@ -1,4 +1,4 @@
-"""Attention stored per layer or per head, for extractors that choose among layers and heads.
+"""The decoder layers that have attention weights, and the storing of these per layer or per head.
 
 Shapes: `L` stored layers, `H` stored heads of each, `C` = L * H, `T` answer tokens, `N` image tokens.
 """
@@ -50,17 +50,17 @@ def check_layers(layers: Sequence[int] | None, text: Any, path: str) -> None:
 
     layers: indices; None for all. text: transformers' config of the decoder. path: `model.path` as typed, for errors.
     """
-    known = attending_layers(text)
-    missing = sorted(set(layers or ()) - set(known))
+    attending = attending_layers(text)
+    missing = sorted(set(layers or ()) - set(attending))
     if missing:
         raise UserError(
             f"model.layers: layer {missing[0]} of model.path={path} gives no attention weights; those that do are "
-            f"{listed(known)}"
+            f"{listed(attending)}"
         )
 
 
-def kept_rows(
-    found: npt.NDArray[np.float32],
+def layer_attention(
+    recorded: npt.NDArray[np.float32],
     config: Any,
     layers: Sequence[int] | None,
     heads: Sequence[int] | None,
@@ -72,15 +72,15 @@ def kept_rows(
     UserError where another number of layers gave attention.
     """
     text = config.get_text_config(decoder=True)
-    which = attending_layers(text) if layers is None else tuple(sorted(set(layers)))
-    whose: tuple[int, ...] = ()
+    layer_indices = attending_layers(text) if layers is None else tuple(sorted(set(layers)))
+    head_indices: tuple[int, ...] = ()
     if keep == "heads":
-        whose = tuple(range(text.num_attention_heads)) if heads is None else tuple(heads)
-    each = len(whose) or 1
-    if found.shape[1] != len(which) * each:
+        head_indices = tuple(range(text.num_attention_heads)) if heads is None else tuple(heads)
+    per_layer = len(head_indices) or 1
+    if recorded.shape[1] != len(layer_indices) * per_layer:
         raise UserError(
-            f"model.keep={keep}: {found.shape[1] // each} layers gave attention, not {len(which)}: name those that do "
-            "with model.layers=[...]"
+            f"model.keep={keep}: {recorded.shape[1] // per_layer} layers gave attention, not {len(layer_indices)}: "
+            "name those that do with model.layers=[...]"
         )
-    rows = found.reshape(len(found), len(which), each, -1).transpose(1, 2, 0, 3)
-    return LayerAttention(np.ascontiguousarray(rows), which, whose)
+    rows = recorded.reshape(len(recorded), len(layer_indices), per_layer, -1).transpose(1, 2, 0, 3)
+    return LayerAttention(np.ascontiguousarray(rows), layer_indices, head_indices)

@@ -1,0 +1,312 @@
+"""MLLMs whose decoder reads image tokens beside the prompt, with attention over the image captured during generation.
+
+Shapes: `B` batch, `P` padded prompt length, `T` generated tokens, `N` image tokens, `C` recorded layers and heads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import numpy as np
+from PIL import Image
+
+from pixfound.checkpoints import locating
+from pixfound.checkpoints.device_map import input_device
+from pixfound.checkpoints.loading import check_served, set_attention
+from pixfound.errors import PromptTooLong, UserError
+from pixfound.interfaces import BatchFit
+from pixfound.io.images import picture_keys
+from pixfound.models.attention.decoder_layers import Keep, check_keep, check_layers, layer_attention
+from pixfound.models.attention.support import can_capture, check_capture, check_capture_early
+from pixfound.models.generation_options import check_indices, check_range, too_long, without_errors
+from pixfound.models.geometry.batch_encoder import Encoder, Request
+from pixfound.models.geometry.input_size import input_size
+from pixfound.models.transformers_model import TransformersModel
+from pixfound.types import FloatArray, Generation, Prompt, Tile
+from pixfound.types.token_spans import token_spans
+
+if TYPE_CHECKING:
+    from pixfound.models.attention.prefix_sharing import Prompts
+    from pixfound.models.attention.recorder import Recorder
+
+Capture = Literal["step", "forced", "none"]
+Answer = tuple[Generation, list[int]]  # the ids are of all its tokens, special ones included
+
+
+@dataclass(eq=False, kw_only=True)
+class DecoderModel(TransformersModel):
+    """A `TransformersModel` that generates answers, with their attention over the image.
+
+    capture: `step` records an attention row at every decoding step; `forced` generates without capture, and reads all
+        rows in one teacher-forced pass afterwards. Both give the same rows. `none` records nothing.
+    layers, heads: indices to average attention over; None for all, as in arXiv 2502.04192. In decoders that mix
+        attention and recurrent layers (Qwen3.5, LFM2), all means all attention layers.
+    keep: attention to store beside that mean: nothing (`mean`), each layer (`layers`), or each head of each layer
+        (`heads`). Extractors can then choose among them without another generation.
+    answer_prefix: forced first text of answers to `ground` prompts, and part of the answer. The model continues it,
+        unless it ends with an end token in the model's notation: then it is the whole answer.
+    The other arguments are those of `TransformersModel`.
+
+    Prompts of a batch about one image share its encoding and their prefix, where the model allows it. Two more parts
+    may be replaced: `_encoder_options`, and `_finish`, which sees each answer with its token ids.
+    """
+
+    capture: Capture = "step"
+    layers: Sequence[int] | None = None
+    heads: Sequence[int] | None = None
+    keep: Keep = "mean"
+    answer_prefix: str | None = None
+
+    version: ClassVar[int] = 2  # 2: attention sinks are honoured
+
+    def __post_init__(self) -> None:
+        if self.capture not in ("step", "forced", "none"):
+            raise UserError(f"model.capture={self.capture}: valid values are step, forced and none")
+        super().__post_init__()
+        check_keep(self.keep, self.capture)
+        check_indices("layers", self.layers)
+        check_indices("heads", self.heads)
+        if self.capture == "step" and self.generation.get("num_beams", 1) > 1:
+            raise UserError(
+                "model.generation.num_beams: a beam search has several rows of attention at each step; "
+                "use model.capture=forced, which reads the attention of the answer that it ends with"
+            )
+
+    @property
+    def captures(self) -> bool:
+        """True where generations carry attention; UserError where it is requested and cannot be captured."""
+        if self.capture != "none":
+            check_capture_early(locating.locate(self.path, "model.path"), self.path)
+        return self.capture != "none"
+
+    def cautions(self) -> list[str]:
+        """Warnings about its answers, one line each; read from the processor, without the weights."""
+        if self._encoder.template is not None:
+            return []
+        return [f"model.path={self.path}: is asked without a chat template: its prompts are the image and bare text"]
+
+    def encode(self, requests: Sequence[Request]) -> dict[str, Any]:
+        """Model inputs of a batch, left-padded, on the model's device and in its dtype."""
+        model = self._model
+        device = input_device(model)
+        inputs = {name: value.to(device) for name, value in self._encoder.encode(requests).items()}
+        return {name: v.to(model.dtype) if v.is_floating_point() else v for name, v in inputs.items()}
+
+    def tiles(self, image: Image.Image) -> tuple[Tile, ...]:
+        """Tiles of the model's image tokens, in pixels of the image; without loading or running the model."""
+        inputs = self._encoder.encode([(image, Prompt("", "open", "", "?"))])
+        count = int((inputs["input_ids"] == self._config.image_token_id).sum())
+        return self._encoder.tiles(inputs, 0, count, image)
+
+    def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
+        """Answer a batch of (image, prompt), in order. The text does not depend on the batch or on `capture`.
+
+        PromptTooLong: see `answer_many`. FloatingPointError where logits or captured attention are not finite.
+        """
+        return [
+            answer if isinstance(answer, PromptTooLong) else self._finish(request, *answer)
+            for request, answer in zip(requests, self.answer_many(requests), strict=True)
+        ]
+
+    def _finish(self, request: Request, generation: Generation, ids: Sequence[int]) -> Generation:
+        """The generation of a request, with what the model makes of its answer beside the text. ids: of its tokens."""
+        return generation
+
+    def answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """Answers of `answer_many`; raises the first PromptTooLong among them."""
+        return without_errors(self.answer_many(requests))
+
+    def answer_many(self, requests: Sequence[Request]) -> list[Answer | PromptTooLong]:
+        """Unfinished generations with their token ids; PromptTooLong for a prompt without room for `max_new_tokens`.
+
+        The other prompts are answered. Beyond its context length a decoder writes nonsense, and takes minutes for it.
+        """
+        inputs = self.encode(requests)
+        prefixes = [
+            self._prefix_ids(ids, prompt) for ids, (_, prompt) in zip(inputs["input_ids"], requests, strict=True)
+        ]
+        lengths, new = inputs["attention_mask"].sum(dim=1).tolist(), self.generation["max_new_tokens"]
+        text = self._config.get_text_config(decoder=True)
+        errors = [too_long(length + len(ids), new, text) for length, ids in zip(lengths, prefixes, strict=True)]
+        fitting = [request for request, error in zip(requests, errors, strict=True) if error is None]
+        if len(fitting) < len(requests):
+            answered = iter(self.answer(fitting) if fitting else ())
+            return [error or next(answered) for error in errors]
+        keys = picture_keys([image for image, _ in requests])
+        free = not any(prefixes)
+        answers, rows = (
+            self._free_rows(inputs, keys, self.capture == "step") if free else self._continue(requests, prefixes)
+        )
+        if self.capture == "forced" or (self.capture == "step" and not free):
+            rows = self._forced(inputs, keys, answers)
+        generations = [self._generation(requests, inputs, i, ids, rows) for i, ids in enumerate(answers)]
+        return [(replace(g, cut=self._cut(ids)), ids) for g, ids in zip(generations, answers, strict=True)]
+
+    def _cut(self, ids: Sequence[int]) -> bool:
+        """Return True where `max_new_tokens` ended an answer, not an end token."""
+        return len(ids) >= self.generation["max_new_tokens"] and not self._ended(ids)
+
+    def _ended(self, ids: Sequence[int]) -> bool:
+        """Return True where the last id of an answer is an end token."""
+        ends = self.generation.get("eos_token_id", self._model.generation_config.eos_token_id)
+        return ids[-1] in (ends if isinstance(ends, list | tuple) else [ends])
+
+    def _prefix_ids(self, prompt_ids: Any, prompt: Prompt) -> list[int]:
+        """Token ids of `answer_prefix` after a prompt (P); empty for prompts of other kinds than `ground`."""
+        from pixfound.models.attention.teacher_forcing import answer_ids
+
+        if not self.answer_prefix or prompt.kind != "ground":
+            return []
+        return answer_ids(self.tokenizer, prompt_ids, self.answer_prefix)[:-1]
+
+    def _continue(
+        self, requests: Sequence[Request], prefixes: Sequence[list[int]]
+    ) -> tuple[list[list[int]], list[FloatArray]]:
+        """Token ids of the answers, and an empty list of attention rows.
+
+        prefixes: ids of each answer's prefix; [] for an answer without one. One with an end token is not continued.
+        """
+        from pixfound.models.attention.teacher_forcing import begin_answers
+
+        answers = list(prefixes)
+        unended = [i for i, ids in enumerate(prefixes) if not ids or not self._ended(ids)]
+        if unended:
+            continued = [requests[i] for i in unended]
+            pad = self.tokenizer.pad_token_id
+            inputs = begin_answers(self.encode(continued), [prefixes[i] for i in unended], pad)
+            ends, _ = self._free_rows(inputs, picture_keys([image for image, _ in continued]), record=False)
+            for i, ids in zip(unended, ends, strict=True):
+                answers[i] = prefixes[i] + ids
+        return answers, []
+
+    def fit(self, requests: Sequence[Request]) -> BatchFit:
+        """Number of prompts like these, all about one image, that fit into memory in one batch."""
+        from pixfound.models.batch_memory import fit
+
+        return fit(self, requests)
+
+    def attend(self, requests: Sequence[Request], texts: Sequence[str]) -> list[Generation]:
+        """Generations with the given `texts` as answers, and their attention from one teacher-forced pass."""
+        from pixfound.models.attention.teacher_forcing import answer_ids
+
+        inputs = self.encode(requests)
+        answers = [answer_ids(self.tokenizer, inputs["input_ids"][i], text) for i, text in enumerate(texts)]
+        rows = self._forced(inputs, picture_keys([image for image, _ in requests]), answers)
+        return [self._generation(requests, inputs, i, ids, rows) for i, ids in enumerate(answers)]
+
+    def _prompts(self, inputs: Mapping[str, Any], images: Sequence[Hashable], room: int) -> Prompts:
+        """Arguments of `generate`, with shared prefixes prefilled.
+
+        images: (B) a key of each image's content. room: number of tokens to be generated.
+        """
+        from pixfound.models.attention.prefix_sharing import prefill_shared
+
+        return prefill_shared(self._model, inputs, self._encoder.columns(inputs["input_ids"]), images, room)
+
+    def _free_rows(
+        self, inputs: Mapping[str, Any], images: Sequence[Hashable], record: bool
+    ) -> tuple[list[list[int]], list[FloatArray]]:
+        """Token ids of the answers, and the attention (1 + T, C * N) of each; no attention where `record` is False.
+
+        The first row is that of the penultimate prompt token, then a row per answer token.
+        """
+        from pixfound.models.attention.generation_loop import decode
+        from pixfound.models.attention.prefix_sharing import Prompts, greedy
+
+        config = greedy(self._model.generation_config, **self.generation)
+        if (config.num_beams or 1) > 1:  # each beam is a row of its own
+            prompts = Prompts(dict(inputs), self._encoder.columns(inputs["input_ids"]))
+        else:
+            prompts = self._prompts(inputs, images, config.max_new_tokens)
+        answers, rows = decode(self._model, prompts, config, self._recorder if record else None)
+        return answers, [row.numpy() for row in rows]
+
+    def _recorder(self, columns: Any, cached: int) -> Recorder:
+        from pixfound.models.attention.recorder import Recorder
+
+        return Recorder(columns, None, self.layers, self.heads, cached, self.keep)
+
+    def _forced(
+        self, inputs: Mapping[str, Any], images: Sequence[Hashable], answers: Sequence[Sequence[int]]
+    ) -> list[FloatArray]:
+        """Attention (1 + T, C * N) of these answers, equal to that of `_free_rows`, from a teacher-forced pass."""
+        from pixfound.models.attention.teacher_forcing import forced_rows
+
+        prompts = self._prompts(inputs, images, max(len(ids) for ids in answers))
+        return forced_rows(self._model, prompts, self._recorder(prompts.columns, prompts.cached), answers)
+
+    def _generation(
+        self,
+        requests: Sequence[Request],
+        inputs: Mapping[str, Any],
+        index: int,
+        ids: list[int],
+        rows: list[FloatArray],
+    ) -> Generation:
+        """The generation at `index` of a batch. ids: of its answer. rows: of all answers; [] for no attention."""
+        encoder = self._encoder
+        text, spans = token_spans(ids, lambda part: str(self.tokenizer.decode(part, skip_special_tokens=True)))
+        image, prompt = requests[index]
+        native = (
+            encoder.image_layout == "native"
+        )  # the size of a padded square does not give the image's position in it
+        generation = Generation(
+            text,
+            (image.height, image.width),
+            spans,
+            input_size=input_size(inputs, index, encoder.processor.image_processor, self._config) if native else None,
+            prompt=encoder.chat(prompt.text),
+            bare=encoder.template is None,
+        )
+        if not rows:
+            return generation
+        count = int((inputs["input_ids"][index] == self._config.image_token_id).sum())
+        width = encoder.columns(inputs["input_ids"]).shape[1]
+        recorded = rows[index].reshape(len(rows[index]), -1, width)[..., :count]  # (1 + T, C, N)
+        if not np.isfinite(recorded).all():
+            raise FloatingPointError("the captured attention is not finite")
+        mean = recorded.mean(axis=1)
+        return replace(
+            generation,
+            tiles=encoder.tiles(inputs, index, count, image),
+            attention=mean[1:],
+            penultimate=mean[0],
+            kept=None
+            if self.keep == "mean"
+            else layer_attention(recorded, self._config, self.layers, self.heads, self.keep),
+        )
+
+    def _check_config(self, config: Any) -> None:
+        if self.captures:
+            check_capture(config, self.path)
+        check_served(config, self.path)
+        text = config.get_text_config(decoder=True)
+        check_range("layers", self.layers, text.num_hidden_layers)
+        check_range("heads", self.heads, text.num_attention_heads)
+        super()._check_config(config)
+        if self.capture != "none":
+            check_layers(self.layers, text, self.path)
+
+    def _encoder_options(self) -> Mapping[str, Any]:
+        """Arguments of `Encoder` beside the model's processor, config and path."""
+        return {}
+
+    @cached_property
+    def _encoder(self) -> Encoder:
+        processor = self.processor
+        processor.tokenizer.padding_side = "left"
+        return Encoder(processor, self._config, self.path, **self._encoder_options())
+
+    @cached_property
+    def _model(self) -> Any:
+        _ = self._encoder  # its errors are raised before the weights are downloaded
+        model = self._load_model()
+        if can_capture(self._config):  # without capture too: prefix sharing and dropping ended rows need it
+            from pixfound.models.attention.recorder import NAME
+
+            set_attention(model, NAME, self.path, required=self.captures)
+        model.generation_config.pad_token_id = self.tokenizer.pad_token_id
+        return model
