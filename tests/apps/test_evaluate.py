@@ -43,9 +43,12 @@ MISTAKES = [
         "model.path=embedded:tiny: no embedded model of this name; did you mean tiny_sam or tiny_llava?",
     ),
     ("segmenter.path=./nowhere", "segmenter.path=./nowhere: no such folder"),
-    ("model.capture=steps", "model.capture=steps: valid values are step, forced and none"),
+    ("model.capture=steps", 'model.capture=steps: must be one of "step", "forced", "none"; did you mean step?'),
     ("extraction.rows.oracle.selector=orcle", "no such selector; did you mean oracle?"),
-    ("extraction.extractors.attention.row=own", "row=own: valid values are predicting and self"),
+    (
+        "extraction.extractors.attention.row=own",
+        'extraction.extractors.attention.row=own: must be one of "predicting", "self"',
+    ),
     ("model.capture=none", "this model gives no attention to extract from: use model.capture=step"),
     (
         "phrases=spacy",
@@ -59,7 +62,7 @@ MISTAKES = [
     ),
     ("extraction=text_point", "extraction.extractors.text_point.convention=NAME"),
     ("extraction=text_mask", "extraction.extractors.text_mask.convention=NAME"),
-    ("scoring.accuracy=pairs", "scoring.accuracy=pairs: valid values are auto, pair and item"),
+    ("scoring.accuracy=pairs", 'scoring.accuracy=pairs: must be one of "auto", "pair", "item"; did you mean pair?'),
     (
         "prompts.templates.open.paper='{quest}'",
         "prompts.templates.open.paper: no field {quest}; did you mean question?",
