@@ -34,3 +34,9 @@ def family_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
         return path if path.is_dir() else FAMILIES[name].save(path)
 
     return folder
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The openai package's retries without its pauses, unless a server asks for one."""
+    monkeypatch.setattr("openai._base_client.INITIAL_RETRY_DELAY", 0.001)

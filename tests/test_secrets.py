@@ -39,7 +39,7 @@ def test_no_key_is_stored_and_nothing_that_is_said_acts(grid: bool, models: Path
     with JudgeServer(down) as server:
         command = [sys.executable, "-m", "pixfound", *(["-m"] if grid else []), "limit=2"]
         command += ["extraction=nulls", f"outputs_dir={outputs}", "judge=openai", f"judge.base_url={server.url}"]
-        command += ["judge.max_retries=0", "judge.backoff_s=0.01", "tracker=wandb", "tracker.mode=offline"]
+        command += ["judge.max_retries=0", "tracker=wandb", "tracker.mode=offline"]
         command += ["~model", "+model={_target_:tests.test_secrets.Evil}", f"segmenter.path={models / 'sam'}"]
         command += ["scoring.resamples=100", "report.pictures=2", "names.model=evil"]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)

@@ -8,7 +8,6 @@ import threading
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from email.utils import formatdate
 
 import numpy as np
 import pytest
@@ -16,13 +15,13 @@ from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.interfaces import JudgeError, Load
-from pixfound.io.chat.responses import seconds
 from pixfound.judges.asking import UnreadableReply
 from pixfound.judges.openai import OpenAIJudge
 from tests.support.examples import drawn, make_example
 from tests.support.judge_server import Act, JudgeServer
 
 pytest.importorskip("openai")
+pytestmark = pytest.mark.usefixtures("quick_retries")
 KEY = "sk-secret-0123456789"
 EXAMPLE = make_example(drawn("#."))
 OK = Act("Yes")
@@ -37,7 +36,7 @@ def key(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def judge_at(tmp_path):
     def make(server: JudgeServer, **values) -> OpenAIJudge:
-        plain = {"model": "m", "api_key_env": "JUDGE_KEY", "cache_dir": str(tmp_path / "cache"), "backoff_s": 0.001}
+        plain = {"model": "m", "api_key_env": "JUDGE_KEY", "cache_dir": str(tmp_path / "cache")}
         return OpenAIJudge(**{**plain, "base_url": server.url, "max_retries": 2, "timeout_s": 5.0, **values})
 
     return make
@@ -110,34 +109,33 @@ def test_it_waits_as_long_as_it_is_told(judge_at) -> None:
         begun = time.monotonic()
         assert judge_at(server).ask("s", "q") == "Yes"
         assert time.monotonic() - begun >= 0.2
-    assert seconds(formatdate(time.time() + 60, usegmt=True)) == pytest.approx(60, abs=3)
-    assert seconds("soon") == seconds(None) == 0
 
 
 def test_a_pause_that_is_too_long_is_an_error(judge_at) -> None:
     with JudgeServer(Act(status=429, headers={"Retry-After": "3600"})) as server:
-        with pytest.raises(JudgeError, match=r"429.*pause of 3600 seconds"):
+        with pytest.raises(JudgeError, match=r"429.*after 1 try.*pause, Retry-After: 3600"):
             judge_at(server).ask("s", "q")
         assert len(server.bodies) == 1
 
 
 @pytest.mark.parametrize(
-    ("act", "message"),
+    ("act", "tries", "message"),
     [
-        (Act(status=500), "HTTP 500: out of order .after 3 tries"),
-        (Act(raw="{nonsense"), "no chat completion"),
-        (Act(raw="[]"), "no chat completion"),
-        (Act(raw='{"choices": []}'), "no chat completion"),
+        (Act(status=500), 3, "HTTP 500: out of order .after 3 tries"),
+        (Act(raw="{nonsense"), 1, "no chat completion"),
+        (Act(raw="[]"), 1, "no chat completion"),
+        (Act(raw='{"choices": []}'), 1, "no chat completion"),
     ],
 )
-def test_retries_are_bounded_and_one_good_reply_is_enough(judge_at, act, message) -> None:
-    with JudgeServer(act, act, act, act, OK) as server:
+def test_retries_are_bounded_and_one_good_reply_is_enough(judge_at, act, tries, message) -> None:
+    again = [act] if tries > 1 else []
+    with JudgeServer(*[act] * tries, *again, OK) as server:
         judge = judge_at(server)
         with pytest.raises(JudgeError, match=message):
             judge.ask("s", "q")
-        assert len(server.bodies) == 3
+        assert len(server.bodies) == tries
         assert judge.ask("s", "q") == "Yes"  # no failure was cached
-        assert judge.usage()["requests"] == 5
+        assert judge.usage()["requests"] == tries + len(again) + 1
 
 
 def test_one_question_finds_out_that_a_server_is_down_and_the_others_ask_once_until_it_is_up(judge_at) -> None:

@@ -12,6 +12,7 @@ from tests.support.judge_server import Act, JudgeServer
 from tests.support.run import count_lines, run, scores_of
 
 pytest.importorskip("openai")
+pytestmark = pytest.mark.usefixtures("quick_retries")
 EXAMPLES = 24  # more than a batch
 
 
@@ -21,7 +22,7 @@ def test_a_judge_that_refuses_connections(
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "any")
     capture = ["model.capture=none"] if extraction == "nulls" else []
-    over = ["judge=openai", f"judge.cache_dir={tmp_path / 'cache'}", "judge.backoff_s=0.3"]
+    over = ["judge=openai", f"judge.cache_dir={tmp_path / 'cache'}"]
     over += ["judge.max_retries=3", f"limit={EXAMPLES}", "max_failures=1000", f"extraction={extraction}", *capture]
     with JudgeServer(Act(cut=True)) as gone:  # it was up when the run began
         url = gone.url
@@ -60,7 +61,7 @@ def test_with_the_usual_limit_the_run_is_broken_off_and_says_so(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "any")
-    over = ["judge=openai", "judge.backoff_s=0.01", f"judge.cache_dir={tmp_path / 'cache'}"]
+    over = ["judge=openai", f"judge.cache_dir={tmp_path / 'cache'}"]
     over += [f"limit={EXAMPLES}", "extraction=nulls", "model.capture=none"]
     with (
         JudgeServer(Act(cut=True)) as gone,

@@ -20,6 +20,7 @@ from tests.support.run import config_of, scores_of
 from tests.support.served import answers_of
 
 pytest.importorskip("openai")
+pytestmark = pytest.mark.usefixtures("quick_retries")
 IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (6, 9, 3), dtype=np.uint8))
 
 
@@ -34,7 +35,7 @@ def thousandths(values):
 
 
 def model(server, folder, **options):
-    return OpenAIModel("m", base_url=server.url, cache_dir=str(folder), backoff_s=0.01, **options)
+    return OpenAIModel("m", base_url=server.url, cache_dir=str(folder), **options)
 
 
 def requests(*texts):

@@ -23,6 +23,8 @@ from tests.support.judge_server import Act, JudgeServer
 from tests.support.nested import CANDIDATES, EXAMPLE
 from tests.support.run import run, scores_of
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
 
 @pytest.fixture
 def judge_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -31,9 +33,7 @@ def judge_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
     def make(server: JudgeServer) -> OpenAIJudge:
-        return OpenAIJudge(
-            "m", server.url, "JUDGE_KEY", cache_dir=str(tmp_path / "c"), backoff_s=0.001, max_retries=1, timeout_s=1.0
-        )
+        return OpenAIJudge("m", server.url, "JUDGE_KEY", cache_dir=str(tmp_path / "c"), max_retries=1, timeout_s=1.0)
 
     return make
 
@@ -102,7 +102,7 @@ def test_a_run_whose_judge_is_down_is_mended_by_a_rerun(
     monkeypatch.setenv("JUDGE_KEY", "sk-secret-0123456789")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     options = ["judge=openai", "judge.model=m", "judge.api_key_env=JUDGE_KEY", "extraction=automatic", "limit=2"]
-    options += [f"judge.cache_dir={tmp_path / 'cache'}", "judge.max_retries=0", "judge.backoff_s=0"]
+    options += [f"judge.cache_dir={tmp_path / 'cache'}", "judge.max_retries=0"]
     graded = [Act("Yes"), Act("Yes")]
     with JudgeServer(*graded, Act(status=500)) as server:
         options.append(f"judge.base_url={server.url}")

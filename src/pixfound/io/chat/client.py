@@ -1,4 +1,4 @@
-"""A client of OpenAI-compatible chat endpoints: bounded retries, a disk cache, totals of tokens and cost.
+"""A client of OpenAI-compatible chat endpoints: a disk cache, totals of tokens and cost.
 
 A judge (`pixfound.judges.openai`) and a model (`pixfound.models.api`) are made of it.
 """
@@ -10,10 +10,7 @@ import hashlib
 import importlib.metadata
 import io
 import json
-import logging
-import random
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,14 +24,12 @@ from pixfound.io.chat import responses
 from pixfound.io.chat.options import DEFAULT_URL, ChatOptions
 from pixfound.io.chat.reach import check_reachable
 from pixfound.io.chat.replies import Replies, default_folder
-from pixfound.io.chat.responses import Failure
+from pixfound.io.chat.responses import Completion
 from pixfound.io.chat.transport import Transport
 from pixfound.io.surrogates import replace_surrogates
 
-MAX_WAIT_S = 120.0  # a server that asks for a longer pause is not waited for
 _CHARACTERS = 4  # to a token, as OpenAI counts English
 _IMAGE_TOKENS = 765  # of a picture up to 1,024 x 1,024 pixels, as OpenAI documents it for gpt-4o
-log = logging.getLogger(__name__)
 
 
 class ChatClient(ChatOptions):
@@ -49,7 +44,6 @@ class ChatClient(ChatOptions):
         self._slots, self._lock = threading.Semaphore(self.concurrency), threading.Lock()
         self._transport: Transport | None = None
         self._unreachable = False
-        self._random = random.Random()
         self._counts = {"requests": 0, "cached": 0, "input_tokens": 0, "output_tokens": 0}
 
     def ask(self, system: str | None, question: str, images: Sequence[Image.Image] = ()) -> str:
@@ -124,51 +118,38 @@ class ChatClient(ChatOptions):
             return {"openai": None}
 
     def _request(self, key: str, body: Mapping[str, Any]) -> Mapping[str, Any]:
-        """Ask the server until it replies, at most `max_retries` times more, and keep its reply."""
-        attempt = 0
-        while True:
-            self._check_cost()
-            outcome = self._once(body)
-            if not isinstance(outcome, Failure):
-                self._unreachable = False
-                self._replies.put(key, outcome)
-                return outcome
-            if not outcome.again:
-                raise outcome.error
-            if outcome.wait > MAX_WAIT_S:
-                raise JudgeError(f"{outcome.error} (the server asks for a pause of {outcome.wait:.0f} seconds)")
-            if attempt >= self.max_retries or (self._unreachable and outcome.unreachable):
-                self._unreachable = outcome.unreachable
-                raise JudgeError(f"{outcome.error} (after {attempt + 1} {'tries' if attempt else 'try'})")
-            backoff = min(self.backoff_s * 2**attempt, MAX_WAIT_S) * self._random.uniform(0.5, 1.0)
-            wait, attempt = max(backoff, outcome.wait), attempt + 1
-            log.info("%s; trying again in %.1f s (%d of %d)", outcome.error, wait, attempt, self.max_retries)
-            time.sleep(wait)
+        """Ask the server, and keep its reply."""
+        self._check_cost()
+        outcome = self._send(body)
+        if isinstance(outcome, Exception):
+            raise outcome
+        self._replies.put(key, asdict(outcome))
+        return asdict(outcome)
 
-    def _once(self, body: Mapping[str, Any]) -> dict[str, Any] | Failure:
-        """One request. Errors are returned, so that none drags the client's along, which may show the key."""
+    def _send(self, body: Mapping[str, Any]) -> Completion | UserError | JudgeError:
+        """One request with its retries. Errors are returned: raised here, the openai package's would show the key."""
         transport = self._connect()
         import openai
 
-        self._count(requests=1)
         try:
-            text = transport.post(body)
-        except openai.APIStatusError as error:
-            return responses.refused(self, error.status_code, error.body, error.response.headers)
-        except TimeoutError:
-            return self._again(f"no answer within {self.group}.timeout_s={self.timeout_s:g} seconds", unreachable=True)
+            text = transport.post(body, 0 if self._unreachable else self.max_retries)
         except openai.APIConnectionError as error:
-            return self._again(f"the connection failed ({type(error.__cause__ or error).__name__})", unreachable=True)
+            self._unreachable = True
+            late = isinstance(error, openai.APITimeoutError)
+            why = f"the connection failed ({type(error.__cause__ or error).__name__})"
+            why = f"no answer within {self.group}.timeout_s={self.timeout_s:g} seconds" if late else why
+            return JudgeError(f"{self.url}: {why} (after {responses.tries(error.request)})")
+        except openai.APIStatusError as error:
+            self._unreachable = False
+            return responses.refused(self, error.body, error.response)
         except openai.OpenAIError as error:
-            return Failure(JudgeError(self.clean(f"{self.url}: {error}")))
-        found = responses.read(text, self.without_key)
-        if found is None:
-            return self._again("what came back is no chat completion")
-        self._count(input_tokens=found.input_tokens, output_tokens=found.output_tokens)
-        return responses.unusable(self, found) or asdict(found)
-
-    def _again(self, what: str, unreachable: bool = False) -> Failure:
-        return Failure(JudgeError(f"{self.url}: {what}"), again=True, unreachable=unreachable)
+            return JudgeError(self.clean(f"{self.url}: {error}"))
+        self._unreachable = False
+        completion = responses.read(text, self.without_key)
+        if completion is None:
+            return JudgeError(f"{self.url}: the response is no chat completion")
+        self._count(input_tokens=completion.input_tokens, output_tokens=completion.output_tokens)
+        return responses.unusable(self, completion) or completion
 
     def _check_cost(self) -> None:
         usage = self.usage()
@@ -192,7 +173,7 @@ class ChatClient(ChatOptions):
                 self._replies.prepare(f"{self.group}.cache_dir")
                 check_reachable(self)
                 try:
-                    self._transport = Transport(key, self.url, self.timeout_s)
+                    self._transport = Transport(key, self.url, self.timeout_s, lambda: self._count(requests=1))
                 except ImportError as error:
                     raise UserError('this needs the openai package: pip install "pixfound[judge]"') from error
             return self._transport

@@ -19,9 +19,10 @@ class ChatOptions:
 
     base_url: null is OpenAI's own endpoint, whatever the environment says. api_key_env: the NAME of the
     environment variable with the key, which is read when a request is sent and never kept in a file or message.
-    temperature, max_tokens: null leaves them out. timeout_s: seconds for a whole request, to its response's last byte.
-    max_retries: tries after the first. backoff_s: seconds before the first retry; doubles, with jitter. Once a request
-    has spent all of its tries on a server that cannot be reached, others have one each until one of them gets through.
+    temperature, max_tokens: null leaves them out. timeout_s: seconds for each try, to its response's last byte.
+    max_retries: tries after the first, with the openai package's pauses: as long as the server asks for, up to two
+    minutes, else from half a second to eight. Once a request has spent all of its tries on a server that cannot be
+    reached, others have one each until one of them gets through.
     concurrency: requests at a time; one that waits for its retry counts. cache_dir: null is ~/.cache/pixfound/judge.
     price_per_million_*: per million tokens, in any currency. max_cost: in that currency, for each process; requests
     under way when it is reached are still finished.
@@ -34,7 +35,6 @@ class ChatOptions:
     max_tokens: int | None = 512
     timeout_s: float = 60.0
     max_retries: int = 5
-    backoff_s: float = 1.0
     concurrency: int = 4
     cache_dir: str | None = None
     price_per_million_input: float | None = None
@@ -43,7 +43,7 @@ class ChatOptions:
 
     group: ClassVar[str]  # the config group that the options stand in, for messages
     runtime_options: ClassVar[tuple[str, ...]] = (
-        *("api_key_env", "timeout_s", "max_retries", "backoff_s", "concurrency", "cache_dir"),
+        *("api_key_env", "timeout_s", "max_retries", "concurrency", "cache_dir"),
         *("price_per_million_input", "price_per_million_output", "max_cost"),
     )
 
@@ -61,7 +61,6 @@ class ChatOptions:
             "max_tokens must be null or 1 or more": self.max_tokens is None or self.max_tokens >= 1,
             "timeout_s must be more than 0": self.timeout_s > 0,
             "max_retries must be 0 or more": self.max_retries >= 0,
-            "backoff_s must be 0 or more": self.backoff_s >= 0,
             "concurrency must be 1 or more": self.concurrency >= 1,
             "price_per_million_input and _output must be null or 0 or more": all(p is None or p >= 0 for p in prices),
             "max_cost must be null or more than 0": self.max_cost is None or self.max_cost > 0,

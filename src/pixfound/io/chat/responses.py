@@ -1,32 +1,18 @@
-"""Responses of a chat endpoint: a reply, or the reason why there is none and whether to ask again."""
+"""Responses of a chat endpoint: a reply, or the error that says why there is none."""
 
 from __future__ import annotations
 
-import email.utils
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from pixfound.errors import UserError
 from pixfound.interfaces import JudgeError
 from pixfound.io.chat.options import ChatOptions
 from pixfound.io.text_files import parse_json
 
-_AGAIN = (408, 409, 429)  # and all from 500
+NO_CREDIT = "insufficient_quota"  # OpenAI's code, under the status of a rate limit
 _OUR_CHOICES = ("temperature", "max_tokens", "max_completion_tokens")
-
-
-@dataclass(frozen=True)
-class Failure:
-    """Why a request gave no reply. again: whether it may be repeated. wait: seconds that the server asks for.
-
-    unreachable: whether there was no server to say anything.
-    """
-
-    error: UserError | JudgeError
-    again: bool = False
-    wait: float = 0.0
-    unreachable: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,66 +42,53 @@ def read(text: str, clean: Callable[[str], str] = str) -> Completion | None:
         return None
 
 
-def unusable(options: ChatOptions, found: Completion) -> Failure | None:
-    """Why a completion is no reply; None where it is one."""
+def unusable(options: ChatOptions, completion: Completion) -> UserError | JudgeError | None:
+    """The error of a completion that is no reply; None where it is one."""
     group = options.group
-    if options.max_cost is not None and not (found.input_tokens or found.output_tokens):
-        return Failure(
-            UserError(f"{options.url} reports no tokens, so {group}.max_cost cannot be kept: set {group}.max_cost=null")
+    if options.max_cost is not None and not (completion.input_tokens or completion.output_tokens):
+        return UserError(
+            f"{options.url} reports no tokens, so {group}.max_cost cannot be kept: set {group}.max_cost=null"
         )
-    if not (found.reply or "").strip():
-        hint = f"; raise {group}.max_tokens" if found.finish_reason == "length" else ""
-        return Failure(JudgeError(f"{options.url}: the reply is empty (finish_reason {found.finish_reason}){hint}"))
+    if not (completion.reply or "").strip():
+        hint = f"; raise {group}.max_tokens" if completion.finish_reason == "length" else ""
+        return JudgeError(f"{options.url}: the reply is empty (finish_reason {completion.finish_reason}){hint}")
     return None
 
 
-def refused(options: ChatOptions, status: int, body: object, headers: Mapping[str, str]) -> Failure:
-    """The failure that an HTTP error means. headers: the response's.
+def refused(options: ChatOptions, body: object, response: Any) -> UserError | JudgeError:
+    """The error that an HTTP status means. body: what the openai package found of an error in it.
 
     A server's own words are shown, except those about the key.
     """
-    group, url, about = options.group, options.url, body if isinstance(body, dict) else {}
-    said = options.clean(str(about.get("message") or body or ""))[:300]
+    group, url, status, headers = options.group, options.url, response.status_code, response.headers
+    error = body if isinstance(body, dict) else {}
+    message = options.clean(str(error.get("message") or body or ""))[:300]
     if status in (401, 403):
-        return Failure(
-            UserError(
-                f"{url} refuses the key (HTTP {status}): put a valid one into the environment variable "
-                f"{options.api_key_env}, or name another with {group}.api_key_env=NAME"
-            )
+        return UserError(
+            f"{url} refuses the key (HTTP {status}): put a valid one into the environment variable "
+            f"{options.api_key_env}, or name another with {group}.api_key_env=NAME"
         )
     if 300 <= status < 400:
         where = options.clean(headers.get("location", ""))[:300]
-        return Failure(
-            UserError(
-                f"{url} redirects to {where} (HTTP {status}), which is not followed: pictures and key would go along; "
-                f"if you trust that address, set {group}.base_url to it"
-            )
+        return UserError(
+            f"{url} redirects to {where} (HTTP {status}), which is not followed: pictures and key would go along; "
+            f"if you trust that address, set {group}.base_url to it"
         )
     if status == 404:
-        return Failure(
-            UserError(
-                f"{group}.model={options.model}: not found at {url} (HTTP 404: {said}); "
-                f"set {group}.model to one that it serves, or mend {group}.base_url"
-            )
+        return UserError(
+            f"{group}.model={options.model}: not found at {url} (HTTP 404: {message}); "
+            f"set {group}.model to one that it serves, or correct {group}.base_url"
         )
-    if status == 400 and about.get("param") in _OUR_CHOICES:
-        name = "temperature" if about["param"] == "temperature" else "max_tokens"
-        return Failure(UserError(f"{group}.{name}: {options.model} does not take it ({said}); set {group}.{name}=null"))
-    if about.get("code") == "insufficient_quota":
-        return Failure(UserError(f"{url}: the account has no credit left ({said}). What is done is kept"))
-    again = status in _AGAIN or status >= 500
-    return Failure(JudgeError(f"{url}: HTTP {status}: {said}"), again, seconds(headers.get("retry-after")))
+    if status == 400 and error.get("param") in _OUR_CHOICES:
+        name = "temperature" if error["param"] == "temperature" else "max_tokens"
+        return UserError(f"{group}.{name}: {options.model} does not take it ({message}); set {group}.{name}=null")
+    if error.get("code") == NO_CREDIT:
+        return UserError(f"{url}: the account has no credit left ({message}). What is done is kept")
+    pause = f"; the server asks for a pause, Retry-After: {headers['retry-after']}" if "retry-after" in headers else ""
+    return JudgeError(f"{url}: HTTP {status}: {message} (after {tries(response.request)}{pause})")
 
 
-def seconds(retry_after: str | None) -> float:
-    """The seconds that a Retry-After header asks for, as a number or a date; 0 without one that can be read."""
-    if not retry_after:
-        return 0.0
-    try:
-        return max(0.0, float(retry_after))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(retry_after).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return 0.0
+def tries(request: Any) -> str:
+    """The number of times that a request was sent, as the openai package notes in its headers."""
+    number = 1 + int(request.headers.get("x-stainless-retry-count", 0))
+    return f"{number} {'tries' if number > 1 else 'try'}"
