@@ -38,7 +38,7 @@ def judge_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return make
 
 
-@pytest.mark.parametrize("act", [Act(status=500), Act(status=429), Act(cut=True), Act(raw="<html>"), Act(hang=True)])
+@pytest.mark.parametrize("act", [Act(status=500), Act(status=429), Act(cut=True), Act(hang=True)])
 def test_a_judge_that_is_down_raises_and_is_asked_again(act: Act, judge_at) -> None:
     with JudgeServer(Act("yes"), act) as server, pytest.raises(JudgeError):
         JudgeChoice(judge_at(server)).choose(EXAMPLE, CANDIDATES[:3])

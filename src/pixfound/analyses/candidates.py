@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixfound.analyses.best_of_k import Pool, has_choices, pool_of
+from pixfound.io.charts import Panel, Series, line_chart
 from pixfound.io.text import grid
 from pixfound.pipeline.run_examples import MASK_KINDS
 from pixfound.scoring.bootstrap import Resampler
@@ -24,6 +25,8 @@ from pixfound.scoring.table import Rows
 from pixfound.types import Kind
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from pixfound.pipeline.run_data import RunData
 
 _NAMES: Mapping[Kind, str] = {"open": "M", "ground": "M_dagger"}
@@ -76,6 +79,11 @@ class Candidates:
             blocks.append(grid(("row", "regret", "share"), lines))
         return blocks
 
+    def charts(self, found: Mapping[str, Any]) -> Mapping[str, Figure]:
+        """The oracle curve of each extractor under the grounding prompt, and its rows beside it."""
+        note = f"Band: {100 * self.level:g} % bootstrap intervals clustered by pair, present objects. all: the oracle."
+        return {"candidates": line_chart([_panel(name, about["M_dagger"]) for name, about in found.items()], note)}
+
     def _about(self, pool: Pool, chosen: Mapping[str, Rows]) -> dict[str, Any]:
         clusters = Resampler(pool.clusters, self.resamples, self.seed)
         curve = {k: clusters.mean(pool.of, values) for k, values in zip(self.ks, pool.curve.T, strict=True)}
@@ -100,6 +108,23 @@ class Candidates:
                 for row, regret in regrets.items()
             },
         }
+
+
+def _panel(extractor: str, curve: Mapping[str, Any]) -> Panel:
+    oracle = curve["oracle"]
+    regrets = {name: row["regret"]["value"] for name, row in curve["rows"].items()}
+    return Panel(
+        title=f"{extractor}, grounding prompt: {curve['examples']} objects, {curve['per_example']:.1f} candidates each",
+        x="candidates drawn at random (1: a random choice)",
+        y="expected IoU of the best drawn, %",
+        series=[Series("best of k", [*curve["iou_at"].values(), oracle])],
+        ticks=[*curve["iou_at"], "all"],
+        references=[
+            Series(f"row {name}", [{"value": oracle["value"] - regret}])
+            for name, regret in regrets.items()
+            if regret is not None
+        ],
+    )
 
 
 def _chosen(run: RunData, rows: Sequence[str], kind: Kind) -> dict[str, Rows]:

@@ -11,9 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-from PIL import Image
 
-from pixfound.analyses import emergence_figure, emergence_text
+from pixfound.analyses import emergence_chart, emergence_text
 from pixfound.analyses.comparison import Comparison
 from pixfound.analyses.concepts import QUESTION, SYSTEM, Asked, Concept, Questions, concepts_by_rules
 from pixfound.analyses.emergence_points import (
@@ -35,6 +34,8 @@ from pixfound.scoring.estimates import figure
 from pixfound.types import Kind
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from pixfound.pipeline.run_data import RunData
 
 Classifier = Literal["rules", "judge", "none"]
@@ -112,12 +113,12 @@ class When:
         }
 
     def sections(self, found: Mapping[str, Any]) -> list[str]:
-        """Tables of positions, nulls, wording and concepts, and the histogram."""
+        """Tables of positions, nulls, wording and concepts."""
         return emergence_text.sections(found)
 
-    def pictures(self, found: Mapping[str, Any]) -> Mapping[str, Image.Image]:
-        """The histogram of positions."""
-        return {emergence_text.PICTURE: emergence_figure.draw(found)}
+    def charts(self, found: Mapping[str, Any]) -> Mapping[str, Figure]:
+        """The chart of positions."""
+        return {"when": emergence_chart.draw(found)}
 
     def _about(self, run: RunData, kind: Kind) -> dict[str, Any]:
         emergences: list[Emergence] = []

@@ -9,7 +9,6 @@ from pixfound.analyses.concepts import TITLES
 from pixfound.io.text import escape, grid
 from pixfound.scoring.formatting import figure
 
-PICTURE = "when.png"
 NULL_TITLES: Mapping[str, str] = {
     "shuffled": "any phrase",
     "permuted": "IoUs permuted",
@@ -39,7 +38,6 @@ def sections(found: Mapping[str, Any]) -> list[str]:
         "*any phrase* of it is the best; *IoUs permuted* over its candidates, so that a phrase with more masks and the "
         "rule for ties keep their weight; a *phrase of like length* (as many words) is the best. Behind a null's "
         "figure: the interval of its draws, and p (two-sided; for deciles adjusted for all ten).",
-        f"![positions]({PICTURE})",
     ]
     for kind, one in found["prompts"].items():
         if one["examples"]:

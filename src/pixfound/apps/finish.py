@@ -60,7 +60,7 @@ def _write(result: Result, run: RunData, settings: Settings) -> None:
         folder / "provenance.json",
         json.dumps({**provenance(), "batch_size": settings.batch_size, **usage}, indent=2) + "\n",
     )
-    write_report(result, run, settings.pictures)
+    write_report(result, run, settings.pictures, settings.charts)
     if settings.page:
         write_page(folder / "page", [page_run(run, result.names, result.metrics)])
     body: dict[str, Any] = {

@@ -28,6 +28,7 @@ class Settings:
     max_failures: int
     pictures: int
     page: bool
+    charts: bool
     names: Mapping[str, str]
 
     def __post_init__(self) -> None:
@@ -37,8 +38,9 @@ class Settings:
             _at_least("batch_size", self.batch_size, 1, "8 is a good start, or auto for as many as fit into memory")
         _at_least("seed", self.seed, 0, "any whole number from 0 on")
         _at_least("max_failures", self.max_failures, 0, "0 ends the run at the first failure")
-        if not isinstance(self.page, bool):
-            raise UserError(f"report.page={self.page}: type true or false")
+        for name, value in (("page", self.page), ("charts", self.charts)):
+            if not isinstance(value, bool):
+                raise UserError(f"report.{name}={value}: type true or false")
         _at_least("report.pictures", self.pictures, 0, "0 leaves the picture sheet out")
         check_names(self.names)
 
@@ -53,6 +55,7 @@ class Settings:
             max_failures=config["max_failures"],
             pictures=config["report"]["pictures"],
             page=config["report"].get("page", False),
+            charts=config["report"].get("charts", False),
             names=config["names"],
         )
 

@@ -8,9 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
-
-from PIL import Image
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from pixfound.config.factory import Parts
 from pixfound.pipeline.run_data import RunData
@@ -21,6 +19,9 @@ from pixfound.scoring.conventions import Conventions
 from pixfound.scoring.scores import FAILED
 from pixfound.scoring.table import ScoreTableBuilder
 from pixfound.store.checksums import changed
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
@@ -104,10 +105,10 @@ class Analysis(Protocol):
 
 @runtime_checkable
 class Illustrated(Protocol):
-    """An analysis with pictures of its own; its `sections` show them."""
+    """An analysis with charts of its own, which the report shows below its `sections`."""
 
-    def pictures(self, found: Mapping[str, Any]) -> Mapping[str, Image.Image]:
-        """File name -> picture, to be written beside report.md; never called with {}."""
+    def charts(self, found: Mapping[str, Any]) -> Mapping[str, Figure]:
+        """Name -> chart, to be written beside report.md as NAME.png and NAME.svg; never called with {}."""
 
 
 class Tracker(Protocol):

@@ -155,6 +155,7 @@ def run_fingerprint(
         scoring=scoring.identity(),
         analyses={key: part.identity() for key, part in parts.analyses.items()},
         pictures=settings.pictures,
+        charts=settings.charts,
     )
 
 

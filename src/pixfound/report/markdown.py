@@ -8,39 +8,51 @@ from typing import TYPE_CHECKING, Any
 from pixfound.checkpoints.locating import EMBEDDED
 from pixfound.interfaces import Metered
 from pixfound.io.atomic import write_atomic, write_picture
+from pixfound.io.charts import chart_lines, write_chart
 from pixfound.io.text import escape, grid
 from pixfound.pipeline.results import Illustrated
 from pixfound.pipeline.stage_loop import by_cause
 from pixfound.report.certificate import certificate_lines
 from pixfound.report.pictures import draw_sheet
+from pixfound.report.row_chart import draw_rows
 from pixfound.report.table import headers, legend, table
 from pixfound.scoring.formatting import figure
 from pixfound.scoring.quadrants import QUADRANTS
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from pixfound.pipeline.results import Result
     from pixfound.pipeline.run_data import RunData
 
-
+Charts = Mapping[str | None, Mapping[str, "Figure"]]  # analysis, None: of the table -> name -> chart
 _FAILURES = 50  # causes that are listed
 _ACCURACIES = ("A_item", "A_pair", "A_dagger_item", "A_dagger_pair")
 _CONDITIONALS = ("grounded_given_correct", "grounded_given_wrong", "correct_given_grounded")
 
 
-def write_report(result: Result, run: RunData, pictures: int) -> None:
-    """Write report.md and, where there are pictures to show, pictures.png beside it."""
+def write_report(result: Result, run: RunData, pictures: int, charts: bool) -> None:
+    """Write report.md and beside it its charts and, where there are pictures to show, pictures.png."""
     sheet = draw_sheet(run, result.metrics, pictures) if pictures else None
     if sheet is not None:
         write_picture(result.folder / "pictures.png", sheet)
-    for name, found in result.metrics["analyses"].items():
+    drawn = _charts(result.metrics, run) if charts else {}
+    for about in drawn.values():
+        for name, chart in about.items():
+            write_chart(result.folder / name, chart)
+    write_atomic(result.folder / "report.md", "\n\n".join(_sections(result, run, drawn, sheet is not None)) + "\n")
+
+
+def _charts(metrics: Mapping[str, Any], run: RunData) -> Charts:
+    charts: dict[str | None, Mapping[str, Figure]] = {None: {"rows": draw_rows(metrics)}}
+    for name, found in metrics["analyses"].items():
         analysis = run.parts.analyses[name].built
         if isinstance(analysis, Illustrated):
-            for file, picture in analysis.pictures(found).items():
-                write_picture(result.folder / file, picture)
-    write_atomic(result.folder / "report.md", "\n\n".join(_sections(result, run, sheet is not None)) + "\n")
+            charts[name] = analysis.charts(found)
+    return charts
 
 
-def _sections(result: Result, run: RunData, pictures: bool) -> list[str]:
+def _sections(result: Result, run: RunData, charts: Charts, pictures: bool) -> list[str]:
     names, metrics = result.names, result.metrics
     head = f"{metrics['examples']} examples, {metrics['pairs']} pairs, {metrics['absent']} with an absent object."
     sections = [
@@ -48,6 +60,7 @@ def _sections(result: Result, run: RunData, pictures: bool) -> list[str]:
         head,
         grid(headers(metrics), table(metrics)),
         legend(metrics),
+        *map(chart_lines, charts.get(None, ())),
         *_caveats(result, run),
         *_bare(metrics),
         *certificate_lines(result.config, run.parts.model),
@@ -65,7 +78,7 @@ def _sections(result: Result, run: RunData, pictures: bool) -> list[str]:
     for tag in metrics["vqa_by_tag"]:
         sections += _tag_sections(metrics, tag)
     for name, found in metrics["analyses"].items():
-        sections += run.parts.analyses[name].built.sections(found)
+        sections += [*run.parts.analyses[name].built.sections(found), *map(chart_lines, charts.get(name, ()))]
     if metrics["unscored"]:
         sections += ["## Unscored", "Neither right nor wrong, and left out of every mean."]
         sections.append(grid(("what", "count"), [[k, str(v)] for k, v in metrics["unscored"].items()]))

@@ -250,6 +250,10 @@ def test_all_files_are_written(crops: Path, tmp_path: Path, capsys: pytest.Captu
         assert "m, row bad: 20 examples" in text
         assert "50.0 (crop_0)" in text
     assert "| crop | A† | 3 | 100.0 | 50.0 (crop_0) | 100.0 (crop_2) | 70.0 |" in report
+    changes, scatter = ((folder / f"{name}.svg").read_text() for name in ("changes_1", "scatter"))
+    assert all(f">{text}<" in changes for text in ("crop_0", "-50.0", "M†", "m, row bad: changes by variation"))
+    assert all(f">{text}<" in scatter for text in ("as it is", "crop", "M†, mean IoU in %"))
+    assert "![scatter](scatter.png)" in report and (folder / "changes_1.png").exists()
     data = json.loads((folder / "sensitivity.json").read_text())
     assert value(data["subjects"]["m"]["families"]["crop"]["figures"]["M_dagger.bad"]["mean"]) == pytest.approx(0.3)
 

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from pixfound.apps.sensitivity.cells import read_cells
+from pixfound.apps.sensitivity.charts import draw_changes, draw_scatter
 from pixfound.apps.sensitivity.study import study
 from pixfound.apps.sensitivity.tables import Table, legend, tables
 from pixfound.errors import UserError, nearest
 from pixfound.io.atomic import make_folder, write_atomic
+from pixfound.io.charts import chart_lines, write_chart
 from pixfound.io.terminal import say
 from pixfound.io.text import escape, grid, printable
 
@@ -30,14 +32,24 @@ def report(runs: Sequence[Path], out: Path, row: str | None, resamples: int, lev
     shown = list(tables(found, row or rows[0]))
     make_folder(out)
     write_atomic(out / "sensitivity.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
-    write_atomic(out / "sensitivity.md", _markdown(found, shown))
+    charts = _write_charts(found, row or rows[0], out)
+    write_atomic(out / "sensitivity.md", _markdown(found, shown, charts))
     _print(found, shown)
     say(f"report: {out / 'sensitivity.md'}")
     return found
 
 
-def _markdown(found: Mapping[str, Any], shown: Sequence[Table]) -> str:
-    parts = ["# Prompt sensitivity", legend(found)]
+def _write_charts(found: Mapping[str, Any], row: str, out: Path) -> list[str]:
+    """Write the charts of a row to `out`; return their names without ending."""
+    charts = {"scatter": draw_scatter(found, row)}
+    charts |= {f"changes_{i}": chart for i, chart in enumerate(draw_changes(found, row).values(), 1)}
+    for name, chart in charts.items():
+        write_chart(out / name, chart)
+    return list(charts)
+
+
+def _markdown(found: Mapping[str, Any], shown: Sequence[Table], charts: Sequence[str]) -> str:
+    parts = ["# Prompt sensitivity", legend(found), *map(chart_lines, charts)]
     for table in shown:
         parts.append(f"## {escape(table.title)}\n\n{grid(table.headers, table.lines)}")
     runs = [

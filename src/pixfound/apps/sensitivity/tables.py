@@ -21,7 +21,7 @@ class Table:
 
 def tables(study: Mapping[str, Any], row: str) -> Iterator[Table]:
     """The tables of one row: perturbations and summary of each subject, and the ranks."""
-    keys = [name if name in _SHARED else f"{name}.{row}" for name in NAMES]
+    keys = figure_keys(row)
     for subject, found in study["subjects"].items():
         yield Table(
             f"{subject}, row {row}: {study['examples']} examples, in percent",
@@ -59,6 +59,11 @@ def tables(study: Mapping[str, Any], row: str) -> Iterator[Table]:
     if ranks:
         headers = ["figure", "ranks", "n", "Kendall", "Spearman", "winner changes"]
         yield Table("How far the variations agree in their ranking", headers, ranks)
+
+
+def figure_keys(row: str) -> list[str]:
+    """Keys of a cell's figures for one row, in the order of NAMES."""
+    return [name if name in _SHARED else f"{name}.{row}" for name in NAMES]
 
 
 def legend(study: Mapping[str, Any]) -> str:
