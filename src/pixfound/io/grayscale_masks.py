@@ -11,7 +11,7 @@ Shapes: `H` height, `W` width; levels are (H, W) uint8.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -28,7 +28,7 @@ RESIZES: tuple[Resize, ...] = ("nearest", "linear")
 _RED, _GREEN, _BLUE = 9797, 19234, 3737  # of 32768: libpng's weights of the colours as OpenCV asks for them
 
 
-def read_levels(path: Path) -> Levels:
+def read_levels(path: Path | BinaryIO) -> Levels:
     """The grey levels of a picture as OpenCV reads them, whatever its mode. Raises OSError where it is unreadable."""
     with opened(path) as picture:
         if picture.format == "JPEG":

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import ExifTags, Image, UnidentifiedImageError
@@ -29,21 +29,20 @@ _PART = 2**22  # pixels that are copied at a time
 
 
 @contextmanager
-def opened(path: str | Path) -> Iterator[Image.Image]:
-    """A picture in a file; OSError for whatever PIL has against it, as where it has more pixels than PIL reads.
+def opened(path: str | Path | BinaryIO) -> Iterator[Image.Image]:
+    """A picture in a file or a stream; OSError for whatever PIL has against it, as for more pixels than PIL reads.
 
     Its format must be one of FORMATS, whatever its name ends in.
     """
+    name = os.path.basename(path) if isinstance(path, str | Path) else "the picture"
     try:
         with Image.open(path, formats=FORMATS) as image:
             yield image
     except UnidentifiedImageError as error:
         kinds = ", ".join(FORMATS)
-        raise OSError(
-            f"{os.path.basename(path)}: is damaged, or no picture of a format that is read ({kinds})"
-        ) from error
+        raise OSError(f"{name}: is damaged, or no picture of a format that is read ({kinds})") from error
     except (SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise OSError(f"{os.path.basename(path)}: {error}") from error
+        raise OSError(f"{name}: {error}") from error
 
 
 def as_rgb(image: Image.Image) -> Image.Image:

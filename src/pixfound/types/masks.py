@@ -59,6 +59,15 @@ class RLE:
         return _runs(size, (0, size[0] * size[1]))
 
     @staticmethod
+    def from_box(box: tuple[int, int, int, int], size: tuple[int, int]) -> RLE:
+        """The pixels of a box (x0, y0, x1, y1) inside an image of size (H, W), its end not inside."""
+        x0, y0, x1, y1 = box
+        if not (0 <= x0 < x1 <= size[1] and 0 <= y0 < y1 <= size[0]):
+            raise ValueError(f"the box {box} is empty or leaves the image of {size} (height, width)")
+        packed = coco.frPyObjects(np.array([[x0, y0, x1 - x0, y1 - y0]], dtype=np.float64), *size)[0]
+        return RLE(size, packed["counts"].decode("ascii"))
+
+    @staticmethod
     def from_polygons(polygons: Sequence[Sequence[float]], size: tuple[int, int]) -> RLE:
         """Union of polygons [x0, y0, x1, y1, ...] in pixels, rasterised as in COCO; the empty mask for no polygons.
 

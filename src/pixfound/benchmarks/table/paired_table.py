@@ -1,0 +1,292 @@
+"""Any benchmark that is a table: rows of a file, and a map from its columns to what an example needs.
+
+`conf/benchmark/paired_table.yaml` has every option with its meaning, `rows` says which files are read, `columns` what a
+column may hold. Pictures stay where they are until they are shown to a model.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from pixfound.benchmarks.image_sources import NO_IMAGES, NoImage
+from pixfound.benchmarks.table.cell_images import (
+    Exif,
+    ImageFolder,
+    ParquetCell,
+    bytes_source,
+    from_base64,
+    size_of,
+)
+from pixfound.benchmarks.table.columns import RegionColumn, columns_of, read_columns
+from pixfound.benchmarks.table.regions import Region, around, entries, region_of, says_absent, size_in
+from pixfound.benchmarks.table.rows import Fault, Row, find_files, read_rows
+from pixfound.benchmarks.table.texts import answer_of, matched, options_of, plain, text_of, texts_of
+from pixfound.errors import UserError, nearest
+from pixfound.io.coco import CocoImage, by_file_name, read_coco
+from pixfound.types import Example, ImageSource
+from pixfound.types.masks import RLE
+
+log = logging.getLogger(__name__)
+Size = tuple[int, int]
+_SHORT = 64  # characters of a cell that names another row's picture; pictures have more
+
+
+class PairedTable(list[Example]):
+    """rows, columns, inside: see `table.rows` and `table.columns`. where: column -> value, or list of values, of the
+    rows that are taken. images: folder of picture files, by default that of the rows; `none` does without pictures.
+    annotations: COCO file, for cells that hold its ids. exif: pictures as `stored`, or `turned` as viewers show them.
+    unusable: rows that make no example are an `error`, or are left out (`leave_out`) with a warning.
+
+    faults: (file and line, what is wrong) of each row that is left out. left_out: their ids, where they have one.
+    Raises UserError with file, line, column, value and cure.
+    """
+
+    def __init__(
+        self,
+        rows: str | Sequence[str],
+        columns: Mapping[str, Any],
+        inside: str | None = None,
+        where: Mapping[str, Any] | None = None,
+        images: str | None = None,
+        annotations: str | None = None,
+        exif: Exif = "stored",
+        unusable: Literal["error", "leave_out"] = "error",
+    ) -> None:
+        super().__init__()
+        self.columns = read_columns(columns)
+        self.rows, self.inside, self.wanted = rows, inside, dict(where or {})
+        first = find_files(rows if isinstance(rows, str) else rows[0])[0][0]
+        self.folder = ImageFolder(
+            images or str(first), self.columns.image.suffixes, exif == "turned", without=images == NO_IMAGES
+        )
+        self._turn = exif == "turned"
+        self._coco = {} if annotations is None else read_coco(Path(annotations).expanduser(), "benchmark.annotations")
+        self._by_name = by_file_name(self._coco, annotations)
+        self._pictures: dict[str, Any] = {}
+        self.faults: list[tuple[str, Fault]] = []
+        self.left_out: dict[str, str] = {}
+        self._read(unusable == "leave_out")
+
+    def _read(self, leave_out: bool) -> None:
+        seen: dict[str, str] = {}
+        pairs: dict[str, list[str]] = {}
+        for row in self._rows():
+            try:
+                made = list(self._examples(row))
+                for example in made:
+                    _check_unique(example, seen, pairs)
+            except Fault as error:
+                if not leave_out:
+                    raise UserError(f"{row.where}: {error}") from error
+                self.faults.append((row.where, error))
+                continue
+            for example in made:
+                seen[example.id] = row.where
+                if example.pair_id is not None:
+                    pairs.setdefault(example.pair_id, []).append(row.where)
+            self.extend(made)
+        if self.faults:
+            where, fault = self.faults[0]
+            log.warning("%d rows make no example and are left out; %s: %s", len(self.faults), where, fault)
+        if self.folder.missing and not self.folder.found:
+            raise UserError(
+                f"benchmark.images={self.folder.folder}: has none of the {self.folder.missing} images (the first is "
+                f"{self.folder.first_missing}); give the folder that holds them, or none to do without"
+            )
+
+    def _rows(self) -> Iterator[Row]:
+        needed = {*columns_of(self.columns), *self.wanted}
+        if self.columns.image.form != "annotations" or self.columns.image.column:
+            needed.add(self.columns.image.column)
+        rows: Iterator[Row] | list[Row] = read_rows(self.rows, needed, self.inside)
+        if self.columns.image.index:
+            rows = list(rows)
+            image, index = self.columns.image.column, self.columns.image.index
+            self._pictures = {plain(row.cell(index)): row.cell(image) for row in rows}
+        for row in rows:
+            if all(_is_one_of(row.cell(column), value) for column, value in self.wanted.items()):
+                yield row
+
+    def _examples(self, row: Row) -> Iterator[Example]:
+        """The examples of a row: one for each expression, and one for that of something absent."""
+        columns = self.columns
+        id = text_of(row, columns.id, {}) if columns.id else plain(row.cell("@number"))
+        question, options, answer, answers = self._asked(row, id)
+        right = options[answer] if answer is not None else answers[0] if answers else ""
+        fields = {"question": question, "answer": right}
+        spec = columns.region or RegionColumn()
+        found = entries(row, spec)
+        coco = self._annotated(row)
+        image, size = self._image(row, spec, found, coco)
+        region, ignore = self._region(row, spec, found, size, coco)
+        expressions = texts_of(row, columns.expression, fields) if columns.expression else []
+        if columns.expression and columns.expression.several == "first":
+            expressions = expressions[:1]
+        if not expressions:
+            raise Fault(
+                "holds no expression",
+                "leave the row out, or write one",
+                columns.expression.column or "" if columns.expression else "",
+            )
+        tags = {name: plain(row.cell(column)) for name, column in columns.tags.items()}
+        pair = text_of(row, columns.pair, fields) or None if columns.pair else None
+        absent = plain(row.cell(columns.absent.expression)) if columns.absent.expression else ""
+        try:
+            for number, expression in enumerate(expressions):
+                yield Example(
+                    id=id if len(expressions) == 1 else f"{id}-{number}",
+                    image=image,
+                    question=question,
+                    options=options,
+                    answer=answer,
+                    expression=expression.strip(),
+                    gt_mask=region.mask,
+                    pair_id=pair or (id if absent else None),
+                    tags={name: value for name, value in tags.items() if value},
+                    instances=region.parts if spec.several == "instances" else (),
+                    boxes=region.boxes or self._boxes(row, size),
+                    ignore=ignore,
+                    answers=answers,
+                    grading=columns.answer.grading if columns.answer else "exact",
+                )
+            if absent:
+                yield Example(f"{id}-absent", image, "", (), None, absent, RLE.empty(size), pair or id, tags=tags)
+        except UserError as error:
+            raise Fault(str(error), "put it right in the table") from error
+
+    def _asked(self, row: Row, id: str) -> tuple[str, tuple[str, ...], int | None, tuple[str, ...]]:
+        """(question, options, index of the right one, accepted free answers)."""
+        columns = self.columns
+        if columns.question is None or columns.answer is None:
+            return "", (), None, ()
+        question, options = text_of(row, columns.question, {}).strip(), tuple[str, ...]()
+        if columns.options:
+            question, options = options_of(row, columns.options, question)
+        shuffle = columns.options.shuffle if columns.options else None
+        return question, *answer_of(row, columns.answer, options, shuffle, id)
+
+    def _annotated(self, row: Row) -> CocoImage | None:
+        """The image's entry in the COCO file; None without such a file."""
+        if not self._coco:
+            return None
+        spec = self.columns.image
+        name = matched(row.cell(spec.column), spec.match, spec.column)
+        if spec.form == "annotations":
+            found = next((self._coco[id] for id in (name, plain(name)) if id in self._coco), None)
+            found = found or (self._coco.get(int(name)) if plain(name).isdecimal() else None)
+            close = ""
+        else:
+            found, close = self._by_name.get(str(name)), nearest(str(name), self._by_name)
+        if found is None:
+            raise Fault("is not in the COCO file", close or "give the file that lists it", spec.column, name)
+        return found
+
+    def _image(
+        self, row: Row, spec: RegionColumn, found: list[Any] | None, coco: CocoImage | None
+    ) -> tuple[ImageSource, Size]:
+        """(image source, (H, W)): the size as the table states it, else the region's own, else of the picture."""
+        column, form = self.columns.image.column, self.columns.image.form
+        stated = self._stated_size(row) or (coco.size if coco else None)
+        value = matched(row.cell(column), self.columns.image.match, column)
+        if form == "annotations" and coco:
+            value = coco.file_name
+        if isinstance(value, list) and len(value) == 1:
+            value = value[0]
+        if self.columns.image.index and len(plain(value)) <= _SHORT:
+            value = self._pictures.get(plain(value), value)
+        try:
+            if form == "base64":
+                value = from_base64(plain(value))
+            if isinstance(value, bytes | ParquetCell):
+                content = value.content if isinstance(value, ParquetCell) else value
+                source: ImageSource = bytes_source(value, self._turn)
+                head: bytes | str = content
+            elif isinstance(value, str) and value.strip() and form in ("file", "annotations"):
+                file = self.folder.source(value)
+                source, head = file, "" if isinstance(file, NoImage) else file.path
+            else:
+                raise ValueError(f"is no picture as {form}")
+        except ValueError as error:
+            shown = value if isinstance(value, str) and form != "base64" else None
+            raise Fault(str(error), "say what it is by benchmark.columns.image.form", column, shown) from error
+        folder = self._folder_of(spec)
+        size = stated or size_in(found, spec, folder) or (size_of(head, self._turn) if head else None)
+        return source, size or around(found, spec)
+
+    def _stated_size(self, row: Row) -> Size | None:
+        spec = self.columns.size
+        if spec is None:
+            return None
+        texts = (
+            plain(row.cell(spec.column)).lower().split("x")[::-1]
+            if spec.column
+            else [plain(row.cell(spec.height or "")), plain(row.cell(spec.width or ""))]
+        )
+        try:
+            height, width = map(int, texts)
+            RLE.empty((height, width))
+        except ValueError as error:
+            raise Fault(
+                "is no size in pixels", "give height and width", spec.column or spec.height or "", texts
+            ) from error
+        return height, width
+
+    def _region(
+        self, row: Row, spec: RegionColumn, found: list[Any] | None, size: Size, coco: CocoImage | None
+    ) -> tuple[Region, RLE | None]:
+        """(region, pixels to ignore)."""
+        absent, ignore = self.columns.absent, self.columns.ignore
+        said = absent.column is not None and row.cell(absent.column) in absent.values
+        gone = said or says_absent(found, absent.when)
+        region = Region(size, ()) if gone else region_of(found or [], spec, size, self._folder_of(spec), coco)
+        ignored = entries(row, ignore) if ignore else None
+        if not ignore or not ignored:
+            return region, None
+        other = region_of(ignored, ignore, size, self._folder_of(ignore), coco)
+        return _drawn(region, other) if ignore.form == "polygon" else (region, other.mask)
+
+    def _boxes(self, row: Row, size: Size) -> tuple[tuple[float, float, float, float], ...]:
+        found = entries(row, self.columns.boxes) if self.columns.boxes else None
+        return region_of(found, self.columns.boxes, size, None).boxes if found and self.columns.boxes else ()
+
+    def _folder_of(self, spec: RegionColumn) -> Path:
+        return Path(spec.folder).expanduser() if spec.folder else self.folder.folder
+
+
+def _drawn(region: Region, ignored: Region) -> tuple[Region, RLE]:
+    """Region and pixels to ignore; where polygons of both overlap the smaller is drawn over the larger (ReasonSeg)."""
+    target = np.zeros(region.size, np.bool_)
+    other = np.zeros(region.size, np.bool_)
+    drawn = [(part, True) for part in region.parts] + [(part, False) for part in ignored.parts]
+    for part, is_target in sorted(drawn, key=lambda one: -one[0].area):
+        pixels = part.decode()
+        target[pixels], other[pixels] = is_target, not is_target
+    mask = RLE.encode(target)
+    return replace(
+        region, parts=(mask,) if len(region.parts) == 1 else tuple(_within(part, mask) for part in region.parts)
+    ), RLE.encode(other)
+
+
+def _within(part: RLE, mask: RLE) -> RLE:
+    return RLE.encode(part.decode() & mask.decode())
+
+
+def _check_unique(example: Example, seen: Mapping[str, str], pairs: Mapping[str, Sequence[str]]) -> None:
+    if example.id in seen:
+        raise Fault(f"the id {example.id!r} stands in an earlier row too ({seen[example.id]})", "ids must be unique")
+    members = pairs.get(example.pair_id or "", ())
+    if len(members) > 1:
+        raise Fault(
+            f"the pair {example.pair_id!r} has two examples already, {members[0]} and {members[1]}",
+            "give this one another pair",
+        )
+
+
+def _is_one_of(value: Any, wanted: Any) -> bool:
+    return any(plain(value) == plain(one) for one in (wanted if isinstance(wanted, list | tuple) else [wanted]))

@@ -1,0 +1,303 @@
+"""Regions in a table's cells -> masks: boxes, polygons, RLEs and mask pictures in the conventions of published sets.
+
+Frame of the results: image pixels, origin at the top left corner, x to the right, y down. Sizes are (H, W).
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pixfound.benchmarks.table.cell_images import ParquetCell
+from pixfound.benchmarks.table.columns import RegionColumn
+from pixfound.benchmarks.table.rows import Fault, Row
+from pixfound.benchmarks.table.texts import matched
+from pixfound.io.coco import CocoImage
+from pixfound.io.grayscale_masks import mask_of, read_levels
+from pixfound.types.masks import RLE, union
+
+Size = tuple[int, int]
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Region:
+    """A region of an image. parts: a mask for each entry of the cell. boxes: xyxy as annotated, if they are boxes."""
+
+    size: Size
+    parts: tuple[RLE, ...]
+    boxes: tuple[Box, ...] = ()
+
+    @property
+    def mask(self) -> RLE:
+        """The union of the parts."""
+        return union(self.parts, self.size)
+
+
+def entries(row: Row, spec: RegionColumn) -> list[Any] | None:
+    """The entries of a region's cell: one for each box, polygon, RLE, picture or id. None for null; [] for nothing."""
+    if spec.columns:
+        cells = [row.cell(column) for column in spec.columns]
+        return None if any(cell is None or cell == "" for cell in cells) else [cells]
+    column = spec.column or ""
+    value = parsed(matched(row.cell(column), spec.match, column), spec.form)
+    if value is None:
+        return None
+    if spec.form == "polygon":
+        return _polygons(value)
+    if spec.form == "box" and isinstance(value, Mapping):
+        value = [value.get(name) for name in ("x0", "y0", "x1", "y1")]
+    single = _is_box(value) if spec.form == "box" else not isinstance(value, list | tuple)
+    return [value] if single else list(value)
+
+
+def parsed(value: Any, form: str) -> Any:
+    """A cell in text as the list or object that it writes; other cells as they are."""
+    if not isinstance(value, str) or form == "mask":
+        return value
+    if not value.strip():
+        return []
+    if form == "annotations":
+        return value.split()
+    for read in (json.loads, ast.literal_eval):
+        try:
+            return read(value)
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            continue
+    return value
+
+
+def says_absent(found: Sequence[Any] | None, when: Sequence[str]) -> bool:
+    """Whether the entries of a region say that there is none, in a way that the benchmark has."""
+    if found is None:
+        return "null" in when
+    if not found:
+        return "empty" in when
+    return "zeros" in when and all(not any(np.ravel(one).tolist()) for one in found if isinstance(one, list | tuple))
+
+
+def region_of(
+    found: Sequence[Any], spec: RegionColumn, size: Size, masks: Path | None, coco: CocoImage | None = None
+) -> Region:
+    """The region of some entries in an image of `size`. masks: folder of mask pictures. coco: the image's annotations.
+
+    Raises Fault for an entry that is no region of this kind, or none inside the image.
+    """
+    column = spec.column or " ".join(spec.columns)
+    if not found:
+        raise Fault(
+            "says no region",
+            "where that means that the object is absent: benchmark.columns.absent.when=[null,empty]",
+            column,
+        )
+    boxes: list[Box] = []
+    parts: list[RLE] = []
+    try:
+        for entry in found:
+            if spec.form == "box":
+                boxes.append(box_of(entry, spec, size))
+                parts.append(box_mask(boxes[-1], size))
+            elif spec.form == "polygon":
+                parts.append(_polygon_mask(entry, spec, size))
+            elif spec.form == "rle":
+                parts.append(RLE.from_coco(_plain_rle(entry), size))
+            elif spec.form == "mask":
+                parts.append(mask_of(read_levels(_mask_file(entry, masks)), size))
+            else:
+                parts.append(_annotation(entry, coco, size))
+    except Fault as fault:
+        raise Fault(fault.what, fault.cure, column, found if len(found) > 1 else found[0]) from fault
+    except (ValueError, OSError, TypeError) as error:
+        shown = None if spec.form in ("mask", "rle") else found if len(found) > 1 else found[0]
+        raise Fault(f"is no {spec.form} of this image ({error})", _cure(spec), column, shown) from error
+    return Region(size, tuple(parts), tuple(boxes))
+
+
+def size_in(found: Sequence[Any] | None, spec: RegionColumn, masks: Path | None) -> Size | None:
+    """(H, W) that RLEs or mask pictures have themselves; None for other regions."""
+    try:
+        if found and spec.form == "rle":
+            height, width = found[0]["size"]
+            return int(height), int(width)
+        if found and spec.form == "mask":
+            height, width = read_levels(_mask_file(found[0], masks)).shape
+            return height, width
+    except (KeyError, TypeError, ValueError, OSError):
+        pass
+    return None
+
+
+def around(found: Sequence[Any] | None, spec: RegionColumn) -> Size:
+    """The smallest (H, W) that holds boxes or polygons in pixels, for pictures that are not at hand."""
+    large = RegionColumn(**{**vars(spec), "scale": "pixels", "frame": "image"})
+    corners = [(1.0, 1.0)]
+    for entry in found or () if spec.scale == "pixels" else ():
+        try:
+            corners.append(
+                box_of(entry, large, None)[2:] if spec.form == "box" else tuple(np.max(_points(entry), axis=0))
+            )
+        except (ValueError, TypeError):
+            continue
+    return max(1, math.ceil(max(y for _, y in corners))), max(1, math.ceil(max(x for x, _ in corners)))
+
+
+def to_pixels(points: Any, scale: str, frame: str, size: Size) -> Any:
+    """(P, 2) points in pixels of the image, from fractions or thousandths of it or of the centred square around it."""
+    height, width = size
+    side = max(size)
+    across, down = (side, side) if frame == "square" else (width, height)
+    found = np.asarray(points, dtype=np.float64)
+    if scale != "pixels":
+        found = found * [across, down] / (1000 if scale == "0-1000" else 1)
+    return found - [(side - width) / 2, (side - height) / 2] if frame == "square" else found
+
+
+def box_of(entry: Any, spec: RegionColumn, size: Size | None) -> Box:
+    """(x0, y0, x1, y1) in pixels, fractions kept. size: None for a box in pixels whose image is not known."""
+    if not isinstance(entry, list | tuple) or len(entry) != 4:
+        raise Fault("is no box of four numbers", "give x0, y0, x1, y1, or x, y, width, height with order=xywh")
+    values = [_number(value) for value in entry]
+    if spec.order == "xywh":
+        values = [values[0], values[1], values[0] + values[2], values[1] + values[3]]
+    corners = np.array(values).reshape(2, 2)
+    if size is not None:
+        corners = to_pixels(corners, spec.scale, spec.frame, size)
+    (x0, y0), (x1, y1) = corners.tolist()
+    if x1 <= x0 or y1 <= y0:
+        raise Fault(
+            "is a box without extent, or with swapped corners", fitting(entry, spec, size) or "put its corners right"
+        )
+    if size is not None and (x1 <= 0 or y1 <= 0 or x0 >= size[1] or y0 >= size[0]):
+        raise Fault(
+            f"lies outside the image of {size[1]} x {size[0]} pixels", fitting(entry, spec, size) or "put it right"
+        )
+    return x0, y0, x1, y1
+
+
+def box_mask(box: Box, size: Size) -> RLE:
+    """The pixels of a box: those whose centre is inside, at least one in each direction, as COCO rasterises it."""
+    height, width = size
+    spans = []
+    for low, high, side in ((box[0], box[2], width), (box[1], box[3], height)):
+        first = min(max(math.floor(low + 0.5), 0), side - 1)
+        spans.append((first, max(min(math.floor(high + 0.5), side), first + 1)))
+    (left, right), (top, bottom) = spans
+    return RLE.from_box((left, top, right, bottom), size)
+
+
+def fitting(entry: Any, spec: RegionColumn, size: Size | None) -> str:
+    """A cure: the other conventions under which a box lies inside the image; "" where none does."""
+    found: list[tuple[int, str]] = []
+    for order in ("xyxy", "xywh") if size else ():
+        for scale in ("pixels", "0-1", "0-1000"):
+            for frame in ("image", "square"):
+                if (order, scale, frame) == (spec.order, spec.scale, spec.frame) or (
+                    frame == "square" and scale == "pixels"
+                ):
+                    continue
+                if size and _inside(entry, order, scale, frame, size):
+                    names = {"order": order, "scale": scale, "frame": frame}
+                    changed = ", ".join(
+                        f"{name}={value}" for name, value in names.items() if value != getattr(spec, name)
+                    )
+                    found.append((changed.count(","), changed))
+    return f"it would fit with {min(found)[1]} (benchmark.columns.region)" if found else ""
+
+
+def _inside(entry: Any, order: str, scale: str, frame: str, size: Size) -> bool:
+    """Whether a box lies in the image, and is no speck of it, under a convention."""
+    a, b, c, d = (float(value) for value in entry)
+    corners = to_pixels([[a, b], [a + c, b + d]] if order == "xywh" else [[a, b], [c, d]], scale, frame, size)
+    (x0, y0), (x1, y1) = corners.tolist()
+    slack = 0.01 * max(size) + 1
+    inside = x0 >= -slack and y0 >= -slack and x1 <= size[1] + slack and y1 <= size[0] + slack
+    return bool(inside and x1 - x0 >= 2 and y1 - y0 >= 2)
+
+
+def _is_box(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 4 and not any(isinstance(v, list | tuple) for v in value)
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool):
+        raise Fault("is no box of four numbers", "give numbers")
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise Fault("is no box of four numbers", "give numbers") from error
+    if not math.isfinite(number):
+        raise Fault("has a number that is not finite", "put it right")
+    return number
+
+
+def _polygons(value: Any) -> list[Any]:
+    """One entry for each polygon of a cell: flat numbers, pairs, or objects of x and y; or a list of such."""
+    if not isinstance(value, list | tuple) or not value:
+        return list(value) if isinstance(value, list | tuple) else [value]
+    first = value[0]
+    point = isinstance(first, Mapping) or (
+        isinstance(first, list | tuple) and len(first) == 2 and not isinstance(first[0], list | tuple | Mapping)
+    )
+    return [value] if point or not isinstance(first, list | tuple) else list(value)
+
+
+def _points(entry: Any) -> Any:
+    """(P, 2) points of a polygon."""
+    if entry and isinstance(entry[0], Mapping):
+        entry = [[point["x"], point["y"]] for point in entry]
+    return np.asarray(entry, dtype=np.float64).reshape(-1, 2)
+
+
+def _polygon_mask(entry: Any, spec: RegionColumn, size: Size) -> RLE:
+    try:
+        points = to_pixels(_points(entry), spec.scale, spec.frame, size)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError("a polygon is x, y, x, y ..., pairs, or objects of x and y") from error
+    mask = RLE.from_polygons([points.ravel().tolist()], size)
+    if mask.area == 0:
+        raise ValueError("it holds no pixel")
+    return mask
+
+
+def _plain_rle(entry: Any) -> Any:
+    """An RLE with its counts as text, which Parquet may hold as bytes, and its size as a list."""
+    if not isinstance(entry, Mapping):
+        return entry
+    counts, size = entry.get("counts"), entry.get("size")
+    counts = counts.content if isinstance(counts, ParquetCell) else counts
+    return {"counts": counts.decode("ascii") if isinstance(counts, bytes) else counts, "size": size}
+
+
+def _mask_file(entry: Any, folder: Path | None) -> Any:
+    from io import BytesIO
+
+    if isinstance(entry, ParquetCell):
+        return BytesIO(entry.content)
+    if isinstance(entry, bytes):
+        return BytesIO(entry)
+    if not isinstance(entry, str) or Path(entry).is_absolute() or ".." in Path(entry).parts:
+        raise ValueError("a mask is a picture's bytes, or a name in the folder of masks")
+    return (folder or Path()) / entry
+
+
+def _annotation(entry: Any, coco: CocoImage | None, size: Size) -> RLE:
+    name = str(int(entry) if isinstance(entry, float) and entry.is_integer() else entry)
+    for annotation in coco.annotations if coco else ():
+        if annotation.id == name:
+            return annotation.mask(size)
+    raise ValueError(f"annotation {name} does not belong to this image")
+
+
+def _cure(spec: RegionColumn) -> str:
+    cures: Mapping[str, Callable[[], str]] = {
+        "rle": lambda: "its `size` is [height, width] of the image, its runs cover it",
+        "mask": lambda: "benchmark.columns.region.folder holds the masks",
+    }
+    return cures.get(spec.form, lambda: "put it right, or name its form by benchmark.columns.region.form")()

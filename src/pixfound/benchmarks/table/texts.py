@@ -1,0 +1,166 @@
+"""Texts, options and answers in a table's cells."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import string
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+import numpy as np
+
+from pixfound.benchmarks.table.columns import TEMPLATE, AnswerColumn, OptionColumns, Text
+from pixfound.benchmarks.table.rows import Fault, Row
+from pixfound.types.option_letters import index_of
+
+_MARKER = re.compile(r"(?:^|(?<=[\s>(]))\(?([A-Za-z])[).:](?=\s|$|\S)")
+
+
+def matched(value: Any, pattern: str | None, column: str) -> Any:
+    """The part of a text that a pattern's first group matches, or all that it matches; other values as they are."""
+    if pattern is None or not isinstance(value, str):
+        return value
+    found = re.search(pattern, value, re.DOTALL)
+    if found is None:
+        raise Fault(f"does not match {pattern!r}", "change `match` in the spec of this column", column, value)
+    return found[1] if found.re.groups else found[0]
+
+
+def texts_of(row: Row, spec: Text, fields: Mapping[str, str]) -> list[str]:
+    """The texts of a cell, several where it holds a list. fields: of the example, for templates."""
+    if spec.template is not None:
+
+        def filled(name: re.Match[str]) -> str:
+            return fields[name[1]] if name[1] in fields else plain(row.cell(name[1]))
+
+        return [TEMPLATE.sub(filled, spec.template)]
+    column = spec.column or ""
+    value = row.cell(column)
+    values = value if isinstance(value, list | tuple) else [value]
+    found = [plain(matched(one, spec.match, column)) for one in values if one is not None]
+    return [re.sub(spec.remove, "", text).strip() if spec.remove else text for text in found]
+
+
+def text_of(row: Row, spec: Text, fields: Mapping[str, str]) -> str:
+    """The one text of a cell; "" for null."""
+    found = texts_of(row, spec, fields)
+    if len(found) > 1:
+        raise Fault("is a list where one text is wanted", "name an element: COLUMN.0", spec.column or "", found)
+    return found[0] if found else ""
+
+
+def plain(value: Any) -> str:
+    """A cell as text; a whole number without its fraction; "" for null."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return "" if value is None else str(value)
+
+
+def split_options(text: str) -> tuple[str, tuple[str, ...]]:
+    """(what stands before them, options) of a text with the letters A, B ... in order; (text, ()) without.
+
+    >>> split_options("Which one? (a) red (b) dark blue")
+    ('Which one?', ('red', 'dark blue'))
+    """
+    marks: list[re.Match[str]] = []
+    for mark in _MARKER.finditer(text):
+        if mark[1].lower() == "a":
+            if len(marks) < 2:
+                marks = [mark]
+        elif marks and mark[1].lower() == string.ascii_lowercase[len(marks)]:
+            marks.append(mark)
+    if len(marks) < 2:
+        return text, ()
+    ends = [*(mark.start() for mark in marks[1:]), len(text)]
+    options = tuple(text[mark.end() : end].strip(" \t\r\n,;") for mark, end in zip(marks, ends, strict=True))
+    return text[: marks[0].start()].strip(), options
+
+
+def options_of(row: Row, spec: OptionColumns, question: str) -> tuple[str, tuple[str, ...]]:
+    """(the question without options, the options in the order of the letters)."""
+    if spec.inside:
+        stem, options = split_options(question)
+        if not options:
+            raise Fault(
+                "holds no options A, B ... in order", "they stand elsewhere: name their columns", "question", question
+            )
+        return stem, options
+    if spec.columns:
+        cells = [plain(row.cell(column)).strip() for column in spec.columns]
+        return question, tuple(cell for cell in cells if cell and cell != "nan")
+    column = spec.column or ""
+    value = row.cell(column)
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        with suppress(ValueError):
+            value = json.loads(value)
+    if isinstance(value, Mapping):  # letter -> text
+        value = [value[name] for name in sorted(value)]
+    if isinstance(value, list | tuple):
+        texts = tuple(plain(one).strip() for one in value)
+        return question, split_options("\n".join(texts))[1] if _lettered(texts) else texts
+    text = plain(value)
+    if "|" in text:
+        return question, tuple(part.strip() for part in text.split("|"))
+    before, options = split_options(text)
+    if before or len(options) < 2:
+        raise Fault("is no `(a) yes (b) no` in this order, nor `yes|no`", "put the options right", column, value)
+    return question, options
+
+
+def answer_of(
+    row: Row, spec: AnswerColumn, options: Sequence[str], shuffle: int | None, id: str
+) -> tuple[tuple[str, ...], int | None, tuple[str, ...]]:
+    """(options in the order asked, index of the right one or None, accepted free answers)."""
+    column = spec.column or ""
+    value = None if spec.form == "first" else matched(row.cell(column), spec.match, column)
+    if not options:
+        accepted = value if isinstance(value, list | tuple) else [value]
+        answers = tuple(text for text in (plain(one).strip() for one in accepted) if text)
+        if not answers:
+            raise Fault("has no answer", "leave the row out, or write one", column, value)
+        return (), None, answers
+    index = _index(value, spec, options, column)
+    if shuffle is not None:
+        seed = hashlib.sha256(f"{shuffle} {id}".encode()).digest()
+        order = np.random.default_rng(list(seed)).permutation(len(options)).tolist()
+        options, index = [options[i] for i in order], order.index(index)
+    return tuple(options), index, ()
+
+
+def _index(value: Any, spec: AnswerColumn, options: Sequence[str], column: str) -> int:
+    text, count = plain(value).strip(), len(options)
+    index: int | None = None
+    if spec.form == "first":
+        index = 0
+    elif spec.form == "letter":
+        named = re.match(r"\(?([A-Za-z])(?:[).:]|\s|$)", text)
+        index = index_of(named[1], count) if named else None
+    elif spec.form == "index":
+        index = int(text) - spec.start if re.fullmatch(r"-?\d+", text) else None
+    elif list(map(str.casefold, options)).count(text.casefold()) == 1:
+        index = list(map(str.casefold, options)).index(text.casefold())
+    if index is None or not 0 <= index < count:
+        raise Fault(
+            f"is no {spec.form} of the options {list(options)}",
+            f"put it right, or say what it is: benchmark.columns.answer.form={_other(text, options)}",
+            column,
+            value,
+        )
+    return index
+
+
+def _other(text: str, options: Sequence[str]) -> str:
+    """The form under which an answer would be read."""
+    if text.casefold() in map(str.casefold, options):
+        return "text"
+    return "index" if text.isdecimal() else "letter"
+
+
+def _lettered(texts: Sequence[str]) -> bool:
+    return all(
+        re.match(rf"\(?{letter}[).:]", text, re.IGNORECASE)
+        for letter, text in zip(string.ascii_lowercase, texts, strict=False)
+    )
