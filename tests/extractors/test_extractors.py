@@ -214,7 +214,10 @@ def test_native_masks_are_united():
     image = Image.new("RGB", (4, 3))
     both = Generation("", (3, 4), masks=(left, right))
     assert NativeMasks().candidates(image, both, "") == [Candidate(drawn("#..#", "#...", "...."))]
-    assert NativeMasks().candidates(image, Generation("", (3, 4), masks=(left,)), "") == [Candidate(left)]
+    (kept,) = NativeMasks("instances").candidates(image, both, "")
+    assert kept.parts == (Candidate(left), Candidate(right)) and kept.mask == drawn("#..#", "#...", "....")
+    for extractor in (NativeMasks(), NativeMasks("instances")):
+        assert extractor.candidates(image, Generation("", (3, 4), masks=(left,)), "") == [Candidate(left)]
     assert NativeMasks().candidates(image, Generation("", (3, 4)), "") == []
     with pytest.raises(ValueError, match="different sizes"):
         NativeMasks().candidates(image, Generation("", (4, 3), masks=(left,)), "")

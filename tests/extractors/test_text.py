@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pytest
@@ -63,6 +63,8 @@ def test_every_mask_of_every_box_may_be_a_candidate():
     assert [c.box for c in found] == [(0, 0, 2, 1)] * 2 + [(6, 2, 8, 4)] * 2
     assert [c.score for c in found] == pytest.approx([0.3, 0.8] * 2)
     assert len(segmenter.boxes) == 1  # one call for all
+    (kept,) = TextBox(segmenter, "json_resized", "instances").candidates(IMAGE, said(TWO, (8, 16)), "")
+    assert [(part.mask, part.box) for part in kept.parts] == [(c.mask, c.box) for c in found[1::2]]
 
 
 def test_points():
@@ -71,6 +73,8 @@ def test_points():
     assert united.mask == drawn("......#.", "........", "..#.....", "........")
     each = TextPoint(PointSegmenter(), "tags", "candidates").candidates(IMAGE, said(text), "")
     assert [c.point for c in each] == [(2, 2)] * 2 + [(6, 0)] * 2
+    (kept,) = TextPoint(PointSegmenter(), "tags", "instances").candidates(IMAGE, said(text), "")
+    assert replace(kept, parts=()) == united and kept.instances == tuple(each[::2])
     (one,) = TextPoint(PointSegmenter(), "tags").candidates(IMAGE, said('<point x="25" y="50">'), "")
     assert one.point == (2, 2) and one.mask.contains(one.point)
 

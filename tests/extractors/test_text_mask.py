@@ -52,6 +52,8 @@ def test_an_object_is_a_candidate_once_and_holds_all_of_its_polygons():
     each = TextMask("loc_1000", combine="candidates")
     text = f"<poly>{ONE}</poly><poly>{ONE}</poly><poly>{OTHER}</poly><poly>{outline(1, 1, 4, 4)}</poly>"
     assert [c.mask for c in each.candidates(IMAGE, said(text), "")] == [LEFT, RIGHT]
+    (kept,) = TextMask("loc_1000", combine="instances").candidates(IMAGE, said(text), "")
+    assert kept.mask == BOTH and [part.mask for part in kept.parts] == [LEFT, RIGHT]
     assert [c.mask for c in each.candidates(IMAGE, said(f"{ONE}<sep>{OTHER}"), "")] == [BOTH]
 
 

@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from PIL import Image
 
+from pixfound.errors import UserError
 from pixfound.types import Candidate, Generation
 from pixfound.types.masks import union
 
 
 class NativeMasks:
-    """The union of a generation's masks as the only candidate; no candidate where the model predicted no mask."""
+    """The union of a generation's masks as the only candidate; no candidate where the model predicted no mask.
+
+    combine: `union`, or `instances` for a union that keeps each mask as an instance.
+    """
 
     needs_image = False
 
+    def __init__(self, combine: Literal["union", "instances"] = "union") -> None:
+        if combine not in ("union", "instances"):
+            raise UserError(f"combine={combine}: valid values are union and instances")
+        self.combine = combine
+
     def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """A list of one candidate, or an empty list."""
-        if not generation.masks:
+        masks = generation.masks
+        if not masks:
             return []
-        return [Candidate(union(generation.masks, generation.image_size))]
+        parts = tuple(map(Candidate, masks)) if self.combine == "instances" and len(masks) > 1 else ()
+        return [Candidate(union(masks, generation.image_size), parts=parts)]

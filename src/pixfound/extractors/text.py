@@ -15,7 +15,7 @@ from pixfound.interfaces import Segmenter, SegmenterMasks
 from pixfound.types import Candidate, Generation
 from pixfound.types.masks import RLE, union
 
-Combine = Literal["union", "candidates"]
+Combine = Literal["union", "candidates", "instances"]
 Pick = Literal["best", "first", "last"]
 
 
@@ -23,8 +23,9 @@ class TextBox:
     """Masks of the segmenter for each box in an answer; an answer without a box gives no candidate.
 
     convention: the notation of boxes, see `pixfound.extractors.parsers.formats`; raises UserError for None, where the
-    model's YAML declares none. combine: `union` makes one candidate of one mask for each box, `candidates` makes one of
-    every mask of every box. pick: the mask of each box for the union: `best` by predicted IoU, `first` or `last`.
+    model's YAML declares none. combine: `union` makes one candidate of one mask for each box, `instances` the same that
+    keeps each box with its mask, `candidates` makes one of every mask of every box. pick: the mask of each box for the
+    union: `best` by predicted IoU, `first` or `last`.
     """
 
     def __init__(
@@ -82,8 +83,8 @@ class TextPoint:
 
 def check_combine(combine: str) -> None:
     """Raise UserError for an unknown value of `combine`."""
-    if combine not in ("union", "candidates"):
-        raise UserError(f"combine={combine}: valid values are union and candidates")
+    if combine not in ("union", "candidates", "instances"):
+        raise UserError(f"combine={combine}: valid values are union, candidates and instances")
 
 
 def _check(combine: str, pick: str) -> None:
@@ -97,25 +98,21 @@ def _candidates(
 ) -> list[Candidate]:
     """Candidates from masks (P, K, H, W) of P points or boxes; a union stores its point or box only where P is 1."""
     prompts, masks_each = found.scores.shape
-    if combine == "candidates":
-        return [
-            Candidate(
-                RLE.encode(found.masks[p, k]),
-                point=points[p] if points else None,
-                box=boxes[p] if boxes else None,
-                score=round(float(found.scores[p, k]), 6),
-            )
-            for p in range(prompts)
-            for k in range(masks_each)
-        ]
-    picked = [{"best": int(found.scores[p].argmax()), "first": 0, "last": masks_each - 1}[pick] for p in range(prompts)]
-    mask = union([RLE.encode(found.masks[p, k]) for p, k in enumerate(picked)], found.masks.shape[2:])
-    scores = [float(found.scores[p, k]) for p, k in enumerate(picked)]
-    return [
-        Candidate(
-            mask,
-            point=points[0] if len(points) == 1 else None,
-            box=boxes[0] if len(boxes) == 1 else None,
-            score=round(sum(scores) / prompts, 6),
+
+    def candidate(p: int, k: int) -> Candidate:
+        return Candidate(
+            RLE.encode(found.masks[p, k]),
+            point=points[p] if points else None,
+            box=boxes[p] if boxes else None,
+            score=round(float(found.scores[p, k]), 6),
         )
-    ]
+
+    if combine == "candidates":
+        return [candidate(p, k) for p in range(prompts) for k in range(masks_each)]
+    picked = [{"best": int(found.scores[p].argmax()), "first": 0, "last": masks_each - 1}[pick] for p in range(prompts)]
+    parts = [candidate(p, k) for p, k in enumerate(picked)]
+    if prompts == 1:
+        return parts
+    mean = sum(float(found.scores[p, k]) for p, k in enumerate(picked)) / prompts
+    mask = union([part.mask for part in parts], found.masks.shape[2:])
+    return [Candidate(mask, score=round(mean, 6), parts=tuple(parts) if combine == "instances" else ())]

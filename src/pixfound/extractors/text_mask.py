@@ -23,7 +23,8 @@ class TextMask:
 
     convention: the notation of masks, see `pixfound.extractors.parsers.formats`. decoder: the file with the decoder of
     codes, see `pixfound.extractors.parsers.vqvae`; None for polygons, which need none. combine: `union` makes one
-    candidate of all masks, `candidates` makes one of each. A repeated object counts once.
+    candidate of all masks, `instances` one that keeps each, `candidates` makes one of each. A repeated object
+    counts once.
     """
 
     needs_image = False
@@ -52,10 +53,11 @@ class TextMask:
         frame = self.convention.frame(size, generation.input_size)
         read = self._outlined if self.decoder is None else self._decoded
         found = [(mask, box) for mask, box in read(generation.text, frame) if mask.area]
-        if self.combine == "union" and found:
-            box = found[0][1] if len(found) == 1 else None
-            return [Candidate(union([mask for mask, _ in found], size), box=box)]
-        return [Candidate(mask, box=box) for mask, box in found]
+        each = [Candidate(mask, box=box) for mask, box in found]
+        if self.combine == "candidates" or len(each) < 2:
+            return each
+        parts = tuple(each) if self.combine == "instances" else ()
+        return [Candidate(union([mask for mask, _ in found], size), parts=parts)]
 
     def _outlined(self, text: str, frame: Frame) -> list[tuple[RLE, Box | None]]:
         assert self.convention.polygons is not None

@@ -88,8 +88,8 @@ class TextPrompted:
 class Instances(TextPrompted):
     """A `TextPrompted` that may find several instances.
 
-    combine: `union` makes one candidate of all instances, with the score of the most confident one, `candidates` makes
-    one of each.
+    combine: `union` makes one candidate of all instances, with the score of the most confident one, `instances` the
+    same that keeps each, `candidates` makes one of each.
     """
 
     combine: Combine = field(default="union", kw_only=True)
@@ -104,7 +104,8 @@ class Instances(TextPrompted):
         if self.combine == "candidates" or not found:
             return found
         mask = union([c.mask for c in found], (image.height, image.width))
-        return [Candidate(mask, box=found[0].box if len(found) == 1 else None, score=found[0].score)]
+        parts = tuple(found) if self.combine == "instances" and len(found) > 1 else ()
+        return [Candidate(mask, box=found[0].box if len(found) == 1 else None, score=found[0].score, parts=parts)]
 
 
 def check_share(name: str, value: float) -> None:
