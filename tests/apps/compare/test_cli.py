@@ -116,9 +116,9 @@ MISTAKES: list[tuple[Callable[[Path], object], tuple[str, ...], str]] = [
     (
         lambda b: (b / "scores.jsonl").unlink(),
         (),
-        "/b: has no scores.jsonl, so it is no finished run; give the folder of a run",
+        "/b: not a finished run, no scores.jsonl; give the folder of a run",
     ),
-    (lambda b: b.rename(b.with_name("x")) and (b / "deep").mkdir(parents=True), (), "/b: has no scores.jsonl"),
+    (lambda b: b.rename(b.with_name("x")) and (b / "deep").mkdir(parents=True), (), "/b: not a finished run"),
     (lambda b: (b / "metrics.json").unlink(), (), "/b/metrics.json: cannot be read"),
     (lambda b: (b / "config.yaml").write_text("a: [1"), (), "/b/config.yaml: cannot be read"),
     (change("metrics.json", lambda t: t.replace("accuracy_unit", "unit")), (), "/b: metrics.json or config.yaml lacks"),
@@ -136,15 +136,15 @@ MISTAKES: list[tuple[Callable[[Path], object], tuple[str, ...], str]] = [
     (
         change("scores.jsonl", lambda t: t + t),
         (),
-        "/b/scores.jsonl, line 101: 0/open/uniform, row None, stands there tw",
+        "/b/scores.jsonl, line 101: second score of 0/open/uniform, row None",
     ),
-    (change("config.yaml", lambda t: t.replace("PixShapes", "P")), (), "/b: is of benchmark pixshapes, but "),
+    (change("config.yaml", lambda t: t.replace("PixShapes", "P")), (), "/b: of benchmark pixshapes, but "),
     (
         change("scores.jsonl", lambda t: t.replace('example_id": "', 'example_id": "x')),
         (),
-        "/b: has no example in common",
+        "/b: no example in common",
     ),
-    (relabel(pair_id="z"), (), "/b: example 0 is another one than in "),
+    (relabel(pair_id="z"), (), "/b: example 0 differs from that of "),
     (lambda b: None, ("--row", "orcle"), "/a: has no row 'orcle'; valid names are row"),
     (lambda b: None, ("--iou-threshold", "2"), "--iou-threshold 2.0: must lie between 0 and 1"),
     (lambda b: None, ("--level", "95"), "--level 95.0: must lie between 0 and 1"),
@@ -170,9 +170,11 @@ def test_mistakes_are_one_line(
 
 def test_one_run_alone(two: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
     assert fails(two[0]) == 2
-    assert "is compared with nothing; name another run, or two rows of it with --row: row" in capsys.readouterr().err
+    assert (
+        "nothing to compare with; name another run, or two rows of this one with --row: row" in capsys.readouterr().err
+    )
     assert fails(two[0], two[0]) == 2
-    assert "stands twice in the comparison" in capsys.readouterr().err
+    assert "given twice; name another run or row" in capsys.readouterr().err
     assert fails(two[0].parent, two[0]) == 2
     assert f"did you mean {two[0]} or {two[1]}?" in capsys.readouterr().err
 

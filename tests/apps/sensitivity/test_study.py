@@ -212,7 +212,7 @@ def test_two_runs_of_a_cell_that_were_scored_otherwise_are_named(tmp_path: Path)
     for right in ("11", "10"):
         write(tmp_path, "crop_0", right, [0.5] * 2)
     write(tmp_path, "crop_1", "11", [0.5] * 2)
-    with pytest.raises(UserError, match=r"crop_0-0 and .*crop_0-1 are runs of the same cell, m crop_0, .* only one"):
+    with pytest.raises(UserError, match=r"crop_0-0 and .*crop_0-1: two runs of the cell m crop_0 .* only one"):
         read_cells(find_runs([tmp_path]))
 
 
@@ -224,18 +224,16 @@ def command(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
 
 
 def test_mistakes_are_named(crops: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "nowhere: no finished run is there" in command(capsys, str(tmp_path / "nowhere"))
-    assert "only one run was found" in command(capsys, str(next(crops.glob("runs/*/*/*/none-*"))))
-    assert "--row god: the runs have no such row in common; did you mean good" in command(
-        capsys, str(crops), "--row", "god"
-    )
+    assert "nowhere: no finished run; give" in command(capsys, str(tmp_path / "nowhere"))
+    assert "only one run; sensitivity needs two" in command(capsys, str(next(crops.glob("runs/*/*/*/none-*"))))
+    assert "--row god: not a row of all runs; did you mean good" in command(capsys, str(crops), "--row", "god")
     assert "--resamples must be 100 or more" in command(capsys, str(crops), "--resamples", "3")
     (run,) = crops.glob("runs/*/*/*/crop_1-*")
     lines = (run / "scores.jsonl").read_text()
     (run / "scores.jsonl").write_text(lines[: len(lines) // 2])
     assert "scores.jsonl, line" in command(capsys, str(crops))
     (run / "scores.jsonl").write_text("".join(line + "\n" for line in lines.splitlines()[14:]))
-    assert "are of different examples" in command(capsys, str(crops))
+    assert "have different examples" in command(capsys, str(crops))
     (run / "config.yaml").write_text("a: [")
     assert "config.yaml: cannot be read" in command(capsys, str(crops))
 

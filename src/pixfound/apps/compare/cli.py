@@ -40,14 +40,14 @@ def _compare(options: argparse.Namespace) -> None:
     threshold = options.iou_threshold
     if threshold is not None and not 0 < threshold < 1:
         raise UserError(f"--iou-threshold {threshold}: must lie between 0 and 1")
-    found = play(contestants(options.runs, options.row), settings, options.unit, threshold)
+    tournament = play(contestants(options.runs, options.row), settings, options.unit, threshold)
     for path, text in (
-        (options.json, json.dumps(found.to_json(), indent=2, ensure_ascii=False) + "\n"),
-        (options.markdown, markdown(found)),
+        (options.json, json.dumps(tournament.to_json(), indent=2, ensure_ascii=False) + "\n"),
+        (options.markdown, markdown(tournament)),
     ):
         if path:
             _write(path, text)
-    show(found)
+    show(tournament)
 
 
 def _write(path: Path, text: str) -> None:

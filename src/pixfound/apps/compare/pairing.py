@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pixfound.apps.compare.runs import Contestant, Line, Unit
+from pixfound.apps.compare.runs import Contestant, ScoreEntry, Unit
 from pixfound.scoring.estimates import Array
 from pixfound.types import Kind
 
@@ -19,7 +19,7 @@ JOINTS: tuple[tuple[Kind, Kind], ...] = (("open", "open"), ("open", "ground"), (
 BASES = ("A", "A_dagger", "M", "M_dagger", *(f"joint_{a}_{m}" for a, m in JOINTS))
 _ACCURACY: Mapping[str, Kind] = {"A": "open", "A_dagger": "choice"}
 _MIOU: Mapping[str, Kind] = {"M": "open", "M_dagger": "ground"}
-Lines = Mapping[tuple[str, Kind, bool], Line]
+Lines = Mapping[tuple[str, Kind, bool], ScoreEntry]
 Values = dict[str, float]  # example or pair -> value
 
 
@@ -50,13 +50,13 @@ def pair(first: Contestant, second: Contestant, unit: Unit, threshold: float) ->
     unscored = {}
     for index, base in enumerate(BASES):
         measure = _measure(base, unit, threshold)
-        kept = [{key: lines[key] for key in common} for lines in (a, b)]
-        one, two = measure(kept[0]), measure(kept[1])
-        both = [name for name in one if name in two]
-        unscored[base] = len(one.keys() ^ two.keys())
+        shared = [{key: lines[key] for key in common} for lines in (a, b)]
+        first_values, second_values = measure(shared[0]), measure(shared[1])
+        both = [name for name in first_values if name in second_values]
+        unscored[base] = len(first_values.keys() ^ second_values.keys())
         for name in both:
             cluster = clusters[owners[name] if unit == "pair" and base not in _MIOU else where[name]]
-            sums[:, cluster, index] += (one[name], two[name])
+            sums[:, cluster, index] += (first_values[name], second_values[name])
             counts[cluster, index] += 1
     missing = {
         second.letter: tuple(_named(a[key]) for key in a if key not in b),
@@ -83,7 +83,7 @@ def _measure(base: str, unit: Unit, threshold: float) -> Callable[[Lines], Value
     return joint
 
 
-def _of(lines: Lines, kind: Kind, mask: bool) -> list[Line]:
+def _of(lines: Lines, kind: Kind, mask: bool) -> list[ScoreEntry]:
     return [line for (_, k, m), line in lines.items() if k == kind and m is mask]
 
 
@@ -102,5 +102,5 @@ def _in_unit(lines: Lines, verdicts: Mapping[str, bool], unit: Unit) -> Values:
     return {name: float(all(both.values())) for name, both in pairs.items() if len(both) == 2}
 
 
-def _named(line: Line) -> str:
-    return f"{line.key} ({'mask' if line.row is not None else 'answer'})"
+def _named(entry: ScoreEntry) -> str:
+    return f"{entry.key} ({'mask' if entry.row is not None else 'answer'})"

@@ -43,11 +43,11 @@ def markdown(tournament: Tournament) -> str:
 
 def introduction(tournament: Tournament) -> list[str]:
     """The lines before the tables: the compared rows, and the notes."""
-    found = [
+    compared = [
         f"{c.letter}: {c.run.names.get('model')}, {c.run.names.get('extraction')}, row {c.row} ({c.run.folder})"
         for c in tournament.contestants
     ]
-    return [*found, *(f"note: {note}" for note in tournament.notes)]
+    return [*compared, *(f"note: {note}" for note in tournament.notes)]
 
 
 def title(comparison: Comparison) -> str:
@@ -79,22 +79,22 @@ def headers(tournament: Tournament, comparison: Comparison) -> list[str]:
 def rows(tournament: Tournament, comparison: Comparison) -> list[list[str]]:
     """A list of cells for each figure; shares in percent."""
     several = len(tournament.comparisons) > 1
-    return [_cells(_LABELS[name], found, several) for name, found in comparison.differences.items()]
+    return [_cells(_LABELS[name], difference, several) for name, difference in comparison.differences.items()]
 
 
 def left_out(comparison: Comparison) -> list[str]:
     """Lines on the items that only one row has, and on those without a score in one of them."""
-    found = []
+    reasons = []
     for letter, keys in comparison.paired.missing.items():
         if keys:
             named = ", ".join(keys[:_SHOWN]) + (" ..." if len(keys) > _SHOWN else "")
-            found.append(f"left out, missing in {letter}: {len(keys)} keys: {named}")
+            reasons.append(f"left out, missing in {letter}: {len(keys)} keys: {named}")
     counts = [
         f"{count} of {_LABELS[base]}" for base, count in comparison.paired.unscored.items() if base in _LABELS and count
     ]
     if counts:
-        found.append(f"left out, without a score in one of the two: {', '.join(counts)}")
-    return found
+        reasons.append(f"left out, without a score in one of the two: {', '.join(counts)}")
+    return reasons
 
 
 def legend(tournament: Tournament) -> str:
@@ -111,27 +111,27 @@ def legend(tournament: Tournament) -> str:
 
 
 def _ways(tournament: Tournament) -> str:
-    exact = {found.exact for c in tournament.comparisons for found in c.differences.values()}
+    exact = {difference.exact for c in tournament.comparisons for difference in c.differences.values()}
     some = f"{tournament.settings.permutations} random choices"
     return {frozenset({True}): "every choice", frozenset({False}): some}.get(
         frozenset(exact), f"every choice or {some}"
     )
 
 
-def _cells(label: str, found: Difference, several: bool) -> list[str]:
-    record = "-" if found.wins is None else f"{found.wins}:{found.losses}:{found.ties}"
+def _cells(label: str, difference: Difference, several: bool) -> list[str]:
+    record = "-" if difference.wins is None else f"{difference.wins}:{difference.losses}:{difference.ties}"
     return [
         label,
-        f"{100 * found.first:.1f}",
-        f"{100 * found.second:.1f}",
-        f"{100 * found.value:+.1f} [{100 * found.low:+.1f}, {100 * found.high:+.1f}]",
-        _probability(found.p),
-        *([_probability(found.p_holm)] if several else []),
-        "-" if found.d_z is None else f"{found.d_z:+.2f}",
+        f"{100 * difference.first:.1f}",
+        f"{100 * difference.second:.1f}",
+        f"{100 * difference.value:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]",
+        _probability(difference.p),
+        *([_probability(difference.p_holm)] if several else []),
+        "-" if difference.d_z is None else f"{difference.d_z:+.2f}",
         record,
-        "-" if found.odds is None else f"{found.odds:.2f}",
-        str(found.clusters),
-        "-" if found.detectable is None else f"{100 * found.detectable:.1f}",
+        "-" if difference.odds is None else f"{difference.odds:.2f}",
+        str(difference.clusters),
+        "-" if difference.detectable is None else f"{100 * difference.detectable:.1f}",
     ]
 
 

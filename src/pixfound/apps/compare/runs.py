@@ -18,7 +18,7 @@ Key = tuple[str, Kind]  # example id, kind of prompt: a key of scores.jsonl with
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ScoreEntry:
     """The fields of a score that comparisons use; its texts are left out, as those of many runs would fill memory."""
 
     key: str
@@ -48,8 +48,8 @@ class Run:
     benchmark: Mapping[str, Any]
     unit: Unit
     iou_threshold: float
-    answers: Mapping[Key, Line]
-    masks: Mapping[str, Mapping[Key, Line]]
+    answers: Mapping[Key, ScoreEntry]
+    masks: Mapping[str, Mapping[Key, ScoreEntry]]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Contestant:
     row: str
 
     @property
-    def lines(self) -> Mapping[tuple[str, Kind, bool], Line]:
+    def lines(self) -> Mapping[tuple[str, Kind, bool], ScoreEntry]:
         """The answers and the row's masks by (example id, kind of prompt, True for a mask)."""
         answers = {(*key, False): line for key, line in self.run.answers.items() if key[1] != "ground"}
         return {**answers, **{(*key, True): line for key, line in self.run.masks[self.row].items()}}
@@ -82,13 +82,13 @@ def contestants(texts: Sequence[str], rows: Sequence[str]) -> list[Contestant]:
                 raise UserError(f"{folder}: has no row {name!r}; {nearest(name, run.masks)}")
             chosen.append((run, name))
     if len(chosen) < 2:
-        known = ", ".join(chosen[0][0].masks)
+        row_names = ", ".join(chosen[0][0].masks)
         raise UserError(
-            f"{texts[0]}: is compared with nothing; name another run, or two rows of it with --row: {known}"
+            f"{texts[0]}: nothing to compare with; name another run, or two rows of this one with --row: {row_names}"
         )
     twice = next((c for i, c in enumerate(chosen) if any(c[0] is d[0] and c[1] == d[1] for d in chosen[:i])), None)
     if twice:
-        raise UserError(f"{twice[0].folder}, row {twice[1]}: stands twice in the comparison; name another run or row")
+        raise UserError(f"{twice[0].folder}, row {twice[1]}: given twice; name another run or row")
     for run, _ in chosen[1:]:
         _same_benchmark(chosen[0][0], run)
     return [Contestant(_letter(i), run, row) for i, (run, row) in enumerate(chosen)]
@@ -99,9 +99,7 @@ def read_run(folder: Path) -> Run:
     if not (folder / "scores.jsonl").is_file():
         below = sorted(path.parent for path in folder.glob("**/scores.jsonl")) if folder.is_dir() else []
         found = f"; did you mean {' or '.join(map(str, below[:3]))}?" if below else ""
-        raise UserError(
-            f"{folder}: has no scores.jsonl, so it is no finished run{found or '; give the folder of a run'}"
-        )
+        raise UserError(f"{folder}: not a finished run, no scores.jsonl{found or '; give the folder of a run'}")
     refuse_changed(folder)
     metrics, config = read_metrics(folder), read_config(folder)
     try:
@@ -110,16 +108,18 @@ def read_run(folder: Path) -> Run:
         benchmark = dict(config["benchmark"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder}: metrics.json or config.yaml lacks {error}; run the evaluation again") from error
-    answers: dict[Key, Line] = {}
-    masks: dict[str, dict[Key, Line]] = {}
+    answers: dict[Key, ScoreEntry] = {}
+    masks: dict[str, dict[Key, ScoreEntry]] = {}
     for number, score in enumerate(read_scores(folder), start=1):
-        line = Line(**{field.name: getattr(score, field.name) for field in fields(Line)})
+        line = ScoreEntry(**{field.name: getattr(score, field.name) for field in fields(ScoreEntry)})
         table = answers if line.row is None else masks.setdefault(line.row, {})
         if (line.example_id, line.kind) in table:
-            raise UserError(f"{folder / 'scores.jsonl'}, line {number}: {line.key}, row {line.row}, stands there twice")
+            raise UserError(
+                f"{folder / 'scores.jsonl'}, line {number}: second score of {line.key}, row {line.row}; evaluate again"
+            )
         table[line.example_id, line.kind] = line
     if not masks:
-        raise UserError(f"{folder / 'scores.jsonl'}: has no row of masks; run the evaluation again")
+        raise UserError(f"{folder / 'scores.jsonl'}: no scores of masks; run the evaluation again")
     return Run(folder, names, benchmark, unit, threshold, answers, masks)
 
 
@@ -127,10 +127,10 @@ def differences(first: Run, second: Run) -> list[str]:
     """Differences between the inputs of two runs, in words; the location of the benchmark's files does not count."""
     keys = sorted({*first.benchmark, *second.benchmark} - {"_target_", "root", "images"})
     pairs = ((key, first.benchmark.get(key), second.benchmark.get(key)) for key in keys)
-    found = [f"benchmark.{key} is {a} in one run and {b} in another" for key, a, b in pairs if a != b]
+    notes = [f"benchmark.{key} is {a} in one run and {b} in another" for key, a, b in pairs if a != b]
     both = sorted(first.answers.keys() & second.answers.keys())
     other = next(((first.answers[k].key, second.answers[k].key) for k in both), ("", ""))
-    return found + (
+    return notes + (
         [f"the prompts differ: {other[0]} in one run, {other[1]} in another"] if other[0] != other[1] else []
     )
 
@@ -138,22 +138,20 @@ def differences(first: Run, second: Run) -> list[str]:
 def _same_benchmark(first: Run, second: Run) -> None:
     """Raise UserError unless class, pairs and absent objects are the same for the same ids, and an id is shared."""
     a, b = (run.benchmark.get("_target_") for run in (first, second))
-    one, two = first.names.get("benchmark"), second.names.get("benchmark")
+    first_name, second_name = first.names.get("benchmark"), second.names.get("benchmark")
     if a != b:
         raise UserError(
-            f"{second.folder}: is of benchmark {two}, but {first.folder} of {one}; give runs of one of them"
+            f"{second.folder}: of benchmark {second_name}, but {first.folder} of {first_name}; give runs of one of them"
         )
     common = first.answers.keys() & second.answers.keys()
     if not common:
-        raise UserError(
-            f"{second.folder}: has no example in common with {first.folder}; give runs of the same examples"
-        )
+        raise UserError(f"{second.folder}: no example in common with {first.folder}; give runs of the same examples")
     for key in sorted(common):
         x, y = first.answers[key], second.answers[key]
         if (x.pair_id, x.absent) != (y.pair_id, y.absent):
             raise UserError(
-                f"{second.folder}: example {x.example_id} is another one than in {first.folder} (pair {y.pair_id} and "
-                f"{x.pair_id}); give runs with the same `benchmark` settings"
+                f"{second.folder}: example {x.example_id} differs from that of {first.folder} (pair {y.pair_id} and "
+                f"{x.pair_id}); give runs with the same `benchmark` options"
             )
 
 

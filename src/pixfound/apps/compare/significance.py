@@ -95,7 +95,7 @@ def compare(paired: Paired, settings: Settings) -> dict[str, Difference]:
     observed = second - first
     low, high = _interval(paired, settings)
     p, exact = permutation(paired.sums, counts, settings.permutations, settings.seed)
-    found = {}
+    differences_by_figure = {}
     for g, name in enumerate(FIGURES):
         if not np.isfinite(observed[g]):
             continue
@@ -103,7 +103,7 @@ def compare(paired: Paired, settings: Settings) -> dict[str, Difference]:
         spread = float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
         wins, losses = int((values > _EQUAL).sum()), int((values < -_EQUAL).sum())
         record = (None, None, None) if name == "S" else (wins, losses, len(values) - wins - losses)
-        found[name] = Difference(
+        differences_by_figure[name] = Difference(
             first=float(first[g]),
             second=float(second[g]),
             value=float(observed[g]),
@@ -118,7 +118,7 @@ def compare(paired: Paired, settings: Settings) -> dict[str, Difference]:
             losses=record[1],
             ties=record[2],
         )
-    return found
+    return differences_by_figure
 
 
 def permutation(sums: Array, counts: Array, permutations: int, seed: int) -> tuple[Array, bool]:
@@ -169,9 +169,9 @@ def _interval(paired: Paired, settings: Settings) -> tuple[Array, Array]:
     ends = np.full((2, len(FIGURES)), np.nan)
     tails = [(1 - settings.level) / 2, (1 + settings.level) / 2]
     for g in range(len(FIGURES)):
-        known = change[:, g][np.isfinite(change[:, g])]
-        if len(known):
-            ends[:, g] = np.quantile(known, tails)
+        finite = change[:, g][np.isfinite(change[:, g])]
+        if len(finite):
+            ends[:, g] = np.quantile(finite, tails)
     return ends[0], ends[1]
 
 
@@ -192,12 +192,12 @@ def _cluster_values(paired: Paired, name: str) -> Array:
         bases = [[int(JOINTS[i][0] == "choice"), 2 + int(JOINTS[i][1] == "ground")] for i in prompts]
         there = paired.counts[:, sorted({*bases[0], *bases[1]})].any(axis=1)
         number, size = counts - paired.counts[there], int(there.sum())
-        whole = [harmonic_mean(*ratios(total, counts)[base]) for total, base in zip(totals, bases, strict=True)]
+        complete = [harmonic_mean(*ratios(total, counts)[base]) for total, base in zip(totals, bases, strict=True)]
         left = [
             harmonic_mean(*ratios(total - sums[there], number)[:, base].T)
             for total, sums, base in zip(totals, paired.sums, bases, strict=True)
         ]
-        values: Array = size * (whole[1] - whole[0]) - (size - 1) * (left[1] - left[0])
+        values: Array = size * (complete[1] - complete[0]) - (size - 1) * (left[1] - left[0])
         return values
     columns = [BASES.index(name)] * 2 if name in BASES else [4 + i for i in prompts]
     first, second = (ratios(s[:, i], paired.counts[:, i]) for s, i in zip(paired.sums, columns, strict=True))

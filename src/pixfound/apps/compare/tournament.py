@@ -63,17 +63,17 @@ def play(
     """
     taken: Unit = unit or _agreed(contestants, "unit", "--unit pair or --unit item")
     threshold: float = iou_threshold or _agreed(contestants, "iou_threshold", "--iou-threshold")
-    found = []
+    comparisons = []
     for first, second in itertools.combinations(contestants, 2):
         paired = pair(first, second, taken, threshold)
-        found.append(Comparison(first, second, paired, compare(paired, settings)))
+        comparisons.append(Comparison(first, second, paired, compare(paired, settings)))
     for figure in FIGURES:
-        having = [c for c in found if figure in c.differences]
+        having = [c for c in comparisons if figure in c.differences]
         adjusted = holm([c.differences[figure].p for c in having])
         for comparison, p in zip(having, adjusted, strict=True):
             comparison.differences[figure] = replace(comparison.differences[figure], p_holm=p)
-    notes = dict.fromkeys(n for c in found for n in differences(c.first.run, c.second.run))
-    return Tournament(contestants, found, taken, threshold, settings, list(notes))
+    notes = dict.fromkeys(n for c in comparisons for n in differences(c.first.run, c.second.run))
+    return Tournament(contestants, comparisons, taken, threshold, settings, list(notes))
 
 
 def _agreed(contestants: Sequence[Contestant], name: str, option: str) -> Any:
@@ -93,8 +93,8 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "missing": {letter: list(keys) for letter, keys in paired.missing.items()},
         "unscored": {base: count for base, count in paired.unscored.items() if not base.startswith("joint")},
         "figures": {
-            name: {key: _plain(value) for key, value in {**asdict(found), "odds": found.odds}.items()}
-            for name, found in comparison.differences.items()
+            name: {key: _plain(value) for key, value in {**asdict(difference), "odds": difference.odds}.items()}
+            for name, difference in comparison.differences.items()
         },
     }
 

@@ -46,5 +46,5 @@ class Sensitivity(Callback):
 
 def runs_of(notes: Path) -> list[Path]:
     """The folders of a grid's finished runs, each once."""
-    found = [json.loads(path.read_text()).get("folder") for path in sorted(notes.glob("cell-*.json"))]
-    return list(dict.fromkeys(Path(folder) for folder in found if folder))
+    folders = [json.loads(path.read_text()).get("folder") for path in sorted(notes.glob("cell-*.json"))]
+    return list(dict.fromkeys(Path(folder) for folder in folders if folder))

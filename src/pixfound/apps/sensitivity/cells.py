@@ -45,14 +45,14 @@ class Cell:
 
 def find_runs(paths: Sequence[str | Path]) -> list[Path]:
     """The folders of finished runs at or below paths and patterns, each once."""
-    found: dict[Path, None] = {}
+    folders: dict[Path, None] = {}
     for path in paths:
         matches = [Path(path)] if Path(path).is_dir() else [Path(m) for m in sorted(glob.glob(str(path)))]
         runs = [m for match in matches for m in sorted(match.rglob("metrics.json"))]
         if not runs:
-            raise UserError(f"{path}: no finished run is there; give folders of runs, or outputs/runs/BENCHMARK/MODEL")
-        found |= {run.parent.resolve(): None for run in runs}
-    return list(found)
+            raise UserError(f"{path}: no finished run; give folders of runs, or outputs/runs/BENCHMARK/MODEL")
+        folders |= {run.parent.resolve(): None for run in runs}
+    return list(folders)
 
 
 def read_cells(folders: Sequence[Path]) -> list[Cell]:
@@ -86,8 +86,8 @@ def read_cells(folders: Sequence[Path]) -> list[Cell]:
             content=content,
             metrics=read_metrics(folder)["metrics"],
         )
-        known = cells.setdefault((cell.subject, cell.variation), cell)
-        cells[cell.subject, cell.variation] = _fuller(known, cell)
+        earlier = cells.setdefault((cell.subject, cell.variation), cell)
+        cells[cell.subject, cell.variation] = _fuller(earlier, cell)
     made = _alike(list(cells.values()))
     return sorted(made, key=lambda c: (c.subject, c.variation != NONE, _ordered(c.variation)))
 
@@ -125,14 +125,14 @@ def _input(config: Mapping[str, Any], varied: Sequence[str], variant: str) -> tu
     return variant, seen, *made
 
 
-def _fuller(one: Cell, other: Cell) -> Cell:
+def _fuller(first: Cell, second: Cell) -> Cell:
     """The run with more examples of two runs of a cell; raises UserError for equal numbers but different scores."""
-    if one.table.count == other.table.count and one.content != other.content:
+    if first.table.count == second.table.count and first.content != second.content:
         raise UserError(
-            f"{one.folder} and {other.folder} are runs of the same cell, {one.subject} {one.variation}, with different "
-            "scores, so what they were run on has changed in between: give only one of them"
+            f"{first.folder} and {second.folder}: two runs of the cell {first.subject} {first.variation} with "
+            "different scores, so model or data changed in between; give only one of them"
         )
-    return other if other.table.count > one.table.count else one
+    return second if second.table.count > first.table.count else first
 
 
 def _alike(cells: Sequence[Cell]) -> list[Cell]:
@@ -141,7 +141,7 @@ def _alike(cells: Sequence[Cell]) -> list[Cell]:
     for cell in cells[1:]:
         if set(cell.table.examples) != set(first.table.examples):
             raise UserError(
-                f"{cell.folder} and {first.folder} are of different examples: give the runs of one sweep, all of them "
+                f"{cell.folder} and {first.folder} have different examples; give the runs of one sweep, "
                 "on the same benchmark and with the same limit"
             )
     return [replace(cell, table=cell.table.numbered_like(first.table)) for cell in cells]
@@ -149,13 +149,13 @@ def _alike(cells: Sequence[Cell]) -> list[Cell]:
 
 def _read(folder: Path) -> tuple[Table, dict[Kind, str], str]:
     """(scores of a run as a table, variant of the prompt by kind, digest of the scores)."""
-    filling, content = ScoreTableBuilder(), hashlib.sha256()
+    builder, content = ScoreTableBuilder(), hashlib.sha256()
     variants: dict[Kind, str] = {}
     for score in read_scores(folder):
-        filling.add(score)
+        builder.add(score)
         variants.setdefault(score.kind, score.key.removeprefix(f"{score.example_id}/{score.kind}/"))
         content.update(json.dumps(score.to_json()).encode())
-    return filling.table(), variants, content.hexdigest()
+    return builder.table(), variants, content.hexdigest()
 
 
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:

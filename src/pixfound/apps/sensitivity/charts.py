@@ -18,9 +18,9 @@ def draw_scatter(study: Mapping[str, Any], row: str) -> Figure:
     """A panel for each subject; a point for each variation: A† against M† of the row, by family."""
     unit = "pairs" if study["accuracy_unit"] == "pair" else "answers"
     panels = []
-    for subject, found in study["subjects"].items():
+    for subject, results in study["subjects"].items():
         families: dict[str, list[Mapping[str, Any]]] = {}
-        for name, cell in found["variations"].items():
+        for name, cell in results["variations"].items():
             families.setdefault("as it is" if name == NONE else cell["family"], []).append(cell["figures"])
         series = [
             Series(family, [f[f"M_dagger.{row}"] for f in cells], [f["A_dagger"] for f in cells])
@@ -34,8 +34,8 @@ def draw_scatter(study: Mapping[str, Any], row: str) -> Figure:
 def draw_changes(study: Mapping[str, Any], row: str) -> Mapping[str, Figure]:
     """Subject -> heat map: each figure of each variation, less that of the unperturbed cell; none without that cell."""
     charts = {}
-    for subject, found in study["subjects"].items():
-        variations = dict(found["variations"])
+    for subject, results in study["subjects"].items():
+        variations = dict(results["variations"])
         if NONE not in variations or len(variations) < 2:
             continue
         base = variations.pop(NONE)["figures"]
@@ -46,5 +46,5 @@ def draw_changes(study: Mapping[str, Any], row: str) -> Mapping[str, Figure]:
 
 
 def _points(value: Mapping[str, Any], base: Mapping[str, Any]) -> float:
-    known = value["value"] is not None and base["value"] is not None
-    return 100 * (value["value"] - base["value"]) if known else math.nan
+    scored = value["value"] is not None and base["value"] is not None
+    return 100 * (value["value"] - base["value"]) if scored else math.nan

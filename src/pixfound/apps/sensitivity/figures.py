@@ -38,24 +38,24 @@ def rows_of(cells: Sequence[Cell]) -> list[str]:
 def figures(cell: Cell, rows: Sequence[str], clusters: Resampler) -> dict[Figure, Estimate]:
     """All figures of a cell. clusters: the same for all cells, so that they share their draws."""
     vqa = vqa_figures(accuracies_of(cell.table, clusters), cell.metrics["accuracy_unit"])
-    found: dict[Figure, Estimate] = {(name,): vqa[name] for name in ("A", "A_dagger")}
+    estimates: dict[Figure, Estimate] = {(name,): vqa[name] for name in ("A", "A_dagger")}
     for row in rows:
         mious = {name: mean_iou(cell.table.masks(row, kind), clusters) for name, kind in MIOU}
-        found |= {(name, row): estimate for name, estimate in miou_figures(mious, vqa["best"]).items()}
-    return found
+        estimates |= {(name, row): estimate for name, estimate in miou_figures(mious, vqa["best"]).items()}
+    return estimates
 
 
 def outcomes(cell: Cell, figure: Figure) -> npt.NDArray[np.int8]:
     """(E,) 1 where an answer is correct or an IoU above the threshold, 0 where not; UNKNOWN where unscored."""
     (kind,) = KINDS_OF[figure[0]]
-    mine = cell.table.masks(figure[1], kind) if len(figure) > 1 else cell.table.answers(kind)
-    found = np.full(len(cell.table.examples), UNKNOWN, dtype=np.int8)
+    scores = cell.table.masks(figure[1], kind) if len(figure) > 1 else cell.table.answers(kind)
+    results = np.full(len(cell.table.examples), UNKNOWN, dtype=np.int8)
     if len(figure) == 1:
-        found[mine["example"]] = mine["correct"]
+        results[scores["example"]] = scores["correct"]
     else:
-        above = mine["iou"] > cell.metrics["iou_threshold"]
-        found[mine["example"]] = np.where(np.isnan(mine["iou"]), UNKNOWN, above)
-    return found
+        above = scores["iou"] > cell.metrics["iou_threshold"]
+        results[scores["example"]] = np.where(np.isnan(scores["iou"]), UNKNOWN, above)
+    return results
 
 
 def flips(cells: Sequence[Cell], figure: Figure) -> Array:
@@ -70,8 +70,8 @@ def flips(cells: Sequence[Cell], figure: Figure) -> Array:
 
 def mean_of_known(values: Array, of: Codes, clusters: Resampler) -> Estimate:
     """The mean of (E,) values, ignoring nan. of: (E,) the examples' clusters."""
-    known = ~np.isnan(values)
-    return clusters.mean(of[known], values[known])
+    scored = ~np.isnan(values)
+    return clusters.mean(of[scored], values[scored])
 
 
 def correlation(of: Codes, x: Array, y: Array, clusters: Resampler) -> Estimate:

@@ -59,5 +59,5 @@ def stability(table: Sequence[Sequence[float]]) -> dict[str, float | int | None]
 
 
 def _mean(values: Sequence[float]) -> float | None:
-    known = [v for v in values if math.isfinite(v)]
-    return sum(known) / len(known) if known else None
+    finite = [v for v in values if math.isfinite(v)]
+    return sum(finite) / len(finite) if finite else None

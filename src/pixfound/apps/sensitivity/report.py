@@ -25,42 +25,42 @@ def report(runs: Sequence[Path], out: Path, row: str | None, resamples: int, lev
 
     row: the row of the runs' tables to show; None for their first. The JSON file holds all rows.
     """
-    found = study(read_cells(runs), resamples, level, seed)
-    rows = found["rows"]
+    results = study(read_cells(runs), resamples, level, seed)
+    rows = results["rows"]
     if row is not None and row not in rows:
-        raise UserError(f"--row {row}: the runs have no such row in common; {nearest(row, rows)}")
-    shown = list(tables(found, row or rows[0]))
+        raise UserError(f"--row {row}: not a row of all runs; {nearest(row, rows)}")
+    shown = list(tables(results, row or rows[0]))
     make_folder(out)
-    write_atomic(out / "sensitivity.json", json.dumps(found, indent=2, allow_nan=False) + "\n")
-    charts = _write_charts(found, row or rows[0], out)
-    write_atomic(out / "sensitivity.md", _markdown(found, shown, charts))
-    _print(found, shown)
+    write_atomic(out / "sensitivity.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
+    charts = _write_charts(results, row or rows[0], out)
+    write_atomic(out / "sensitivity.md", _markdown(results, shown, charts))
+    _print(results, shown)
     say(f"report: {out / 'sensitivity.md'}")
-    return found
+    return results
 
 
-def _write_charts(found: Mapping[str, Any], row: str, out: Path) -> list[str]:
+def _write_charts(results: Mapping[str, Any], row: str, out: Path) -> list[str]:
     """Write the charts of a row to `out`; return their names without ending."""
-    charts = {"scatter": draw_scatter(found, row)}
-    charts |= {f"changes_{i}": chart for i, chart in enumerate(draw_changes(found, row).values(), 1)}
+    charts = {"scatter": draw_scatter(results, row)}
+    charts |= {f"changes_{i}": chart for i, chart in enumerate(draw_changes(results, row).values(), 1)}
     for name, chart in charts.items():
         write_chart(out / name, chart)
     return list(charts)
 
 
-def _markdown(found: Mapping[str, Any], shown: Sequence[Table], charts: Sequence[str]) -> str:
-    parts = ["# Prompt sensitivity", legend(found), *map(chart_lines, charts)]
+def _markdown(results: Mapping[str, Any], shown: Sequence[Table], charts: Sequence[str]) -> str:
+    parts = ["# Prompt sensitivity", legend(results), *map(chart_lines, charts)]
     for table in shown:
         parts.append(f"## {escape(table.title)}\n\n{grid(table.headers, table.lines)}")
     runs = [
         f"- {escape(subject)}, {escape(name)}: `{escape(cell['run'])}`"
-        for subject, of in found["subjects"].items()
-        for name, cell in of["variations"].items()
+        for subject, subject_results in results["subjects"].items()
+        for name, cell in subject_results["variations"].items()
     ]
     return "\n\n".join([*parts, "## Runs", "\n".join(runs)]) + "\n"
 
 
-def _print(found: Mapping[str, Any], shown: Sequence[Table]) -> None:
+def _print(results: Mapping[str, Any], shown: Sequence[Table]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table as Grid
@@ -74,4 +74,4 @@ def _print(found: Mapping[str, Any], shown: Sequence[Table]) -> None:
         for line in table.lines:
             shown_as.add_row(*map(printable, line))
         console.print(shown_as)
-    console.print(legend(found), style="dim")
+    console.print(legend(results), style="dim")

@@ -31,13 +31,13 @@ Values = Mapping[tuple[str, str], Mapping[Figure, Estimate]]  # (subject, variat
 def study(cells: Sequence[Cell], resamples: int = 2000, level: float = 0.95, seed: int = 0) -> dict[str, Any]:
     """The complete analysis as JSON values; shares are in [0, 1]."""
     if len(cells) < 2:
-        raise UserError("only one run was found: a study of sensitivity needs two variations at least")
+        raise UserError("only one run; sensitivity needs two variations or more")
     clusters = Resampler(cells[0].table.clusters, resamples, seed)
     rows = rows_of(cells)
     values = {(c.subject, c.variation): figures(c, rows, clusters) for c in cells}
     analysis = _Analysis(values, clusters, level, rows)
-    subjects = {name: analysis.subject(list(found)) for name, found in groupby(cells, key=lambda c: c.subject)}
-    found = {
+    subjects = {name: analysis.subject(list(results)) for name, results in groupby(cells, key=lambda c: c.subject)}
+    results = {
         "examples": len(cells[0].table.examples),
         "accuracy_unit": cells[0].metrics["accuracy_unit"],
         "iou_threshold": cells[0].metrics["iou_threshold"],
@@ -47,8 +47,8 @@ def study(cells: Sequence[Cell], resamples: int = 2000, level: float = 0.95, see
         "subjects": subjects,
         "ranks": analysis.ranks(cells),
     }
-    whole: dict[str, Any] = estimates.plain(found, level)
-    return whole
+    plain: dict[str, Any] = estimates.plain(results, level)
+    return plain
 
 
 class _Analysis:
@@ -73,7 +73,7 @@ class _Analysis:
         base = next((c for c in cells if c.variation == NONE), None)
         return {
             "variations": variations,
-            "families": {name: self._family(found, base) for name, found in groups.items()},
+            "families": {name: self._family(members, base) for name, members in groups.items()},
         }
 
     def _family(self, cells: Sequence[Cell], base: Cell | None) -> dict[str, Any]:
@@ -82,19 +82,22 @@ class _Analysis:
             own = distinct(cells, name, base)
             if own:
                 summaries[".".join(name)] = self._summary(own, name, base)
-        grid = {row: found for row in self.rows if (found := self._same_grid(cells, row, base))}
+        grid = {row: correlations for row in self.rows if (correlations := self._same_grid(cells, row, base))}
         return {"figures": summaries, "same_grid": grid}
 
     def _summary(self, cells: Sequence[Cell], figure: Figure, base: Cell | None) -> dict[str, Any]:
-        found = [(c.variation, self._of(c)[figure]) for c in cells]
-        known = [(name, e) for name, e in found if math.isfinite(e.value)]
-        summary: dict[str, Any] = {"variations": len(found), "base": base and self._figure(self._of(base)[figure])}
-        if not known:
+        by_variation = [(c.variation, self._of(c)[figure]) for c in cells]
+        scored = [(name, e) for name, e in by_variation if math.isfinite(e.value)]
+        summary: dict[str, Any] = {
+            "variations": len(by_variation),
+            "base": base and self._figure(self._of(base)[figure]),
+        }
+        if not scored:
             return summary
-        worst, best = min(known, key=lambda n: n[1].value), max(known, key=lambda n: n[1].value)
-        values = np.array([e.value for _, e in known])
-        draws = np.array([e.draws for _, e in known])
-        count = min(e.count for _, e in known)
+        worst, best = min(scored, key=lambda n: n[1].value), max(scored, key=lambda n: n[1].value)
+        values = np.array([e.value for _, e in scored])
+        draws = np.array([e.draws for _, e in scored])
+        count = min(e.count for _, e in scored)
 
         def over(statistic: Any) -> dict[str, Any]:
             return self._figure(Estimate(float(statistic(values)), count, lambda: statistic(draws)))
@@ -103,8 +106,8 @@ class _Analysis:
             "worst": {"variation": worst[0], **self._figure(worst[1])},
             "best": {"variation": best[0], **self._figure(best[1])},
             "mean": over(lambda v: v.mean(axis=0)),
-            "sd": over(lambda v: v.std(axis=0, ddof=1)) if len(known) > 1 else None,
-            "spread": over(lambda v: v.max(axis=0) - v.min(axis=0)) if len(known) > 1 else None,
+            "sd": over(lambda v: v.std(axis=0, ddof=1)) if len(scored) > 1 else None,
+            "spread": over(lambda v: v.max(axis=0) - v.min(axis=0)) if len(scored) > 1 else None,
             **self._flips(cells, figure, base),
         }
 
@@ -133,9 +136,9 @@ class _Analysis:
             return None
         vqa = np.array([np.fmax(self._of(c)["A",].value, self._of(c)["A_dagger",].value) for c in both])
         masks = np.array([self._of(c)["M_dagger", row].value for c in both])
-        known = np.isfinite(vqa) & np.isfinite(masks)
-        moves = int(known.sum())
-        alike = correlation(np.arange(moves), vqa[known], masks[known], Resampler(moves, 100, 0))
+        scored = np.isfinite(vqa) & np.isfinite(masks)
+        count = int(scored.sum())
+        alike = correlation(np.arange(count), vqa[scored], masks[scored], Resampler(count, 100, 0))
         answers, grounded = flips(both, ("A_dagger",)), flips(both, ("M_dagger", row))
         flipped = ~np.isnan(answers) & ~np.isnan(grounded)
         of = both[0].table.cluster_of
@@ -150,18 +153,18 @@ class _Analysis:
         subjects = list(dict.fromkeys(c.subject for c in cells))
         if len(subjects) == 1:
             return {
-                name: {"of": "rows", **stability([[self._of(c)[name, r].value for r in self.rows] for c in found])}
+                name: {"of": "rows", **stability([[self._of(c)[name, r].value for r in self.rows] for c in varied])}
                 for name in ("M", "M_dagger", "S")
-                if len(self.rows) > 1 and (found := distinct(cells, (name, self.rows[0]), None))
+                if len(self.rows) > 1 and (varied := distinct(cells, (name, self.rows[0]), None))
             }
-        found_ranks = {}
+        ranks = {}
         for name in self.figures:
-            by = {s: {c.variation: c for c in distinct(_of_subject(cells, s), name, None)} for s in subjects}
-            common = [v for v in by[subjects[0]] if all(v in of for of in by.values())]
+            cells_of = {s: {c.variation: c for c in distinct(_of_subject(cells, s), name, None)} for s in subjects}
+            common = [v for v in cells_of[subjects[0]] if all(v in variations for variations in cells_of.values())]
             if common:
-                table = [[self._of(by[s][v])[name].value for s in subjects] for v in common]
-                found_ranks[".".join(name)] = {"of": "subjects", **stability(table)}
-        return found_ranks
+                table = [[self._of(cells_of[s][v])[name].value for s in subjects] for v in common]
+                ranks[".".join(name)] = {"of": "subjects", **stability(table)}
+        return ranks
 
     def _of(self, cell: Cell) -> Mapping[Figure, Estimate]:
         return self.values[cell.subject, cell.variation]
@@ -178,10 +181,10 @@ def distinct(cells: Sequence[Cell], figure: Figure, base: Cell | None) -> list[C
     """The cells whose input for a figure differs from that of all earlier cells and of the base."""
     kinds = KINDS_OF[figure[0]]
     seen = {tuple(base.inputs[kind] for kind in kinds)} if base is not None else set()
-    found = []
+    different = []
     for cell in cells:
-        given = tuple(cell.inputs[kind] for kind in kinds)
-        if given not in seen:
-            seen.add(given)
-            found.append(cell)
-    return found
+        inputs = tuple(cell.inputs[kind] for kind in kinds)
+        if inputs not in seen:
+            seen.add(inputs)
+            different.append(cell)
+    return different

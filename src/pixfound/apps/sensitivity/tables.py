@@ -22,15 +22,18 @@ class Table:
 def tables(study: Mapping[str, Any], row: str) -> Iterator[Table]:
     """The tables of one row: perturbations and summary of each subject, and the ranks."""
     keys = figure_keys(row)
-    for subject, found in study["subjects"].items():
+    for subject, results in study["subjects"].items():
         yield Table(
             f"{subject}, row {row}: {study['examples']} examples, in percent",
             ["variation", *NAMES.values()],
-            [[name, *(figure(cell["figures"].get(key)) for key in keys)] for name, cell in found["variations"].items()],
+            [
+                [name, *(figure(cell["figures"].get(key)) for key in keys)]
+                for name, cell in results["variations"].items()
+            ],
         )
         lines = [
             line
-            for family, summary in found["families"].items()
+            for family, summary in results["families"].items()
             for key in keys
             if (line := _summary(family, key, summary["figures"].get(key)))
         ]
@@ -38,7 +41,7 @@ def tables(study: Mapping[str, Any], row: str) -> Iterator[Table]:
         yield Table(f"{subject}, row {row}: what the variations of a family do", headers, lines)
         grid = [
             [family, str(both["variations"]), _number(both["figures"]), _interval(both["flips"], 1, 2)]
-            for family, summary in found["families"].items()
+            for family, summary in results["families"].items()
             if (both := summary["same_grid"].get(row))
         ]
         if grid:
@@ -47,13 +50,13 @@ def tables(study: Mapping[str, Any], row: str) -> Iterator[Table]:
     ranks = [
         [
             _name(key),
-            f"{found['ranked']} {found['of']}",
-            str(found["variations"]),
-            _number(found["kendall"]),
-            _number(found["spearman"]),
-            "-" if found["winner_changes"] is None else f"{100 * found['winner_changes']:.0f}",
+            f"{results['ranked']} {results['of']}",
+            str(results["variations"]),
+            _number(results["kendall"]),
+            _number(results["spearman"]),
+            "-" if results["winner_changes"] is None else f"{100 * results['winner_changes']:.0f}",
         ]
-        for key, found in study["ranks"].items()
+        for key, results in study["ranks"].items()
         if "." not in key or key.endswith(f".{row}")
     ]
     if ranks:
@@ -85,20 +88,20 @@ def figure(value: Mapping[str, Any] | None, digits: int = 1) -> str:
     return "-" if value is None or value["value"] is None else f"{100 * value['value']:.{digits}f}"
 
 
-def _summary(family: str, key: str, found: Mapping[str, Any] | None) -> list[str] | None:
-    if found is None:
+def _summary(family: str, key: str, summary: Mapping[str, Any] | None) -> list[str] | None:
+    if summary is None:
         return None
-    ends = [f"{figure(found[e])} ({found[e]['variation']})" if e in found else "-" for e in ("worst", "best")]
+    ends = [f"{figure(summary[e])} ({summary[e]['variation']})" if e in summary else "-" for e in ("worst", "best")]
     return [
         family,
         _name(key),
-        str(found["variations"]),
-        figure(found["base"]),
+        str(summary["variations"]),
+        figure(summary["base"]),
         *ends,
-        figure(found.get("mean")),
-        figure(found.get("sd")),
-        _interval(found.get("spread")),
-        figure(found.get("flips")),
+        figure(summary.get("mean")),
+        figure(summary.get("sd")),
+        _interval(summary.get("spread")),
+        figure(summary.get("flips")),
     ]
 
 
