@@ -56,7 +56,7 @@ class Comparison:
     def figure(self, name: str) -> dict[str, Any]:
         """The mean of a feature with its interval; `nulls`: each null's expectation, interval and two-sided p."""
         i = self._index[name]
-        nulls = {null: found[i] for null, found in self._nulls.items()}
+        nulls = {null: figures[i] for null, figures in self._nulls.items()}
         return {**figure(self._means[i], self.level), "nulls": nulls}
 
     def count(self, name: str) -> int:
@@ -107,9 +107,9 @@ def family_p_values(observed: Array, expected: Array, drawn: Array) -> Array:
     most 0.05 under the null (Westfall and Young 1993, single step).
     """
     spread = drawn.std(axis=0)
-    known = spread > 1e-12
-    scale = np.where(known, spread, 1.0)
-    worst = np.where(known, np.abs(drawn - expected) / scale, 0.0).max(axis=1)
+    varies = spread > 1e-12
+    scale = np.where(varies, spread, 1.0)
+    worst = np.where(varies, np.abs(drawn - expected) / scale, 0.0).max(axis=1)
     own = np.abs(observed - expected) / scale
-    far = worst[:, None] >= np.where(known, own, 0.0)[None, :] - 1e-9
+    far = worst[:, None] >= np.where(varies, own, 0.0)[None, :] - 1e-9
     return np.asarray((1 + far.sum(axis=0)) / (1 + len(drawn)), dtype=np.float64)

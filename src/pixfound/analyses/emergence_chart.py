@@ -14,21 +14,21 @@ if TYPE_CHECKING:
 _SIGNIFICANT = 0.05
 
 
-def draw(found: Mapping[str, Any]) -> Figure:
+def draw(results: Mapping[str, Any]) -> Figure:
     """A panel for each kind of prompt, below each other. found: what `When.compute` returned."""
-    shown = {kind: one for kind, one in found["prompts"].items() if one["examples"]}
+    shown = {kind: prompt for kind, prompt in results["prompts"].items() if prompt["examples"]}
     nulls = list(next(iter(shown.values()))["mean"]["nulls"])
-    axis = f"{found['place']} of the best phrase in the answer, % of its {found['unit']}"
-    note = f"Lines: {100 * found['level']:g} % intervals: bootstrap over pairs for the best phrase, draws for a null."
+    axis = f"{results['place']} of the best phrase in the answer, % of its {results['unit']}"
+    note = f"Lines: {100 * results['level']:g} % intervals: bootstrap over pairs for the best phrase, draws for a null."
     if nulls:
         note += f" *: p < {_SIGNIFICANT} against {NULL_TITLES[nulls[0]]}, adjusted for all ten deciles."
-    return bar_chart([_panel(kind, one, nulls, axis) for kind, one in shown.items()], note)
+    return bar_chart([_panel(kind, prompt, nulls, axis) for kind, prompt in shown.items()], note)
 
 
-def _panel(kind: str, one: Mapping[str, Any], nulls: list[str], axis: str) -> Panel:
-    deciles, mean = one["deciles"], one["mean"]
+def _panel(kind: str, results: Mapping[str, Any], nulls: list[str], axis: str) -> Panel:
+    deciles, mean = results["deciles"], results["mean"]
     return Panel(
-        title=f"Prompt {kind}: {one['examples']} examples; in brackets the mean position",
+        title=f"Prompt {kind}: {results['examples']} examples; in brackets the mean position",
         x=axis,
         y="% of examples",
         series=[Series(_name("best phrase", mean), deciles)],

@@ -88,8 +88,8 @@ def find_emergence(
     chosen = candidates[best].phrase
     if chosen not in phrases:
         return "best phrase without a place in the answer"
-    kept = [i for i, c in enumerate(candidates) if c.phrase in phrases]
-    order = sorted(range(len(kept)), key=lambda k: _preference(kept[k], candidates, reading.ties), reverse=True)
+    indices = [i for i, c in enumerate(candidates) if c.phrase in phrases]
+    order = sorted(range(len(indices)), key=lambda k: _preference(indices[k], candidates, reading.ties), reverse=True)
     number = {phrase: k for k, phrase in enumerate(phrases)}
     return Emergence(
         example_id=example.id,
@@ -100,8 +100,8 @@ def find_emergence(
         places=tuple(place for place in places.values() if place is not None),
         best=number[chosen],
         iou=fits[best],
-        phrase_of=tuple(number[p] for i in kept if (p := candidates[i].phrase) is not None),
-        ious=tuple(fits[i] for i in kept),
+        phrase_of=tuple(number[p] for i in indices if (p := candidates[i].phrase) is not None),
+        ious=tuple(fits[i] for i in indices),
         preference=tuple(order),
     )
 
@@ -126,7 +126,7 @@ def _preference(index: int, candidates: Sequence[Candidate], ties: Ties) -> tupl
 def _place(phrase: Phrase, text: str, tokens: Sequence[Span], reading: Reading) -> float | None:
     """A phrase's place in [0, 1); None where it has none."""
     if reading.length == "original":
-        found = original_place(phrase, text)
+        place = original_place(phrase, text)
     else:
-        found = place_of(phrase.span, text, tokens, reading.unit, reading.place)
-    return found if found is not None and decile(found) is not None else None
+        place = place_of(phrase.span, text, tokens, reading.unit, reading.place)
+    return place if place is not None and decile(place) is not None else None

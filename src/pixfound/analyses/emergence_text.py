@@ -26,62 +26,62 @@ _CONCEPT_TITLES: Mapping[str, str] = {
 _SHOWN = 10  # of the replies that could not be read
 
 
-def sections(found: Mapping[str, Any]) -> list[str]:
+def sections(results: Mapping[str, Any]) -> list[str]:
     """Blocks of Markdown from what `When.compute` found."""
-    of = "what the original's meta file leaves of the answer" if found["length"] == "original" else "the answer"
-    floor = f"; only where its IoU is {found['iou_floor']} or more" if found["iou_floor"] is not None else ""
+    of = "what the original's meta file leaves of the answer" if results["length"] == "original" else "the answer"
+    floor = f"; only where its IoU is {results['iou_floor']} or more" if results["iou_floor"] is not None else ""
     blocks = [
         "## When grounding emerges",
-        f"For each present object, the phrase whose mask fits best (candidates of the row `{escape(found['row'])}`"
-        f"{floor}). Position: {found['place']} of the phrase in {found['unit']}, in per cent of {of}. In brackets: "
-        f"{100 * found['level']:g} % bootstrap intervals clustered by pair. Nulls, all within the same answer: "
+        f"For each present object, the phrase whose mask fits best (candidates of the row `{escape(results['row'])}`"
+        f"{floor}). Position: {results['place']} of the phrase in {results['unit']}, in per cent of {of}. In brackets: "
+        f"{100 * results['level']:g} % bootstrap intervals clustered by pair. Nulls, all within the same answer: "
         "*any phrase* of it is the best; *IoUs permuted* over its candidates, so that a phrase with more masks and the "
         "rule for ties keep their weight; a *phrase of like length* (as many words) is the best. Behind a null's "
         "figure: the interval of its draws, and p (two-sided; for deciles adjusted for all ten).",
     ]
-    for kind, one in found["prompts"].items():
-        if one["examples"]:
-            blocks += _about(kind, one, found["concepts_by"])
+    for kind, prompt in results["prompts"].items():
+        if prompt["examples"]:
+            blocks += _about(kind, prompt, results["concepts_by"])
     return blocks
 
 
-def _about(kind: str, one: Mapping[str, Any], concepts_by: str | None) -> list[str]:
-    nulls = list(one["mean"]["nulls"])
+def _about(kind: str, results: Mapping[str, Any], concepts_by: str | None) -> list[str]:
+    nulls = list(results["mean"]["nulls"])
     titles = [NULL_TITLES[null] for null in nulls]
-    left_out = ", ".join(f"{count} {why}" for why, count in one["left_out"].items())
-    figures = [("mean position", one["mean"])]
-    figures += [(_WORDING_TITLES[name], value) for name, value in one["not_the_expression"].items()]
+    left_out = ", ".join(f"{count} {why}" for why, count in results["left_out"].items())
+    figures = [("mean position", results["mean"])]
+    figures += [(_WORDING_TITLES[name], value) for name, value in results["not_the_expression"].items()]
     blocks = [
         f"### Prompt `{escape(kind)}`",
-        f"{one['examples']} examples{f' (left out: {left_out})' if left_out else ''}, "
-        f"{one['phrases_per_answer']:.1f} phrases an answer, mean IoU of the best {figure(one['best_iou'])} %, "
-        f"median position {figure(one['median'])} %. The best phrase is not the referring expression itself in "
-        f"{figure(one['not_the_expression']['other_head'])} % (neither the same words nor the same main word).",
+        f"{results['examples']} examples{f' (left out: {left_out})' if left_out else ''}, "
+        f"{results['phrases_per_answer']:.1f} phrases an answer, mean IoU of the best {figure(results['best_iou'])} %, "
+        f"median position {figure(results['median'])} %. The best phrase is not the referring expression itself in "
+        f"{figure(results['not_the_expression']['other_head'])} % (neither the same words nor the same main word).",
         grid(
             ("%", "best phrase", *titles),
             [
                 *(_line(name, value, nulls) for name, value in figures),
-                ["answers with a choice", "", *(f"{one['answers_with_a_choice'][null]}" for null in nulls)],
+                ["answers with a choice", "", *(f"{results['answers_with_a_choice'][null]}" for null in nulls)],
             ],
         ),
         grid(
             ("position", "examples", "% of them", *titles),
             [
                 [f"{10 * i}-{10 * (i + 1)} %", str(ten["examples"]), *_line("", ten, nulls)[1:]]
-                for i, ten in enumerate(one["deciles"])
+                for i, ten in enumerate(results["deciles"])
             ],
         ),
     ]
-    if one["concepts"]:
-        shown = [null for null in nulls if all(null in value["nulls"] for value in one["concepts"].values())]
+    if results["concepts"]:
+        shown = [null for null in nulls if all(null in value["nulls"] for value in results["concepts"].values())]
         blocks.append(
             f"What the best phrase is about, by `{escape(str(concepts_by))}`. A phrase may be about several, so the "
             "shares of the six may add up to more than 100 %."
         )
-        lines = [_line(_CONCEPT_TITLES[concept], value, shown) for concept, value in one["concepts"].items()]
+        lines = [_line(_CONCEPT_TITLES[concept], value, shown) for concept, value in results["concepts"].items()]
         blocks.append(grid(("concept, %", "best phrase", *(NULL_TITLES[null] for null in shown)), lines))
-    if one["concepts_unscored"]:
-        blocks.append(_unscored(one["concepts_unscored"]))
+    if results["concepts_unscored"]:
+        blocks.append(_unscored(results["concepts_unscored"]))
     return blocks
 
 

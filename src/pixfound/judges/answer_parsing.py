@@ -49,35 +49,35 @@ def pick_option(reply: str, options: Sequence[str]) -> tuple[int | None, str]:
         return None, "the reply is empty"
     parts = [text[match.end() :].strip() for match in deque(_CUE.finditer(text), maxlen=_CUES)]
     for part in [*reversed(parts), text]:
-        for read, how in ((_letter, "letter"), (_option_text, "option text")):
-            found = read(part, options)
-            if found is not None:
-                return found, how
+        for read, rule in ((_letter, "letter"), (_option_text, "option text")):
+            index = read(part, options)
+            if index is not None:
+                return index, rule
     return None, "the reply names no option, or several"
 
 
 def _letter(text: str, options: Sequence[str]) -> int | None:
     """Index of the only option letter in the text; None where there is none, or several."""
     text = _DENIED_LETTER.sub(" ", text)
-    found = {
+    indices = {
         index_of(next(g for g in groups if g), len(options))
         for groups in _AFFIRMED.findall(text) or _LETTER.findall(text)
     }
-    if len(found) != 1:
+    if len(indices) != 1:
         return None
-    return found.pop()
+    return indices.pop()
 
 
 def _option_text(text: str, options: Sequence[str]) -> int | None:
     """Index of the only option whose words are in the text; an option inside a longer match does not count."""
     plain = [_plain(option) for option in options]
-    whole = _plain(text)
-    if plain.count(whole) == 1:
-        return plain.index(whole)
+    plain_text = _plain(text)
+    if plain.count(plain_text) == 1:
+        return plain.index(plain_text)
     first = _YES_OR_NO.match(text)
     if first and first.group(1).lower() in plain:
         return plain.index(first.group(1).lower())
-    padded = f" {whole} "
+    padded = f" {plain_text} "
     for option in sorted(plain, key=len, reverse=True):
         padded = padded.replace(f" {option} ", f" \0{plain.index(option)} ")
     named = {int(number) for number in re.findall(r"\0(\d+)", _DENIED_TEXT.sub(" ", padded))}

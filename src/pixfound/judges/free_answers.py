@@ -67,8 +67,8 @@ def vqa_accuracy(reply: str, answers: Sequence[str]) -> float:
     """Mean over the annotators of min(1, others who gave this answer / 3). With fewer than four accepted answers 1 for
     any of them, for there are no three others.
     """
-    said, accepted = vqa_normal(reply), [vqa_normal(answer) for answer in answers]
-    same = accepted.count(said)
+    normal, accepted = vqa_normal(reply), [vqa_normal(answer) for answer in answers]
+    same = accepted.count(normal)
     if len(accepted) < 4:
         return float(same > 0)
     others = same * min(1.0, (same - 1) / 3) + (len(accepted) - same) * min(1.0, same / 3)
@@ -77,8 +77,8 @@ def vqa_accuracy(reply: str, answers: Sequence[str]) -> float:
 
 def anls(reply: str, answers: Sequence[str]) -> float:
     """The average normalised Levenshtein similarity of one question, of the accepted answer that is nearest."""
-    said = " ".join(reply.lower().split())
-    return max(_similarity(said, " ".join(answer.lower().split())) for answer in answers)
+    plain = " ".join(reply.lower().split())
+    return max(_similarity(plain, " ".join(answer.lower().split())) for answer in answers)
 
 
 def relaxed(reply: str, answers: Sequence[str]) -> float:
@@ -137,11 +137,11 @@ def _distance(a: str, b: str) -> int:
     return row[-1]
 
 
-def _near(said: str, accepted: str) -> bool:
-    number, wanted = _number(said), _number(accepted)
+def _near(reply: str, accepted: str) -> bool:
+    number, wanted = _number(reply), _number(accepted)
     if number is not None and wanted:
         return abs(number - wanted) / abs(wanted) <= _TOLERANCE
-    return said.lower() == accepted.lower()
+    return reply.lower() == accepted.lower()
 
 
 def _number(text: str) -> float | None:

@@ -36,8 +36,8 @@ def certificate_lines(config: Mapping[str, Any], model: Part[Any]) -> list[str]:
 
 
 def _gate(gate: Mapping[str, Any]) -> str:
-    found = gate["detail"] if gate["value"] is None else f"{gate['value']:.3g}, limit {gate['limit']}"
-    return escape(f"{gate['name']}: {found}{'' if gate['passed'] else ' FAILED'}")
+    measured = gate["detail"] if gate["value"] is None else f"{gate['value']:.3g}, limit {gate['limit']}"
+    return escape(f"{gate['name']}: {measured}{'' if gate['passed'] else ' FAILED'}")
 
 
 def folder_of(config: Mapping[str, Any], part: Part[Any]) -> Path:

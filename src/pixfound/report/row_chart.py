@@ -20,7 +20,7 @@ def draw_rows(metrics: Mapping[str, Any]) -> Figure:
         title=f"{metrics['examples']} examples, {metrics['pairs']} pairs",
         x="row of the table",
         y="mean IoU (M, M†), S, %",
-        series=[Series(name, [found[key] for found in rows.values()]) for key, name in _COLUMNS.items()],
+        series=[Series(name, [figures[key] for figures in rows.values()]) for key, name in _COLUMNS.items()],
         ticks=list(rows),
     )
     note = "Lines: 95 % bootstrap intervals clustered by pair. S: harmonic mean of the better A and the better M."

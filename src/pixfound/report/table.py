@@ -27,30 +27,32 @@ def headers(metrics: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _region_metrics(metrics: Mapping[str, Any]) -> list[str]:
-    return list(dict.fromkeys(name for found in metrics["rows"].values() for name in found.get("region_metrics", {})))
+    return list(
+        dict.fromkeys(name for figures in metrics["rows"].values() for name in figures.get("region_metrics", {}))
+    )
 
 
 def table(metrics: Mapping[str, Any], intervals: bool = True) -> list[list[str]]:
     """A list of cells for each row; shares in percent, M and S with their intervals in brackets."""
     main = figure if intervals else plain
     lines, further = [], _region_metrics(metrics)
-    for row, found in metrics["rows"].items():
-        pointing = found["pointing"]["M_dagger"]
+    for row, figures in metrics["rows"].items():
+        pointing = figures["pointing"]["M_dagger"]
         lines.append(
             [
                 row,
                 plain(metrics["vqa"]["A"]),
                 plain(metrics["vqa"]["A_dagger"]),
-                main(found["M"]),
-                main(found["M_dagger"]),
-                main(found["S"]),
-                plain(found["present_only"]["M_dagger"]),
-                plain(found["false_positives_on_absent"]["M_dagger"]),
+                main(figures["M"]),
+                main(figures["M_dagger"]),
+                main(figures["S"]),
+                plain(figures["present_only"]["M_dagger"]),
+                plain(figures["false_positives_on_absent"]["M_dagger"]),
                 plain(pointing["on_target"]) if pointing else "-",
                 f"{plain(pointing['on_target_given_object'], 0)} ({plain(pointing['chance_given_object'], 0)})"
                 if pointing
                 else "-",
-                *(main(found["region_metrics"][name]["M_dagger"]) for name in further),
+                *(main(figures["region_metrics"][name]["M_dagger"]) for name in further),
             ]
         )
     return lines
