@@ -200,10 +200,10 @@ def test_a_segmenter_that_lacks_a_tensor_is_not_drawn_at_random(models: Path, tm
     [
         ({"layers": [0, 3]}, r"model\.layers: there is no 3; the text decoder has 3, from 0 to 2"),
         ({"heads": [4]}, r"model\.heads: there is no 4; the text decoder has 4"),
-        ({"layers": "x"}, r"model\.layers=x: give a list of whole numbers from 0 on"),
-        ({"layers": []}, r"model\.layers=\[\]: give a list"),
-        ({"heads": [-1]}, r"model\.heads=\[-1\]: give a list"),
-        ({"heads": [True]}, r"model\.heads=\[True\]: give a list"),
+        ({"layers": "x"}, r'HuggingFace\.layers="x": must be a list in brackets, as .*, or null'),
+        ({"layers": []}, r"HuggingFace\.layers=\[\]: must be a list"),
+        ({"heads": [-1]}, r"HuggingFace\.heads=\[-1\]: must be a list"),
+        ({"heads": [True]}, r"HuggingFace\.heads=\[true\]: must be a list"),
         (
             {"generation": {"max_new_tokens": 0}},
             r"model\.generation\.max_new_tokens=0: give a whole number of at least",
@@ -231,7 +231,7 @@ def test_a_missing_tokenizer(family_folder: Folder, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("key", ["model.dtype", "segmenter.dtype"])
 def test_a_dtype_that_does_not_exist_is_said_when_it_is_configured(key: str, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=rf"{key}=float33: valid values are .*float32, bfloat16"):
+    with pytest.raises(UserError, match=rf"{key}=float33: (must be one of|valid values are) .*float32"):
         build_parts(config_of(*random_models(tmp_path), f"{key}=float33"))
 
 

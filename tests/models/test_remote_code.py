@@ -91,5 +91,5 @@ def test_it_is_run_when_it_is_typed_which_is_recorded(folder: Path, marker: Path
 
 
 def test_only_true_and_false_are_answers() -> None:
-    with pytest.raises(UserError, match=r"model\.trust_remote_code=yes: valid values are true and false"):
+    with pytest.raises(UserError, match=r'HuggingFace\.trust_remote_code="yes": must be true or false'):
         HuggingFace("a/b", trust_remote_code="yes")  # type: ignore[arg-type]

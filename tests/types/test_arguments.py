@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pytest
-from annotated_types import Ge, Interval
+from annotated_types import Ge, Interval, MinLen
 from omegaconf import OmegaConf
 
 from pixfound.errors import UserError
@@ -33,6 +33,7 @@ class Component:
         system: str | None = None,
         colour: tuple[Level, Level, Level] = (0, 0, 0),
         layers: int | Sequence[NonNegative] | None = None,
+        indices: Annotated[Sequence[NonNegative], MinLen(1)] | None = None,
         kinds: Sequence[Literal["open", "ground"]] = (),
         texts: Mapping[str, Mapping[str, str]] | None = None,
         selections: Mapping[Literal["open", "ground"], str | None] | None = None,
@@ -67,9 +68,12 @@ WRONG = [
     ({"colour": [0, 0]}, "a.b.colour=[0, 0]: must be a list of 3 values, as [A,B], each a whole number from 0 to 255"),
     ({"layers": [1, -1]}, "a.b.layers=[1, -1]: must be a whole number, or a list in brackets, as [A,B], each a whole "
      "number of at least 0, or null"),
+    ({"indices": []}, "a.b.indices=[]: must be a list in brackets, as [A,B], each a whole number of at least 0, its "
+     "length at least 1, or null"),
     ({"kinds": "open"}, 'a.b.kinds="open": must be a list in brackets, as [A,B], each one of "open", "ground"'),
     ({"kinds": ["opn"]}, 'a.b.kinds=["opn"]: must be a list in brackets, as [A,B], each one of "open", "ground"'),
-    ({"texts": {"open": "x"}}, 'a.b.texts.open="x": must be a mapping, as {NAME: VALUE}'),
+    ({"texts": {"open": "x"}}, 'a.b.texts.open="x": must be a mapping; type a.b.texts.open.NAME=VALUE'),
+    ({"selections": "x"}, 'a.b.selections="x": must be a mapping, or null; type a.b.selections.open or .ground=VALUE'),
     ({"texts": OmegaConf.create({"open": {"v1": 3}})}, "a.b.texts.open.v1=3: must be a text; a number or brackets need "
      "double quotes: 'a.b.texts.open.v1=\"TEXT\"'"),
     ({"selections": {"groud": "x"}}, 'a.b.selections.groud: the name must be one of "open", "ground"; did you mean '
@@ -109,8 +113,8 @@ class Bare(Checked):
 
 
 class Numbers(Checked, list[int]):
-    def __init__(self, size: Positive) -> None:
-        self.extend(range(size))
+    def __init__(self, size: Positive, *names: str, **more: int) -> None:
+        super().__init__(range(size))
 
 
 def test_a_component_made_in_python_is_checked_as_one_from_a_config() -> None:
@@ -121,7 +125,7 @@ def test_a_component_made_in_python_is_checked_as_one_from_a_config() -> None:
     ):
         with pytest.raises(UserError, match=message):
             wrong()
-    for made in (Settings(0.5, 2), Numbers(3)):
+    for made in (Settings(0.5, 2), Numbers(3, "a", b=1)):
         assert copy.copy(made) == pickle.loads(pickle.dumps(made)) == made
     assert isinstance(Bare(), Bare)
     for call in (lambda: Bare(1), lambda: Settings(0.5, size=3)):

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal, get_args
 
 from pixfound.errors import UserError
 
 _threads: int | None = None
 _GPU_NODES = ("/dev/nvidiactl", "/dev/kfd", "/dev/dxg")  # of NVIDIA's driver, AMD's, and Windows' for Linux
-_DTYPES = ("float32", "bfloat16", "float16", "float64")
+Dtype = Literal["float32", "bfloat16", "float16", "float64"]
+AutoDtype = Literal["auto", Dtype]
+_DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 
 
 def pick_device(device: str) -> str:
@@ -58,11 +61,10 @@ def _prepare(device: str) -> None:
             torch.cuda.set_device(wanted)  # for code without a device argument, such as Triton kernels
 
 
-def check_dtype(dtype: str, key: str, auto: bool = False) -> None:
-    """Raise UserError for a dtype that weights cannot be loaded in; torch is not imported. auto: accept `auto`."""
-    valid = ("auto", *_DTYPES) if auto else _DTYPES
-    if dtype not in valid:
-        raise UserError(f"{key}={dtype}: valid values are {', '.join(valid)}")
+def check_dtype(dtype: str, key: str) -> None:
+    """Raise UserError for a dtype that weights cannot be loaded in; torch is not imported."""
+    if dtype not in _DTYPES:
+        raise UserError(f"{key}={dtype}: valid values are {', '.join(_DTYPES)}")
 
 
 def use_threads(count: int) -> None:

@@ -13,7 +13,7 @@ from pixfound.errors import UserError, nearest
 from pixfound.interfaces import Benchmark, Described, Extractor, Identified, Judge, Model, Selector
 from pixfound.io.fingerprints import fingerprint
 from pixfound.prompts.builder import Prompts
-from pixfound.types.arguments import check_arguments
+from pixfound.types.arguments import check_arguments, parameters
 
 T = TypeVar("T")
 SERVICES = ("model", "segmenter", "phrases", "judge")
@@ -87,9 +87,7 @@ def build(config: Mapping[str, Any], where: str, services: Mapping[str, Part[Any
     """
     config = {k: v for k, v in config.items() if k not in DECLARED}
     target = find_target(str(config.get("_target_", "")), where)
-    known = {
-        n: p for n, p in inspect.signature(target).parameters.items() if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-    }
+    known = parameters(target)
     arguments = {k: v for k, v in config.items() if k != "_target_"}
     for name in arguments:
         if name not in known:

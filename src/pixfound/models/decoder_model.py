@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
+from annotated_types import MinLen
 from PIL import Image
 
 from pixfound.checkpoints import locating
@@ -21,11 +22,12 @@ from pixfound.interfaces import BatchFit
 from pixfound.io.images import picture_keys
 from pixfound.models.attention.decoder_layers import Keep, check_keep, check_layers, layer_attention
 from pixfound.models.attention.support import can_capture, check_capture, check_capture_early
-from pixfound.models.generation_options import check_indices, check_range, too_long, without_errors
+from pixfound.models.generation_options import check_range, too_long, without_errors
 from pixfound.models.geometry.batch_encoder import Encoder, Request
 from pixfound.models.geometry.input_size import input_size
 from pixfound.models.transformers_model import TransformersModel
 from pixfound.types import FloatArray, Generation, Prompt, Tile
+from pixfound.types.arguments import NonNegative
 from pixfound.types.token_spans import token_spans
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from pixfound.models.attention.recorder import Recorder
 
 Capture = Literal["step", "forced", "none"]
+Indices = Annotated[Sequence[NonNegative], MinLen(1)]
 Answer = tuple[Generation, list[int]]  # the ids are of all its tokens, special ones included
 
 
@@ -55,20 +58,16 @@ class DecoderModel(TransformersModel):
     """
 
     capture: Capture = "step"
-    layers: Sequence[int] | None = None
-    heads: Sequence[int] | None = None
+    layers: Indices | None = None
+    heads: Indices | None = None
     keep: Keep = "mean"
     answer_prefix: str | None = None
 
     version: ClassVar[int] = 2  # 2: attention sinks are honoured
 
     def __post_init__(self) -> None:
-        if self.capture not in ("step", "forced", "none"):
-            raise UserError(f"model.capture={self.capture}: valid values are step, forced and none")
         super().__post_init__()
         check_keep(self.keep, self.capture)
-        check_indices("layers", self.layers)
-        check_indices("heads", self.heads)
         if self.capture == "step" and self.generation.get("num_beams", 1) > 1:
             raise UserError(
                 "model.generation.num_beams: a beam search has several rows of attention at each step; "

@@ -38,15 +38,6 @@ def check_generation(generation: Mapping[str, Any]) -> None:
         raise UserError(f"model.generation: {' '.join(str(error).split())[:300]}") from error
 
 
-def check_indices(name: str, indices: Sequence[int] | None) -> None:
-    """UserError where `indices` is not a non-empty list of ints from 0 on; None passes. name: `layers` or `heads`."""
-    if indices is None:
-        return
-    whole = not isinstance(indices, str) and isinstance(indices, Sequence) and len(indices) > 0
-    if not whole or any(isinstance(i, bool) or not isinstance(i, int) or i < 0 for i in indices):
-        raise UserError(f"model.{name}={indices}: give a list of whole numbers from 0 on, as [0,3], or null for all")
-
-
 def check_range(name: str, indices: Sequence[int] | None, count: int) -> None:
     """UserError for an index that is not below `count`, the decoder's number of layers or heads."""
     beyond = [i for i in indices or () if i >= count]

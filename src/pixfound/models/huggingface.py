@@ -11,7 +11,6 @@ from pixfound.checkpoints.device_map import DeviceMap, check_device_map
 from pixfound.checkpoints.loading import load_config, load_model
 from pixfound.checkpoints.processors import load_processor
 from pixfound.compute.devices import pick_device
-from pixfound.errors import UserError
 from pixfound.models.chat_template import read_template
 from pixfound.models.decoder_model import DecoderModel
 from pixfound.models.geometry.batch_encoder import ImageLayout
@@ -40,12 +39,8 @@ class HuggingFace(DecoderModel):
     runtime_options: ClassVar[tuple[str, ...]] = ("device_map", "trust_remote_code", "chat_template")
 
     def __post_init__(self) -> None:
-        if self.image_layout not in ("native", "pad"):
-            raise UserError(f"model.image_layout={self.image_layout}: valid values are native and pad")
         super().__post_init__()
         check_device_map(self.device_map, self.device)
-        if not isinstance(self.trust_remote_code, bool):
-            raise UserError(f"model.trust_remote_code={self.trust_remote_code}: valid values are true and false")
         self._template = read_template(self.chat_template)
 
     def identity(self) -> Mapping[str, Any]:

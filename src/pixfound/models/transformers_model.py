@@ -19,17 +19,18 @@ from typing import Any
 from pixfound.checkpoints import locating
 from pixfound.checkpoints.loading import load_config, load_model
 from pixfound.checkpoints.processors import load_processor
-from pixfound.compute.devices import check_dtype, device_name, pick_device
+from pixfound.compute.devices import AutoDtype, device_name, pick_device
 from pixfound.errors import PromptTooLong
 from pixfound.interfaces import TextVectors
 from pixfound.models.embeddings import InputEmbeddings
 from pixfound.models.generation_options import check_generation, generation_options, without_errors
 from pixfound.models.geometry.batch_encoder import Request
 from pixfound.types import Generation
+from pixfound.types.arguments import Checked
 
 
 @dataclass(eq=False)
-class TransformersModel:
+class TransformersModel(Checked):
     """A model that transformers' auto classes load; subclasses replace the parts that differ.
 
     path: hub id, local folder or `embedded:NAME`. revision: of the hub id. dtype: a torch dtype's name or auto.
@@ -39,12 +40,11 @@ class TransformersModel:
     path: str
     _: KW_ONLY
     revision: str | None = None
-    dtype: str = "auto"
+    dtype: AutoDtype = "auto"
     device: str = "auto"
     generation: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_dtype(self.dtype, "model.dtype", auto=True)
         self.generation = generation_options(self.generation)
 
     def identity(self) -> Mapping[str, Any]:

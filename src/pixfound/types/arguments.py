@@ -1,7 +1,7 @@
 """Constructor arguments, checked against the types and ranges of the signature.
 
 Types: `bool`, `int`, `float`, `str`, `None`, `Literal`, sequences, tuples and mappings of these, and their unions.
-Ranges: `Annotated[int, Ge(1)]` with `Ge`, `Gt`, `Le`, `Lt` and `Interval` of the package annotated_types.
+Ranges: `Annotated[int, Ge(1)]` with `Ge`, `Gt`, `Le`, `Lt`, `Interval` and `MinLen` of the package annotated_types.
 Any other annotation accepts all values.
 """
 
@@ -19,20 +19,23 @@ from numbers import Integral, Real
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from annotated_types import Ge, GroupedMetadata, Gt, Interval, Le, Lt
+from annotated_types import Ge, GroupedMetadata, Gt, Interval, Le, Lt, MinLen
 
 from pixfound.errors import UserError
 
 Positive = Annotated[int, Ge(1)]
 NonNegative = Annotated[int, Ge(0)]
 Fraction = Annotated[float, Interval(gt=0, lt=1)]
+Share = Annotated[float, Interval(gt=0, le=1)]
+Threshold = Annotated[float, Interval(ge=0, lt=1)]
 
 _LONGEST = 100  # characters of a value in a message
-_BOUNDS: Mapping[type, tuple[str, Callable[[Any, Any], bool]]] = {
-    Ge: ("at least", operator.ge),
-    Gt: ("more than", operator.gt),
-    Le: ("at most", operator.le),
-    Lt: ("less than", operator.lt),
+_BOUNDS: Mapping[type, tuple[str, str, Callable[[Any, Any], bool]]] = {  # name of the limit, words, test
+    Ge: ("ge", "at least", operator.ge),
+    Gt: ("gt", "more than", operator.gt),
+    Le: ("le", "at most", operator.le),
+    Lt: ("lt", "less than", operator.lt),
+    MinLen: ("min_length", "its length at least", lambda value, limit: len(value) >= limit),
 }
 _SCALARS = {
     bool: "true or false",
@@ -49,12 +52,11 @@ class Checked:
     if not TYPE_CHECKING:
 
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: D102
+            if (args or kwargs) and cls.__init__ is object.__init__:
+                raise TypeError(f"{cls.__name__}() takes no arguments")
             given = inspect.signature(cls).bind_partial(*args, **kwargs).arguments
             check_arguments(cls, given, cls.__name__)
             return super().__new__(cls)
-
-        def __init__(self) -> None:
-            """No arguments, unless a subclass takes some."""
 
 
 def check_arguments(target: Any, arguments: Mapping[str, Any], where: str) -> None:
@@ -70,6 +72,12 @@ def check_arguments(target: Any, arguments: Mapping[str, Any], where: str) -> No
             raise UserError(problem)
 
 
+def parameters(target: Any) -> dict[str, inspect.Parameter]:
+    """The parameters of a class or function that have a name, so without *args and **kwargs."""
+    known = inspect.signature(target).parameters.items()
+    return {name: p for name, p in known if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+
+
 @cache
 def _hints(target: Any) -> dict[str, Any]:
     """Annotations by argument; none where one cannot be resolved, as of a name imported for type checkers alone."""
@@ -79,7 +87,8 @@ def _hints(target: Any) -> dict[str, Any]:
         # fields that a dataclass inherits are resolved in the module of their own class
         source = owner if "__dataclass_params__" in vars(owner) else vars(owner)["__init__"]
     with suppress(NameError, TypeError):
-        return get_type_hints(source, include_extras=True)
+        found = get_type_hints(source, include_extras=True)
+        return {name: found[name] for name in parameters(target) if name in found}
     return {}
 
 
@@ -97,15 +106,20 @@ def _problem(key: str, value: Any, hint: Any) -> str | None:
                 problem = _problem(f"{key}.{name}", entry, values)
                 if problem:
                     return problem
-    text = any(part is str for part in _alternatives(hint))
-    quotes = f"; a number or brackets need double quotes: '{key}=\"TEXT\"'" if text else ""
-    return f"{key}={_shown(value, hint)}: must be {_wanted(hint)}{_meant(value, hint)}{quotes}"
+    advice = _meant(value, hint)
+    for part in _alternatives(hint):
+        if part is str:
+            advice += f"; a number or brackets need double quotes: '{key}=\"TEXT\"'"
+        elif _is(part, Mapping):
+            names = get_args(get_args(part)[0]) if get_args(part) else ()
+            advice += f"; type {key}.{' or .'.join(names) if names else 'NAME'}=VALUE"
+    return f"{key}={_shown(value, hint)}: must be {_wanted(hint)}{advice}"
 
 
 def _fits(value: Any, hint: Any) -> bool:
     origin, parts = get_origin(hint) or hint, get_args(hint)
     if origin is Annotated:
-        return _fits(value, parts[0]) and all(_BOUNDS[type(b)][1](value, _limit(b)) for b in _bounds(parts[1:]))
+        return _fits(value, parts[0]) and all(_BOUNDS[type(b)][2](value, _limit(b)) for b in _bounds(parts[1:]))
     if origin in (Union, UnionType):
         return any(_fits(value, part) for part in parts)
     if origin is Literal:
@@ -135,14 +149,14 @@ def _wanted(hint: Any) -> str:
         limits = {type(bound): _limit(bound) for bound in _bounds(parts[1:])}
         if limits.keys() == {Ge, Le}:
             return f"{_wanted(parts[0])} from {limits[Ge]} to {limits[Le]}"
-        clauses = " and ".join(f"{_BOUNDS[kind][0]} {limit}" for kind, limit in limits.items())
-        return f"{_wanted(parts[0])} of {clauses}" if clauses else _wanted(parts[0])
+        clauses = " and ".join(f"{_BOUNDS[kind][1]} {limit}" for kind, limit in limits.items())
+        return f"{_wanted(parts[0])}{', ' if MinLen in limits else ' of ' if limits else ''}{clauses}"
     if origin in (Union, UnionType):
         return ", or ".join(_wanted(part) for part in sorted(parts, key=lambda part: part is NoneType))
     if origin is Literal:
         return ("one of " if len(parts) > 1 else "") + ", ".join(json.dumps(part) for part in parts)
     if _is(hint, Mapping):
-        return "a mapping, as {NAME: VALUE}"
+        return "a mapping"
     if _is(hint, Sequence):
         count = f"of {len(parts)} values" if origin is tuple and Ellipsis not in parts else "in brackets"
         return f"a list {count}, as [A,B]" + (f", each {_wanted(parts[0])}" if parts else "")
@@ -186,4 +200,4 @@ def _bounds(metadata: Sequence[Any]) -> Iterator[Any]:
 
 
 def _limit(bound: Any) -> Any:
-    return getattr(bound, type(bound).__name__.lower())
+    return getattr(bound, _BOUNDS[type(bound)][0])

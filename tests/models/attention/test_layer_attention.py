@@ -85,7 +85,7 @@ def test_indices_are_those_of_the_model_and_others_are_refused() -> None:
 
 
 def test_options_are_checked_before_anything_is_loaded() -> None:
-    with pytest.raises(UserError, match=r"model\.keep=all: valid values are mean, layers and heads"):
+    with pytest.raises(UserError, match=r'HuggingFace\.keep=all: must be one of "mean", "layers", "heads"'):
         HuggingFace("embedded:tiny_llava", keep="all")  # type: ignore[arg-type]
     with pytest.raises(UserError, match=r"model\.keep=heads: nothing is captured"):
         HuggingFace("embedded:tiny_llava", keep="heads", capture="none")

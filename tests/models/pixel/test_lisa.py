@@ -167,7 +167,7 @@ def test_what_is_wrong_is_one_line(tmp_path: Path, models: Path) -> None:
         _ = tiny("lisa", folder)._model
     with pytest.raises(UserError, match="without LISA's or GLaMM's config"):
         _ = tiny("lisa", models / "llava")._config
-    with pytest.raises(UserError, match="valid values are all and first"):
+    with pytest.raises(UserError, match='must be one of "all", "first"'):
         tiny("lisa", seg="last")
     with pytest.raises(UserError, match="must hold <image> once"):
         Lisa(path="a/b", vision_tower="c/d", prompt="USER: {}")

@@ -326,7 +326,7 @@ def test_what_is_dropped_has_a_reason_and_the_rest_must_fit(tmp_path: Path) -> N
     part = {n: t for n, t in state.items() if "text_hidden_fcs" not in n}
     with pytest.raises(UserError, match=r"nothing for the parameters text_hidden_fcs"):
         _ = tiny("sa2va_qwen2_5", altered(tmp_path / "b", part))._model
-    with pytest.raises(UserError, match="valid values are qwen2_5_vl, qwen3_vl, internvl"):
+    with pytest.raises(UserError, match='must be one of "qwen2_5_vl", "qwen3_vl", "internvl"'):
         Sa2VA(path="a/b", architecture="llava", place="at", bf16_mean=True)  # type: ignore[arg-type]
 
 

@@ -20,9 +20,7 @@ _STATES = ("linear_attention", "conv", "mamba")
 
 
 def check_keep(keep: str, capture: str) -> None:
-    """UserError for an unknown value of `keep`, and for layers or heads where no attention is captured."""
-    if keep not in ("mean", "layers", "heads"):
-        raise UserError(f"model.keep={keep}: valid values are mean, layers and heads")
+    """UserError for layers or heads where no attention is captured."""
     if keep != "mean" and capture == "none":
         raise UserError(f"model.keep={keep}: nothing is captured; use model.capture=step, or model.keep=mean")
 

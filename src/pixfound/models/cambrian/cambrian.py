@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from pixfound.checkpoints import conversion, locating
 from pixfound.checkpoints.weight_memory import check_memory
-from pixfound.compute.devices import pick_device
+from pixfound.compute.devices import AutoDtype, pick_device
 from pixfound.errors import UserError, nearest
 from pixfound.models.cambrian import TOWERS
 from pixfound.models.converted_model import ConvertedModel
@@ -60,7 +60,7 @@ class Cambrian(ConvertedModel):
     The other arguments are those of `DecoderModel`.
     """
 
-    dtype: str = "float16"
+    dtype: AutoDtype = "float16"
     towers: Mapping[str, Mapping[str, str | None]]
     prompt: str
 

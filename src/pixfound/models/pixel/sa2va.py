@@ -13,7 +13,6 @@ from typing import Any, ClassVar, Literal
 from pixfound.checkpoints import conversion
 from pixfound.checkpoints.weight_memory import check_memory_on_the_way
 from pixfound.compute.devices import pick_device
-from pixfound.errors import UserError
 from pixfound.models.chat_template import check_template
 from pixfound.models.geometry.pre_resize import ResizedFirst
 from pixfound.models.pixel.sa2va_backbones import LINES
@@ -45,13 +44,6 @@ class Sa2VA(SegModel):
     system: str | None = None
 
     version: ClassVar[int] = 2  # 2: a [SEG] in the prompt counts, one that ends a cut answer does not
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.architecture not in LINES:
-            raise UserError(f"model.architecture={self.architecture}: valid values are {', '.join(LINES)}")
-        if self.place not in ("before", "at"):
-            raise UserError(f"model.place={self.place}: valid values are before and at")
 
     @property
     def _states(self) -> SegStates:

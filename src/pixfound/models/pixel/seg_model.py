@@ -12,10 +12,11 @@ from typing import Any
 
 import torch
 
+from pixfound.compute.devices import AutoDtype
 from pixfound.models.converted_model import ConvertedModel
 from pixfound.models.decoder_model import Capture
 from pixfound.models.geometry.batch_encoder import Request
-from pixfound.models.pixel.seg_tokens import SEG, Seg, SegStates, check_seg, hidden_states, seg_id, seg_positions
+from pixfound.models.pixel.seg_tokens import SEG, Seg, SegStates, hidden_states, seg_id, seg_positions
 from pixfound.types import Generation
 
 
@@ -29,13 +30,9 @@ class SegModel(ConvertedModel):
     The other arguments are those of `DecoderModel`.
     """
 
-    dtype: str = "bfloat16"
+    dtype: AutoDtype = "bfloat16"
     capture: Capture = "none"
     seg: Seg = "all"
-
-    def __post_init__(self) -> None:
-        check_seg(self.seg)
-        super().__post_init__()
 
     @property
     def _states(self) -> SegStates:

@@ -35,12 +35,6 @@ class SegStates:
     prompt_too: bool = True
 
 
-def check_seg(seg: str) -> None:
-    """UserError for a value of `model.seg` other than all and first."""
-    if seg not in ("all", "first"):
-        raise UserError(f"model.seg={seg}: valid values are all and first")
-
-
 def seg_id(tokenizer: Any, path: str) -> int:
     """The id of [SEG]; UserError where the tokenizer has no such token."""
     token = tokenizer.convert_tokens_to_ids(SEG)
