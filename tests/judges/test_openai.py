@@ -280,7 +280,7 @@ def test_without_key_or_package_it_says_what_to_do(judge_at, monkeypatch) -> Non
      {"base_url": "localhost"}, {"base_url": "http://u:p@host/v1"}, {"api_key_env": KEY}, {"answer_form": "word"}],
 )  # fmt: skip
 def test_settings_are_checked_at_once(bad) -> None:
-    with pytest.raises(UserError, match=f"judge.*{next(iter(bad))}") as caught:
+    with pytest.raises(UserError, match=f"(?i)judge.*{next(iter(bad))}") as caught:
         OpenAIJudge(**bad)
     assert KEY not in str(caught.value)
 

@@ -82,7 +82,7 @@ def test_a_server_out_of_order_is_asked_again(tmp_path):
 def test_messages_name_the_options_of_the_model(tmp_path):
     with JudgeServer(Act(status=404)) as server, pytest.raises(UserError, match=r"set model\.model to one"):
         model(server, tmp_path).generate(requests("a"))
-    with pytest.raises(UserError, match=r"model\.concurrency must be"):
+    with pytest.raises(UserError, match=r"OpenAIModel\.concurrency=0: must be a whole number"):
         OpenAIModel("m", concurrency=0)
     with pytest.raises(UserError, match="no word vectors"):
         OpenAIModel("m").vectors()

@@ -8,8 +8,10 @@ from typing import Any
 
 from pixfound.interfaces import JudgeError
 from pixfound.io.chat.client import ChatClient
+from pixfound.io.chat.options import Temperature
 from pixfound.judges.asking import AnswerForm, Verdicts, asking_identity, check_options, grade_by_asking, side_by_side
 from pixfound.types import Example
+from pixfound.types.arguments import Positive
 
 
 @dataclass(eq=False)
@@ -21,8 +23,8 @@ class OpenAIJudge(ChatClient):
     """
 
     model: str = "gpt-4o"
-    temperature: float | None = 0.2
-    max_tokens: int | None = 256
+    temperature: Temperature | None = 0.2
+    max_tokens: Positive | None = 256
     verdicts: Verdicts = "meant"
     answer_form: AnswerForm = "letter"
 

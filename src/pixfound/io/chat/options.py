@@ -6,15 +6,19 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
+
+from annotated_types import Ge, Gt, Interval
 
 from pixfound.errors import UserError
+from pixfound.types.arguments import Checked, NonNegative, Positive
 
+Temperature = Annotated[float, Interval(ge=0, le=2)]
 DEFAULT_URL = "https://api.openai.com/v1"
 
 
 @dataclass(eq=False)
-class ChatOptions:
+class ChatOptions(Checked):
     """Endpoint, request options and cost limits of a chat model.
 
     base_url: null is OpenAI's own endpoint, whatever the environment says. api_key_env: the NAME of the
@@ -31,15 +35,15 @@ class ChatOptions:
     model: str
     base_url: str | None = None
     api_key_env: str = "OPENAI_API_KEY"
-    temperature: float | None = 0.0
-    max_tokens: int | None = 512
-    timeout_s: float = 60.0
-    max_retries: int = 5
-    concurrency: int = 4
+    temperature: Temperature | None = 0.0
+    max_tokens: Positive | None = 512
+    timeout_s: Annotated[float, Gt(0)] = 60.0
+    max_retries: NonNegative = 5
+    concurrency: Positive = 4
     cache_dir: str | None = None
-    price_per_million_input: float | None = None
-    price_per_million_output: float | None = None
-    max_cost: float | None = None
+    price_per_million_input: Annotated[float, Ge(0)] | None = None
+    price_per_million_output: Annotated[float, Ge(0)] | None = None
+    max_cost: Annotated[float, Gt(0)] | None = None
 
     group: ClassVar[str]  # the config group that the options stand in, for messages
     runtime_options: ClassVar[tuple[str, ...]] = (
@@ -57,13 +61,6 @@ class ChatOptions:
             "api_key_env must be the name of an environment variable, not the key": bool(
                 re.fullmatch(r"[A-Za-z_]\w*", self.api_key_env)
             ),
-            "temperature must be null or from 0 to 2": self.temperature is None or 0 <= self.temperature <= 2,
-            "max_tokens must be null or 1 or more": self.max_tokens is None or self.max_tokens >= 1,
-            "timeout_s must be more than 0": self.timeout_s > 0,
-            "max_retries must be 0 or more": self.max_retries >= 0,
-            "concurrency must be 1 or more": self.concurrency >= 1,
-            "price_per_million_input and _output must be null or 0 or more": all(p is None or p >= 0 for p in prices),
-            "max_cost must be null or more than 0": self.max_cost is None or self.max_cost > 0,
             "max_cost needs price_per_million_input and price_per_million_output": self.max_cost is None
             or None not in prices,
         }
