@@ -2,14 +2,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections import Counter
 from itertools import combinations
 
 import numpy as np
 import pytest
 
+from pixfound.benchmarks import crowds
+from pixfound.benchmarks.crowds import LEVELS
 from pixfound.benchmarks.pixshapes import CATEGORIES, SCHEDULE, PixShapes
-from pixfound.benchmarks.scenes import COLOURS, RADII, SHAPES, SIZE, Scene, Thing
+from pixfound.benchmarks.scenes import COLOURS, RADII, SHAPES, SIZE, Scene, Thing, outline
+from pixfound.config.factory import build
 from pixfound.errors import UserError
 from pixfound.types.masks import iou, union
 
@@ -25,6 +29,12 @@ def examples():
 @pytest.fixture(scope="module")
 def pairs(examples):
     return list(zip(examples[::2], examples[1::2], strict=True))
+
+
+@pytest.fixture(scope="module", params=LEVELS)
+def crowd(request):
+    """Examples of a harder level."""
+    return list(PixShapes(40, level=request.param))
 
 
 def things(example):
@@ -211,3 +221,111 @@ def test_things_lie_whole_inside_of_their_cells(examples):
 def test_things_of_a_scene_are_told_apart_by_colour_and_place(things):
     with pytest.raises(ValueError, match="share a colour or a cell"):
         Scene(things, 0)
+
+
+CROWDS = {  # "medium" and "hard"
+    "0a16bd827a115eff6c36ef4f0b6a5ba34c8ea4b66a5fa1d9fc02d1e5da0d8c40",
+    "08557227294a2f2c7c87c91a273099f77312a0463737279f9662264bfb8a4dae",
+}
+
+
+def test_the_content_of_a_level_never_changes(crowd):
+    text = json.dumps([content(example) for example in crowd])
+    assert hashlib.sha256(text.encode()).hexdigest() in CROWDS
+
+
+def test_easy_is_the_default_and_an_unknown_level_says_what_to_type(examples):
+    assert [content(e) for e in PixShapes(pairs=2, level="easy")] == [content(e) for e in examples[:4]]
+    with pytest.raises(UserError, match=r"benchmark\.level=harder"):
+        build({"_target_": "pixfound.benchmarks.pixshapes.PixShapes", "level": "harder"}, "benchmark")
+
+
+def test_levels_keep_the_form_of_the_easy_one(crowd):
+    pairs = list(zip(crowd[::2], crowd[1::2], strict=True))
+    assert Counter(e.tags["category"] for e in crowd) == {c: 10 * crowds.SCHEDULE.count(c) for c in crowds.SCHEDULE}
+    assert sum(e.absent for e in crowd) == len(crowd) // 8
+    assert 5 < sum(a.answer for a, _ in pairs) < 35
+    for a, b in pairs:
+        assert (a.pair_id, a.question, a.options, a.expression) == (b.pair_id, b.question, b.options, b.expression)
+        assert {a.answer, b.answer} == {0, 1}
+        ((before, after),) = changes(a, b)
+        expected = {"presence": None, "relation": "centre", "count": "shape", "state": "marked"}
+        attribute = expected.get(a.tags["category"], a.tags["category"])
+        if attribute is None:
+            assert before is None
+            outlines = outline(after)
+        else:
+            names = ("colour", "shape", "size", "marked", "centre", "scale")
+            assert [n for n in names if getattr(before, n) != getattr(after, n)] == [attribute]
+            outlines = outline(before) | outline(after)
+        different = (np.array(a.image.load()) != np.array(b.image.load())).any(axis=2)
+        assert different.any() and not (different & ~outlines).any()
+
+
+def said_of(text, example):
+    """The things of a scene that have every attribute in a text."""
+    words = [word.strip("?").removesuffix("s") for word in text.split()]
+    known = {*COLOURS, *SHAPES, *RADII}
+    return [t for t in things(example) if {w for w in words if w in known} <= {t.colour, t.shape, t.size}]
+
+
+def right_option(example):
+    """The answer, read from the question and the scene."""
+    category, question = example.tags["category"], example.question
+    if category == "relation":
+        (subject,), (mate,) = (said_of(part, example) for part in re.split(" (?:on|above) .*(?:of|below) ", question))
+        axis = 0 if "left" in question else 1
+        return example.options[int(subject.centre[axis] > mate.centre[axis])]
+    found = said_of(example.expression, example)
+    if category == "presence":
+        return "yes" if found else "no"
+    if category == "count":
+        return ("none", "one", "two", "three", "four")[len(found)]
+    (thing,) = found  # else the question is about several things
+    return {"state": "marked" if thing.marked else "plain"}.get(category) or getattr(thing, category)
+
+
+def test_answers_and_masks_of_a_level_are_those_of_what_is_named(crowd):
+    for example in crowd:
+        assert example.options[example.answer] == right_option(example), example.id
+        masks = [
+            m
+            for m, t in zip(example.objects, things(example), strict=True)
+            if t in said_of(example.expression, example)
+        ]
+        assert iou(example.gt_mask, union(masks, (SIZE, SIZE))) == 1.0
+    assert {o for e in crowd for o in e.options} >= {"one", "two", "three", "four"}
+
+
+def test_masks_of_a_level_are_exact_where_things_hide_each_other(crowd):
+    """The picture is the oracle: each visible pixel has the colour of the thing whose mask it is in, or is of a dot."""
+    hidden = 0
+    for example in crowd:
+        pixels = np.array(example.image.load()).astype(int)
+        coloured, dots = np.ptp(pixels, axis=2) > 40, pixels.min(axis=2) > 200
+        np.testing.assert_array_equal(union(example.objects, (SIZE, SIZE)).decode(), coloured | dots)
+        assert all(iou(a, b) == 0.0 for a, b in combinations(example.objects, 2))
+        for mask, thing in zip(example.objects, things(example), strict=True):
+            shown = mask.decode()
+            nearest = pixels[shown & coloured][:, None] - np.array(list(COLOURS.values()))
+            assert (np.abs(nearest).sum(2).argmin(1) == list(COLOURS).index(thing.colour)).mean() > 0.9
+            assert (shown & dots).any() == thing.marked
+            hidden += shown.sum() < outline(thing).sum()
+    assert hidden > len(crowd) / 20
+
+
+def test_levels_rise(examples):
+    """Harder levels have more and smaller things, which hide more of each other."""
+    crowds_of = [examples, *(list(PixShapes(24, level=level)) for level in LEVELS)]
+    numbers = [np.mean([len(e.objects) for e in found]) for found in crowds_of]
+    areas = [np.mean([m.area for e in found for m in e.objects]) for found in crowds_of]
+    assert numbers == sorted(numbers) and areas == sorted(areas, reverse=True)
+
+
+def test_a_look_alike_shares_one_attribute_and_differs_in_two(crowd):
+    for a, b in zip(crowd[::2], crowd[1::2], strict=True):
+        if a.tags["category"] == "count":
+            continue
+        either = [(subject, thing) for e in (a, b) for subject in said_of(e.expression, e) for thing in things(e)]
+        shared = [sum(getattr(s, n) == getattr(t, n) for n in ("colour", "shape", "size")) for s, t in either]
+        assert 1 in shared, a.id

@@ -32,7 +32,10 @@ _CELL = SIZE / 3
 
 @dataclass(frozen=True)
 class Thing:
-    """One object. cell: index into PLACES. shift: (x, y) pixels from the cell's centre. marked: has a white dot."""
+    """One object. cell: index into PLACES. shift: (x, y) pixels from the cell's centre. marked: has a white dot.
+
+    scale: factor of the radius that `size` names.
+    """
 
     colour: str
     shape: str
@@ -40,6 +43,18 @@ class Thing:
     cell: int
     shift: tuple[int, int] = (0, 0)
     marked: bool = False
+    scale: float = 1.0
+
+    @property
+    def radius(self) -> float:
+        """Pixels from its centre to its edge."""
+        return RADII[self.size] * self.scale
+
+    @property
+    def centre(self) -> tuple[float, float]:
+        """(x, y) in pixels."""
+        row, column = divmod(self.cell, 3)
+        return (column + 0.5) * _CELL + self.shift[0], (row + 0.5) * _CELL + self.shift[1]
 
     @property
     def place(self) -> str:
@@ -53,12 +68,18 @@ class Thing:
 
 @dataclass(frozen=True)
 class Scene:
-    """Things of distinct colours in distinct cells, and the seed of the background and its noise."""
+    """Things, and the seed of the background and its noise.
+
+    Their colours and cells are distinct (ValueError) unless `crowded`; then a later thing hides what lies under it.
+    """
 
     things: tuple[Thing, ...]
     seed: int
+    crowded: bool = False
 
     def __post_init__(self) -> None:
+        if self.crowded:
+            return
         for values in ([t.colour for t in self.things], [t.cell for t in self.things]):
             if len(set(values)) != len(values):
                 raise ValueError(f"two things of a scene share a colour or a cell: {values}")
@@ -68,8 +89,11 @@ class Scene:
         return next((t for t in self.things if t.colour == colour), None)
 
     def mask(self, thing: Thing) -> BoolMask:
-        """Exact (SIZE, SIZE) mask of a thing, its dot included."""
-        return _inside(thing.shape, *_local(thing))
+        """Exact (SIZE, SIZE) mask of what is seen of a thing, its dot included."""
+        mask = outline(thing)
+        for other in self.things[self.things.index(thing) + 1 :] if self.crowded else ():
+            mask = mask & ~outline(other)
+        return mask
 
     def render(self) -> Image.Image:
         """Draw the scene; the same scene always gives the same pixels."""
@@ -84,8 +108,18 @@ class Scene:
             inside = _inside(thing.shape, u, v)
             pixels[inside] = np.array(COLOURS[thing.colour]) + _shade(self.seed, thing.colour)
             if thing.marked:
-                pixels[inside & (u**2 + (v - _middle(thing.shape)) ** 2 <= 0.33**2)] = 245
+                pixels[inside & _dot(thing.shape, u, v)] = 245
         return Image.fromarray(np.clip(pixels + noise, 0, 255).astype(np.uint8))
+
+
+def outline(thing: Thing) -> BoolMask:
+    """(SIZE, SIZE) mask of the whole thing, whatever hides it."""
+    return _inside(thing.shape, *_local(thing))
+
+
+def dot(thing: Thing) -> BoolMask:
+    """(SIZE, SIZE) mask of the place of its dot, whether it is marked or not."""
+    return _dot(thing.shape, *_local(thing))
 
 
 def random_scene(rng: np.random.Generator, count: int | None = None) -> Scene:
@@ -125,10 +159,9 @@ def _shade(seed: int, colour: str) -> npt.NDArray[np.int64]:
 
 def _local(thing: Thing) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Pixel centres in the thing's own frame, each (SIZE, SIZE): (0, 0) its centre, 1 its radius."""
-    x = (thing.cell % 3 + 0.5) * _CELL + thing.shift[0]
-    y = (thing.cell // 3 + 0.5) * _CELL + thing.shift[1]
+    x, y = thing.centre
     grid = np.arange(SIZE) + 0.5
-    u, v = np.meshgrid((grid - x) / RADII[thing.size], (grid - y) / RADII[thing.size])
+    u, v = np.meshgrid((grid - x) / thing.radius, (grid - y) / thing.radius)
     return u, v
 
 
@@ -142,6 +175,10 @@ def _inside(shape: str, u: npt.NDArray[np.float64], v: npt.NDArray[np.float64]) 
     if shape == "diamond":
         return np.asarray(np.abs(u) + np.abs(v) <= 1.0)
     raise ValueError(f"unknown shape {shape!r}; known are {', '.join(SHAPES)}")
+
+
+def _dot(shape: str, u: npt.NDArray[np.float64], v: npt.NDArray[np.float64]) -> BoolMask:
+    return np.asarray(u**2 + (v - _middle(shape)) ** 2 <= 0.33**2)
 
 
 def _middle(shape: str) -> float:
