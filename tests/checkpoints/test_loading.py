@@ -82,7 +82,7 @@ def test_a_model_that_can_be_captured_passes(config: type, tmp_path: Path) -> No
 @pytest.mark.parametrize("config", QUERIES)
 def test_tokens_that_are_queries_of_a_resampler_have_no_place(config: type, tmp_path: Path) -> None:
     """64 of them would make a fine grid of 8 x 8, and every map would be wrong."""
-    with pytest.raises(UserError, match="image tokens are queries that each read all of the image, so none has a pl"):
+    with pytest.raises(UserError, match=r"image tokens come from a resampler \(Q-Former\), so none has a position"):
         check_capture(load_config(str(config_folder(config(), tmp_path)), "P"), "P")
 
 
@@ -104,7 +104,10 @@ def test_layers_that_choose_their_tokens_are_refused(config: Any, tmp_path: Path
 
 @pytest.mark.parametrize(
     ("config", "why"),
-    [(hf.DeepseekOcr2Config, "are queries that each read all"), (hf.DiffusionGemmaConfig, "a block of tokens at once")],
+    [
+        (hf.DeepseekOcr2Config, "come from a resampler"),
+        (hf.DiffusionGemmaConfig, "a block of tokens in several passes"),
+    ],
 )
 def test_tokens_without_a_place_or_a_step_are_refused(config: Any, why: str, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=why):

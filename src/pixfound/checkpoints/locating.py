@@ -188,7 +188,7 @@ def _account(error: Exception, path: str, key: str) -> str:
         )
     if isinstance(error, hub.LocalEntryNotFoundError | hub.OfflineModeIsEnabled | ConnectionError):
         return (
-            "is not in the hub's cache, and the hub cannot be reached: mend the network (HF_HUB_OFFLINE must not "
+            "is not in the hub's cache, and the hub cannot be reached: check the network (HF_HUB_OFFLINE must not "
             f"be 1), or run `hf download {path}` where there is one and give that folder"
         )
     if wants_code(error):

@@ -42,9 +42,9 @@ class OpenAIModel(ChatClient):
 
         def one(request: tuple[Image.Image, Prompt]) -> Generation:
             image, prompt = request
-            said = self.complete(self.system, prompt.text, [image])
-            text = str(said["reply"]).strip()  # some servers keep the leading space of the first token
-            cut = said.get("finish_reason") == "length"
+            completion = self.complete(self.system, prompt.text, [image])
+            text = str(completion["reply"]).strip()  # some servers keep the leading space of the first token
+            cut = completion.get("finish_reason") == "length"
             return Generation(text, (image.height, image.width), cut=cut, prompt=prompt.text)
 
         return side_by_side(one, requests, self.concurrency)

@@ -17,7 +17,7 @@ from pixfound.interfaces import BatchFit
 from pixfound.models.attention.decoder_layers import Keep
 from pixfound.models.geometry.batch_encoder import Request
 
-_TOLD = 16  # tokens of a trial's answers; the memory of longer answers is added
+_TRIAL_TOKENS = 16  # tokens of a trial's answers; the memory of longer answers is added
 _SHARE = 0.85  # of the free memory; the rest is for fragmentation, and for peaks that the trial did not show
 _MOST = {"cuda": 256, "cpu": 32}  # larger batches are no faster, and an interrupted run loses its current batch
 
@@ -56,8 +56,8 @@ def fit(language_model: LanguageModel, requests: Sequence[Request]) -> BatchFit:
     devices = sorted({str(p.device) for p in model.parameters() if p.device.type != "meta"})
     tokens = int(language_model.generation["max_new_tokens"])
     trial = copy.copy(language_model)  # shares the weights
-    told = min(_TOLD, tokens)
-    trial.generation = {**language_model.generation, "max_new_tokens": told, "min_new_tokens": told}
+    trial_tokens = min(_TRIAL_TOKENS, tokens)
+    trial.generation = {**language_model.generation, "max_new_tokens": trial_tokens, "min_new_tokens": trial_tokens}
     another = [(_other(image), prompt) for image, prompt in requests]
     count, most = len(requests), min(_MOST.get(torch.device(d).type, _MOST["cpu"]) for d in devices)
     try:
@@ -67,14 +67,14 @@ def fit(language_model: LanguageModel, requests: Sequence[Request]) -> BatchFit:
     except torch.cuda.OutOfMemoryError:
         torch.cuda.empty_cache()
         return BatchFit(count, None, None, devices[0])
-    kept, least = _kept_bytes(language_model, requests[:1]), []
+    kept, least = _cache_bytes(language_model, requests[:1]), []
     for device, first, both in zip(devices, one, two, strict=True):
         length, each_token = kept.get(device, (0, 0))
         grown = max((both - first) // count, length * each_token)  # an allocator may hide small numbers
-        each = max(1, grown + (tokens - told) * each_token)
+        each = max(1, grown + (tokens - trial_tokens) * each_token)
         free = int(_SHARE * (_free(device) - max(0, first - count * grown)))
         least.append(BatchFit(max(count, min(most, free // each)), each, free, device))
-    return min(least, key=lambda found: found.prompts)
+    return min(least, key=lambda device_fit: device_fit.prompts)
 
 
 def _other(image: Image.Image) -> Image.Image:
@@ -85,7 +85,7 @@ def _other(image: Image.Image) -> Image.Image:
     return other
 
 
-def _kept_bytes(language_model: LanguageModel, requests: Sequence[Request]) -> dict[str, tuple[int, int]]:
+def _cache_bytes(language_model: LanguageModel, requests: Sequence[Request]) -> dict[str, tuple[int, int]]:
     """Number of tokens of a prompt, and bytes per answer token that stay allocated; by device.
 
     The bytes are those of keys and values, and of the row of attention, twice: it is copied once when the answer is
@@ -96,21 +96,21 @@ def _kept_bytes(language_model: LanguageModel, requests: Sequence[Request]) -> d
     model = language_model.loaded()
     inputs = language_model.encode(requests)
     length = inputs["input_ids"].shape[1]
-    found: dict[str, tuple[int, int]] = {}
+    by_device: dict[str, tuple[int, int]] = {}
     for layer in continue_from(model, inputs).past_key_values.layers:
         for tensor in (getattr(layer, "keys", None), getattr(layer, "values", None)):
             if tensor is not None and tensor.ndim == 4:
-                before = found.get(str(tensor.device), (length, 0))[1]
-                found[str(tensor.device)] = (length, before + tensor.nbytes // max(1, tensor.shape[2]))
+                before = by_device.get(str(tensor.device), (length, 0))[1]
+                by_device[str(tensor.device)] = (length, before + tensor.nbytes // max(1, tensor.shape[2]))
     if language_model.captures:
         text = model.config.get_text_config(decoder=True)
         layers = len(language_model.layers or range(text.num_hidden_layers))
         heads = len(language_model.heads or range(text.num_attention_heads))
         rows = {"mean": 1, "layers": layers, "heads": layers * heads}[language_model.keep]
         image_tokens = int((inputs["input_ids"] == model.config.image_token_id).sum())
-        place = str(input_device(model))
-        found[place] = (length, found.get(place, (length, 0))[1] + 2 * 4 * rows * image_tokens)
-    return found
+        device = str(input_device(model))
+        by_device[device] = (length, by_device.get(device, (length, 0))[1] + 2 * 4 * rows * image_tokens)
+    return by_device
 
 
 def _peaks(work: Callable[[], Any], devices: Sequence[str]) -> list[int]:

@@ -42,8 +42,10 @@ class InputEmbeddings:
 
     def _vector(self, text: str) -> npt.NDArray[np.float32]:
         """(D,) fp32 vector of a text, tokenized with a leading space as inside a sentence; zeros for an empty one."""
-        found: Sequence[int] = self._tokenizer(f" {replace_surrogates(text)}", add_special_tokens=False)["input_ids"]
-        ids = [i for i in found if i < len(self._table)]
+        token_ids: Sequence[int] = self._tokenizer(f" {replace_surrogates(text)}", add_special_tokens=False)[
+            "input_ids"
+        ]
+        ids = [i for i in token_ids if i < len(self._table)]
         if not ids:
             return np.zeros(self._table.shape[1], dtype=np.float32)
         return np.asarray(self._table[ids].mean(axis=0), dtype=np.float32)
@@ -55,9 +57,9 @@ def _table(folder: str) -> npt.NDArray[np.float32]:
 
     if not any(Path(folder).glob("*.safetensors")) and any(Path(folder).glob("pytorch_model*.bin")):
         stored = Checkpoint(folder, folder)
-        known = sorted((n for n in stored.names if n.endswith(_NAMES)), key=lambda n: ("visi" in n, len(n)))
+        tables = sorted((n for n in stored.names if n.endswith(_NAMES)), key=lambda n: ("visi" in n, len(n)))
         for name, tensor in stored.tensors():
-            if name in known[:1]:
+            if name in tables[:1]:
                 return np.asarray(tensor.to(torch.float32).numpy())
     index = Path(folder) / "model.safetensors.index.json"
     if index.is_file():

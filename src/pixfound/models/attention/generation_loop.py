@@ -44,25 +44,25 @@ def decode(
     may_leave = isinstance(inputs.get("past_key_values"), RowCache)
     while alive:
         used = recorder(columns, cached) if recorder is not None else None
-        told, finite = len(answers[alive[0]]), FiniteLogits()
+        generated, finite = len(answers[alive[0]]), FiniteLogits()
         active = used.active() if used is not None else nullcontext()
         with torch.inference_mode(), finite.watching(model), active:
             out = model.generate(
                 **inputs,
                 **as_recorded(model),
-                generation_config=_remaining(config, told),
+                generation_config=_remaining(config, generated),
                 stopping_criteria=StoppingCriteriaList([_Leave(stop)] if may_leave else []),
             )
         length = inputs["input_ids"].shape[1]
         steps = out.sequences.shape[1] - length
-        rows = used.gathered(steps + (told == 0), model).cpu() if used is not None else None
+        rows = used.gathered(steps + (generated == 0), model).cpu() if used is not None else None
         going_on, lengths = [], []
         for place, (row, ids) in enumerate(zip(alive, out.sequences[:, length:].tolist(), strict=True)):
             ended = next((i + 1 for i, token in enumerate(ids) if token in stop), None)
             answers[row] += ids[:ended]
             lengths.append(len(ids[:ended]))
             if rows is not None:
-                parts[row].append(rows[place, : len(ids[:ended]) + (told == 0)])
+                parts[row].append(rows[place, : len(ids[:ended]) + (generated == 0)])
             if may_leave and ended is None and len(answers[row]) < config.max_new_tokens:
                 going_on.append(place)
         finite.check(lengths, model.dtype)
@@ -89,13 +89,13 @@ def _without_the_others(
     return going_on, columns[keep], ids.shape[1] - 1
 
 
-def _remaining(config: Any, told: int) -> Any:
-    """The GenerationConfig for the rest of an answer. told: number of tokens generated so far."""
-    least = max(0, (config.min_new_tokens or 0) - told)
+def _remaining(config: Any, generated: int) -> Any:
+    """The GenerationConfig for the rest of an answer. generated: number of tokens so far."""
+    least = max(0, (config.min_new_tokens or 0) - generated)
     return greedy(
         config,
         do_sample=config.do_sample,
-        max_new_tokens=config.max_new_tokens - told,
+        max_new_tokens=config.max_new_tokens - generated,
         min_new_tokens=least or None,
         return_dict_in_generate=True,
     )

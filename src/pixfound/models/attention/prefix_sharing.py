@@ -87,12 +87,12 @@ def prefill_shared(model: Any, inputs: Mapping[str, Any], columns: Tensor, image
     once["past_key_values"] = empty_cache(model, 0)
     cache = share(continue_from(model, once).past_key_values, groups, room)
     keep_positions(model, groups)
-    whole: dict[str, Any] = {"past_key_values": cache}
+    shared: dict[str, Any] = {"past_key_values": cache}
     for name in ("input_ids", "attention_mask"):
         tails = [row[end:] for row, end in zip(inputs[name], ends, strict=True)]
-        whole[name] = torch.cat([heads[name], _left_pad(tails, rest, _fill(model, name))], dim=1)
+        shared[name] = torch.cat([heads[name], _left_pad(tails, rest, _fill(model, name))], dim=1)
     shift = torch.tensor([length - end for end in ends], device=ids.device)[:, None]
-    return Prompts(whole, torch.where(columns >= 0, columns + shift, columns), length)
+    return Prompts(shared, torch.where(columns >= 0, columns + shift, columns), length)
 
 
 def _splits(inputs: Mapping[str, Any], columns: Tensor, ends: Sequence[int]) -> bool:
@@ -117,10 +117,10 @@ def leaves_padding_out(model: Any, inputs: Mapping[str, Any]) -> bool:
 
     Some models drop the positions that `generate` computes from the mask, and count padding too (EXAONE 4.5).
     """
-    told = {name: inputs[name] for name in ("input_ids", "attention_mask")}
-    positions = torch.zeros_like(told["input_ids"])
-    made = model.prepare_inputs_for_generation(**told, position_ids=positions, is_first_iteration=True)
-    return made.get("position_ids") is not None
+    prompt = {name: inputs[name] for name in ("input_ids", "attention_mask")}
+    positions = torch.zeros_like(prompt["input_ids"])
+    prepared = model.prepare_inputs_for_generation(**prompt, position_ids=positions, is_first_iteration=True)
+    return prepared.get("position_ids") is not None
 
 
 def runs_capture(model: Any) -> bool:
@@ -146,9 +146,9 @@ def _pictures(value: Tensor, tokens: Sequence[int], firsts: Sequence[int]) -> Te
         return value[firsts]
     if not value.is_floating_point():
         return None
-    whole = sum(tokens)
-    counts = [count * len(value) // whole for count in tokens]
-    if any(count * len(value) % whole for count in tokens):
+    total = sum(tokens)
+    counts = [count * len(value) // total for count in tokens]
+    if any(count * len(value) % total for count in tokens):
         return None
     ends = torch.tensor(counts).cumsum(0).tolist()
     return torch.cat([value[ends[i] - counts[i] : ends[i]] for i in firsts])
@@ -165,15 +165,15 @@ def _groups(
 
     Prompts of a group have the same image and the same ids from `starts` to `ends`.
     """
-    known: dict[Any, int] = {}
+    indices: dict[Any, int] = {}
     groups: list[int] = []
     firsts: list[int] = []
     for i, image in enumerate(images):
         key = (image, tuple(ids[i, starts[i] : ends[i]].tolist()))
-        if key not in known:
-            known[key] = len(firsts)
+        if key not in indices:
+            indices[key] = len(firsts)
             firsts.append(i)
-        groups.append(known[key])
+        groups.append(indices[key])
     return groups, firsts
 
 

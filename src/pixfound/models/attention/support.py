@@ -10,15 +10,15 @@ from pixfound.errors import UserError
 from pixfound.io.text_files import parse_json
 from pixfound.models.attention.decoder_layers import other_layers
 
-_ASIDE = "its answers read the image through an encoder or by cross-attention, not as tokens beside the prompt"
-_QUERIES = "its image tokens are queries that each read all of the image, so none has a place in it"
-_IN_THE_WAY = {  # keys of configs, with the reason against capture where their value is true
-    **dict.fromkeys(("is_encoder_decoder", "cross_attention_layers", "cross_layer_interval"), _ASIDE),
-    **dict.fromkeys(("perceiver_config", "qformer_config", "projector_patch_to_query_dict"), _QUERIES),
-    **dict.fromkeys(("resampler_num_latents", "latent_query_num", "query_num", "num_query_tokens"), _QUERIES),
-    "canvas_length": "it writes all of a block of tokens at once, over and over, so no token has a step of its own",
+_NOT_IN_PROMPT = "it reads the image through an encoder or cross-attention, not as tokens in the prompt"
+_RESAMPLED = "its image tokens come from a resampler (Q-Former), so none has a position in the image"
+_REASONS = {  # keys of configs, with the reason against capture where their value is true
+    **dict.fromkeys(("is_encoder_decoder", "cross_attention_layers", "cross_layer_interval"), _NOT_IN_PROMPT),
+    **dict.fromkeys(("perceiver_config", "qformer_config", "projector_patch_to_query_dict"), _RESAMPLED),
+    **dict.fromkeys(("resampler_num_latents", "latent_query_num", "query_num", "num_query_tokens"), _RESAMPLED),
+    "canvas_length": "it writes a block of tokens in several passes, so no token has a decoding step of its own",
 }
-_CHOOSE = "its layers of {} choose the tokens that they attend to, so a column of theirs is no place in the prompt"
+_SPARSE = "its layers of {} choose the tokens that they attend to, so the token of an attention weight is unknown"
 
 
 def check_capture(config: Any, path: str) -> None:
@@ -37,36 +37,36 @@ def _why_not_captured(config: Any) -> tuple[str, str | None]:
     """The name of a config's model class, and the reason why its attention cannot be captured; None if it can."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING, MODEL_MAPPING
 
-    whole = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
+    model = MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING[type(config)]
     text = config.get_text_config(decoder=True)
-    decoder = MODEL_MAPPING[type(text)] if type(text) in MODEL_MAPPING and text is not config else whole
-    if why := _said(lambda name: getattr(config, name, None), lambda name: getattr(text, name, None)):
-        return whole.__name__, why
+    decoder = MODEL_MAPPING[type(text)] if type(text) in MODEL_MAPPING and text is not config else model
+    if why := _reason(lambda name: getattr(config, name, None), lambda name: getattr(text, name, None)):
+        return model.__name__, why
     if getattr(getattr(config, "vision_config", None), "encoder_config", None):  # a decoder of queries (DeepSeek-OCR 2)
-        return whole.__name__, _QUERIES
+        return model.__name__, _RESAMPLED
     if not decoder._can_set_attn_implementation():
-        return whole.__name__, f"its text decoder, {decoder.__name__}, does not use transformers' AttentionInterface"
-    return whole.__name__, None
+        return model.__name__, f"its text decoder, {decoder.__name__}, does not use transformers' AttentionInterface"
+    return model.__name__, None
 
 
-def _said(whole: Callable[[str], Any], text: Callable[[str], Any]) -> str | None:
+def _reason(of_model: Callable[[str], Any], of_text: Callable[[str], Any]) -> str | None:
     """The reason in a config's keys against capturing attention; None where there is none.
 
-    whole, text: look a key up in the config, and in its text part; None for a key that is absent.
+    of_model, of_text: look a key up in the config, and in its text part; None for a key that is absent.
     """
-    for key, why in _IN_THE_WAY.items():
-        if whole(key) or text(key):
+    for key, why in _REASONS.items():
+        if of_model(key) or of_text(key):
             return why
-    kinds = other_layers(text("layer_types"))
-    return _CHOOSE.format(kinds[0]) if kinds else None
+    kinds = other_layers(of_text("layer_types"))
+    return _SPARSE.format(kinds[0]) if kinds else None
 
 
-def check_capture_early(found: str, path: str) -> None:
+def check_capture_early(location: str, path: str) -> None:
     """`check_capture` on a folder's raw config.json, before transformers is imported; a hub id passes unchecked.
 
-    found: a folder or a hub id. path: as typed, for the error. UserError for a damaged config.json too.
+    location: a folder or a hub id. path: as typed, for the error. UserError for a damaged config.json too.
     """
-    file = Path(found) / "config.json"
+    file = Path(location) / "config.json"
     if not file.is_file():
         return
     try:
@@ -76,7 +76,7 @@ def check_capture_early(found: str, path: str) -> None:
     if not isinstance(values, dict):
         raise UserError(f"model.path={path}: its config.json is damaged; remove it and fetch it again")
     text = values.get("text_config") or {}
-    if why := _said(values.get, text.get):
+    if why := _reason(values.get, text.get):
         name = str((values.get("architectures") or ["this model"])[0])
         raise _not_captured(path, name, why, bool(values.get("is_encoder_decoder")))
 

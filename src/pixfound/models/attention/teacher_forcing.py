@@ -24,22 +24,22 @@ def answer_ids(tokenizer: Any, prompt_ids: Tensor, text: str) -> list[int]:
     return [*ids, tokenizer.eos_token_id]
 
 
-def begin_answers(inputs: Mapping[str, Any], begun: Sequence[Sequence[int]], pad: int) -> dict[str, Any]:
-    """Left-padded inputs with the first answer tokens appended: (B, P) -> (B, P + longest of `begun`).
+def begin_answers(inputs: Mapping[str, Any], prefixes: Sequence[Sequence[int]], pad: int) -> dict[str, Any]:
+    """Left-padded inputs with the first answer tokens appended: (B, P) -> (B, P + longest of `prefixes`).
 
-    begun: (B) token ids each; pad: id of the padding token. Inputs of other shapes than the ids are left alone.
+    prefixes: (B) token ids each; pad: id of the padding token. Inputs of other shapes than the ids are left alone.
     """
-    ids, longest = inputs["input_ids"], max(len(one) for one in begun)
-    padding, behind = {"input_ids": pad}, {"attention_mask": 1}
-    whole = dict(inputs)
+    ids, longest = inputs["input_ids"], max(len(prefix) for prefix in prefixes)
+    padding, appended = {"input_ids": pad}, {"attention_mask": 1}
+    extended = dict(inputs)
     for name, value in inputs.items():
         if value.shape != ids.shape:
             continue
-        whole[name] = value.new_full((len(ids), ids.shape[1] + longest), padding.get(name, 0))
-        for row, before, tokens in zip(whole[name], value, begun, strict=True):
-            told = list(tokens) if name == "input_ids" else [behind.get(name, 0)] * len(tokens)
-            row[longest - len(told) :] = torch.cat([before, before.new_tensor(told)])
-    return whole
+        extended[name] = value.new_full((len(ids), ids.shape[1] + longest), padding.get(name, 0))
+        for row, before, tokens in zip(extended[name], value, prefixes, strict=True):
+            after = list(tokens) if name == "input_ids" else [appended.get(name, 0)] * len(tokens)
+            row[longest - len(after) :] = torch.cat([before, before.new_tensor(after)])
+    return extended
 
 
 def forced_rows(model: Any, prompts: Prompts, recorder: Recorder, answers: Sequence[Sequence[int]]) -> list[FloatArray]:
@@ -54,13 +54,13 @@ def forced_rows(model: Any, prompts: Prompts, recorder: Recorder, answers: Seque
         read = continue_from(model, prompts.inputs)
         if longest > 1:
             # Shorter answers are padded on the right with their prompt's last token; no token attends to later ones.
-            told = ids[:, -1:].repeat(1, longest - 1)
+            forced = ids[:, -1:].repeat(1, longest - 1)
             for i, answer in enumerate(answers):
-                told[i, : len(answer) - 1] = torch.tensor(list(answer[:-1]), dtype=told.dtype)
+                forced[i, : len(answer) - 1] = torch.tensor(list(answer[:-1]), dtype=forced.dtype)
             recorder.rows = torch.arange(1 - longest, 0, device=ids.device).expand(len(ids), -1)
             further = {
-                "input_ids": torch.cat([ids, told], dim=1),
-                "attention_mask": torch.cat([mask, torch.ones_like(told)], dim=1),
+                "input_ids": torch.cat([ids, forced], dim=1),
+                "attention_mask": torch.cat([mask, torch.ones_like(forced)], dim=1),
             }
             continue_from(model, {**further, "past_key_values": read.past_key_values})
     rows = recorder.gathered(1 + longest, model).cpu().numpy()

@@ -125,10 +125,10 @@ class Connector(nn.Module):
     def _windows(self, features: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> Windows:
         """Windows of all B * side * side cells of the padded squares. features: (B, grid * grid, D) of each tower."""
         cut, seen = [], []
-        for one in features:
-            grid = int(one.shape[1] ** 0.5)
-            cut.append(_cells(one.view(len(one), grid, grid, -1), self.side))
-            visible = one.new_zeros((len(sizes), grid, grid, 1), dtype=torch.bool)
+        for feature in features:
+            grid = int(feature.shape[1] ** 0.5)
+            cut.append(_cells(feature.view(len(feature), grid, grid, -1), self.side))
+            visible = feature.new_zeros((len(sizes), grid, grid, 1), dtype=torch.bool)
             for i, size in enumerate(sizes):
                 top, foot, left, right = kept_of_square(size, grid)
                 visible[i, top:foot, left:right] = True

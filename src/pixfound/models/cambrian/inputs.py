@@ -88,9 +88,9 @@ class CambrianProcessor:
 
     def apply_chat_template(self, messages: Sequence[Mapping[str, Any]], **_: Any) -> str:
         """The prompt with the text of the last message in place of {}."""
-        asked = "".join(part["text"] for part in messages[-1]["content"] if part["type"] == "text")
+        question = "".join(part["text"] for part in messages[-1]["content"] if part["type"] == "text")
         before, after = self.prompt.split("{}")
-        return before + asked + after
+        return before + question + after
 
     def ids(self, text: str, count: int) -> list[int]:
         """Token ids of a text, with `count` image tokens in place of <image>.
@@ -108,7 +108,7 @@ class CambrianProcessor:
     def __call__(self, text: Sequence[str], images: Sequence[Sequence[Image.Image]], **_: Any) -> dict[str, Tensor]:
         """Token ids and masks (B, P), left-padded; pixel_values (B, F); image_sizes (B, 2) of (H, W)."""
         shown = [image for (image,) in images]
-        rows = [self.ids(one, self.image_processor.count(image)) for one, image in zip(text, shown, strict=True)]
+        rows = [self.ids(prompt, self.image_processor.count(image)) for prompt, image in zip(text, shown, strict=True)]
         longest = max(len(row) for row in rows)
         pad = self.tokenizer.pad_token_id
         return {

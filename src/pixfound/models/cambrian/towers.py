@@ -98,11 +98,11 @@ class Towers(nn.Module):
 
     def _convnext(self, pixels: Tensor, grid: int) -> Tensor:
         """Features of all stages, concatenated along the width."""
-        found, features = [], self.convnext[0](pixels)
+        stages, features = [], self.convnext[0](pixels)
         for stage in self.convnext[1:]:
             features = stage(features)
-            found.append(_resize(features, grid).flatten(2).transpose(1, 2))
-        return torch.cat(found, dim=-1)
+            stages.append(_resize(features, grid).flatten(2).transpose(1, 2))
+        return torch.cat(stages, dim=-1)
 
 
 def _regrid(features: Tensor, grid: int) -> Tensor:

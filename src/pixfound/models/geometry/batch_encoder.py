@@ -107,8 +107,8 @@ class Encoder:
             made, error = done.get(timeout=_PATIENCE_S)
         except queue.Empty:
             raise UserError(
-                f"model.path={self.path}: its chat template has written no prompt within {_PATIENCE_S:g} seconds; mend "
-                "it, or give another as model.chat_template=FILE"
+                f"model.path={self.path}: its chat template has written no prompt within {_PATIENCE_S:g} seconds; "
+                "correct it, or give another as model.chat_template=FILE"
             ) from None
         if error is not None:
             raise error
@@ -131,14 +131,14 @@ class Encoder:
         """
         import torch
 
-        found = ids == getattr(self.config, "image_token_id", None)
-        if isinstance(found, bool) or not found.any(dim=1).all():
+        is_image = ids == getattr(self.config, "image_token_id", None)
+        if isinstance(is_image, bool) or not is_image.any(dim=1).all():
             raise UserError(
                 f"model.path={self.path}: no image tokens are found in its prompts, so it would not see an image; "
                 "check that it is an image-text-to-text model with `image_token_id` in its config"
             )
-        columns = torch.full((len(ids), int(found.sum(dim=1).max())), -1, device=ids.device)
-        for i, row in enumerate(found):
+        columns = torch.full((len(ids), int(is_image.sum(dim=1).max())), -1, device=ids.device)
+        for i, row in enumerate(is_image):
             where = row.nonzero()[:, 0]
             columns[i, : len(where)] = where
         return columns

@@ -44,8 +44,8 @@ class Encoded:
 
 def view_shapes(inputs: Mapping[str, Any]) -> list[tuple[int, int]] | None:
     """(rows, columns) of patches of every view of a batch; None where the processor does not output them."""
-    told = next((inputs[key] for key in ("spatial_shapes", "target_sizes") if key in inputs), None)
-    return None if told is None else [(int(rows), int(columns)) for rows, columns in told]
+    shapes = next((inputs[key] for key in ("spatial_shapes", "target_sizes") if key in inputs), None)
+    return None if shapes is None else [(int(rows), int(columns)) for rows, columns in shapes]
 
 
 def grid_of(encoded: Encoded, first: int, count: int, box: Box) -> Tile:
@@ -83,5 +83,5 @@ def unknown(encoded: Encoded, why: str) -> UserError:
     """The UserError for an example that no layout fits. why: phrase after the number of image tokens."""
     return UserError(
         f"{encoded.count} image tokens {why} make no grid, and no other layout fits this processor: "
-        "teach pixfound.models.geometry.layouts the layout, or use model.capture=none extraction=nulls"
+        "add the layout to pixfound.models.geometry.layouts, or use model.capture=none extraction=nulls"
     )

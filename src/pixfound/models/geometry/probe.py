@@ -139,9 +139,9 @@ def _check(x: View, y: View, rows: int, columns: int, size: tuple[int, int]) -> 
     height, width = size
     fits = rows * columns == len(x)
     if fits and width >= 8 * columns and height >= 8 * rows:  # smaller pictures blur from one part into the next
-        place = np.arange(len(x))
-        off_x = np.abs(x - (place % columns + 0.5) / columns) * columns
-        off_y = np.abs(y - (place // columns + 0.5) / rows) * rows
+        index = np.arange(len(x))
+        off_x = np.abs(x - (index % columns + 0.5) / columns) * columns
+        off_y = np.abs(y - (index // columns + 0.5) / rows) * rows
         fits = bool((off_x < _TOLERANCE).all() and (off_y < _TOLERANCE).all())
     if not fits:
         raise _refused(f"of {height} x {width} pixels is cut into {len(x)} parts that are not equal ones, row by row")
@@ -149,6 +149,6 @@ def _check(x: View, y: View, rows: int, columns: int, size: tuple[int, int]) -> 
 
 def _refused(what: str) -> UserError:
     return UserError(
-        f"a picture {what}, which fits no layout: teach pixfound.models.geometry.probe how, or use model.capture=none "
-        "extraction=nulls"
+        f"an image {what}, which fits no layout: add the layout to pixfound.models.geometry.probe, or use "
+        "model.capture=none extraction=nulls"
     )

@@ -89,8 +89,8 @@ def _enlarged(low: Tensor, side: int, kept: tuple[int, int], image: Image.Image)
     FloatingPointError where logits are not finite: none of them is above 0, so the mask would be empty.
     """
     check_finite(low, "the logits of its masks")
-    for one in low.float():
-        square = functional.interpolate(one[None], (side, side), mode="bilinear", align_corners=False)
+    for logits in low.float():
+        square = functional.interpolate(logits[None], (side, side), mode="bilinear", align_corners=False)
         shown = square[..., : kept[0], : kept[1]]
         yield functional.interpolate(shown, (image.height, image.width), mode="bilinear", align_corners=False)[0, 0]
 
