@@ -20,6 +20,7 @@ SERVICES = ("model", "segmenter", "phrases", "judge")
 DECLARED = (
     "coordinates",
     "official_metrics",
+    "download",
 )  # keys of a YAML that are for other parts to take by interpolation, and no arguments
 _CONTENT = ("path",)  # locations: `identity()` gives the content
 _RUNTIME = ("device",)  # options that do not change results

@@ -80,9 +80,9 @@ class ImageFolder:
     suffixes: endings that a picture may have instead of its name's. without: no picture is looked for.
     """
 
-    def __init__(self, folder: str | None, suffixes: Sequence[str], turn: bool, without: bool) -> None:
-        self.folder = Path(folder or ".").expanduser()
-        if folder and not without and not self.folder.is_dir():
+    def __init__(self, folder: Path, suffixes: Sequence[str], turn: bool, without: bool) -> None:
+        self.folder = folder
+        if not without and not self.folder.is_dir():
             raise UserError(f"benchmark.images={folder}: there is no such folder; give the one that holds the images")
         self.suffixes, self.turn, self.without = tuple(suffixes), turn, without
         self.found = self.missing = 0

@@ -25,7 +25,7 @@ from pixfound.benchmarks.table.cell_images import (
 )
 from pixfound.benchmarks.table.columns import RegionColumn, columns_of, read_columns
 from pixfound.benchmarks.table.regions import Region, around, entries, region_of, says_absent, size_in
-from pixfound.benchmarks.table.rows import Fault, Row, find_files, read_rows
+from pixfound.benchmarks.table.rows import HUB, Fault, Row, find_files, read_rows
 from pixfound.benchmarks.table.texts import answer_of, matched, options_of, plain, text_of, texts_of
 from pixfound.errors import UserError, nearest
 from pixfound.io.coco import CocoImage, by_file_name, read_coco
@@ -42,6 +42,7 @@ class PairedTable(list[Example]):
     rows that are taken. images: folder of picture files, by default that of the rows; `none` does without pictures.
     annotations: COCO file, for cells that hold its ids. exif: pictures as `stored`, or `turned` as viewers show them.
     unusable: rows that make no example are an `error`, or are left out (`leave_out`) with a warning.
+    root: folder that the other paths are in, where they are not absolute.
 
     faults: (file and line, what is wrong) of each row that is left out. left_out: their ids, where they have one.
     Raises UserError with file, line, column, value and cure.
@@ -57,21 +58,29 @@ class PairedTable(list[Example]):
         annotations: str | None = None,
         exif: Exif = "stored",
         unusable: Literal["error", "leave_out"] = "error",
+        root: str | None = None,
     ) -> None:
         super().__init__()
         self.columns = read_columns(columns)
-        self.rows, self.inside, self.wanted = rows, inside, dict(where or {})
-        first = find_files(rows if isinstance(rows, str) else rows[0])[0][0]
-        self.folder = ImageFolder(
-            images or str(first), self.columns.image.suffixes, exif == "turned", without=images == NO_IMAGES
-        )
+        self.root = Path(root or ".").expanduser()
+        if not self.root.is_dir():
+            raise UserError(f"benchmark.root={root}: there is no such folder; give the one that holds the benchmark")
+        self.rows = [self._path(one) for one in ([rows] if isinstance(rows, str) else rows)]
+        self.inside, self.wanted = inside, dict(where or {})
+        without = images == NO_IMAGES
+        folder = find_files(self.rows[0])[0][0] if images is None or without else Path(self._path(images))
+        self.folder = ImageFolder(folder, self.columns.image.suffixes, exif == "turned", without)
         self._turn = exif == "turned"
-        self._coco = {} if annotations is None else read_coco(Path(annotations).expanduser(), "benchmark.annotations")
+        self._coco = {} if annotations is None else read_coco(Path(self._path(annotations)), "benchmark.annotations")
         self._by_name = by_file_name(self._coco, annotations)
         self._pictures: dict[str, Any] = {}
         self.faults: list[tuple[str, Fault]] = []
         self.left_out: dict[str, str] = {}
         self._read(unusable == "leave_out")
+
+    def _path(self, path: str) -> str:
+        """A path in the root; those on the Hub and absolute ones as they are."""
+        return path if path.startswith(HUB) else str(self.root / Path(path).expanduser())
 
     def _read(self, leave_out: bool) -> None:
         seen: dict[str, str] = {}
@@ -256,7 +265,7 @@ class PairedTable(list[Example]):
         return region_of(found, self.columns.boxes, size, None).boxes if found and self.columns.boxes else ()
 
     def _folder_of(self, spec: RegionColumn) -> Path:
-        return Path(spec.folder).expanduser() if spec.folder else self.folder.folder
+        return Path(self._path(spec.folder)) if spec.folder else self.folder.folder
 
 
 def _drawn(region: Region, ignored: Region) -> tuple[Region, RLE]:

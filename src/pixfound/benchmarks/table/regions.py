@@ -208,7 +208,7 @@ def fitting(entry: Any, spec: RegionColumn, size: Size | None) -> str:
                         f"{name}={value}" for name, value in names.items() if value != getattr(spec, name)
                     )
                     found.append((changed.count(","), changed))
-    return f"it would fit with {min(found)[1]} (benchmark.columns.region)" if found else ""
+    return f"it would fit with {min(found)[1]} (benchmark.columns.region), if all are such" if found else ""
 
 
 def _inside(entry: Any, order: str, scale: str, frame: str, size: Size) -> bool:

@@ -30,7 +30,7 @@ _METADATA = (
     "metadata.jsonl",
     "metadata.csv",
 )  # of an image folder, as the package `datasets` has it
-_HUB = "hf://datasets/"
+HUB = "hf://datasets/"
 _LONGEST = 2**31 - 1  # characters of a CSV field: a picture in base64 has millions
 _FILTER = re.compile(r"\[(\w+)(=|~)(.*)\]")
 
@@ -80,7 +80,7 @@ def read_rows(source: str | Sequence[str], columns: Collection[str], inside: str
 
 def find_files(source: str) -> list[tuple[Path, Path]]:
     """(folder that was given, file) for each file that a source names; UserError where there is none."""
-    path = _from_hub(source) if source.startswith(_HUB) else Path(source).expanduser()
+    path = _from_hub(source) if source.startswith(HUB) else Path(source).expanduser()
     if path.is_file():
         found = [(path.parent, path)]
     elif path.is_dir():
