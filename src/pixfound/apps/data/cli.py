@@ -1,7 +1,8 @@
-"""The command `pixfound-data`: prepare the paper's benchmarks on disk, and verify them.
+"""The command `pixfound-data`: prepare benchmarks on disk, verify the prepared ones, check any benchmark.
 
     pixfound-data prepare pixmmvp --root data/PixMMVP
     pixfound-data verify pixmmvp --root data/PixMMVP
+    pixfound-data check benchmark=gseval benchmark.root=data/GSEval --page sheet.html
 
 The exit code is 0 on success, 2 for a user error.
 """
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     prepare()
     options = _parser().parse_args(arguments)
     try:
-        sys.exit(_verify(options) if options.command == "verify" else _prepare(options))
+        sys.exit({"verify": _verify, "prepare": _prepare, "check": _check}[options.command](options))
     except UserError as error:
         complain("pixfound-data", error)
     except KeyboardInterrupt:
@@ -81,6 +82,23 @@ def _verify(options: argparse.Namespace) -> int:
     return 0
 
 
+def _check(options: argparse.Namespace) -> int:
+    from pixfound.apps.data.check_benchmark import check_benchmark
+
+    checked = check_benchmark(options.overrides)
+    for problem in checked.problems:
+        say(problem)
+    if options.page:
+        from pixfound.apps.data.contact_sheet import write_sheet
+
+        title = f"{checked.name}: {len(checked.benchmark)} examples, {len(checked.problems)} problems"
+        write_sheet(options.page, title, checked.benchmark, checked.problems, options.count)
+        say(f"page: {options.page}")
+    read = f"{len(checked.benchmark)} examples, {checked.images} pictures"
+    say(f"{checked.name}: {read}, {len(checked.problems) or 'no'} problems")
+    return 2 if checked.problems else 0
+
+
 def _revision(text: str) -> tuple[str, str]:
     repo, separator, revision = text.partition("=")
     if not (repo and separator and revision):
@@ -89,10 +107,16 @@ def _revision(text: str) -> tuple[str, str]:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("pixfound-data", description="Prepare and verify PixMMVP and PixCV-Bench.")
+    parser = argparse.ArgumentParser("pixfound-data", description="Prepare, verify and check benchmarks.")
     commands = parser.add_subparsers(dest="command", required=True)
     make = commands.add_parser("prepare", help="bring a benchmark into its layout", epilog=_EPILOG)
     check = commands.add_parser("verify", help="check counts, sizes, checksums and pictures", epilog=_EPILOG)
+    every = commands.add_parser("check", help="read all of any benchmark and say what is wrong with it")
+    every.add_argument(
+        "overrides", nargs="+", metavar="KEY=VALUE", help="as of pixfound: benchmark=gseval benchmark.root=DIR"
+    )
+    every.add_argument("--page", type=Path, metavar="FILE.html", help="write examples with their regions drawn")
+    every.add_argument("--count", type=int, default=60, help="examples on the page (60)")
     for command in (make, check):
         command.add_argument("dataset", choices=_NAMES)
         command.add_argument("--root", type=Path, required=True, help="the benchmark's folder (benchmark.root)")

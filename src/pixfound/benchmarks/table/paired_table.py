@@ -24,7 +24,16 @@ from pixfound.benchmarks.table.cell_images import (
     size_of,
 )
 from pixfound.benchmarks.table.columns import RegionColumn, columns_of, read_columns
-from pixfound.benchmarks.table.regions import Region, around, entries, region_of, says_absent, size_in
+from pixfound.benchmarks.table.conventions import Convention, other_convention
+from pixfound.benchmarks.table.regions import (
+    Region,
+    around,
+    entries,
+    four_numbers,
+    region_of,
+    says_absent,
+    size_in,
+)
 from pixfound.benchmarks.table.rows import HUB, Fault, Row, find_files, read_rows
 from pixfound.benchmarks.table.texts import answer_of, matched, options_of, plain, text_of, texts_of
 from pixfound.errors import UserError, nearest
@@ -76,6 +85,7 @@ class PairedTable(list[Example]):
         self._pictures: dict[str, Any] = {}
         self.faults: list[tuple[str, Fault]] = []
         self.left_out: dict[str, str] = {}
+        self._written: list[tuple[list[float], Size]] = []  # boxes as they stand in the table, with their images' sizes
         self._read(unusable == "leave_out")
 
     def _path(self, path: str) -> str:
@@ -100,6 +110,7 @@ class PairedTable(list[Example]):
                 if example.pair_id is not None:
                     pairs.setdefault(example.pair_id, []).append(row.where)
             self.extend(made)
+        self._audit()
         if self.faults:
             where, fault = self.faults[0]
             log.warning("%d rows make no example and are left out; %s: %s", len(self.faults), where, fault)
@@ -108,6 +119,15 @@ class PairedTable(list[Example]):
                 f"benchmark.images={self.folder.folder}: has none of the {self.folder.missing} images (the first is "
                 f"{self.folder.first_missing}); give the folder that holds them, or none to do without"
             )
+
+    def _audit(self) -> None:
+        """Raise UserError where the boxes are of another convention than the declared one."""
+        spec = self.columns.region
+        if spec and spec.form == "box":
+            boxes, sizes = [box for box, _ in self._written], [size for _, size in self._written]
+            found = other_convention(boxes, sizes, Convention(spec.order, spec.scale, spec.frame))
+            if found:
+                raise UserError(f"{self.rows[0]}: {found}")
 
     def _rows(self) -> Iterator[Row]:
         needed = {*columns_of(self.columns), *self.wanted}
@@ -253,6 +273,8 @@ class PairedTable(list[Example]):
         absent, ignore = self.columns.absent, self.columns.ignore
         said = absent.column is not None and row.cell(absent.column) in absent.values
         gone = said or says_absent(found, absent.when)
+        if spec.form == "box" and not gone:
+            self._written += [(box, size) for box in map(four_numbers, found or ()) if box]
         region = Region(size, ()) if gone else region_of(found or [], spec, size, self._folder_of(spec), coco)
         ignored = entries(row, ignore) if ignore else None
         if not ignore or not ignored:

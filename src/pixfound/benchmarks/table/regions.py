@@ -17,6 +17,7 @@ import numpy as np
 
 from pixfound.benchmarks.table.cell_images import ParquetCell
 from pixfound.benchmarks.table.columns import RegionColumn
+from pixfound.benchmarks.table.conventions import CONVENTIONS, Convention, changes, fitting_share, read_boxes
 from pixfound.benchmarks.table.rows import Fault, Row
 from pixfound.benchmarks.table.texts import matched
 from pixfound.io.coco import CocoImage
@@ -150,13 +151,9 @@ def around(found: Sequence[Any] | None, spec: RegionColumn) -> Size:
 
 def to_pixels(points: Any, scale: str, frame: str, size: Size) -> Any:
     """(P, 2) points in pixels of the image, from fractions or thousandths of it or of the centred square around it."""
-    height, width = size
-    side = max(size)
-    across, down = (side, side) if frame == "square" else (width, height)
-    found = np.asarray(points, dtype=np.float64)
-    if scale != "pixels":
-        found = found * [across, down] / (1000 if scale == "0-1000" else 1)
-    return found - [(side - width) / 2, (side - height) / 2] if frame == "square" else found
+    flat = np.asarray(points, dtype=np.float64).reshape(-1, 2)
+    corners = read_boxes(np.hstack([flat, flat]), [size] * len(flat), Convention("xyxy", scale, frame))
+    return corners[:, :2]
 
 
 def box_of(entry: Any, spec: RegionColumn, size: Size | None) -> Box:
@@ -193,32 +190,23 @@ def box_mask(box: Box, size: Size) -> RLE:
 
 
 def fitting(entry: Any, spec: RegionColumn, size: Size | None) -> str:
-    """A cure: the other conventions under which a box lies inside the image; "" where none does."""
-    found: list[tuple[int, str]] = []
-    for order in ("xyxy", "xywh") if size else ():
-        for scale in ("pixels", "0-1", "0-1000"):
-            for frame in ("image", "square"):
-                if (order, scale, frame) == (spec.order, spec.scale, spec.frame) or (
-                    frame == "square" and scale == "pixels"
-                ):
-                    continue
-                if size and _inside(entry, order, scale, frame, size):
-                    names = {"order": order, "scale": scale, "frame": frame}
-                    changed = ", ".join(
-                        f"{name}={value}" for name, value in names.items() if value != getattr(spec, name)
-                    )
-                    found.append((changed.count(","), changed))
-    return f"it would fit with {min(found)[1]} (benchmark.columns.region), if all are such" if found else ""
+    """A cure: the nearest other convention under which a box lies inside the image; "" where there is none."""
+    declared = Convention(spec.order, spec.scale, spec.frame)
+    fits = [c for c in CONVENTIONS if size and c != declared and fitting_share([entry], [size], c)]
+    if not fits:
+        return ""
+    nearest = min((list(changes(convention, declared)) for convention in fits), key=len)
+    changed = ", ".join(f"{name}={value}" for name, value in nearest)
+    return f"it would fit with {changed} (benchmark.columns.region), if all are such"
 
 
-def _inside(entry: Any, order: str, scale: str, frame: str, size: Size) -> bool:
-    """Whether a box lies in the image, and is no speck of it, under a convention."""
-    a, b, c, d = (float(value) for value in entry)
-    corners = to_pixels([[a, b], [a + c, b + d]] if order == "xywh" else [[a, b], [c, d]], scale, frame, size)
-    (x0, y0), (x1, y1) = corners.tolist()
-    slack = 0.01 * max(size) + 1
-    inside = x0 >= -slack and y0 >= -slack and x1 <= size[1] + slack and y1 <= size[0] + slack
-    return bool(inside and x1 - x0 >= 2 and y1 - y0 >= 2)
+def four_numbers(value: Any) -> list[float] | None:
+    """The numbers of a box as they are written, in whatever convention; None where they are not four."""
+    try:
+        found = [float(one) for one in value] if isinstance(value, list | tuple) else []
+    except (TypeError, ValueError):
+        return None
+    return found if len(found) == 4 and all(map(math.isfinite, found)) else None
 
 
 def _is_box(value: Any) -> bool:

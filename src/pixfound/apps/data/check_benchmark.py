@@ -1,0 +1,114 @@
+"""`pixfound-data check`: read all of a benchmark, pictures too, and say what is wrong with it."""
+
+from __future__ import annotations
+
+import inspect
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from hydra import compose, initialize_config_module
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+
+from pixfound.apps.evaluate import resolve
+from pixfound.config.factory import build, find_target
+from pixfound.errors import UserError
+from pixfound.interfaces import Benchmark
+from pixfound.types import Example
+
+_WORKERS = 8
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A benchmark and its problems, a line each, with the cure behind a semicolon. images: how many were read."""
+
+    name: str
+    benchmark: Benchmark
+    images: int
+    problems: Sequence[str]
+
+
+def check_benchmark(overrides: Sequence[str]) -> Checked:
+    """Check the benchmark of a command line such as `benchmark=gseval benchmark.root=DIR`.
+
+    Rows that make no example are named one by one; all pictures are decoded, in parallel. Raises UserError where
+    nothing can be read at all.
+    """
+    plain = _config(overrides)
+    given: Mapping[str, Any] = plain["benchmark"]
+    if "unusable" in inspect.signature(find_target(str(given.get("_target_")), "benchmark")).parameters:
+        given = {**given, "unusable": "leave_out"}
+    benchmark: Benchmark = build(given, "benchmark").built
+    faults: Sequence[tuple[str, Exception]] = getattr(benchmark, "faults", ())
+    problems = [f"{where}: {fault}" for where, fault in faults]
+    if not len(benchmark):
+        raise UserError("\n".join(["no row makes an example:", *problems[:10]]))
+    without = given.get("images") == "none"
+    pictures = {} if without else _by_picture(benchmark)
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        for found in pool.map(_picture_problems, pictures.values()):
+            problems += found
+    problems += _pairs_of_one(benchmark)
+    return Checked(plain["names"]["benchmark"], benchmark, len(pictures), problems)
+
+
+def _config(overrides: Sequence[str]) -> dict[str, Any]:
+    """The resolved config of a command line of `pixfound`."""
+    from pixfound.config.errors import explain, is_about_the_config
+
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_module("pixfound.conf", version_base="1.3"):
+            config = compose("config", overrides=list(overrides), return_hydra_config=True)
+        HydraConfig.instance().set_config(config)
+        return resolve(config)
+    except Exception as error:
+        if is_about_the_config(error):
+            raise UserError(explain(error)) from error
+        raise
+
+
+def _by_picture(benchmark: Benchmark) -> dict[object, list[Example]]:
+    found: dict[object, list[Example]] = {}
+    for example in benchmark:
+        found.setdefault(getattr(example.image, "path", None) or id(example.image), []).append(example)
+    return found
+
+
+def _picture_problems(examples: Sequence[Example]) -> list[str]:
+    """The problems of one picture: it cannot be read, or is of another size than masks over it."""
+    first = examples[0]
+    name = getattr(first.image, "path", None) or f"the picture of example {first.id}"
+    others = f" (of {len(examples)} examples)" if len(examples) > 1 else f" (of example {first.id})"
+    try:
+        picture = first.image.load()
+    except Exception as error:  # whatever its source raises
+        reason = str(error).replace(str(name), "it")
+        return [f"{name}{others}: cannot be read ({reason}); put it there, or leave the rows out"]
+    size = (picture.height, picture.width)
+    found = []
+    for example in examples:
+        if example.gt_mask.size != size:
+            turned = "; it is turned: benchmark.exif" if example.gt_mask.size == size[::-1] else "; get the right one"
+            found.append(
+                f"{name} (of example {example.id}): is {size[1]} x {size[0]} pixels, its region "
+                f"{example.gt_mask.size[1]} x {example.gt_mask.size[0]}{turned}"
+            )
+        for box in example.boxes:
+            if min(box[:2]) < -1 or box[2] > size[1] + 1 or box[3] > size[0] + 1:
+                shown = ", ".join(f"{value:g}" for value in box)
+                found.append(
+                    f"example {example.id}: the box [{shown}] reaches over the edge of {size[1]} x {size[0]} pixels; "
+                    "it is cut there"
+                )
+    return found
+
+
+def _pairs_of_one(benchmark: Benchmark) -> list[str]:
+    pairs = Counter(example.pair_id for example in benchmark if example.pair_id is not None)
+    alone = [pair for pair, count in pairs.items() if count == 1]
+    return [f"pair {pair!r} has one example alone; give its partner, or no pair" for pair in alone]
