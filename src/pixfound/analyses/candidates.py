@@ -49,17 +49,17 @@ class Candidates:
 
     def compute(self, run: RunData) -> Mapping[str, Any]:
         """Extractor -> prompt (M, M_dagger) -> candidates per example, oracle curve, regret of its rows."""
-        found: dict[str, Any] = {}
+        results: dict[str, Any] = {}
         for extractor in run.parts.extractors:
             rows = [row for row, (name, _) in run.parts.rows.items() if name == extractor]
             if rows and has_choices(run, extractor):
-                found[extractor] = {
+                results[extractor] = {
                     _NAMES[kind]: self._about(pool_of(run, extractor, kind, self.ks), _chosen(run, rows, kind))
                     for kind in MASK_KINDS
                 }
-        return found
+        return results
 
-    def sections(self, found: Mapping[str, Any]) -> list[str]:
+    def sections(self, results: Mapping[str, Any]) -> list[str]:
         """The curve and the regret under the grounding prompt."""
         blocks = [
             "## Candidates",
@@ -67,22 +67,22 @@ class Candidates:
             "(k = 1: a random choice; all: the oracle). Regret: what the oracle gains on a row. Share: how much of the "
             "way from a random choice to the oracle a row goes.",
         ]
-        for extractor, about in found.items():
-            one = about["M_dagger"]
-            curve = [*((f"IoU@{k}", value) for k, value in one["iou_at"].items()), ("all", one["oracle"])]
+        for extractor, about in results.items():
+            curves = about["M_dagger"]
+            curve = [*((f"IoU@{k}", value) for k, value in curves["iou_at"].items()), ("all", curves["oracle"])]
             heads = (extractor, "candidates", *(name for name, _ in curve))
-            blocks.append(grid(heads, [["", f"{one['per_example']:.1f}", *(shown(value) for _, value in curve)]]))
+            blocks.append(grid(heads, [["", f"{curves['per_example']:.1f}", *(shown(value) for _, value in curve)]]))
             lines = [
                 [row, shown(r["regret"]), "-" if r["share"] is None else f"{100 * r['share']:.0f}"]
-                for row, r in one["rows"].items()
+                for row, r in curves["rows"].items()
             ]
             blocks.append(grid(("row", "regret", "share"), lines))
         return blocks
 
-    def charts(self, found: Mapping[str, Any]) -> Mapping[str, Figure]:
+    def charts(self, results: Mapping[str, Any]) -> Mapping[str, Figure]:
         """The oracle curve of each extractor under the grounding prompt, and its rows beside it."""
         note = f"Band: {100 * self.level:g} % bootstrap intervals clustered by pair, present objects. all: the oracle."
-        return {"candidates": line_chart([_panel(name, about["M_dagger"]) for name, about in found.items()], note)}
+        return {"candidates": line_chart([_panel(name, about["M_dagger"]) for name, about in results.items()], note)}
 
     def _about(self, pool: Pool, chosen: Mapping[str, Rows]) -> dict[str, Any]:
         clusters = Resampler(pool.clusters, self.resamples, self.seed)
@@ -94,7 +94,7 @@ class Candidates:
             at = np.searchsorted(pool.examples, common["example"])
             regrets[row] = clusters.mean(pool.of[at], pool.best[at] - common["iou"])
         room = minus(oracle, random).value
-        known = math.isfinite(room) and room > 0
+        finite = math.isfinite(room) and room > 0
         return {
             "examples": len(pool.examples),
             "per_example": pool.candidates / len(pool.examples) if len(pool.examples) else 0.0,
@@ -103,7 +103,7 @@ class Candidates:
             "rows": {
                 row: {
                     "regret": figure(regret, self.level),
-                    "share": 1 - regret.value / room if known and regret.count else None,
+                    "share": 1 - regret.value / room if finite and regret.count else None,
                 }
                 for row, regret in regrets.items()
             },
@@ -129,5 +129,5 @@ def _panel(extractor: str, curve: Mapping[str, Any]) -> Panel:
 
 def _chosen(run: RunData, rows: Sequence[str], kind: Kind) -> dict[str, Rows]:
     """The scores of what each row chose for present objects."""
-    found = {row: run.scores.masks(row, kind) for row in rows}
-    return {row: scores[~scores["absent"] & ~np.isnan(scores["iou"])] for row, scores in found.items()}
+    scores_by_row = {row: run.scores.masks(row, kind) for row in rows}
+    return {row: scores[~scores["absent"] & ~np.isnan(scores["iou"])] for row, scores in scores_by_row.items()}

@@ -35,18 +35,18 @@ class JudgeAudit:
 
     def compute(self, run: RunData) -> Mapping[str, Any]:
         """Row -> places, quality, presence and kinds of choice, both prompts together."""
-        found: dict[str, Any] = {}
+        results: dict[str, Any] = {}
         for row, (_, selector) in run.parts.rows.items():
             if not isinstance(run.parts.selectors[selector].built, AsksJudge):
                 continue
             if any(choice.about for _, _, choice in _decisions(run, row)):
-                found[row] = self._about(list(_choices(run, row)))
-        return found
+                results[row] = self._about(list(_choices(run, row)))
+        return results
 
-    def sections(self, found: Mapping[str, Any]) -> list[str]:
+    def sections(self, results: Mapping[str, Any]) -> list[str]:
         """A table of places, one of quality, one of presence."""
         places, quality, presence = [], [], []
-        for row, about in found.items():
+        for row, about in results.items():
             shown = about["places"]
             places.append(
                 [row, *(str(shown["counts"][third]) for third in _THIRDS), f"{shown['p']:.3f}", *_first(shown)]

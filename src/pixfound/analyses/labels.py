@@ -76,18 +76,18 @@ class Labels:
             },
         }
 
-    def sections(self, found: Mapping[str, Any]) -> list[str]:
+    def sections(self, results: Mapping[str, Any]) -> list[str]:
         """A line for each version, and one for each difference."""
-        first = next(iter(found["versions"]))
-        lines = [[name, *(shown(figures[key]) for key in _NAMES)] for name, figures in found["versions"].items()]
+        first = next(iter(results["versions"]))
+        lines = [[name, *(shown(figures[key]) for key in _NAMES)] for name, figures in results["versions"].items()]
         lines += [
             [f"{name} - {first}", *(shown(figures[key]) for key in _NAMES)]
-            for name, figures in found["differences"].items()
+            for name, figures in results["differences"].items()
         ]
-        listed = ", ".join(escape(id) for id in found["disputed"]) or "none of this run"
+        listed = ", ".join(escape(id) for id in results["disputed"]) or "none of this run"
         return [
             "## Versions of the labels",
-            f"The versions disagree about {len(found['disputed'])} examples: {listed}.",
+            f"The versions disagree about {len(results['disputed'])} examples: {listed}.",
             grid(("labels", *_NAMES.values()), lines),
         ]
 

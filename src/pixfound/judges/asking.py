@@ -123,18 +123,18 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], concurrency: int) -
     running items are done; Ctrl-C is raised at once.
     """
 
-    def one(item: T) -> R | JudgeError:
+    def result_of(item: T) -> R | JudgeError:
         try:
             return work(item)
         except JudgeError as error:
             return error
 
     if concurrency == 1 or len(items) < 2:
-        return [one(item) for item in items]
+        return [result_of(item) for item in items]
     todo: queue.SimpleQueue[int] = queue.SimpleQueue()
     done: queue.SimpleQueue[tuple[int, R | JudgeError, Exception | None]] = queue.SimpleQueue()
     broken_off = threading.Event()
-    found: dict[int, R | JudgeError] = {}
+    results: dict[int, R | JudgeError] = {}
     for number in range(len(items)):
         todo.put(number)
 
@@ -145,7 +145,7 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], concurrency: int) -
             except queue.Empty:
                 return
             try:
-                done.put((number, one(items[number]), None))
+                done.put((number, result_of(items[number]), None))
             except Exception as error:
                 done.put((number, JudgeError(), error))
 
@@ -154,17 +154,17 @@ def side_by_side(work: Callable[[T], R], items: Sequence[T], concurrency: int) -
     for thread in threads:
         thread.start()
     try:
-        while len(found) < len(items):
+        while len(results) < len(items):
             number, outcome, error = done.get()
             if error is not None:
                 broken_off.set()
                 for thread in threads:  # what is under way is paid for
                     thread.join()
                 raise error
-            found[number] = outcome
+            results[number] = outcome
     finally:
         broken_off.set()
-    return [found[number] for number in range(len(items))]
+    return [results[number] for number in range(len(items))]
 
 
 def read_verdict(reply: str) -> bool | None:

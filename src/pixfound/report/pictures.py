@@ -93,11 +93,11 @@ def _words(item: RunExample, kind: Kind, scores: Mapping[Any, Score], mask_score
     iou = "-" if mask_score.iou is None else f"{mask_score.iou:.2f}"
     marks = {True: "right", False: "wrong", None: "unscored"}
     replies = {k: scores[k, None] for k in example.kinds}
-    asked = [f"Q: {example.question} {' / '.join(example.options)}", f"truth: {example.right_answer}"]
+    question_lines = [f"Q: {example.question} {' / '.join(example.options)}", f"truth: {example.right_answer}"]
     return [
         f"{example.id}  {' '.join(example.tags.values())}",
-        *(asked if example.question else []),
-        *(f"{k} ({marks[said.correct]}): {said.response}" for k, said in replies.items() if k != "ground"),
+        *(question_lines if example.question else []),
+        *(f"{k} ({marks[reply.correct]}): {reply.response}" for k, reply in replies.items() if k != "ground"),
         f"refers to: {example.expression}{' (absent)' if example.absent else ''}",
         f"ground: {replies['ground'].response}",
         f"IoU {iou}  {mask_score.reason}",
@@ -105,8 +105,8 @@ def _words(item: RunExample, kind: Kind, scores: Mapping[Any, Score], mask_score
 
 
 def _frame(scores: Mapping[Any, Score], mask_score: Score, metrics: Mapping[str, Any]) -> tuple[int, int, int]:
-    asked = scores.get((metrics["answer_prompt"], None))
-    answer = asked.correct if asked else None
+    answer_score = scores.get((metrics["answer_prompt"], None))
+    answer = answer_score.correct if answer_score else None
     if answer is None or mask_score.iou is None:
         return COLOURS["unscored"]
     return COLOURS[quadrant(answer, mask_score.iou > metrics["iou_threshold"])]
@@ -136,11 +136,11 @@ def _main_row(run: RunData) -> str | None:
 
 def _picked(run: RunData, count: int) -> list[RunExample]:
     """About `count` examples from all over the benchmark, pairs kept whole and together."""
-    bundle, bundles = run.scores.cluster_of, run.scores.clusters
-    wanted = min(bundles, max(1, round(count / (len(bundle) / bundles))))
+    cluster_of, clusters = run.scores.cluster_of, run.scores.clusters
+    wanted = min(clusters, max(1, round(count / (len(cluster_of) / clusters))))
     # Drawn, not strided: categories often follow each other in a cycle, which a stride would walk along.
-    chosen = sorted(np.random.default_rng(0).choice(bundles, size=wanted, replace=False))
-    return [run.examples[int(i)] for one in chosen for i in np.flatnonzero(bundle == one)]
+    chosen = sorted(np.random.default_rng(0).choice(clusters, size=wanted, replace=False))
+    return [run.examples[int(i)] for cluster in chosen for i in np.flatnonzero(cluster_of == cluster)]
 
 
 def _printable(text: str) -> str:

@@ -122,8 +122,8 @@ class JudgeChoice:
         questions = images = int(self.presence and count > 0)
         while count > 1:
             size = self.chunk or count
-            asked = [len(part) for part in _chunks(range(count), size) if len(part) > 1]
-            questions, images = questions + len(asked), images + sum(asked)
+            part_sizes = [len(part) for part in _chunks(range(count), size) if len(part) > 1]
+            questions, images = questions + len(part_sizes), images + sum(part_sizes)
             count = math.ceil(count / size)
         length = len(self.system) + len(self.choice_question) + len(example.expression)
         return Load(questions, questions * length, images)
@@ -168,11 +168,14 @@ class JudgeChoice:
             rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
             order = [int(i) for i in rng.permutation(len(candidates))]
         if self.duplicates is not None:
-            kept: list[int] = []
+            distinct: list[int] = []
             for i in order:
-                if max(ious([candidates[j].mask for j in kept], candidates[i].mask), default=0.0) <= self.duplicates:
-                    kept.append(i)
-            order = kept
+                if (
+                    max(ious([candidates[j].mask for j in distinct], candidates[i].mask), default=0.0)
+                    <= self.duplicates
+                ):
+                    distinct.append(i)
+            order = distinct
         return order[: self.max_candidates]
 
 

@@ -71,14 +71,14 @@ class Selected:
 
     def identity(self) -> Mapping[str, Any]:
         """A digest of each list."""
-        found: dict[str, str] = {}
+        digests: dict[str, str] = {}
         for kind, path in self._paths.items():
             try:
                 with path.open("rb") as file:
-                    found[kind] = hashlib.file_digest(file, "sha256").hexdigest()
+                    digests[kind] = hashlib.file_digest(file, "sha256").hexdigest()
             except OSError as error:
                 raise UserError(f"{_KEY}.{kind}={path}: cannot be read ({error.strerror}); give the file") from error
-        return found
+        return digests
 
     def choose_for(self, kind: Kind, example: Example, candidates: Sequence[Candidate]) -> Choice:
         """The listed candidate; `empty` for NONE; `unlisted` without an entry; `unscored` where it cannot be found."""
