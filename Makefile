@@ -4,6 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 TORCH := 2.13.0
+JS_TOOLS := typescript@5.9.3 @biomejs/biome@2.6.8
 BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
@@ -25,6 +26,8 @@ $(READY): setup.cfg constraints.txt
 		echo "no CPU build of torch on the configured package index: taking the default build, which is larger"; \
 		$(BIN)/pip install -q "torch==$(TORCH)"; }; fi
 	@$(BIN)/pip install -q -c constraints.txt -e ".[dev,docs,cvbench,judge,photos,spacy,sweep]"
+	@if command -v npm >/dev/null; then npm install --silent --no-audit --no-fund --prefix .venv $(JS_TOOLS) || \
+		echo "no npm registry here: make check leaves out the scripts of the page"; fi
 	@touch $@
 
 demo: $(READY) ## the main job on the embedded default: 60 pairs, a table, pictures (ARGS adds overrides)
@@ -60,11 +63,17 @@ test-slurm: $(READY) ## a grid on a real two-node SLURM cluster, started on this
 	PIXFOUND_SLURM_DIR=$(SLURM) $(BIN)/python -m pytest tests/slurm $(ARGS); code=$$?; \
 	tests/slurm/cluster.sh stop $(SLURM); exit $$code
 
+# The page needs no build and no node; its scripts are checked where npm is there to bring what checks them.
+PAGE := src/pixfound/report/page
+JS := $(CURDIR)/.venv/node_modules/.bin
+
 check: $(READY) ## lint, format, layers and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/lint-imports setup.cfg
 	@$(BIN)/mypy
+	@test ! -x $(JS)/biome || (cd $(PAGE) && $(JS)/biome ci --colors=off .)
+	@test ! -x $(JS)/tsc || $(JS)/tsc -p $(PAGE)
 
 docs: $(READY) ## the guide as a site, to build/docs; a broken link or an unreachable page fails
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict

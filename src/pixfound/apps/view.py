@@ -13,7 +13,7 @@ import getpass
 import socket
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +26,7 @@ from pixfound.io.terminal import complain, prepare, say
 if TYPE_CHECKING:
     from pixfound.report.page import PageRun
 
+_APART = ("batch_size", "launch.", "names.", "outputs_dir", "report.", "tracker")  # options that change no result
 _LOOPBACK = "127.0.0.1"
 
 
@@ -69,11 +70,20 @@ def page_runs(folders: Sequence[Path]) -> list[PageRun]:
     configs = [flat(read_config(folder)) for folder in folders]
     titles = []
     for run, config in zip(found, configs, strict=True):
-        alike = [other for other, c in zip(found, configs, strict=True) if other.title == run.title and c != config]
-        others = [c for other, c in zip(found, configs, strict=True) if other in alike]
-        own = [f"{key}={value}" for key, value in config.items() if any(c.get(key) != value for c in others)]
-        titles.append(", ".join([run.title, *own]))
+        others = [c for other, c in zip(found, configs, strict=True) if other.title == run.title]
+        titles.append(", ".join([run.title, *_differing(config, others)]))
     return [PageRun(run.data, run.names, run.metrics, title) for run, title in zip(found, titles, strict=True)]
+
+
+def _differing(config: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Options that not all of some configs have, as KEY=VALUE; `seed` stands for all seeds that are taken from it."""
+    own = {key: value for key, value in config.items() if any(other.get(key) != value for other in others)}
+    known = {key: value for key, value in own.items() if not key.startswith(_APART)}
+    return [
+        f"{key}={value}"
+        for key, value in known.items()
+        if not ("." in key and known.get(key.rpartition(".")[2]) == value)
+    ]
 
 
 def server_of(folder: Path, port: int) -> ThreadingHTTPServer:

@@ -54,10 +54,10 @@ def mask_of(levels: Levels, size: tuple[int, int], grey: Grey = "threshold", res
     if grey == "threshold":
         inside = levels > 127
         if resize == "linear":
-            return _with_surplus(linear(inside.astype(np.uint8), size).astype(np.uint8))
+            return _kept(linear(inside.astype(np.uint8), size).astype(np.uint8))
         return RLE.encode(nearest(inside, size))
-    values = np.where(levels == 255, 1, levels).astype(np.uint8)
-    return _with_surplus(linear(values, size).astype(np.uint8) if resize == "linear" else nearest(values, size))
+    kept = np.where(levels == 255, 1, levels).astype(np.uint8)
+    return _kept(linear(kept, size).astype(np.uint8) if resize == "linear" else nearest(kept, size))
 
 
 def nearest(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
@@ -92,8 +92,8 @@ def linear_mask(mask: npt.NDArray[np.bool_], size: tuple[int, int]) -> npt.NDArr
     rows = (plain.take(left, axis=1) * _fixed(1 - x) + plain.take(right, axis=1) * _fixed(x)) >> 4
     above = rows.take(upper, axis=0) * _fixed(1 - y)[:, None] >> 16
     below = rows.take(lower, axis=0) * _fixed(y)[:, None] >> 16
-    inside: npt.NDArray[np.bool_] = (above + below + 2) >> 2 > 0
-    return inside
+    found: npt.NDArray[np.bool_] = (above + below + 2) >> 2 > 0
+    return found
 
 
 def _blend(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], weight: Any) -> npt.NDArray[np.float32]:
@@ -104,7 +104,7 @@ def _blend(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], weight: Any) 
     return a
 
 
-def _with_surplus(levels: Levels) -> RLE:
+def _kept(levels: Levels) -> RLE:
     odd = (levels & 1).astype(np.bool_)
     mask = RLE.encode(odd)
     return RLE(mask.size, mask.counts, int(levels.sum(dtype=np.int64)) - int(odd.sum()))

@@ -69,11 +69,11 @@ def _scaled(image: Image.Image) -> Image.Image:
     """Grey of 16 bits in 8, whose levels are 257 times as far apart."""
     table = np.rint(np.arange(2**16) / 257).astype(np.uint8)
     levels = np.asarray(image)
-    scaled = np.empty(levels.shape, np.uint8)
+    found = np.empty(levels.shape, np.uint8)
     rows = max(1, _PART // image.width)
     for top in range(0, image.height, rows):
-        scaled[top : top + rows] = table[levels[top : top + rows]]
-    return Image.fromarray(scaled)
+        found[top : top + rows] = table[levels[top : top + rows]]
+    return Image.fromarray(found)
 
 
 def orientation(image: Image.Image) -> int:

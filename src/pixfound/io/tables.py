@@ -82,15 +82,12 @@ def _down_to_header(stream: TextIO) -> Iterator[str]:
 
 
 def _separator(head: Sequence[str], wanted: Collection[str]) -> str:
-    """The separator that yields most of the wanted columns in the header; commas where none does.
+    """The one that finds most of the wanted columns in the header; commas where none does."""
 
-    csv.Sniffer knows no columns: in `id;image;note (x, y)` it takes the comma, and in a header of one column none.
-    """
-
-    def matches(separator: str) -> int:
+    def found(separator: str) -> int:
         return len({name.strip(' "\n') for name in head[-1].split(separator)} & set(wanted)) if head else 0
 
-    return max(_SEPARATORS, key=matches)  # the first of several
+    return max(_SEPARATORS, key=found)  # the first of several
 
 
 def _lines(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:

@@ -18,7 +18,7 @@ from pixfound.interfaces import ImageInfo, TextVectors
 from pixfound.io.grayscale_masks import GREYS, Grey
 from pixfound.io.predictions.masks import RESIZES, Resize
 from pixfound.io.predictions.naming import MASK_NAMES, Owners, names_in
-from pixfound.io.predictions.prediction_set import Missing, PredictionSet, ReadOptions
+from pixfound.io.predictions.prediction_set import Given, Missing, Reading
 from pixfound.types import KINDS, Generation, Kind, Prompt
 
 Paths = Mapping[Kind, str | None]
@@ -80,8 +80,8 @@ class Precomputed:
         for kind in self._paths["meta"]:
             if kind not in self._paths["candidates"]:
                 raise UserError(f"model.meta.{kind}: describes candidates; give their folder, model.candidates.{kind}")
-        self._options = ReadOptions(tuple(names), offset, missing, resize, grey)
-        self._predictions: dict[Kind, PredictionSet] = {}
+        self._reading = Reading(tuple(names), offset, missing, resize, grey)
+        self._given: dict[Kind, Given] = {}
 
     @property
     def extractions(self) -> tuple[str, ...]:
@@ -95,18 +95,18 @@ class Precomputed:
         owners = Owners(images)
         for kind in KINDS:
             paths = {what: given[kind] for what, given in self._paths.items() if kind in given}
-            self._predictions[kind] = PredictionSet(kind, paths, self._options, owners)
+            self._given[kind] = Given(kind, paths, self._reading, owners)
 
     def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
         """Generations read from the files, in order; ValueError for an image that cannot be read as a mask."""
         return [
-            self._predictions[prompt.kind].generation(prompt.example_id, (image.height, image.width))
+            self._given[prompt.kind].generation(prompt.example_id, (image.height, image.width))
             for image, prompt in requests
         ]
 
     def has_candidate(self, kind: Kind, id: str, name: str) -> bool:
         """Return True where `candidates` of a kind of prompt hold a file with this name for an example."""
-        return self._predictions[kind].has_candidate(id, name)
+        return self._given[kind].has_candidate(id, name)
 
     def vectors(self) -> TextVectors:
         """Raise UserError: files have no embeddings."""

@@ -15,6 +15,7 @@ from tests.support.run import config_of
 
 ROOT = Path(__file__).parents[3]
 SHOTS = ROOT / "build" / "page"  # pictures of every view, to look at
+OPTIONS = ("limit=24", "scoring.resamples=100", "report.pictures=0")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
@@ -36,7 +37,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def finished(outputs: Path) -> Result:
-    return evaluate(config_of("limit=24", "scoring.resamples=100", "report.pictures=0", f"outputs_dir={outputs}"))
+    return evaluate(config_of(*OPTIONS, f"outputs_dir={outputs}"))
 
 
 @pytest.fixture

@@ -91,20 +91,20 @@ def mask_files(folder: Path, owners: Owners, names: Sequence[str], key: str) -> 
 
     names: patterns with {id}, {number} (the id as a number) and {stem} (of the image's file). key: of the folder.
     """
-    present = names_in(folder, key)
+    there = names_in(folder, key)
     for pattern in names:
-        files: dict[str, Path] = {}
-        named: set[str] = set()
+        found: dict[str, Path] = {}
+        known: set[str] = set()
         for id, info in owners.images.items():
             name = _named(pattern, id, info)
-            if name is not None and name in present:
-                named.add(name)
+            if name is not None and name in there:
+                known.add(name)
                 if not info.left_out:
-                    files[id] = folder / name
-        if files:
-            _check_rest(sorted(present - named), pattern, f"{key}={folder}")
-            return files
-    first = min(present, default="no file at all")
+                    found[id] = folder / name
+        if found:
+            _check_rest(sorted(there - known), pattern, f"{key}={folder}")
+            return found
+    first = min(there, default="no file at all")
     raise UserError(
         f"{key}={folder}: no file is named after an example: tried {', '.join(names)}, and the folder has {first}; "
         "name the files so, or say how they are named with model.names=[PATTERN]"
@@ -117,39 +117,39 @@ def candidate_files(folder: Path, owners: Owners, key: str) -> Mapping[str, list
     Files are named {number or stem}_{phrase:03d}_{mask:03d}.png; {number or stem}.png stands for "no phrase".
     """
     where = f"{key}={folder}"
-    candidates: dict[str, list[CandidateFile]] = {}
-    present = names_in(folder, key)
-    unknown: tuple[str, str] | None = None
-    for name in sorted(present):
+    found: dict[str, list[CandidateFile]] = {}
+    there = names_in(folder, key)
+    stranger: tuple[str, str] | None = None
+    for name in sorted(there):
         match = _CANDIDATE.fullmatch(name) or _NO_PHRASE.fullmatch(name)
         id = match and owners.of(match["owner"])
         if match and id:
             phrase, mask = map(int, match.groups()[1:]) if match.re is _CANDIDATE else (None, None)
-            candidates.setdefault(id, []).append(CandidateFile(folder / name, phrase, mask))
-        elif match and unknown is None and not owners.know(match["owner"]):
-            unknown = match["owner"], name
-    if not candidates:
-        first = min(present, default="no file at all")
+            found.setdefault(id, []).append(CandidateFile(folder / name, phrase, mask))
+        elif match and stranger is None and not owners.know(match["owner"]):
+            stranger = match["owner"], name
+    if not found:
+        first = min(there, default="no file at all")
         raise UserError(
             f"{where}: no file is named NUMBER_PHRASE_MASK.png (as 12_000_002.png) after an example of the "
             f"benchmark; the folder has {first}"
         )
-    if unknown is not None:
-        owners.find(unknown[0], f"{where}: file {unknown[1]}")
-    return {id: _in_order(files, where) for id, files in candidates.items()}
+    if stranger is not None:
+        owners.find(stranger[0], f"{where}: file {stranger[1]}")
+    return {id: _in_order(files, where) for id, files in found.items()}
 
 
 def _in_order(files: list[CandidateFile], where: str) -> list[CandidateFile]:
     """Candidates of one example by phrase and mask; the UserError that names two files of one candidate."""
     ordered = sorted(files, key=lambda f: (f.phrase is None, f.phrase or 0, f.mask or 0))
-    for first, second in pairwise(ordered):
-        if (first.phrase, first.mask) == (second.phrase, second.mask):
+    for one, other in pairwise(ordered):
+        if (one.phrase, one.mask) == (other.phrase, other.mask):
             raise UserError(
-                f"{where}: {first.path.name} and {second.path.name} are the same candidate; remove one of them"
+                f"{where}: {one.path.name} and {other.path.name} are the same candidate; remove one of them"
             )
-        if second.phrase is None:
+        if other.phrase is None:
             raise UserError(
-                f"{where}: {second.path.name} says that there is no phrase, but there is {first.path.name}; remove one"
+                f"{where}: {other.path.name} says that there is no phrase, but there is {one.path.name}; remove one"
             )
     return ordered
 

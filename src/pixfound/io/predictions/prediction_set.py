@@ -11,7 +11,7 @@ from pixfound.errors import UserError
 from pixfound.io.grayscale_masks import Grey
 from pixfound.io.predictions.masks import Resize, Scored, check_picture, read_mask, read_results
 from pixfound.io.predictions.naming import CandidateFile, Owners, candidate_files, mask_files
-from pixfound.io.predictions.texts import MetaPhrase, read_answers, read_meta
+from pixfound.io.predictions.texts import Line, read_answers, read_meta
 from pixfound.types import Candidate, Generation, Kind, Phrase
 from pixfound.types.masks import RLE
 
@@ -19,7 +19,7 @@ Missing = Literal["error", "unscored", "empty"]
 
 
 @dataclass(frozen=True, slots=True)
-class ReadOptions:
+class Reading:
     """Options for reading files: the arguments of these names of `pixfound.models.precomputed.Precomputed`."""
 
     names: Sequence[str]
@@ -29,22 +29,22 @@ class ReadOptions:
     grey: Grey
 
 
-class PredictionSet:
+class Given:
     """The files of one kind of prompt, joined with the examples. Masks are decoded one by one when they are needed.
 
     paths: by what they hold, `answers`, `masks`, `candidates` and `meta`; where a path is not given, what it would hold
     is None. Raises UserError where the files do not fit the examples, or a picture is none of its image's size.
     """
 
-    def __init__(self, kind: Kind, paths: Mapping[str, Path], options: ReadOptions, owners: Owners) -> None:
-        self.kind, self._paths, self._options = kind, paths, options
+    def __init__(self, kind: Kind, paths: Mapping[str, Path], reading: Reading, owners: Owners) -> None:
+        self.kind, self._paths, self._reading = kind, paths, reading
         self.answers: Mapping[str, str] | None = self._read("answers", owners)
         self.masks: Mapping[str, Path] | Mapping[str, Scored] | None = self._read("masks", owners)
         self.candidates: Mapping[str, list[CandidateFile]] | Mapping[str, Scored] | None = self._read(
             "candidates", owners
         )
-        self.meta: Mapping[str, Mapping[int, MetaPhrase]] = self._read("meta", owners) or {}
-        if options.missing == "error" and "meta" in paths:
+        self.meta: Mapping[str, Mapping[int, Line]] = self._read("meta", owners) or {}
+        if reading.missing == "error" and "meta" in paths:
             self._check_phrases()
         self._check_pictures(owners)
 
@@ -82,53 +82,53 @@ class PredictionSet:
         """The masks of an example; None where there is neither a file nor an agreement to take that for empty."""
         if self.masks is None:
             return None
-        entry = self.masks.get(id)
-        if entry is None:
-            return [] if self._options.missing == "empty" else None
-        return [self._decoded(entry, size)] if isinstance(entry, Path) else [mask for mask, _ in entry]
+        found = self.masks.get(id)
+        if found is None:
+            return [] if self._reading.missing == "empty" else None
+        return [self._decoded(found, size)] if isinstance(found, Path) else [mask for mask, _ in found]
 
     def _candidates(
-        self, id: str, size: tuple[int, int], text: str, lines: Mapping[int, MetaPhrase]
+        self, id: str, size: tuple[int, int], text: str, lines: Mapping[int, Line]
     ) -> list[Candidate] | None:
         if self.candidates is None:
             return None
         entries = self.candidates.get(id)
         if entries is None:
-            return [] if self._options.missing == "empty" else None
-        candidates: list[Candidate] = []
+            return [] if self._reading.missing == "empty" else None
+        found: list[Candidate] = []
         for entry in entries:
             if not isinstance(entry, CandidateFile):
                 mask, score = entry
-                candidates.append(Candidate(mask, score=score))
+                found.append(Candidate(mask, score=score))
             elif entry.phrase is not None:
                 line = lines.get(entry.phrase)
                 phrase = Phrase(line.phrase, line.head, line.span or _span(line.phrase, text)) if line else None
                 mask = self._decoded(entry.path, size)
                 similarity = line.similarity if line else None
-                candidates.append(Candidate(mask, phrase, similarity=similarity, name=entry.path.name))
-        return candidates
+                found.append(Candidate(mask, phrase, similarity=similarity, name=entry.path.name))
+        return found
 
     def _decoded(self, path: Path, size: tuple[int, int]) -> RLE:
-        return read_mask(path, size, self._options.resize, self._options.grey)
+        return read_mask(path, size, self._reading.resize, self._reading.grey)
 
     def _read(self, what: str, owners: Owners) -> Any:
         path, key = self._paths.get(what), f"model.{what}.{self.kind}"
         if path is None:
             return None
-        predictions: Mapping[str, Any]
+        found: Mapping[str, Any]
         if what == "answers":
-            predictions = read_answers(path, owners, key, self._options.offset)
+            found = read_answers(path, owners, key, self._reading.offset)
         elif what == "meta":
             return read_meta(path, owners, key)
         elif _holds_results(path):
-            predictions = read_results(path, owners, key)
+            found = read_results(path, owners, key)
         elif what == "masks":
-            predictions = mask_files(path, owners, self._options.names, key)
+            found = mask_files(path, owners, self._reading.names, key)
         else:
-            predictions = candidate_files(path, owners, key)
-        if self._options.missing == "error":
-            _require(predictions, owners, f"{key}={path}")
-        return predictions
+            found = candidate_files(path, owners, key)
+        if self._reading.missing == "error":
+            _require(found, owners, f"{key}={path}")
+        return found
 
     def _check_phrases(self) -> None:
         """Every candidate of a phrase must have its line."""
@@ -145,13 +145,13 @@ class PredictionSet:
 
     def _check_pictures(self, owners: Owners) -> None:
         """Every picture must be one, and of its image's size: told by its header and check sums, not by its pixels."""
-        for what, predictions in (("masks", self.masks), ("candidates", self.candidates)):
-            if predictions is None or _holds_results(self._paths[what]):
+        for what, found in (("masks", self.masks), ("candidates", self.candidates)):
+            if found is None or _holds_results(self._paths[what]):
                 continue
             for id, info in owners.present():
-                entry: Any = predictions.get(id, [])
+                entry: Any = found.get(id, [])
                 for path in [entry] if isinstance(entry, Path) else [file.path for file in entry]:
-                    check_picture(path, info.size, self._options.resize, f"model.{what}.{self.kind}")
+                    check_picture(path, info.size, self._reading.resize, f"model.{what}.{self.kind}")
 
 
 def _holds_results(path: Path) -> bool:
@@ -159,15 +159,15 @@ def _holds_results(path: Path) -> bool:
     return path.suffix == ".json"
 
 
-def _require(predictions: Mapping[str, Any], owners: Owners, where: str) -> None:
+def _require(found: Mapping[str, Any], owners: Owners, where: str) -> None:
     """Raise the UserError that counts the examples of which there is nothing."""
     total = sum(1 for _ in owners.present())
-    if len(predictions) == total:
+    if len(found) == total:
         return
-    lacking = (id for id, _ in owners.present() if id not in predictions)
+    lacking = (id for id, _ in owners.present() if id not in found)
     shown = [id for id, _ in zip(lacking, range(6), strict=False)]
     raise UserError(
-        f"{where}: has nothing of {total - len(predictions)} of {total} examples "
+        f"{where}: has nothing of {total - len(found)} of {total} examples "
         f"({', '.join(shown[:5])}{' ...' if len(shown) > 5 else ''}); add it, or say what that "
         "means with model.missing=empty (nothing is shown) or model.missing=unscored"
     )

@@ -23,7 +23,7 @@ _META_END = re.compile(
 
 
 @dataclass(frozen=True, slots=True)
-class MetaPhrase:
+class Line:
     """A phrase of an answer as a file of meta text has it.
 
     similarity: to the expression, None where it is not a number. span: characters in `text`, the whole answer; both
@@ -45,7 +45,7 @@ def read_answers(path: Path, owners: Owners, key: str, offset: int = 0) -> Mappi
     by `question_id`: a number, an id, or again a file name. offset: added to such a number to get an example's; 0 where
     it is counted as the images' files are.
     """
-    answers: dict[str, str] = {}
+    found: dict[str, str] = {}
     places: dict[str, str] = {}
     for where, row in json_lines(path, f"{key}={path}"):
         name = "response" if "response" in row else "answer"
@@ -55,29 +55,29 @@ def read_answers(path: Path, owners: Owners, key: str, offset: int = 0) -> Mappi
         id = owners.find(_name_of(named, offset, where), f"{where}: question_id + model.offset")
         if id is not None:
             _once(id, where, places)
-            answers[id] = row[name]
-    if not answers:
+            found[id] = row[name]
+    if not found:
         raise UserError(f"{key}={path}: answers no question of this benchmark: check `question_id` and model.offset")
-    return answers
+    return found
 
 
-def read_meta(path: Path, owners: Owners, key: str) -> Mapping[str, Mapping[int, MetaPhrase]]:
+def read_meta(path: Path, owners: Owners, key: str) -> Mapping[str, Mapping[int, Line]]:
     """The phrases of each example by their number.
 
     A line is `{file} - {group} - {phrase}| {head}| {similarity}`, and in the longer form ends in
     ` | {start} | {end}| {answer}`: the phrase's characters in the answer.
     """
-    phrases: dict[str, dict[int, MetaPhrase]] = {}
+    found: dict[str, dict[int, Line]] = {}
     for where, text in text_lines(path, f"{key}={path}"):
         file, line = _meta_line(text, where)
         id = owners.find(file, where)
         if id is None:
             continue
-        lines = phrases.setdefault(id, {})
+        lines = found.setdefault(id, {})
         if line.group in lines:
             raise UserError(f"{where}: {file} has a phrase number {line.group} already; remove one of them")
         lines[line.group] = line
-    return phrases
+    return found
 
 
 def read_selections(path: Path, owners: Owners, key: str, offset: int = 1) -> Mapping[str, str]:
@@ -86,7 +86,7 @@ def read_selections(path: Path, owners: Owners, key: str, offset: int = 1) -> Ma
     A JSON line has `question_id`, which the original counts from 0, and `selected file`, without
     regard to its folder.
     """
-    selections: dict[str, str] = {}
+    found: dict[str, str] = {}
     places: dict[str, str] = {}
     for where, row in json_lines(path, f"{key}={path}"):
         chosen = row.get("selected file")
@@ -96,10 +96,10 @@ def read_selections(path: Path, owners: Owners, key: str, offset: int = 1) -> Ma
         if id is not None:
             name = inside(chosen.replace("\\", "/").rpartition("/")[2], where)
             _once(id, where, places)
-            selections[id] = name
-    if not selections:
+            found[id] = name
+    if not found:
         raise UserError(f"{key}={path}: selects for no example of this benchmark: check `question_id` and the offset")
-    return selections
+    return found
 
 
 def _once(id: str, where: str, places: dict[str, str]) -> None:
@@ -121,7 +121,7 @@ def _name_of(id: Any, offset: int, where: str) -> str:
     return PurePosixPath(id).stem if PurePosixPath(id).suffix.lower() in _PICTURES else id
 
 
-def _meta_line(text: str, where: str) -> tuple[str, MetaPhrase]:
+def _meta_line(text: str, where: str) -> tuple[str, Line]:
     """The name of the file, without its suffix, and what is said of it: `1.jpg - 0 - the cat| cat| 0.81`."""
     begin = _META.match(text)
     bar = text.find("| ", begin.end()) if begin else -1
@@ -135,6 +135,6 @@ def _meta_line(text: str, where: str) -> tuple[str, MetaPhrase]:
     span = None if end["start"] is None else (int(end["start"]), int(end["end"]))
     if span is not None and span[0] > span[1]:
         raise UserError(f"{where}: its phrase ends at character {span[1]}, before it starts at {span[0]}")
-    finite = similarity if math.isfinite(similarity) else None
+    known = similarity if math.isfinite(similarity) else None
     phrase, head = text[begin.end() : bar], text[bar + 2 : end.start()]
-    return begin["file"], MetaPhrase(int(begin["group"]), phrase, head, finite, span, end["text"])
+    return begin["file"], Line(int(begin["group"]), phrase, head, known, span, end["text"])

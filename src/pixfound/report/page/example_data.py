@@ -65,10 +65,28 @@ def _kind(item: RunExample, kind: Kind, run: RunData, scores: Scores, size: tupl
             data["spans"] = _in_utf16(generation.spans, generation.text)
             data["tiles"] = [[t.first, *t.grid, t.stride, *t.box] for t in generation.tiles]
             data["attention"] = pack_rows(generation.attention)
+            data["kept"] = kept_names(generation)
     if kind in item.mask_kinds:
         data["candidates"] = [_candidates(item, kind, run, name, generation, size) for name in run.parts.extractors]
         data["rows"] = [_row(scores[kind, row]) for row in run.parts.rows]
     return data
+
+
+def kept_names(generation: Generation) -> list[str]:
+    """Names of the layers and heads whose attention is apart, in the order of `kept_rows`."""
+    if generation.kept is None:
+        return []
+    heads = [f", head {head}" for head in generation.kept.heads] or [""]
+    return [f"layer {layer}{head}" for layer in generation.kept.layers for head in heads]
+
+
+def kept_rows(item: RunExample, kind: Kind, run: RunData) -> list[dict[str, Any]]:
+    """The packed rows of each layer and head; [] where there are none."""
+    generation, _ = _generation(item, kind, run)
+    if generation is None or generation.kept is None:
+        return []
+    rows = generation.kept.rows[:, :, 1:]  # without the prompt's last row but one
+    return [pack_rows(of_one) for of_one in rows.reshape(-1, *rows.shape[2:])]
 
 
 def _generation(item: RunExample, kind: Kind, run: RunData) -> tuple[Generation | None, str]:

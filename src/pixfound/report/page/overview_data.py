@@ -26,7 +26,6 @@ def overview_data(
     """The run's overview. examples: an `example_line` each."""
     rows = list(run.parts.rows)
     extractors = list(run.parts.extractors)
-    when = metrics["analyses"].get("when")
     return {
         "title": title,
         "names": [names["benchmark"], names["model"], names["extraction"]],
@@ -37,7 +36,7 @@ def overview_data(
         "extractor_of_row": [extractors.index(extractor) for extractor, _ in run.parts.rows.values()],
         "tags": list(run.scores.tags),
         "metrics": {name: metrics[name] for name in _METRICS if name in metrics},
-        "when": when if when else None,
+        "when": _when(metrics["analyses"].get("when")),
         "examples": examples,
     }
 
@@ -96,6 +95,14 @@ def _quadrant(scores: Scores, row: str, run: RunData, metrics: Mapping[str, Any]
     if limit is not None and mask.absent and mask.area is not None:
         return quadrant(answered, mask.area < limit)
     return quadrant(answered, mask.iou > metrics["iou_threshold"])
+
+
+def _when(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Where in the answers grounding emerges: by kind of prompt the deciles, as the analysis `when` found them."""
+    if not found:
+        return None
+    prompts = [[kind, of["deciles"]] for kind, of in found["prompts"].items() if of["examples"]]
+    return {"row": found["row"], "place": found["place"], "unit": found["unit"], "prompts": prompts}
 
 
 def _summary(metrics: Mapping[str, Any], names: Mapping[str, str], row: str) -> str:

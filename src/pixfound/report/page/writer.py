@@ -23,7 +23,7 @@ from pixfound.io.atomic import make_folder, write_atomic, write_bytes
 from pixfound.pipeline.images import load
 from pixfound.pipeline.run_data import RunData
 from pixfound.pipeline.run_examples import RunExample
-from pixfound.report.page.example_data import example_data
+from pixfound.report.page.example_data import example_data, kept_rows
 from pixfound.report.page.overview_data import example_line, overview_data
 from pixfound.report.panels import shrunk
 
@@ -54,7 +54,7 @@ def write_page(folder: Path, runs: Sequence[PageRun]) -> Path:
     for number, run in enumerate(runs):
         make_folder(folder / "data" / str(number))
         _write_run(folder, number, run)
-    _write_data(folder / "data" / "runs.js", "runs", [run.title for run in runs])
+    _write_data(folder, "runs", [run.title for run in runs])
     assets = files("pixfound.report.page")
     for asset in (*assets.iterdir(), *(assets / "js").iterdir()):
         if asset.name.endswith((".css", ".js", ".html")):
@@ -71,9 +71,12 @@ def _write_run(folder: Path, number: int, run: PageRun) -> None:
         image, size = pictures.of(item)
         data = {"image": image, **example_data(item, run.data, scores, size)}
         lines.append(example_line(item, run.data, run.metrics, scores, data))
-        _write_data(folder / "data" / str(number) / f"{item.index}.js", f"{number}/{item.index}", data)
+        _write_data(folder, f"{number}/{item.index}", data)
+        for kind in item.example.kinds:
+            if packed := kept_rows(item, kind, run.data):
+                _write_data(folder, f"{number}/{item.index}-{kind}", packed)
     found = overview_data(run.data, run.metrics, run.names, run.title, lines)
-    _write_data(folder / "data" / str(number) / "overview.js", f"{number}/overview", found)
+    _write_data(folder, f"{number}/overview", found)
 
 
 class _Pictures:
@@ -103,7 +106,7 @@ class _Pictures:
         return name
 
 
-def _write_data(path: Path, name: str, data: Any) -> None:
-    """A script that gives data to the page. ASCII: half of a surrogate pair, too, is an escape."""
+def _write_data(folder: Path, name: str, data: Any) -> None:
+    """A script that gives data to the page by a name. ASCII: half of a surrogate pair, too, is an escape."""
     text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-    write_atomic(path, f"pixfound.add({json.dumps(name)},{json.dumps(text)});\n")
+    write_atomic(folder / "data" / f"{name}.js", f"pixfound.add({json.dumps(name)},{json.dumps(text)});\n")

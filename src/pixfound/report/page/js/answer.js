@@ -9,7 +9,8 @@
  * @returns {{start: number, end: number, tokens: number[]}[]} words in order; what is between them belongs to none
  */
 function wordsOf(text, spans, limit) {
-  const within = (/** @type {string} */ s) => /^[\p{L}\p{N}\p{M}]*$/u.test(s) && !/[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}]/u.test(s);
+  const within = (/** @type {string} */ s) =>
+    /^[\p{L}\p{N}\p{M}]*$/u.test(s) && !/[\p{scx=Han}\p{scx=Hira}\p{scx=Kana}\p{scx=Thai}]/u.test(s);
   /** @type {{start: number, end: number, tokens: number[]}[]} */
   const words = [];
   spans.slice(0, limit).forEach(([from, to], token) => {
@@ -17,7 +18,8 @@ function wordsOf(text, spans, limit) {
     const start = from + piece.length - piece.trimStart().length;
     if (start >= to) return; // special tokens, and white space alone
     const last = words[words.length - 1];
-    if (last && start < last.end) last.tokens.push(token); // several tokens of one character
+    if (last && start < last.end)
+      last.tokens.push(token); // several tokens of one character
     else if (last && start === last.end && within(text.slice(last.start, to))) {
       last.tokens.push(token);
       last.end = to;
@@ -51,7 +53,10 @@ function answerText(kind, point) {
   const chosen = state.at;
   let place = 0;
   for (const { start, end, tokens } of wordsOf(kind.answer, kind.spans, kind.attention.tokens)) {
-    box.append(kind.answer.slice(place, start), pointable(kind.answer.slice(start, end), tokens, "word", chosen, point));
+    box.append(
+      kind.answer.slice(place, start),
+      pointable(kind.answer.slice(start, end), tokens, "word", chosen, point),
+    );
     place = end;
   }
   box.append(kind.answer.slice(place));
@@ -97,12 +102,17 @@ function phraseList(kind, point) {
     if (one.phrase !== null) phrases.set(one.span.join(), one);
   }
   const every = kind.spans.map((/** @type {any} */ _, /** @type {number} */ token) => token).slice(0, limit);
-  const shown = [...phrases.values()].map((one) => [one.phrase, tokensOf(one.span, kind.spans, limit)]).filter(([, tokens]) => tokens.length);
+  const shown = [...phrases.values()]
+    .map((one) => [one.phrase, tokensOf(one.span, kind.spans, limit)])
+    .filter(([, tokens]) => tokens.length);
   return el(
     "p",
     { class: "phrases" },
     "Point at a word, or at ",
-    [["the whole answer", every], ...shown].map(([text, tokens]) => [pointable(text, tokens, "phrase", state.at, point), " "]),
+    [["the whole answer", every], ...shown].map(([text, tokens]) => [
+      pointable(text, tokens, "phrase", state.at, point),
+      " ",
+    ]),
     kind.spans.length > limit && ` (the page has the attention of the first ${limit} tokens)`,
   );
 }

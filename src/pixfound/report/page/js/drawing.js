@@ -24,7 +24,15 @@ function maskPicture(runs, [height, width], colour, opacity) {
   for (let y = 0, i = 0; y < height; y++) {
     for (let x = 0; x < width; x++, i++) {
       if (!mask[i]) continue;
-      const inner = x > 0 && y > 0 && x < width - 1 && y < height - 1 && mask[i - 1] && mask[i + 1] && mask[i - width] && mask[i + width];
+      const inner =
+        x > 0 &&
+        y > 0 &&
+        x < width - 1 &&
+        y < height - 1 &&
+        mask[i - 1] &&
+        mask[i + 1] &&
+        mask[i - width] &&
+        mask[i + width];
       picture.data.set([...colour, inner ? 255 * opacity : 255], 4 * i);
     }
   }
@@ -65,7 +73,10 @@ function bicubic(cells, start, end, pixels) {
     const centre = ((middle - start) / (end - start)) * cells - 0.5;
     const base = Math.floor(centre);
     return {
-      weights: [-1, 0, 1, 2].map((offset) => [Math.min(cells - 1, Math.max(0, base + offset)), kernel(Math.abs(centre - base - offset))]),
+      weights: [-1, 0, 1, 2].map((offset) => [
+        Math.min(cells - 1, Math.max(0, base + offset)),
+        kernel(Math.abs(centre - base - offset)),
+      ]),
     };
   });
 }
@@ -90,7 +101,9 @@ function attentionRaster(values, tiles, [fullHeight, fullWidth]) {
     for (let y = 0; y < height; y++) {
       const line = ys[y];
       if (!line) continue;
-      const cells = Array.from({ length: columns }, (_, c) => line.weights.reduce((total, [r, w]) => total + w * values[first + r * stride + c], 0));
+      const cells = Array.from({ length: columns }, (_, c) =>
+        line.weights.reduce((total, [r, w]) => total + w * values[first + r * stride + c], 0),
+      );
       for (let x = 0; x < width; x++) {
         const column = xs[x];
         if (!column) continue;
@@ -104,12 +117,20 @@ function attentionRaster(values, tiles, [fullHeight, fullWidth]) {
 
 /** @param {{height: number, width: number, values: Float64Array}} raster */
 function attentionPicture({ height, width, values }) {
-  const most = values.reduce((a, b) => (b > a ? b : a), 1e-30);
+  const most = values.reduce((highest, value) => Math.max(highest, value || 0), 1e-30);
   const canvas = el("canvas", { width, height });
   const picture = new ImageData(width, height);
   values.forEach((value, i) => {
     const strength = Math.max(0, value / most) || 0;
-    picture.data.set([255 * Math.min(1, 0.5 + 1.2 * strength), 255 * Math.max(0, 1.6 * strength - 0.6), 60 * (1 - strength), 255 * Math.sqrt(strength)], 4 * i);
+    picture.data.set(
+      [
+        255 * Math.min(1, 0.5 + 1.2 * strength),
+        255 * Math.max(0, 1.6 * strength - 0.6),
+        60 * (1 - strength),
+        255 * Math.sqrt(strength),
+      ],
+      4 * i,
+    );
   });
   canvas.getContext("2d").putImageData(picture, 0, 0);
   return canvas;
@@ -126,7 +147,9 @@ class Stage {
     this.element = el(
       "div",
       { class: `stage${Math.max(height, width) < 300 ? " tiny" : ""}` },
-      data.image ? el("img", { src: data.image, alt: `Picture of example ${data.id}`, width, height }) : el("div", { class: "missing" }, "The picture cannot be read."),
+      data.image
+        ? el("img", { src: data.image, alt: `Picture of example ${data.id}`, width, height })
+        : el("div", { class: "missing" }, "The picture cannot be read."),
       this.canvas,
     );
     this.element.style.aspectRatio = `${width} / ${height}`;
@@ -154,7 +177,13 @@ class Stage {
     const mask = (mask, layer, strength) => {
       if (!mask) return;
       context.imageSmoothingEnabled = false;
-      context.drawImage(maskPicture(mask, this.data.size, COLOURS[layer], strength * opacity), 0, 0, this.canvas.width, this.canvas.height);
+      context.drawImage(
+        maskPicture(mask, this.data.size, COLOURS[layer], strength * opacity),
+        0,
+        0,
+        this.canvas.width,
+        this.canvas.height,
+      );
     };
     if (layers.includes("attention") && this.attended) {
       context.globalAlpha = opacity;

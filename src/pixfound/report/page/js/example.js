@@ -34,7 +34,7 @@ function exampleView() {
       columns.replaceChildren(...made.map(([article]) => article));
       pixfound.stages = made.map(([, stage]) => stage);
       columns.classList.toggle("two", made.length > 1);
-      element.replaceChildren(navigation(run, example), toolbar(), columns);
+      element.replaceChildren(navigation(run, example), layerBar(), columns);
     },
   };
 }
@@ -68,7 +68,9 @@ function navigation(run, example) {
   const beside = [
     ["", "nothing"],
     ...(partners(run, example).length ? [["pair", "the other of the pair"]] : []),
-    ...pixfound.runs.filter((other) => other !== run && other.byId.has(example.id)).map((other) => [String(other.number), other.title]),
+    ...pixfound.runs
+      .filter((other) => other !== run && other.byId.has(example.id))
+      .map((other) => [String(other.number), other.title]),
   ];
   return el(
     "nav",
@@ -77,9 +79,11 @@ function navigation(run, example) {
     step(before, "← previous"),
     el("span", {}, place < 0 ? "not among those filtered" : `${place + 1} of ${count}`),
     step(after, "next →"),
-    el("h1", {}, said(example.id)),
+    el("h2", {}, said(example.id)),
     el("span", { class: `badge ${quadrant}` }, QUADRANT_NAMES[quadrant]),
-    example.tags.map((/** @type {string | null} */ value) => value !== null && el("span", { class: "badge" }, said(value))),
+    example.tags.map(
+      (/** @type {string | null} */ value) => value !== null && el("span", { class: "badge" }, said(value)),
+    ),
     beside.length > 1 &&
       el(
         "label",
@@ -95,7 +99,7 @@ function navigation(run, example) {
 }
 
 /** Layers, how much they cover the picture, and what attention is less of. */
-function toolbar() {
+function layerBar() {
   const layers = state.layers.split(" ");
   return el(
     "form",
@@ -109,8 +113,31 @@ function toolbar() {
         label,
       ),
     ),
-    el("label", {}, "blend ", el("input", { type: "range", name: "blend", min: 0, max: 1, step: 0.05, value: state.blend, oninput: (/** @type {any} */ e) => change({ blend: e.target.value }, true) })),
-    el("label", { class: "check" }, el("input", { type: "checkbox", name: "plain", checked: state.plain !== "1", onchange: (/** @type {any} */ e) => change({ plain: e.target.checked ? "" : "1" }, true) }), "attention less its mean over the answer"),
+    el(
+      "label",
+      {},
+      "blend ",
+      el("input", {
+        type: "range",
+        name: "blend",
+        min: 0,
+        max: 1,
+        step: 0.05,
+        value: state.blend,
+        oninput: (/** @type {any} */ e) => change({ blend: e.target.value }, true),
+      }),
+    ),
+    el(
+      "label",
+      { class: "check" },
+      el("input", {
+        type: "checkbox",
+        name: "plain",
+        checked: state.plain !== "1",
+        onchange: (/** @type {any} */ e) => change({ plain: e.target.checked ? "" : "1" }, true),
+      }),
+      "attention less its mean over the answer",
+    ),
   );
 }
 
@@ -118,7 +145,14 @@ function toolbar() {
 function toggleLayer(name) {
   const layers = new Set(state.layers.split(" ").filter(Boolean));
   if (!layers.delete(name)) layers.add(name);
-  change({ layers: LAYERS.map(([one]) => one).filter((one) => layers.has(one)).join(" ") }, true);
+  change(
+    {
+      layers: LAYERS.map(([one]) => one)
+        .filter((one) => layers.has(one))
+        .join(" "),
+    },
+    true,
+  );
 }
 
 /** One example of one run. @param {any} run @param {any} example @param {any} data */
@@ -126,7 +160,11 @@ async function column(run, example, data) {
   const kind = data.kinds[KINDS.indexOf(state.kind)];
   const stage = new Stage(run, data);
   const caption = el("p", { class: "caption note", "aria-live": "polite" });
-  const attention = kind.attention && (await unpackAttention(kind.attention));
+  const packed =
+    kind.kept?.[Number(state.part)] && state.part
+      ? (await load(`${run.number}/${example.index}-${state.kind}`))[Number(state.part)]
+      : kind.attention;
+  const attention = packed && (await unpackAttention(packed));
   const point = (/** @type {number[] | null} */ tokens, /** @type {string} */ words) => {
     const stays = tokens === null;
     [tokens, words] = stays ? pinned(run, kind) : [tokens, words];
@@ -143,7 +181,19 @@ async function column(run, example, data) {
     { class: "column", "aria-label": `Example ${example.id}` },
     pixfound.runs.length > 1 && el("h2", {}, said(run.title)),
     el("div", { class: "left" }, stage.element, caption),
-    el("div", { class: "right" }, question(data), kindTabs(data), asked(kind), answerText(kind, point), phraseList(kind, point), verdict(kind), rowTable(run, kind, stage), candidateList(run, kind, stage)),
+    el(
+      "div",
+      { class: "right" },
+      question(data),
+      kindTabs(data),
+      asked(kind),
+      answerText(kind, point),
+      phraseList(kind, point),
+      partChoice(kind),
+      verdict(kind),
+      rowTable(run, kind, stage),
+      candidateList(run, kind, stage),
+    ),
   );
   return [article, stage];
 }
@@ -152,13 +202,18 @@ async function column(run, example, data) {
 function pinned(run, kind) {
   if (!kind.attention) return [null, ""];
   const limit = kind.attention.tokens;
-  const tokens = state.at.split(" ").filter(Boolean).map(Number).filter((token) => token >= 0 && token < limit);
+  const tokens = state.at
+    .split(" ")
+    .filter(Boolean)
+    .map(Number)
+    .filter((token) => token >= 0 && token < limit);
   if (tokens.length) {
     const start = Math.min(...tokens.map((token) => kind.spans[token][0]));
     return [tokens, kind.answer.slice(start, Math.max(...tokens.map((token) => kind.spans[token][1]))).trim()];
   }
   const row = currentRow(run);
-  const chosen = kind.rows?.[row].choice === "candidate" ? kind.candidates[run.extractor_of_row[row]][kind.rows[row].index] : null;
+  const chosen =
+    kind.rows?.[row].choice === "candidate" ? kind.candidates[run.extractor_of_row[row]][kind.rows[row].index] : null;
   return chosen?.phrase ? [tokensOf(chosen.span, kind.spans, limit), chosen.phrase] : [null, ""];
 }
 
@@ -177,13 +232,17 @@ function attend(stage, attention, kind, tokens, words, caption) {
   const raster = attentionRaster(values, kind.tiles, stage.data.full);
   stage.attended = { tokens, values, lessMean, raster };
   const whole = attentionOf(attention, tokens, false).reduce((a, b) => a + b, 0);
-  const peak = raster.values.reduce((best, value, i) => (value > raster.values[best] || Number.isNaN(raster.values[best]) ? i : best), 0);
+  const peak = raster.values.reduce(
+    (best, value, i) => (value > raster.values[best] || Number.isNaN(raster.values[best]) ? i : best),
+    0,
+  );
   const [height, width] = stage.data.full;
   const x = Math.round((((peak % raster.width) + 0.5) / raster.width) * width);
   const y = Math.round(((Math.floor(peak / raster.width) + 0.5) / raster.height) * height);
   caption.replaceChildren(
-    "Saying “", said(words.length > 80 ? `${words.slice(0, 79)}…` : words),
-    `” (${tokens.length} token${tokens.length > 1 ? "s" : ""}), ${percent(whole)} % of the attention was on the picture, ${lessMean ? "more than over the answer" : "most"} at x ${x}, y ${y}.`,
+    "Saying “",
+    said(words.length > 80 ? `${words.slice(0, 79)}…` : words),
+    `” (${tokens.length} token${tokens.length > 1 ? "s" : ""}), ${percent(whole)} % of the attention was on the picture, ${lessMean ? "most in comparison with the whole answer" : "most"} at x ${x}, y ${y}.`,
   );
 }
 
@@ -195,7 +254,18 @@ function question(data) {
     el("dt", {}, "Question"),
     el("dd", {}, said(data.question)),
     el("dt", {}, "Options"),
-    el("dd", {}, data.accepted.length > 0 && ["accepted: ", said(data.accepted.join(" / "))], el("ul", { class: "options" }, data.options.map((/** @type {string} */ option, /** @type {number} */ i) => el("li", {}, said(option), i === data.answer && el("strong", {}, " (true)"))))),
+    el(
+      "dd",
+      {},
+      data.accepted.length > 0 && ["accepted: ", said(data.accepted.join(" / "))],
+      el(
+        "ul",
+        { class: "options" },
+        data.options.map((/** @type {string} */ option, /** @type {number} */ i) =>
+          el("li", {}, said(option), i === data.answer && el("strong", {}, " (true)")),
+        ),
+      ),
+    ),
     el("dt", {}, "Refers to"),
     el("dd", {}, said(data.expression), data.absent && el("strong", {}, " (absent from the picture)")),
   );
@@ -207,30 +277,73 @@ function kindTabs(data) {
     "div",
     { class: "kinds", role: "group", "aria-label": "Prompt" },
     KINDS.map((name, i) =>
-      el("button", { type: "button", "aria-pressed": String(state.kind === name), onclick: () => change({ kind: name, at: "" }) }, name, name !== "ground" && [" ", mark(data.kinds[i].correct)]),
+      el(
+        "button",
+        { type: "button", "aria-pressed": String(state.kind === name), onclick: () => change({ kind: name, at: "" }) },
+        name,
+        name !== "ground" && [" ", mark(data.kinds[i].correct)],
+      ),
     ),
   );
 }
 
 /** @param {any} kind */
 function asked(kind) {
-  return el("details", {}, el("summary", {}, kind.rendered ? "Prompt as the model got it" : "Prompt"), el("pre", { class: "said", tabindex: 0 }, kind.asked));
+  return el(
+    "details",
+    {},
+    el("summary", {}, kind.rendered ? "Prompt as the model got it" : "Prompt"),
+    el("pre", { class: "said", tabindex: 0 }, kind.asked),
+  );
+}
+
+/** Which layer and head is looked at, where the model has kept them apart. @param {any} kind */
+function partChoice(kind) {
+  if (!kind.kept?.length) return null;
+  return el(
+    "label",
+    {},
+    "attention of ",
+    el(
+      "select",
+      { name: "part", onchange: (/** @type {any} */ e) => change({ part: e.target.value }, true) },
+      ["mean over layers and heads", ...kind.kept].map((name, i) =>
+        el("option", { value: i ? i - 1 : "", selected: state.part === (i ? String(i - 1) : "") }, name),
+      ),
+    ),
+  );
 }
 
 /** @param {any} kind */
 function verdict(kind) {
   const words = kind.correct === null ? "Not graded" : kind.correct ? "Right" : "Wrong";
-  return el("p", {}, mark(kind.correct), ` ${words}: `, said(kind.reason), kind.cut && el("strong", {}, " The answer was cut by the limit of new tokens."));
+  return el(
+    "p",
+    {},
+    mark(kind.correct),
+    ` ${words}: `,
+    said(kind.reason),
+    kind.cut && el("strong", {}, " The answer was cut by the limit of new tokens."),
+  );
 }
 
 /** The rows with their choices. @param {any} run @param {any} kind @param {Stage} stage */
 function rowTable(run, kind, stage) {
-  if (!kind.rows) return el("p", { class: "note" }, "A letter is no phrase: masks come from the open and the grounding prompt.");
+  if (!kind.rows)
+    return el("p", { class: "note" }, "A letter is no phrase: masks come from the open and the grounding prompt.");
   const current = currentRow(run);
   return el(
     "table",
     { class: "rows" },
-    el("thead", {}, el("tr", {}, ["row", "IoU", "choice", "why"].map((head) => el("th", { scope: "col" }, head)))),
+    el(
+      "thead",
+      {},
+      el(
+        "tr",
+        {},
+        ["row", "IoU", "choice", "why"].map((head) => el("th", { scope: "col" }, head)),
+      ),
+    ),
     el(
       "tbody",
       {},
@@ -240,7 +353,21 @@ function rowTable(run, kind, stage) {
         return el(
           "tr",
           { class: i === current ? "current" : null, ...peeking(stage, mask && { mask }) },
-          el("th", { scope: "row" }, el("button", { type: "button", class: "link", "aria-pressed": String(i === current), ...peeking(stage, mask && { mask }), onclick: () => change({ row }, true) }, row)),
+          el(
+            "th",
+            { scope: "row" },
+            el(
+              "button",
+              {
+                type: "button",
+                class: "link",
+                "aria-pressed": String(i === current),
+                ...peeking(stage, mask && { mask }),
+                onclick: () => change({ row }, true),
+              },
+              row,
+            ),
+          ),
           el("td", { class: "number" }, two(iou)),
           el("td", {}, choice === "candidate" ? `candidate ${index + 1}` : (choice ?? "unscored")),
           el("td", {}, said(reason)),

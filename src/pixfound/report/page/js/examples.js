@@ -6,7 +6,12 @@ function examplesView() {
   const filters = filterBar();
   const count = el("p", { class: "count", "aria-live": "polite" });
   const list = el("ol", { class: "cards" });
-  const element = el("div", { class: "examples" }, filters.element, el("section", { "aria-label": "Examples" }, count, list));
+  const element = el(
+    "div",
+    { class: "examples" },
+    filters.element,
+    el("section", { "aria-label": "Examples" }, count, list),
+  );
   const seen = new IntersectionObserver(
     (entries) => {
       for (const entry of entries) {
@@ -26,12 +31,13 @@ function examplesView() {
       count.textContent = `${found.length} of ${run.examples.length} examples`;
       seen.disconnect();
       list.classList.toggle("pairs", state.pairs === "1");
-      const cards = (state.pairs ? grouped(run, found) : found.map((/** @type {any} */ e) => [[e, true]])).map((/** @type {any} */ group) =>
-        el(
-          "li",
-          {},
-          group.map(([example, wanted]) => card(run, example, wanted)),
-        ),
+      const cards = (state.pairs ? grouped(run, found) : found.map((/** @type {any} */ e) => [[e, true]])).map(
+        (/** @type {any} */ group) =>
+          el(
+            "li",
+            {},
+            group.map((/** @type {[any, boolean]} */ [example, wanted]) => card(run, example, wanted)),
+          ),
       );
       list.replaceChildren(...cards);
       for (const one of list.querySelectorAll(".card")) seen.observe(one);
@@ -69,17 +75,28 @@ function card(run, example, wanted) {
   const picture = el("div", { class: "thumb" });
   const element = el(
     "a",
-    { class: `card ${quadrant}${wanted ? "" : " other"}`, href: addressOf({ view: "example", example: example.id, at: "" }) },
+    {
+      class: `card ${quadrant}${wanted ? "" : " other"}`,
+      href: addressOf({ view: "example", example: example.id, at: "" }),
+    },
     picture,
-    el("span", { class: "title" }, said(example.id), el("span", { class: `badge ${quadrant}` }, QUADRANT_NAMES[quadrant])),
+    el("span", { class: "title" }, said(example.id)),
     el("span", { class: "line" }, said(example.expression), example.absent && " (absent)"),
     el("span", { class: "line" }, mark(example.correct[0]), " ", said(example.answers[0])),
-    el("span", { class: "line number" }, `IoU ${two(example.iou[maskKind()][row])}`),
+    el(
+      "span",
+      { class: "line number" },
+      `IoU ${two(example.iou[maskKind()][row])} `,
+      el("span", { class: `badge ${quadrant}` }, QUADRANT_NAMES[quadrant]),
+    ),
   );
   element.draw = async () => {
     if (picture.firstChild) return;
     const canvas = el("canvas", { "aria-hidden": "true" });
-    picture.append(example.image ? el("img", { src: example.image, alt: "", decoding: "async" }) : el("span", {}, "no picture"), canvas);
+    picture.append(
+      example.image ? el("img", { src: example.image, alt: "", decoding: "async" }) : el("span", {}, "no picture"),
+      canvas,
+    );
     const data = await load(`${run.number}/${example.index}`);
     if (canvas.isConnected) drawMasks(canvas, data, chosenMask(run, data, state.kind === "open" ? 0 : 2, row));
   };
@@ -90,7 +107,12 @@ function card(run, example, wanted) {
 /** @param {boolean | null} correct */
 function mark(correct) {
   if (correct === null) return el("span", { class: "mark" }, "·", el("span", { class: "hidden" }, "not graded"));
-  return el("span", { class: `mark ${correct ? "right" : "wrong"}` }, correct ? "✓" : "✗", el("span", { class: "hidden" }, correct ? "right" : "wrong"));
+  return el(
+    "span",
+    { class: `mark ${correct ? "right" : "wrong"}` },
+    correct ? "✓" : "✗",
+    el("span", { class: "hidden" }, correct ? "right" : "wrong"),
+  );
 }
 
 /**

@@ -18,8 +18,16 @@ function figure(title, picture, note = "") {
       "figcaption",
       {},
       el("h2", {}, title),
-      el("button", { type: "button", class: "small", "aria-label": `${title} as SVG`, onclick: () => saveSvg(picture, name) }, "SVG"),
-      el("button", { type: "button", class: "small", "aria-label": `${title} as PNG`, onclick: () => savePng(picture, name) }, "PNG"),
+      el(
+        "button",
+        { type: "button", class: "small", "aria-label": `${title} as SVG`, onclick: () => saveSvg(picture, name) },
+        "SVG",
+      ),
+      el(
+        "button",
+        { type: "button", class: "small", "aria-label": `${title} as PNG`, onclick: () => savePng(picture, name) },
+        "PNG",
+      ),
     ),
     note && el("p", { class: "note" }, note),
     el("div", { class: "picture" }, picture),
@@ -58,7 +66,9 @@ function whisker(from, to, y) {
 
 /** @param {any} value */
 function withInterval(value) {
-  return !value || value.value === null ? "–" : `${percent(value.value)} [${percent(value.low)}, ${percent(value.high)}]`;
+  return !value || value.value === null
+    ? "–"
+    : `${percent(value.value)} [${percent(value.low)}, ${percent(value.high)}]`;
 }
 
 /** The better accuracy against the better mean IoU, a point for each row of each run. */
@@ -76,7 +86,11 @@ function scatterFigure() {
   }
   parts.push(
     svg("text", { x: size / 2, y: size - 4, "text-anchor": "middle" }, "mean IoU of the masks, %"),
-    svg("text", { x: 12, y: size / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${size / 2})` }, "accuracy of the answers, %"),
+    svg(
+      "text",
+      { x: 12, y: size / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${size / 2})` },
+      "accuracy of the answers, %",
+    ),
   );
   for (const run of pixfound.runs) {
     run.rows.forEach((/** @type {string} */ row, /** @type {number} */ index) => {
@@ -92,12 +106,21 @@ function scatterFigure() {
           tip,
           { run: String(run.number), row },
           svg("path", { class: "interval", d: whisker(at(iou.low), at(iou.high), y) }),
-          svg("circle", { class: `run${run.number % 6}${current ? " current" : ""}`, cx: x, cy: y, r: current ? 8 : 6 }),
+          svg("circle", {
+            class: `run${run.number % 6}${current ? " current" : ""}`,
+            cx: x,
+            cy: y,
+            r: current ? 8 : 6,
+          }),
         ),
       );
     });
   }
-  return figure("Accuracy against IoU", svg("svg", { viewBox: `0 0 ${size} ${size}`, width: size, height: size }, parts), "Each point is a row; the better kind of prompt of each.");
+  return figure(
+    "Accuracy against IoU",
+    svg("svg", { viewBox: `0 0 ${size} ${size}`, width: size, height: size }, parts),
+    "Each point is a row; the better kind of prompt of each.",
+  );
 }
 
 /** The quadrants of each row of a run, as bars. @param {any} run */
@@ -108,14 +131,25 @@ function quadrantFigure(run) {
     let x = left;
     const y = index * step;
     return [
-      svg("text", { x: left - 8, y: y + 15, "text-anchor": "end", class: index === currentRow(run) ? "current" : "" }, shortened(row)),
+      svg(
+        "text",
+        { x: left - 8, y: y + 15, "text-anchor": "end", class: index === currentRow(run) ? "current" : "" },
+        shortened(row),
+      ),
       counts.map((count, i) => {
         if (!count) return null;
         const length = (count / run.examples.length) * (width - left);
         const part = svg("rect", { class: QUADRANTS[i], x, y: y + 2, width: length, height: step - 6 });
-        const text = length > 22 && svg("text", { x: x + length / 2, y: y + 15, "text-anchor": "middle", class: "inside" }, String(count));
+        const text =
+          length > 22 &&
+          svg("text", { x: x + length / 2, y: y + 15, "text-anchor": "middle", class: "inside" }, String(count));
         x += length;
-        return pick(`${row}, ${QUADRANT_NAMES[QUADRANTS[i]]}: ${count} examples`, { view: "examples", row, quadrant: QUADRANTS[i] }, part, text);
+        return pick(
+          `${row}, ${QUADRANT_NAMES[QUADRANTS[i]]}: ${count} examples`,
+          { view: "examples", row, quadrant: QUADRANTS[i] },
+          part,
+          text,
+        );
       }),
     ];
   });
@@ -123,8 +157,16 @@ function quadrantFigure(run) {
   return el(
     "div",
     {},
-    figure("Answered and grounded", svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height }, parts), `Grounded: an IoU over ${run.metrics.iou_threshold}, or nothing shown of an absent object. Pick a part to see its examples.`),
-    el("ul", { class: "legend" }, QUADRANTS.map((name) => el("li", {}, el("span", { class: `swatch ${name}` }), QUADRANT_NAMES[name]))),
+    figure(
+      "Answered and grounded",
+      svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height }, parts),
+      `Grounded: an IoU over ${run.metrics.iou_threshold}, or nothing shown of an absent object. Pick a part to see its examples.`,
+    ),
+    el(
+      "ul",
+      { class: "legend" },
+      QUADRANTS.map((name) => el("li", {}, el("span", { class: `swatch ${name}` }), QUADRANT_NAMES[name])),
+    ),
   );
 }
 
@@ -137,7 +179,9 @@ function countOf(run, row, name) {
 function histogramFigure(run) {
   const [width, height, bins, pad] = [520, 170, 20, 28];
   const row = currentRow(run);
-  const values = run.examples.map((/** @type {any} */ e) => e.iou[maskKind()][row]).filter((/** @type {any} */ v) => v !== null);
+  const values = run.examples
+    .map((/** @type {any} */ e) => e.iou[maskKind()][row])
+    .filter((/** @type {any} */ v) => v !== null);
   const counts = new Array(bins).fill(0);
   for (const value of values) counts[Math.min(bins - 1, Math.floor(value * bins))]++;
   const most = Math.max(1, ...counts);
@@ -150,14 +194,25 @@ function histogramFigure(run) {
       { view: "examples", row: run.rows[row], from: String(Number(from)), to: String(Number(to)) },
       svg("rect", { class: "hit", x: pad + i * step, y: pad - 8, width: step, height: height - 2 * pad + 8 }),
       svg("rect", { class: "fill", x: pad + i * step + 1, y: height - pad - length, width: step - 2, height: length }),
-      count > 0 && svg("text", { x: pad + (i + 0.5) * step, y: height - pad - length - 3, "text-anchor": "middle" }, String(count)),
+      count > 0 &&
+        svg(
+          "text",
+          { x: pad + (i + 0.5) * step, y: height - pad - length - 3, "text-anchor": "middle" },
+          String(count),
+        ),
     );
   });
   for (const tick of [0, 0.25, 0.5, 0.75, 1]) {
-    parts.push(svg("text", { x: pad + tick * (width - 2 * pad), y: height - 10, "text-anchor": "middle" }, String(tick)));
+    parts.push(
+      svg("text", { x: pad + tick * (width - 2 * pad), y: height - 10, "text-anchor": "middle" }, String(tick)),
+    );
   }
   const prompt = MASK_KINDS[maskKind()];
-  return figure(`IoU of ${run.rows[row]}, ${prompt} prompt`, svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height }, parts), `${values.length} examples; pick a bar to see its examples.`);
+  return figure(
+    `IoU of ${run.rows[row]}, ${prompt} prompt`,
+    svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height }, parts),
+    `${values.length} examples; pick a bar to see its examples.`,
+  );
 }
 
 /** Mean IoU of the current row by the values of a tag. @param {any} run @param {string} tag */
@@ -177,12 +232,62 @@ function tagFigure(run, tag) {
       svg("text", { x: left - 8, y: y + 16, "text-anchor": "end" }, shortened(value)),
       svg("rect", { class: "track", x: left, y: y + 5, width: scale, height: 14 }),
       share.value !== null && svg("rect", { class: "fill", x: left, y: y + 5, width: scale * share.value, height: 14 }),
-      share.value !== null && svg("path", { class: "interval", d: whisker(left + scale * share.low, left + scale * share.high, y + 12) }),
+      share.value !== null &&
+        svg("path", { class: "interval", d: whisker(left + scale * share.low, left + scale * share.high, y + 12) }),
       svg("text", { x: width, y: y + 16, "text-anchor": "end" }, percent(share.value)),
     );
   });
   const height = values.length * step;
-  return figure(`Mean IoU by ${tag}`, svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height }, parts), `Row ${row}, ${MASK_KINDS[maskKind()]} prompt, in percent.`);
+  return figure(
+    `Mean IoU by ${tag}`,
+    svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height }, parts),
+    `Row ${row}, ${MASK_KINDS[maskKind()]} prompt, in percent.`,
+  );
+}
+
+/**
+ * Where in the answers the phrase lies whose mask is best, in tenths of the answer, and what null models give.
+ * @param {any} when
+ * @param {string} kind
+ * @param {any[]} deciles
+ */
+function whenFigure(when, kind, deciles) {
+  const [width, height, pad] = [520, 190, 28];
+  const step = (width - 2 * pad) / 10;
+  const high = Math.max(
+    0.01,
+    ...deciles.flatMap((one) => [one.high, ...Object.values(one.nulls).map((of) => of.value)]),
+  );
+  const at = (/** @type {number} */ share) => height - pad - (share / high) * (height - 2 * pad);
+  const parts = deciles.map((one, i) => {
+    const x = pad + i * step;
+    const nulls = Object.entries(one.nulls);
+    const tip = `${10 * i} to ${10 * i + 10} % of the answer: ${withInterval(one)} %; ${nulls.map(([name, of]) => `${name} ${percent(of.value)} %, p ${of.p.toFixed(3)}`).join("; ")}`;
+    return svg(
+      "g",
+      { "data-tip": tip },
+      svg("rect", { class: "hit", x, y: pad, width: step, height: height - 2 * pad }),
+      svg("rect", { class: "fill", x: x + 2, y: at(one.value), width: step - 4, height: height - pad - at(one.value) }),
+      svg("path", { class: "interval", d: `M${x + step / 2} ${at(one.low)}V${at(one.high)}` }),
+      nulls.map(([, of], n) => svg("path", { class: `null${n % 3}`, d: `M${x + 2} ${at(of.value)}h${step - 4}` })),
+      svg("text", { x: x + step / 2, y: height - 10, "text-anchor": "middle" }, `${10 * i}–${10 * i + 10}`),
+    );
+  });
+  const names = Object.keys(deciles[0].nulls);
+  return el(
+    "div",
+    {},
+    figure(
+      `When grounding emerges, ${kind} prompt`,
+      svg("svg", { viewBox: `0 0 ${width} ${height}`, width, height }, parts),
+      `Share of examples by where the best phrase lies: its ${when.place}, % of the ${when.unit} of the answer; row ${when.row}.`,
+    ),
+    el(
+      "ul",
+      { class: "legend" },
+      names.map((name, n) => el("li", {}, el("span", { class: `swatch null${n % 3}` }), name.replaceAll("_", " "))),
+    ),
+  );
 }
 
 /** @param {string} text */

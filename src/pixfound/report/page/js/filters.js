@@ -36,7 +36,7 @@ function matching() {
   const text = state.text.toLowerCase();
   const [from, to] = [Number(state.from), Number(state.to)];
   const iou = (/** @type {any} */ e) => e.iou[kind][row];
-  const other = (/** @type {any} */ e) => than && than.run.byId.get(e.id);
+  const other = (/** @type {any} */ e) => than?.run.byId.get(e.id);
   const difference = (/** @type {any} */ e) => {
     const [one, two] = [iou(e), other(e)?.iou[kind][than?.row ?? 0] ?? null];
     return one === null || two === null ? -1 : Math.abs(one - two);
@@ -75,7 +75,11 @@ function chosenTags() {
 
 /** The controls of the filters. @returns {{element: HTMLElement, update: () => void}} */
 function filterBar() {
-  const element = el("form", { class: "filters", "aria-label": "Filters", onsubmit: (/** @type {Event} */ e) => e.preventDefault() });
+  const element = el("form", {
+    class: "filters",
+    "aria-label": "Filters",
+    onsubmit: (/** @type {Event} */ e) => e.preventDefault(),
+  });
   let built = "";
   const update = () => {
     if (built !== state.run) {
@@ -96,34 +100,80 @@ function controls() {
       const tags = control.value ? [...others, [control.dataset.tag, control.value.slice(1)]] : others;
       change({ tags: tags.length ? JSON.stringify(tags) : "" });
     } else if (control.name === "quadrant") {
-      const chosen = QUADRANTS.filter((name) => (name === control.value ? control.checked : state.quadrant.split(" ").includes(name)));
+      const chosen = QUADRANTS.filter((name) =>
+        name === control.value ? control.checked : state.quadrant.split(" ").includes(name),
+      );
       change({ quadrant: chosen.join(" ") });
     } else if (control.type === "checkbox") {
       change({ [control.name]: control.checked ? "1" : "" });
     } else {
-      change({ [control.name]: control.value }, control.type === "search" || control.type === "range");
+      change({ [control.name]: control.value }, control.type !== "select-one");
     }
   };
-  const choose = (/** @type {string} */ label, /** @type {string} */ name, /** @type {[string, string][]} */ options, /** @type {string | null} */ tag = null) =>
-    el("label", {}, el("span", {}, label), el("select", { name, "data-tag": tag, onchange: set }, options.map(([value, text]) => el("option", { value }, text))));
+  const choose = (
+    /** @type {string} */ label,
+    /** @type {string} */ name,
+    /** @type {[string, string][]} */ options,
+    /** @type {string | null} */ tag = null,
+  ) =>
+    el(
+      "label",
+      {},
+      el("span", {}, label),
+      el(
+        "select",
+        { name, "data-tag": tag, onchange: set },
+        options.map(([value, text]) => el("option", { value }, text)),
+      ),
+    );
   const check = (/** @type {string} */ label, /** @type {string} */ name, /** @type {string} */ value = "1") =>
     el("label", { class: `check ${value}` }, el("input", { type: "checkbox", name, value, onchange: set }), label);
-  const values = (/** @type {number} */ tag) => [...new Set(run.examples.map((/** @type {any} */ e) => e.tags[tag]).filter((/** @type {any} */ v) => v !== null))].sort();
+  const values = (/** @type {number} */ tag) =>
+    [
+      ...new Set(run.examples.map((/** @type {any} */ e) => e.tags[tag]).filter((/** @type {any} */ v) => v !== null)),
+    ].sort();
   const others = [
     ...run.rows.map((/** @type {string} */ row) => [`row:${row}`, `row ${row}`]),
     ...pixfound.runs.filter((other) => other !== run).map((other) => [`run:${other.number}`, `run ${other.title}`]),
   ];
   return [
-    el("label", { class: "wide" }, el("span", {}, "Text in id, question, expression, answers"), el("input", { type: "search", name: "text", oninput: set })),
-    el("fieldset", {}, el("legend", {}, "Quadrant"), QUADRANTS.map((name) => check(QUADRANT_NAMES[name], "quadrant", name))),
-    run.tags.map((/** @type {string} */ tag, /** @type {number} */ i) => choose(tag, "tag", [["", "any"], .../** @type {[string, string][]} */ (values(i).map((v) => [`=${v}`, String(v)]))], tag)),
+    el(
+      "label",
+      { class: "wide" },
+      el("span", {}, "Text in id, question, expression, answers"),
+      el("input", { type: "search", name: "text", oninput: set }),
+    ),
+    el(
+      "fieldset",
+      {},
+      el("legend", {}, "Quadrant"),
+      QUADRANTS.map((name) => check(QUADRANT_NAMES[name], "quadrant", name)),
+    ),
+    run.tags.map((/** @type {string} */ tag, /** @type {number} */ i) =>
+      choose(
+        tag,
+        "tag",
+        [["", "any"], .../** @type {[string, string][]} */ (values(i).map((v) => [`=${v}`, String(v)]))],
+        tag,
+      ),
+    ),
     choose("Object", "present", [
       ["", "any"],
       ["present", "present"],
       ["absent", "absent"],
     ]),
-    el("label", {}, el("span", {}, "IoU from"), el("input", { type: "number", name: "from", min: 0, max: 1, step: 0.05, onchange: set })),
-    el("label", {}, el("span", {}, "IoU to"), el("input", { type: "number", name: "to", min: 0, max: 1, step: 0.05, onchange: set })),
+    el(
+      "label",
+      {},
+      el("span", {}, "IoU from"),
+      el("input", { type: "number", name: "from", min: 0, max: 1, step: 0.05, oninput: set }),
+    ),
+    el(
+      "label",
+      {},
+      el("span", {}, "IoU to"),
+      el("input", { type: "number", name: "to", min: 0, max: 1, step: 0.05, oninput: set }),
+    ),
     choose("Compare with", "than", [["", "nothing"], .../** @type {[string, string][]} */ (others)]),
     check("only where they disagree", "disagree"),
     choose("Order", "sort", Object.entries(SORTS)),

@@ -26,7 +26,9 @@ function indexed(run, number) {
   const byPair = new Map();
   run.examples.forEach((/** @type {any} */ example, /** @type {number} */ index) => {
     example.index = index;
-    example.search = [example.id, example.question, example.expression, example.truth, ...example.answers].join("\n").toLowerCase();
+    example.search = [example.id, example.question, example.expression, example.truth, ...example.answers]
+      .join("\n")
+      .toLowerCase();
     byId.set(example.id, example);
     if (example.pair !== null) byPair.set(example.pair, [...(byPair.get(example.pair) ?? []), example]);
   });
@@ -50,27 +52,59 @@ function show() {
     mainElement().replaceChildren(view.element);
     window.scrollTo(0, 0);
   }
-  Promise.resolve(view.update()).catch((error) => mainElement().replaceChildren(el("p", { role: "alert" }, String(error))));
+  Promise.resolve(view.update()).catch((error) =>
+    mainElement().replaceChildren(el("p", { role: "alert" }, String(error))),
+  );
 }
 
 function head() {
   const run = currentRun();
-  const choose = (/** @type {string} */ label, /** @type {string} */ name, /** @type {string[][]} */ options, /** @type {string} */ chosen) =>
+  const choose = (
+    /** @type {string} */ label,
+    /** @type {string} */ name,
+    /** @type {string[][]} */ options,
+    /** @type {string} */ chosen,
+  ) =>
     el(
       "label",
       {},
       el("span", {}, label),
-      el("select", { id: `choose-${name}`, onchange: (/** @type {any} */ e) => change({ [name]: e.target.value, at: "" }) }, options.map(([value, text]) => el("option", { value, selected: value === chosen }, text))),
+      el(
+        "select",
+        { id: `choose-${name}`, onchange: (/** @type {any} */ e) => change({ [name]: e.target.value, at: "" }) },
+        options.map(([value, text]) => el("option", { value, selected: value === chosen }, text)),
+      ),
     );
-  const link = (/** @type {string} */ name, /** @type {string} */ text) => el("a", { href: addressOf({ view: name, at: "" }), "aria-current": state.view === name ? "page" : null }, text);
+  const link = (/** @type {string} */ name, /** @type {string} */ text) =>
+    el("a", { href: addressOf({ view: name, at: "" }), "aria-current": state.view === name ? "page" : null }, text);
   const dark = state.theme ? state.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   return [
-    el("p", { class: "brand" }, said(run.title, "strong")),
+    el("h1", {}, said(run.title)),
     el("nav", { "aria-label": "Views" }, link("overview", "Overview"), link("examples", "Examples")),
-    pixfound.runs.length > 1 && choose("run", "run", pixfound.runs.map((one) => [String(one.number), one.title]), String(run.number)),
-    choose("row", "row", run.rows.map((/** @type {string} */ row) => [row, row]), run.rows[currentRow(run)]),
-    choose("prompt", "kind", (state.view === "example" ? KINDS : MASK_KINDS).map((kind) => [kind, kind]), state.kind),
-    el("button", { type: "button", class: "small", onclick: () => change({ theme: dark ? "light" : "dark" }, true) }, dark ? "light" : "dark"),
+    pixfound.runs.length > 1 &&
+      choose(
+        "run",
+        "run",
+        pixfound.runs.map((one) => [String(one.number), one.title]),
+        String(run.number),
+      ),
+    choose(
+      "row",
+      "row",
+      run.rows.map((/** @type {string} */ row) => [row, row]),
+      run.rows[currentRow(run)],
+    ),
+    choose(
+      "prompt",
+      "kind",
+      (state.view === "example" ? KINDS : MASK_KINDS).map((kind) => [kind, kind]),
+      state.kind,
+    ),
+    el(
+      "button",
+      { type: "button", class: "small", onclick: () => change({ theme: dark ? "light" : "dark" }, true) },
+      dark ? "light" : "dark",
+    ),
     el("button", { type: "button", class: "small", onclick: help, "aria-haspopup": "dialog" }, "keys"),
   ].filter(Boolean);
 }
@@ -90,7 +124,14 @@ function help() {
     "dialog",
     { "aria-label": "Keys" },
     el("h2", {}, "Keys"),
-    el("dl", {}, [...KEYS, ...LAYERS.map(([, label, key]) => [key, `layer: ${label}`])].map(([key, text]) => [el("dt", {}, el("kbd", {}, key)), el("dd", {}, text)])),
+    el(
+      "dl",
+      {},
+      [...KEYS, ...LAYERS.map(([, label, key]) => [key, `layer: ${label}`])].map(([key, text]) => [
+        el("dt", {}, el("kbd", {}, key)),
+        el("dd", {}, text),
+      ]),
+    ),
     el("form", { method: "dialog" }, el("button", {}, "Close")),
   );
   document.body.append(dialog);
@@ -100,7 +141,8 @@ function help() {
 /** @param {KeyboardEvent} event */
 function onKey(event) {
   const target = /** @type {HTMLElement} */ (event.target);
-  const typing = target.matches("select, textarea, input:not([type=checkbox])") || document.querySelector("dialog[open]");
+  const typing =
+    target.matches("select, textarea, input:not([type=checkbox])") || document.querySelector("dialog[open]");
   if (event.ctrlKey || event.metaKey || event.altKey || typing || !view) return;
   if (event.key === "?") help();
   else if (state.view !== "example") return;
@@ -126,9 +168,10 @@ function onKey(event) {
 /** Words on what the pointer is on. @param {Event} event */
 function onPoint(event) {
   const on = /** @type {Element} */ (event.target).closest?.("[data-tip]");
-  let tip = document.getElementById("tip");
-  if (!on) return tip?.remove();
-  if (!tip) document.body.append((tip = el("div", { id: "tip", "aria-hidden": "true" })));
+  document.getElementById("tip")?.remove();
+  if (!on) return;
+  const tip = el("div", { id: "tip", "aria-hidden": "true" });
+  document.body.append(tip);
   const box = on.getBoundingClientRect();
   tip.textContent = on.getAttribute("data-tip");
   tip.style.left = `${Math.max(4, Math.min(box.x, innerWidth - tip.offsetWidth - 8))}px`;

@@ -21,7 +21,12 @@ function overviewParts() {
       scatterFigure(),
       quadrantFigure(run),
       histogramFigure(run),
-      run.tags.filter((/** @type {string} */ tag) => metrics.rows[run.rows[currentRow(run)]].by_tag[tag]).map((/** @type {string} */ tag) => tagFigure(run, tag)),
+      (run.when?.prompts ?? []).map((/** @type {[string, any[]]} */ [kind, deciles]) =>
+        whenFigure(run.when, kind, deciles),
+      ),
+      run.tags
+        .filter((/** @type {string} */ tag) => metrics.rows[run.rows[currentRow(run)]].by_tag[tag])
+        .map((/** @type {string} */ tag) => tagFigure(run, tag)),
     ),
     failureSection(run),
   ];
@@ -30,7 +35,8 @@ function overviewParts() {
 /** The table of all runs: a line for each row, picked by its name. */
 function tableSection() {
   const several = pixfound.runs.length > 1;
-  const lines = pixfound.runs.flatMap((run) =>
+  const lines = pixfound.runs.map((run) => [
+    several && el("tr", {}, el("th", { scope: "colgroup", colspan: 7, class: "run" }, said(run.title))),
     run.rows.map((/** @type {string} */ row, /** @type {number} */ index) => {
       const found = run.metrics.rows[row];
       const current = run === currentRun() && index === currentRow(run);
@@ -38,13 +44,17 @@ function tableSection() {
       return el(
         "tr",
         { class: current ? "current" : null },
-        several && el("td", {}, said(run.title)),
-        el("th", { scope: "row" }, el("a", { href: addressOf({ run: String(run.number), row }), "aria-current": current ? "true" : null }, row), index === run.main && el("span", { class: "note" }, " the model’s score")),
+        el(
+          "th",
+          { scope: "row" },
+          el("a", { href: addressOf({ run: String(run.number), row }), "aria-current": current ? "true" : null }, row),
+          index === run.main && el("span", { class: "note" }, " the model’s score"),
+        ),
         shares.map((share) => el("td", {}, bar(share), el("span", { class: "number" }, withInterval(share)))),
         el("td", { class: "number" }, percent(found.false_positives_on_absent.M_dagger?.value)),
       );
     }),
-  );
+  ]);
   const heads = ["row", "A", "A†", "M", "M†", "S", "FP absent"];
   return el(
     "section",
@@ -52,7 +62,20 @@ function tableSection() {
     el(
       "div",
       { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of rows" },
-      el("table", {}, el("thead", {}, el("tr", {}, several && el("th", { scope: "col" }, "run"), heads.map((head) => el("th", { scope: "col" }, head)))), el("tbody", {}, lines)),
+      el(
+        "table",
+        {},
+        el(
+          "thead",
+          {},
+          el(
+            "tr",
+            {},
+            heads.map((head) => el("th", { scope: "col" }, head)),
+          ),
+        ),
+        el("tbody", {}, lines),
+      ),
     ),
     el(
       "p",
@@ -81,9 +104,25 @@ function failureSection(run) {
       ? el(
           "ul",
           {},
-          [...causes.values()].map((of) => el("li", {}, `${of.length} examples, `, el("a", { href: addressOf({ view: "example", example: of[0][0].id }) }, "the first"), ": ", said(of[0][1]))),
+          [...causes.values()].map((of) =>
+            el(
+              "li",
+              {},
+              `${of.length} examples, `,
+              el("a", { href: addressOf({ view: "example", example: of[0][0].id }) }, "the first"),
+              ": ",
+              said(of[0][1]),
+            ),
+          ),
         )
       : el("p", {}, "No example has failed."),
-    unscored.length > 0 && el("p", {}, "Unscored, neither right nor wrong: ", unscored.map(([what, count]) => `${count} ${what}`).join(", "), "."),
+    unscored.length > 0 &&
+      el(
+        "p",
+        {},
+        "Unscored, neither right nor wrong: ",
+        unscored.map(([what, count]) => `${count} ${what}`).join(", "),
+        ".",
+      ),
   );
 }
