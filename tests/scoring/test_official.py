@@ -53,7 +53,7 @@ def figures(comparisons: Sequence[Comparison], *names: str, right: Sequence[bool
     for both in found.values():
         assert both["M"]["count"] == 0
         low, high = both["M_dagger"]["low"], both["M_dagger"]["high"]
-        assert both["M_dagger"]["value"] is None or low <= both["M_dagger"]["value"] <= high
+        assert low is None or low <= both["M_dagger"]["value"] <= high
     return {name: both["M_dagger"]["value"] for name, both in found.items()}
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -9,8 +11,9 @@ from rich.text import Text
 
 from pixfound.io.text import printable
 from pixfound.pipeline.results import Result
-from pixfound.report.table import headers, legend, table
+from pixfound.report.table import HEADERS, legend, region_table, table
 
+_COLUMNS = 5  # further metrics beside each other
 _WIDTH = 132  # what the table needs with its intervals; also taken where the output goes to a file
 
 
@@ -21,15 +24,13 @@ def show(result: Result) -> None:
     names = result.names
     title = f"{names['model']} on {names['benchmark']}, {names['extraction']}: {metrics['examples']} examples"
     title += f", {metrics['pairs']} pairs, {metrics['absent']} absent objects"
-    grid = Table(title=Text(printable(title)), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    lines = table(metrics, intervals=console.width >= _WIDTH)
-    for i, header in enumerate(headers(metrics)):
-        longest = max(len(cells[i]) for cells in lines)
-        grid.add_column(header, justify="left" if i == 0 else "right", min_width=longest)
-    for cells in lines:
-        grid.add_row(*map(printable, cells))
-    console.print(grid)
+    wide = console.width >= _WIDTH
+    _print(console, HEADERS, table(metrics, wide), title)
     console.print(legend(metrics), style="dim")
+    headers, lines = region_table(metrics, wide)
+    for first in range(1, len(headers) if lines else 0, _COLUMNS):
+        part = slice(first, first + _COLUMNS)
+        _print(console, [headers[0], *headers[part]], [[line[0], *line[part]] for line in lines])
     unscored = ", ".join(f"{count} {what}" for what, count in metrics["unscored"].items())
     if unscored:
         console.print(printable(f"unscored (neither right nor wrong): {unscored}"))
@@ -39,3 +40,14 @@ def show(result: Result) -> None:
     if result.was_complete:
         console.print("nothing to do: this run is complete")
     console.print(printable(f"report: {result.folder / 'report.md'}"), soft_wrap=True)
+
+
+def _print(console: Console, headers: Sequence[str], lines: Sequence[Sequence[str]], title: str = "") -> None:
+    named = Text(printable(title)) if title else None
+    grid = Table(title=named, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for i, header in enumerate(headers):
+        longest = max(len(cells[i]) for cells in lines)
+        grid.add_column(header, justify="left" if i == 0 else "right", min_width=longest, overflow="fold")
+    for cells in lines:
+        grid.add_row(*map(printable, cells))
+    console.print(grid)

@@ -15,7 +15,7 @@ from pixfound.pipeline.stage_loop import by_cause
 from pixfound.report.certificate import certificate_lines
 from pixfound.report.pictures import draw_sheet
 from pixfound.report.row_chart import draw_rows
-from pixfound.report.table import headers, legend, table
+from pixfound.report.table import HEADERS, legend, region_table, table
 from pixfound.scoring.formatting import figure
 from pixfound.scoring.quadrants import QUADRANTS
 
@@ -58,8 +58,9 @@ def _sections(result: Result, run: RunData, charts: Charts, pictures: bool) -> l
     sections = [
         escape(f"# {names['model']} on {names['benchmark']}, {names['extraction']}"),
         head,
-        grid(headers(metrics), table(metrics)),
+        grid(HEADERS, table(metrics)),
         legend(metrics),
+        *_region_metrics(metrics),
         *map(chart_lines, charts.get(None, ())),
         *_caveats(result, run),
         *_bare(metrics),
@@ -101,6 +102,16 @@ def _sections(result: Result, run: RunData, charts: Charts, pictures: bool) -> l
             "![pictures](pictures.png)",
         ]
     return sections
+
+
+def _region_metrics(metrics: Mapping[str, Any]) -> list[str]:
+    """The table of `scoring.region_metrics`, where any was asked for."""
+    headers, lines = region_table(metrics)
+    return (
+        ["In percent, under the grounding prompt; docs/scoring.md has the metrics.", grid(headers, lines)]
+        if lines
+        else []
+    )
 
 
 def _bare(metrics: Mapping[str, Any]) -> list[str]:

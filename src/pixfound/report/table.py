@@ -21,21 +21,18 @@ HEADERS = (
 )
 
 
-def headers(metrics: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of the columns of `table`: `HEADERS`, and those of `scoring.region_metrics`."""
-    return (*HEADERS, *_region_metrics(metrics))
-
-
-def _region_metrics(metrics: Mapping[str, Any]) -> list[str]:
-    return list(
-        dict.fromkeys(name for figures in metrics["rows"].values() for name in figures.get("region_metrics", {}))
-    )
+def region_table(metrics: Mapping[str, Any], intervals: bool = True) -> tuple[list[str], list[list[str]]]:
+    """Headers and cells of a table of `scoring.region_metrics` under the grounding prompt; no cells without any."""
+    names = list(dict.fromkeys(name for found in metrics["rows"].values() for name in found.get("region_metrics", {})))
+    main = figure if intervals else plain
+    rows = metrics["rows"].items() if names else ()
+    return ["row", *names], [[row, *(main(f["region_metrics"][n]["M_dagger"]) for n in names)] for row, f in rows]
 
 
 def table(metrics: Mapping[str, Any], intervals: bool = True) -> list[list[str]]:
     """A list of cells for each row; shares in percent, M and S with their intervals in brackets."""
     main = figure if intervals else plain
-    lines, further = [], _region_metrics(metrics)
+    lines = []
     for row, figures in metrics["rows"].items():
         pointing = figures["pointing"]["M_dagger"]
         lines.append(
@@ -52,7 +49,6 @@ def table(metrics: Mapping[str, Any], intervals: bool = True) -> list[list[str]]
                 f"{plain(pointing['on_target_given_object'], 0)} ({plain(pointing['chance_given_object'], 0)})"
                 if pointing
                 else "-",
-                *(main(figures["region_metrics"][name]["M_dagger"]) for name in further),
             ]
         )
     return lines
@@ -69,5 +65,4 @@ def legend(metrics: Mapping[str, Any]) -> str:
         "M† present: without absent objects; FP absent: how often something is shown for these. On target: the mask's "
         "point lies on the referred object; right | any: on the right one when it lies on any object (in brackets: the "
         "chance of a random object); both under the grounding prompt."
-        + (" The metrics after it: docs/scoring.md; under the grounding prompt." if _region_metrics(metrics) else "")
     )

@@ -7,9 +7,9 @@ from typing import Any
 
 
 def figure(value: Mapping[str, Any]) -> str:
-    """A share in percent with its interval."""
-    if value["value"] is None:
-        return "-"
+    """A share in percent with its interval, where it has one."""
+    if value["low"] is None:
+        return plain(value)
     return f"{100 * value['value']:.1f} [{100 * value['low']:.1f}, {100 * value['high']:.1f}]"
 
 

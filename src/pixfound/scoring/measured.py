@@ -5,8 +5,9 @@ Shapes: `S` scores, `K` numbers of a metric.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -62,8 +63,12 @@ def mean_where_right(measured: Measured, clusters: Resampler) -> Estimate:
 
 
 def matthews(measured: Measured, clusters: Resampler) -> Estimate:
-    """The Matthews correlation of the first four numbers: true and false positives and negatives."""
-    return combined(correlation, [clusters.mean(measured.of, column) for column in measured.numbers.T[:4]])
+    """The Matthews correlation of the first four numbers: true and false positives and negatives.
+
+    It is 0 where one of them never varies; resamples of which that is true are left out of the interval.
+    """
+    found = combined(correlation, [clusters.mean(measured.of, column) for column in measured.numbers.T[:4]])
+    return replace(found, value=0.0) if math.isnan(found.value) and found.count else found
 
 
 def micro_f1(measured: Measured, clusters: Resampler) -> Estimate:

@@ -123,7 +123,7 @@ def _edges(mask: BoolMask) -> BoolMask:
 
 
 def correlation(tp: Any, tn: Any, fp: Any, fn: Any) -> Array:
-    """(...) Matthews correlation coefficient of counts, or of shares of one total; 0 where it is not defined."""
+    """(...) Matthews correlation coefficient of counts, or of shares of one total; nan where it is not defined."""
     tp, tn, fp, fn = (np.asarray(value, dtype=np.float64) for value in (tp, tn, fp, fn))
     scale = np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn))
-    return np.asarray(np.divide(tp * tn - fp * fn, scale, out=np.zeros_like(scale), where=scale > 0))
+    return np.asarray(np.divide(tp * tn - fp * fn, scale, out=np.full_like(scale, np.nan), where=scale > 0))
