@@ -15,7 +15,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from pixfound.errors import UserError
+from pixfound.errors import UserError, nearest
 from pixfound.io.terminal import complain, prepare, say
 
 _NAMES = ("pixmmvp", "pixcvbench")
@@ -43,20 +43,30 @@ def _prepare(options: argparse.Namespace) -> int:
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
     from pixfound.apps.data.datasets import DATASETS
     from pixfound.apps.data.prepare import prepare
+    from pixfound.apps.data.prepare_preset import prepare_preset, presets
 
-    dataset = DATASETS[options.dataset]
-    revisions = dict(_revision(text) for text in options.revision)
-    done = prepare(dataset, options.root, options.copies, revisions, options.allow_changed)
+    name, revisions = options.dataset, dict(_revision(text) for text in options.revision)
+    if name in DATASETS:
+        done = prepare(DATASETS[name], options.root, options.copies, revisions, options.allow_changed)
+    else:
+        known = presets()
+        if name not in known:
+            raise UserError(f"{name}: there is no such benchmark to prepare; {nearest(name, [*DATASETS, *known])}")
+        if options.copies:
+            raise UserError(f"--from: is of {' and '.join(DATASETS)}; put the files of {name} into {options.root}")
+        source = known[name]
+        print(f"{name}: {source['size']}; licence: {source['licence']}")
+        done = prepare_preset(name, source, options.root, revisions.get(str(source.get("hub"))))
     if done.was_complete:
-        print(f"nothing to do: {options.root} holds {dataset.name}, {len(done.manifest.files)} files, all as prepared")
+        print(f"nothing to do: {options.root} holds {name}, {len(done.manifest.files)} files, all as prepared")
         return 0
     origins = ", ".join(f"{count} from {source}" for source, count in done.sources.items())
-    print(f"{dataset.name} is ready in {options.root}: {len(done.manifest.files)} files ({origins})")
+    print(f"{name} is ready in {options.root}: {len(done.manifest.files)} files ({origins})")
     for repo, commit in done.manifest.commits.items():
         print(f"  {repo} at {commit}")
     for note in done.notes:
         print(f"  {note}")
-    print(f"next: pixfound benchmark={dataset.name} benchmark.root={options.root}")
+    print(f"next: pixfound benchmark={name} benchmark.root={options.root}")
     return 0
 
 
@@ -117,8 +127,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     every.add_argument("--page", type=Path, metavar="FILE.html", help="write examples with their regions drawn")
     every.add_argument("--count", type=int, default=60, help="examples on the page (60)")
+    make.add_argument("dataset", help=f"{', '.join(_NAMES)}, or a preset such as gseval")
+    check.add_argument("dataset", choices=_NAMES)
     for command in (make, check):
-        command.add_argument("dataset", choices=_NAMES)
         command.add_argument("--root", type=Path, required=True, help="the benchmark's folder (benchmark.root)")
     make.add_argument(
         "--from",

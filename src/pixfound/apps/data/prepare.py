@@ -21,7 +21,7 @@ from pixfound.apps.data.hub import Unreachable, download
 from pixfound.apps.data.manifest import NAME, Entry, Manifest, read_manifest
 from pixfound.errors import UserError, nearest
 
-_WORK = ".partial"
+WORK = ".partial"
 _FOLDER, _COPIES = "the folder itself", "copies"
 
 
@@ -67,7 +67,7 @@ def prepare(
     pinned = {repo for repo, revision in revisions.items() if old.commits.get(repo) != revision}
     if old.files and not pinned and not check_folder(dataset, root, old):
         return Prepared(old, was_complete=True)
-    with _locked(root):
+    with locked(root):
         work = _Preparation(dataset, root, [list_files(folder.expanduser()) for folder in copies], old, allow_changed)
         work.revisions, work.pinned = revisions, pinned
         work.collect(dataset.annotations)
@@ -100,7 +100,7 @@ class _Preparation:
 
     @property
     def stage(self) -> Path:
-        return self.root / _WORK / "set"
+        return self.root / WORK / "set"
 
     def collect(self, files: Sequence[File]) -> None:
         """Put files into the stage; raises UserError with the names of the missing ones."""
@@ -182,7 +182,7 @@ class _Preparation:
         for repo in dict.fromkeys(str(file.repo) for file in missing if not file.optional or file.repo in self.pinned):
             names = [glob.escape(name) for file in missing if file.repo == repo for name in file.names]
             patterns = [pattern for name in names for pattern in (name, f"*/{name}")]
-            folder = self.root / _WORK / "hub" / repo.replace("/", "--")
+            folder = self.root / WORK / "hub" / repo.replace("/", "--")
             try:
                 self.commits[repo] = download(repo, self.revisions.get(repo), patterns, folder)
             except Unreachable as error:
@@ -246,11 +246,11 @@ class _Preparation:
 
 
 @contextmanager
-def _locked(root: Path) -> Iterator[None]:
+def locked(root: Path) -> Iterator[None]:
     """The work folder of a benchmark for one process at a time; only downloads are kept after a failure."""
     from filelock import FileLock, Timeout
 
-    work = root / _WORK
+    work = root / WORK
     try:
         work.mkdir(parents=True, exist_ok=True)
         with FileLock(work / ".lock").acquire(timeout=0):

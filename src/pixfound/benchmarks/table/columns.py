@@ -124,7 +124,10 @@ class AbsentColumns:
 
 @dataclass(frozen=True)
 class Columns:
-    """The map from an example's fields to columns. boxes: annotated beside regions that are masks."""
+    """The map from an example's fields to columns.
+
+    boxes: annotated beside regions that are masks. count: of objects to point at, in questions of counting.
+    """
 
     image: ImageColumn = ImageColumn()
     id: Text | None = None
@@ -138,6 +141,7 @@ class Columns:
     ignore: RegionColumn | None = None
     absent: AbsentColumns = AbsentColumns()
     pair: Text | None = None
+    count: Text | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
 

@@ -165,6 +165,7 @@ class PairedTable(list[Example]):
             )
         tags = {name: plain(row.cell(column)) for name, column in columns.tags.items()}
         pair = text_of(row, columns.pair, fields) or None if columns.pair else None
+        count = text_of(row, columns.count, fields) if columns.count else ""
         absent = plain(row.cell(columns.absent.expression)) if columns.absent.expression else ""
         try:
             for number, expression in enumerate(expressions):
@@ -181,6 +182,7 @@ class PairedTable(list[Example]):
                     instances=region.parts if spec.several == "instances" else (),
                     boxes=region.boxes or self._boxes(row, size),
                     ignore=ignore,
+                    count=int(count) if count.isdecimal() else None,
                     answers=answers,
                     grading=columns.answer.grading if columns.answer else "exact",
                 )

@@ -7,6 +7,7 @@ all elements), `shapes.[label=target].points` (of the elements whose field is so
     @key      key of the row, in a JSON object of rows
     @stem     path of the file without its ending, from the folder that was given
     @folder   name of the file's folder
+    @split    name of the file up to its first hyphen or dot, which is the split of the Hub's Parquet files
 """
 
 from __future__ import annotations
@@ -74,6 +75,7 @@ def read_rows(source: str | Sequence[str], columns: Collection[str], inside: str
     files = [(root, file) for text in given for root, file in find_files(text)]
     for root, file in files:
         more = {"@stem": file.relative_to(root).with_suffix("").as_posix(), "@folder": file.parent.name}
+        more["@split"] = re.split(r"[-.]", file.name)[0]
         for number, (line, values) in enumerate(_read(file, columns, inside)):
             yield Row(f"{file}, {line}", {**more, "@number": number, **values})
 

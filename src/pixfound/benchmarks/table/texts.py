@@ -34,7 +34,10 @@ def texts_of(row: Row, spec: Text, fields: Mapping[str, str]) -> list[str]:
     if spec.template is not None:
 
         def filled(name: re.Match[str]) -> str:
-            return fields[name[1]] if name[1] in fields else plain(row.cell(name[1]))
+            if name[1] in fields:
+                return fields[name[1]]
+            value = row.cell(name[1])
+            return " and ".join(map(plain, value)) if isinstance(value, list) else plain(value)
 
         return [TEMPLATE.sub(filled, spec.template)]
     column = spec.column or ""

@@ -1,0 +1,101 @@
+"""Preparation of a preset of `paired_table` from the Hub, by the key `download` of its YAML.
+
+hub      dataset on the Hub; without it `note` says where the files are
+files    patterns of the files; archives (zip, tar) are unpacked
+size, licence, note   for who downloads
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from pixfound.apps.data.files import sha256_of
+from pixfound.apps.data.hub import download
+from pixfound.apps.data.manifest import NAME, Entry, Manifest, read_manifest
+from pixfound.apps.data.prepare import WORK, Prepared, locked
+from pixfound.errors import UserError
+
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
+
+
+def presets() -> dict[str, Mapping[str, Any]]:
+    """The `download` of each preset, by its name."""
+    from omegaconf import OmegaConf
+
+    found: dict[str, Mapping[str, Any]] = {}
+    for file in sorted((resources.files("pixfound.conf") / "benchmark").iterdir(), key=lambda one: one.name):
+        text = file.read_text() if file.name.endswith(".yaml") else ""
+        data = OmegaConf.to_container(OmegaConf.create(text))
+        if isinstance(data, dict) and "download" in data:
+            found[file.name.removesuffix(".yaml")] = data["download"]
+    return found
+
+
+def prepare_preset(name: str, source: Mapping[str, Any], root: Path, revision: str | None = None) -> Prepared:
+    """Download a preset's files into `root` and unpack its archives.
+
+    An interrupted download goes on; files appear in `root` when all are there, annotations and pictures alike. Raises
+    UserError, with where to ask, for a set that is not on the Hub or not open.
+    """
+    root = root.expanduser().resolve()
+    if "hub" not in source:
+        raise UserError(
+            f"{name}: is not on the Hub ({source['note']}); put its files into {root}, as its card in "
+            f"docs/benchmarks and conf/benchmark/{name}.yaml say"
+        )
+    repo, old = str(source["hub"]), read_manifest(root, name)
+    complete = all(_size(root / path) == entry.size for path, entry in old.files.items())
+    if old.files and complete and revision in (None, old.commits[repo]):
+        return Prepared(old, was_complete=True)
+    with locked(root):
+        hub, stage = root / WORK / "hub" / repo.replace("/", "--"), root / WORK / "set"
+        commit = download(repo, revision, list(source["files"]), hub)
+        stage.mkdir(parents=True)
+        files = [path for path in sorted(hub.rglob("*")) if path.is_file() and ".cache" not in path.parts]
+        for path in sorted(files, key=lambda one: not one.name.endswith(_ARCHIVES)):  # what may fail comes first
+            _stage(path, stage / path.relative_to(hub))
+        entries = {}
+        for path in sorted(stage.rglob("*")):
+            if path.is_file():
+                entries[path.relative_to(stage).as_posix()] = Entry(path.stat().st_size, sha256_of(path), repo)
+        if not entries:
+            raise UserError(f"{repo}: has none of {', '.join(source['files'])}; look at its files in a browser")
+        for inside_path in entries:
+            (root / inside_path).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(stage / inside_path, root / inside_path)
+        manifest = Manifest(name, entries, {repo: commit})
+        part = root / f"{NAME}.part"
+        part.write_text(manifest.to_json(), encoding="utf-8")
+        os.replace(part, root / NAME)
+    return Prepared(manifest, {repo: len(entries)}, [str(source["note"])] if "note" in source else [])
+
+
+def _stage(path: Path, target: Path) -> None:
+    """Move a file to its target; unpack an archive into a folder of its own name, which it may bring itself."""
+    suffix = next((one for one in _ARCHIVES if path.name.lower().endswith(one)), None)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if suffix is None:
+        shutil.move(path, target)
+        return
+    folder = target.with_name(target.name[: -len(suffix)])
+    try:
+        if suffix == ".zip":
+            shutil.unpack_archive(path, folder)
+        else:
+            shutil.unpack_archive(path, folder, filter="data")
+    except (OSError, ValueError, shutil.ReadError) as error:
+        raise UserError(f"{path.name}: cannot be unpacked ({error}); run the command again") from error
+    inner = folder / folder.name
+    if inner.is_dir() and len(list(folder.iterdir())) == 1:
+        for child in inner.iterdir():
+            shutil.move(child, folder / child.name)
+        inner.rmdir()
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
