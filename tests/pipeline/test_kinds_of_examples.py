@@ -37,6 +37,10 @@ def test_each_example_is_asked_what_it_can_be(models: Path, tmp_path: Path) -> N
     assert (asked["open", None], asked["choice", None], asked["ground", None]) == (4, 2, 6)
     assert (asked["open", "oracle"], asked["ground", "oracle"]) == (4, 6)
     assert result.metrics["vqa"]["A_item"]["count"] <= 4
+    credits = [s["measures"]["credit"][0] for s in scores_of(result) if "measures" in s]
+    assert len(credits) == 2
+    credit = result.metrics["answer_credit"]
+    assert (credit["value"], credit["count"]) == (sum(credits) / 2, 2)
 
 
 def test_without_questions_the_columns_of_answers_are_empty(models: Path, tmp_path: Path) -> None:

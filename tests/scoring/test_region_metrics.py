@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from pixfound.errors import UserError
+from pixfound.scoring.bootstrap import Resampler
 from pixfound.scoring.comparison import Comparison
+from pixfound.scoring.measured import Measured
 from pixfound.scoring.metric_names import find_metric
 from pixfound.scoring.metrics import Scoring
 from pixfound.scoring.region_metrics import METRICS
@@ -21,7 +23,7 @@ from tests.support.examples import drawn, make_example
 
 LEFT, RIGHT, NONE = drawn("##....", "##...."), drawn("....##", "....##"), RLE.empty((2, 6))
 NEEDS = ("pr", "box_acc", "written_box_acc", "joint", "joint_box")  # a threshold
-NAMES = [f"{name}@0.5" if name in NEEDS else name for name in METRICS]
+NAMES = [f"{name}@0.5" if name in NEEDS else name for name in METRICS if name != "pair"]  # it needs pairs
 TRUTHS = [
     make_example(union([LEFT, RIGHT], (2, 6)), instances=(LEFT, RIGHT), count=2),
     make_example(LEFT, ignore=RIGHT),
@@ -113,3 +115,16 @@ def test_a_name_that_is_no_metric_says_what_to_type(name: str, message: str) -> 
 def test_a_list_of_metrics_is_checked(names: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):
         Scoring(region_metrics=names)
+
+
+def test_pairs_are_right_where_both_members_are() -> None:
+    """Present and absent: shown and not shown. A single example is in no pair."""
+    left = make_example(LEFT)
+    shown = [Comparison(left, LEFT), Comparison(make_example(NONE), NONE)]  # right
+    shown += [Comparison(left, LEFT), Comparison(make_example(NONE), LEFT)]  # shows what is not there
+    shown += [Comparison(left, RIGHT), Comparison(make_example(NONE), NONE), Comparison(left, LEFT)]
+    metric = find_metric("pair@0.5")
+    numbers = np.array([metric.measure(c) for c in shown])
+    of = np.array([0, 0, 1, 1, 2, 2, 3])
+    found = metric.figure(Measured(numbers, of, np.full(7, -1, np.int8)), Resampler(4, 100, 0))
+    assert (found.value, found.count) == (pytest.approx(1 / 3), 3)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pixfound.config.factory import Parts
+from pixfound.judges.free_answers import answer_credit
 from pixfound.pipeline.run_examples import RunExample
 from pixfound.pipeline.stores import Stores
 from pixfound.scoring.choice_grading import grade_letter
@@ -44,7 +45,12 @@ def answers_of(item: RunExample, stores: Stores, conventions: Conventions) -> It
             else:
                 correct, reason = judged.value["correct"], judged.value["reason"]
         prompt = said.value.get("prompt") or None
-        yield _score(item, kind, None, correct=correct, response=response, prompt=prompt, reason=reason)
+        measures = {}
+        if kind == "open" and item.example.answers:
+            measures["credit"] = (answer_credit(item.example.grading, response, item.example.answers),)
+        yield _score(
+            item, kind, None, correct=correct, response=response, prompt=prompt, reason=reason, measures=measures
+        )
 
 
 def _masks(item: RunExample, kind: Kind, parts: Parts, stores: Stores, conventions: Conventions) -> Iterator[Score]:

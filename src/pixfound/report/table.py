@@ -58,10 +58,13 @@ def legend(metrics: Mapping[str, Any]) -> str:
     """The meaning of the columns, in a few lines."""
     unit = "pairs with both answers right" if metrics["accuracy_unit"] == "pair" else "right answers"
     vqa = metrics["vqa"]
+    credit = metrics.get("answer_credit")
+    by_rule = f", mean credit by rule {figure(credit)}" if credit else ""
     return (
         f"In percent, with 95 % bootstrap intervals clustered by pair. A: {unit}, open question, "
-        f"{figure(vqa['A'])}; A†: the same by letter, {figure(vqa['A_dagger'])}; all rows share them. M, M†: mean IoU "
-        "of the mask under the open and under the grounding prompt; S: harmonic mean of the better A and the better M. "
+        f"{figure(vqa['A'])}{by_rule}; A†: the same by letter, {figure(vqa['A_dagger'])}; all rows share them. M, M†: "
+        "mean IoU of the mask under the open and under the grounding prompt; S: harmonic mean of the better A and the "
+        "better M. "
         "M† present: without absent objects; FP absent: how often something is shown for these. On target: the mask's "
         "point lies on the referred object; right | any: on the right one when it lies on any object (in brackets: the "
         "chance of a random object); both under the grounding prompt."

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from pixfound.scoring.bootstrap import Codes, Resampler
 from pixfound.scoring.estimates import Array, Estimate, average, combined
+from pixfound.scoring.quadrants import whole_pairs
 from pixfound.scoring.regions import correlation
 from pixfound.scoring.table import UNKNOWN
 
@@ -40,6 +41,11 @@ Figure = Callable[[Measured, Resampler], Estimate]
 def mean(measured: Measured, clusters: Resampler) -> Estimate:
     """The mean of the first number."""
     return clusters.mean(measured.of, measured.numbers[:, 0])
+
+
+def of_pairs(measured: Measured, clusters: Resampler) -> Estimate:
+    """The share of the whole pairs whose two members both have the first number 1."""
+    return clusters.mean(*whole_pairs(measured.of, measured.numbers[:, 0] == 1))
 
 
 def ratio(measured: Measured, clusters: Resampler) -> Estimate:

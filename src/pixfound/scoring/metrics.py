@@ -88,8 +88,17 @@ class Scoring(Conventions):
         found, tagged = _figures(table, ACCURACY, table.answers, lambda replies: accuracies(replies, clusters))
         vqa, vqa_tagged = vqa_figures(found, unit), {place: vqa_figures(by, unit) for place, by in tagged.items()}
         asked: Kind = "open" if better(vqa["A"].value, vqa["A_dagger"].value) else "choice"
-        told = {"accuracy_unit": unit, "answer_prompt": asked, "vqa": vqa, "vqa_by_tag": by_tag(vqa_tagged)}
+        told: dict[str, Any] = {
+            "accuracy_unit": unit,
+            "answer_prompt": asked,
+            "vqa": vqa,
+            "vqa_by_tag": by_tag(vqa_tagged),
+        }
         best = {place: figures["best"] for place, figures in vqa_tagged.items()}
+        credits = table.measures.get((None, "open"), {}).get("credit")
+        if credits is not None:
+            known = ~np.isnan(credits[:, 0])
+            told["answer_credit"] = clusters.mean(table.answers("open")["cluster"][known], credits[known, 0])
         right = {kind: _right(table.answers(kind), len(table.examples)) for kind in ("open", "choice")}
         by_letter = right["choice"] if (right["choice"] != UNKNOWN).any() else right["open"]
         return told, _Answers(vqa["best"], best, right[asked], by_letter)

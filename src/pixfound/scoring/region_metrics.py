@@ -19,6 +19,7 @@ from pixfound.scoring.measured import (
     mean,
     mean_where_right,
     micro_f1,
+    of_pairs,
     ratio,
     right_and,
     right_or_zero,
@@ -101,6 +102,16 @@ def pr(c: Comparison, threshold: float) -> float | None:
     Source: Pr@0.7, 0.8 and 0.9 of gRefCOCO (ReLA, refer_evaluation.py).
     """
     return None if c.absent else float(giou(c) >= threshold)
+
+
+@_named(of_pairs)
+def pair(c: Comparison, threshold: float) -> float:
+    """Share of the pairs both of whose members are grounded: a present object by an IoU of at least the threshold, an
+    absent one by showing nothing. Examples without a partner are left out.
+
+    It is the accuracy by pair of MMVP and PixMMVP (arXiv 2502.04192) for benchmarks that ask no question.
+    """
+    return float(giou(c) >= threshold)
 
 
 @_named(mean)

@@ -21,7 +21,8 @@ class Score:
         image that it shows. point: (x, y) that the chosen mask came from.
     on_target, on_object: whether it lies on the referred object, on any object; chance: the share of the
         image's objects that are referred to. None where the benchmark knows no other objects.
-    measures: numbers of each of `scoring.region_metrics` by its name, None where it leaves the example out.
+    measures: numbers of each of `scoring.region_metrics` by its name, None where it leaves the example out; on the line
+        of a free answer its `credit` by the example's rule (`pixfound.judges.free_answers`).
     response, prompt: what the model said, and to which text as its chat template rendered it; on lines of answers.
     """
 
