@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -30,6 +31,7 @@ from pixfound.benchmarks.table.regions import (
     around,
     entries,
     four_numbers,
+    objects_of,
     region_of,
     says_absent,
     size_in,
@@ -43,6 +45,7 @@ from pixfound.types.masks import RLE
 
 log = logging.getLogger(__name__)
 Size = tuple[int, int]
+_LONGEST = 1000  # characters of a file's name; what is longer is a picture
 _SHORT = 64  # characters of a cell that names another row's picture; pictures have more
 
 
@@ -104,6 +107,7 @@ class PairedTable(list[Example]):
                 if not leave_out:
                     raise UserError(f"{row.where}: {error}") from error
                 self.faults.append((row.where, error))
+                self._leave_out(row)
                 continue
             for example in made:
                 seen[example.id] = row.where
@@ -120,12 +124,20 @@ class PairedTable(list[Example]):
                 f"{self.folder.first_missing}); give the folder that holds them, or none to do without"
             )
 
+    def _leave_out(self, row: Row) -> None:
+        """Note the id of a row that makes no example, where it has one: files of predictions about it are no error."""
+        with suppress(Fault):
+            id = text_of(row, self.columns.id, {}) if self.columns.id else plain(row.cell("@number"))
+            picture = row.cell(self.columns.image.column)
+            self.left_out[id] = Path(picture).stem if isinstance(picture, str) and len(picture) < _LONGEST else ""
+
     def _audit(self) -> None:
         """Raise UserError where the boxes are of another convention than the declared one."""
         spec = self.columns.region
         if spec and spec.form == "box":
             boxes, sizes = [box for box, _ in self._written], [size for _, size in self._written]
             found = other_convention(boxes, sizes, Convention(spec.order, spec.scale, spec.frame))
+            self._written.clear()
             if found:
                 raise UserError(f"{self.rows[0]}: {found}")
 
@@ -178,6 +190,7 @@ class PairedTable(list[Example]):
                     expression=expression.strip(),
                     gt_mask=region.mask,
                     pair_id=pair or (id if absent else None),
+                    objects=objects_of(coco, size) if coco and spec.form == "annotations" else (),
                     tags={name: value for name, value in tags.items() if value},
                     instances=region.parts if spec.several == "instances" else (),
                     boxes=region.boxes or self._boxes(row, size),

@@ -279,8 +279,17 @@ def _annotation(entry: Any, coco: CocoImage | None, size: Size) -> RLE:
     name = str(int(entry) if isinstance(entry, float) and entry.is_integer() else entry)
     for annotation in coco.annotations if coco else ():
         if annotation.id == name:
-            return annotation.mask(size)
+            mask = annotation.mask(size)
+            if mask.area == 0 and not isinstance(annotation.outline, RLE):
+                raise ValueError(f"annotation {name} outlines no pixel of it")
+            return mask
     raise ValueError(f"annotation {name} does not belong to this image")
+
+
+def objects_of(coco: CocoImage, size: Size) -> tuple[RLE, ...]:
+    """The masks of an image's annotations, without polygons that outline no pixel."""
+    masks = [(annotation.mask(size), annotation) for annotation in coco.annotations]
+    return tuple(mask for mask, annotation in masks if mask.area or isinstance(annotation.outline, RLE))
 
 
 def _cure(spec: RegionColumn) -> str:
