@@ -182,8 +182,8 @@ def test_words_show_the_attention_of_the_records(page: Path, data: RunData, visi
     words = tab.locator(".word")
     assert words.all_text_contents() == re.findall(r"\w+|\S", generation.text)
     start = 0
-    # a step is a 127th of the largest difference from the mean row
-    step = np.abs(generation.attention - generation.attention.mean(axis=0)).max() / 127
+    # a step is a 31st of the largest difference from the mean row
+    step = np.abs(generation.attention - generation.attention.mean(axis=0)).max() / 31
     for number in range(words.count()):
         words.nth(number).hover()
         text = words.nth(number).text_content()
@@ -192,7 +192,7 @@ def test_words_show_the_attention_of_the_records(page: Path, data: RunData, visi
         values = np.array(tab.evaluate("[...pixfound.stages[0].attended.values]"))
         np.testing.assert_allclose(values, generation.attention[tokens].mean(axis=0), atol=step)
         (share,) = re.findall(r", ([\d.]+) % of the attention was", tab.locator(".caption").text_content())
-        assert float(share) == pytest.approx(100 * generation.attention[tokens].mean(axis=0).sum(), abs=0.2)
+        assert float(share) == pytest.approx(100 * generation.attention[tokens].mean(axis=0).sum(), abs=0.06)
         start += len(text)
     shoot(tab, "word")
     words.nth(2).click()  # it stays, and is in the address
@@ -224,7 +224,7 @@ def test_every_layer_is_what_the_records_say(page: Path, data: RunData, visit: V
     every = np.any([candidate.mask.decode() for candidate in candidates], axis=0)
     assert ((layer("all candidates") > 0) == every).all()
     assert not layer("native masks").any()  # this model draws none
-    np.testing.assert_allclose((layer("attention") / 255) ** 2, np.clip(heat / heat.max(), 0, 1), atol=0.04)
+    np.testing.assert_allclose((layer("attention") / 255) ** 2, np.clip(heat / heat.max(), 0, 1), atol=0.06)
     marked = layer("points and boxes") > 0
     x, y = (int(value) for value in chosen.point)
     near = marked[max(0, y - 6) : y + 7, max(0, x - 6) : x + 7]
@@ -290,7 +290,7 @@ def test_two_runs_of_one_example_side_by_side(
     tab.get_by_role("button", name="the whole answer").hover()
     values = np.array(tab.evaluate("[...pixfound.stages[0].attended.values]"))
     rows = generation.kept.rows[2, 0, 1:]
-    np.testing.assert_allclose(values, rows.mean(axis=0), atol=np.abs(rows - rows.mean(axis=0)).max() / 127)
+    np.testing.assert_allclose(values, rows.mean(axis=0), atol=np.abs(rows - rows.mean(axis=0)).max() / 31)
     go(tab, view="examples", than="run:1", disagree="1", row="random")
     ids = [one.id for one in data.examples if _disagree(data, second, one.index)]
     assert shown_ids(tab) == ids

@@ -12,7 +12,7 @@ from typing import Any
 
 from pixfound.pipeline.run_data import RunData
 from pixfound.pipeline.run_examples import RunExample
-from pixfound.report.page.attention_rows import pack_rows
+from pixfound.report.page.attention_rows import deflated, pack_rows
 from pixfound.report.panels import mask_at
 from pixfound.scoring.scores import Score
 from pixfound.store.store import DamagedArrays
@@ -27,9 +27,11 @@ Scores = Mapping[tuple[Kind, str | None], Score]
 def example_data(item: RunExample, run: RunData, scores: Scores, size: tuple[int, int]) -> dict[str, Any]:
     """The example, and by kind of prompt what was asked, said, proposed and chosen. size: (H, W) of its picture.
 
-    Masks are COCO's compressed runs at that size; points and boxes are in pixels of the original image.
+    A mask is its place among the lines of `masks`, COCO's compressed runs at that size. Points and boxes are in pixels
+    of the original image.
     """
-    example = item.example
+    example, masks = item.example, _Masks(size)
+    kinds = [_kind(item, kind, run, scores, masks) if kind in example.kinds else _NOT_ASKED for kind in KINDS]
     return {
         "id": example.id,
         "pair": example.pair_id,
@@ -42,12 +44,31 @@ def example_data(item: RunExample, run: RunData, scores: Scores, size: tuple[int
         "tags": [[name, value] for name, value in example.tags.items()],
         "size": list(size),
         "full": list(example.gt_mask.size),
-        "truth": _runs(example.gt_mask, size),
-        "kinds": [_kind(item, kind, run, scores, size) if kind in example.kinds else _NOT_ASKED for kind in KINDS],
+        "truth": masks.place(example.gt_mask),
+        "kinds": kinds,
+        "masks": deflated("\n".join(masks.runs).encode("ascii")),
     }
 
 
-def _kind(item: RunExample, kind: Kind, run: RunData, scores: Scores, size: tuple[int, int]) -> dict[str, Any]:
+class _Masks:
+    """The different masks of an example, in pictures of size (H, W): several rows and prompts show the same."""
+
+    def __init__(self, size: tuple[int, int]) -> None:
+        self._size, self._places = size, dict[str, int]()
+
+    @property
+    def runs(self) -> list[str]:
+        """COCO's compressed runs of each."""
+        return list(self._places)
+
+    def place(self, mask: RLE) -> int:
+        """The place of a mask in `runs`."""
+        if mask.size != self._size:
+            mask = RLE.encode(mask_at(mask, (self._size[1], self._size[0])))
+        return self._places.setdefault(mask.counts, len(self._places))
+
+
+def _kind(item: RunExample, kind: Kind, run: RunData, scores: Scores, masks: _Masks) -> dict[str, Any]:
     answer = scores[kind, None]
     generation, why = _generation(item, kind, run)
     data: dict[str, Any] = {
@@ -60,14 +81,14 @@ def _kind(item: RunExample, kind: Kind, run: RunData, scores: Scores, size: tupl
         "why_no_attention": why,
     }
     if generation is not None:
-        data["native"] = [_runs(mask, size) for mask in generation.masks]
+        data["native"] = [masks.place(mask) for mask in generation.masks]
         if generation.attention is not None:
             data["spans"] = _in_utf16(generation.spans, generation.text)
             data["tiles"] = [[t.first, *t.grid, t.stride, *t.box] for t in generation.tiles]
             data["attention"] = pack_rows(generation.attention)
             data["kept"] = kept_names(generation)
     if kind in item.mask_kinds:
-        data["candidates"] = [_candidates(item, kind, run, name, generation, size) for name in run.parts.extractors]
+        data["candidates"] = [_candidates(item, kind, run, name, generation, masks) for name in run.parts.extractors]
         data["rows"] = [_row(scores[kind, row]) for row in run.parts.rows]
     return data
 
@@ -102,20 +123,18 @@ def _generation(item: RunExample, kind: Kind, run: RunData) -> tuple[Generation 
 
 
 def _candidates(
-    item: RunExample, kind: Kind, run: RunData, extractor: str, generation: Generation | None, size: tuple[int, int]
+    item: RunExample, kind: Kind, run: RunData, extractor: str, generation: Generation | None, masks: _Masks
 ) -> list[dict[str, Any]]:
     """The candidates of an extractor, each with its IoU with the ground truth."""
     candidates = run.candidates(item, kind, extractor) or []
     overlaps = ious([candidate.mask for candidate in candidates], item.example.gt_mask)
-    return [_candidate(one, iou, generation, size) for one, iou in zip(candidates, overlaps, strict=True)]
+    return [_candidate(one, iou, generation, masks) for one, iou in zip(candidates, overlaps, strict=True)]
 
 
-def _candidate(
-    candidate: Candidate, iou: float, generation: Generation | None, size: tuple[int, int]
-) -> dict[str, Any]:
+def _candidate(candidate: Candidate, iou: float, generation: Generation | None, masks: _Masks) -> dict[str, Any]:
     phrase, text = candidate.phrase, generation.text if generation else ""
     return {
-        "mask": _runs(candidate.mask, size),
+        "mask": masks.place(candidate.mask),
         "iou": round(iou, 4),
         "phrase": phrase and phrase.text,
         "span": phrase and _in_utf16([phrase.span], text)[0],
@@ -133,11 +152,6 @@ def _row(score: Score) -> dict[str, Any]:
         "iou": None if score.iou is None else round(score.iou, 4),
         "reason": score.reason,
     }
-
-
-def _runs(mask: RLE, size: tuple[int, int]) -> str:
-    """COCO's compressed runs of a mask in a picture of size (H, W)."""
-    return mask.counts if mask.size == size else RLE.encode(mask_at(mask, (size[1], size[0]))).counts
 
 
 def _in_utf16(spans: Sequence[tuple[int, int]], text: str) -> list[list[int]]:

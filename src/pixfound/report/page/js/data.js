@@ -64,6 +64,28 @@ function load(name) {
 }
 
 /**
+ * The data of an example of a run, each mask in its place.
+ * @param {any} run
+ * @param {any} example
+ */
+async function loadExample(run, example) {
+  const data = await load(`${run.number}/${example.index}`);
+  data.ready ??= unfold(data);
+  await data.ready;
+  return data;
+}
+
+/** @param {any} data whose masks are put in the places of their numbers */
+async function unfold(data) {
+  const masks = new TextDecoder().decode(await inflate(data.masks)).split("\n");
+  data.truth = masks[data.truth];
+  for (const kind of data.kinds) {
+    kind.native = (kind.native ?? []).map((/** @type {number} */ place) => masks[place]);
+    for (const one of (kind.candidates ?? []).flat()) one.mask = masks[one.mask];
+  }
+}
+
+/**
  * The pixels of a mask from COCO's compressed runs: (height * width) bytes, row after row, 1 inside.
  * The runs go down the columns, and each but the first three is a difference from the last but one.
  * @param {string} text
@@ -102,14 +124,14 @@ function decodeMask(text, height, width) {
 /**
  * The attention of an answer, unpacked: each token's row is mean + difference.
  * @param {any} packed see attention_rows.py
- * @returns {Promise<{tokens: number, cells: number, mean: Float64Array, differences: Float64Array}>}
+ * @returns {Promise<{tokens: number, cells: number, mean: Float64Array, differences: Float64Array, shares: number[]}>}
  */
 async function unpackAttention(packed) {
-  const { tokens, cells, scales } = packed;
+  const { tokens, cells, scales, shares } = packed;
   const steps = new Int8Array(await inflate(packed.differences));
   const mean = Float64Array.from(new Uint16Array(await inflate(packed.mean)), (step) => step * packed.mean_scale);
   const differences = Float64Array.from(steps, (step, i) => step * scales[Math.floor(i / cells)]);
-  return { tokens, cells, mean, differences };
+  return { tokens, cells, mean, differences, shares };
 }
 
 /**

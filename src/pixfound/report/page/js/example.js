@@ -28,7 +28,7 @@ function exampleView() {
         return;
       }
       const asked = [[run, example], ...besides(run, example)];
-      const loaded = await Promise.all(asked.map(([of, one]) => load(`${of.number}/${one.index}`)));
+      const loaded = await Promise.all(asked.map(([of, one]) => loadExample(of, one)));
       const made = await Promise.all(asked.map(([of, one], i) => column(of, one, loaded[i])));
       if (turn !== shown) return; // somebody has gone on meanwhile
       columns.replaceChildren(...made.map(([article]) => article));
@@ -231,7 +231,7 @@ function attend(stage, attention, kind, tokens, words, caption) {
   const values = attentionOf(attention, tokens, lessMean);
   const raster = attentionRaster(values, kind.tiles, stage.data.full);
   stage.attended = { tokens, values, lessMean, raster };
-  const whole = attentionOf(attention, tokens, false).reduce((a, b) => a + b, 0);
+  const whole = tokens.reduce((sum, token) => sum + attention.shares[token], 0) / tokens.length;
   const peak = raster.values.reduce(
     (best, value, i) => (value > raster.values[best] || Number.isNaN(raster.values[best]) ? i : best),
     0,

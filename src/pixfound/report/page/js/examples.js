@@ -97,7 +97,7 @@ function card(run, example, wanted) {
       example.image ? el("img", { src: example.image, alt: "", decoding: "async" }) : el("span", {}, "no picture"),
       canvas,
     );
-    const data = await load(`${run.number}/${example.index}`);
+    const data = await loadExample(run, example);
     if (canvas.isConnected) drawMasks(canvas, data, chosenMask(run, data, state.kind === "open" ? 0 : 2, row));
   };
   element.clear = () => picture.replaceChildren();
