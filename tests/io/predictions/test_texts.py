@@ -36,6 +36,19 @@ def test_answers_of_all_protocols(tmp_path: Path) -> None:
     assert read_answers(path, PARTLY, "k", offset=1) == {"2": "It is open.", "3": "B", "4": ""}
 
 
+def test_answers_of_other_harnesses(tmp_path: Path) -> None:
+    """lmms-eval's documents with an example's id, and counted from 0; VLMEvalKit's rows have the truth as `answer`."""
+    named = [{"doc_id": n, "doc": {"question_id": n + 5}, "filtered_resps": [f"({n})"]} for n in range(3)]
+    path = write_lines(tmp_path / "named.jsonl", named)
+    assert read_answers(path, OWNERS, "k") == {"5": "(0)", "6": "(1)", "7": "(2)"}
+    named[1]["doc"] = {"question_id": "another"}  # so none is taken by it
+    path = write_lines(tmp_path / "counted.jsonl", named)
+    assert read_answers(path, OWNERS, "k", offset=1) == {"1": "(0)", "2": "(1)", "3": "(2)"}
+    table = tmp_path / "a.tsv"
+    table.write_text('"index"\t"A"\t"answer"\t"prediction"\n"3"\t"x\ty"\t"A"\t"B\nis it"\n"4"\t"x"\t"A"\t"A"\n')
+    assert read_answers(table, OWNERS, "k") == {"3": "B\nis it", "4": "A"}
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

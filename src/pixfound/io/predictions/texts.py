@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from pixfound.errors import UserError
+from pixfound.io.predictions.harness_answers import names_of, reply_of, table_rows
 from pixfound.io.predictions.naming import Owners, inside
 from pixfound.io.text_files import json_lines, text_lines
 
@@ -39,23 +40,22 @@ class Line:
 
 
 def read_answers(path: Path, owners: Owners, key: str, offset: int = 0) -> Mapping[str, str]:
-    """The answer of each example: `response` (protocols 1 and 3) or `answer` (protocol 2) of a JSON line.
+    """The answer of each example, from JSON lines, a JSON list or a table (`pixfound.io.predictions.harness_answers`).
 
-    A line says which example it is of by its image's file name, `image`, as the original's lines of PixCV-Bench do, or
-    by `question_id`: a number, an id, or again a file name. offset: added to such a number to get an example's; 0 where
-    it is counted as the images' files are.
+    A row says which example it is of by its image's file name, as the original's lines of PixCV-Bench do, or by a
+    number, an id, or again a file name. offset: added to such a number to get an example's; 0 where it is counted
+    as the images' files are.
     """
     found: dict[str, str] = {}
     places: dict[str, str] = {}
-    for where, row in json_lines(path, f"{key}={path}"):
-        name = "response" if "response" in row else "answer"
-        if not isinstance(row.get(name), str):
-            raise UserError(f"{where}: has neither text `response` nor text `answer`; write one line for each answer")
-        named = row["image"] if isinstance(row.get("image"), str) else row.get("question_id")
-        id = owners.find(_name_of(named, offset, where), f"{where}: question_id + model.offset")
+    table = table_rows(path, key)
+    rows = list(json_lines(path, f"{key}={path}") if table is None else table)
+    for (where, row), name in zip(rows, names_of(rows, owners.know), strict=True):
+        text = reply_of(row, where)
+        id = owners.find(_name_of(name, offset, where), f"{where}: question_id + model.offset")
         if id is not None:
             _once(id, where, places)
-            found[id] = row[name]
+            found[id] = text
     if not found:
         raise UserError(f"{key}={path}: answers no question of this benchmark: check `question_id` and model.offset")
     return found

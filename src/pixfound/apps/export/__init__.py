@@ -1,0 +1,1 @@
+"""Findings of a run in the files of other programs: the command `pixfound-export`."""

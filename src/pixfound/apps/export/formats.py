@@ -1,0 +1,119 @@
+"""A finished run as COCO results, as answer files of other harnesses, and as the block of a model card."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pixfound.pipeline.run_data import RunData
+from pixfound.types import Kind
+from pixfound.types.masks import RLE
+from pixfound.types.option_letters import letter
+
+_ANSWERS = {"A": "accuracy of open answers", "A_dagger": "accuracy of letters"}
+_MASKS = {"M": "mean IoU, open prompt", "M_dagger": "mean IoU, grounding prompt", "S": "harmonic mean of A and M"}
+
+
+def coco_results(run: RunData, kind: Kind, row: str) -> list[dict[str, Any]]:
+    """Chosen masks as a COCO results file: an entry for each instance, one of no pixels where nothing is shown.
+
+    It has no boxes, from which pycocotools would take the areas. image_id: the example's id, as `model.masks.KIND`
+    reads it back. Unscored examples are left out.
+    """
+    entries = []
+    for item in run.examples:
+        mask, chosen = run.mask(item, kind, row), run.chosen(item, kind, row)
+        if mask is not None:
+            shown = [(part.mask, part.score) for part in chosen.instances] if chosen else [(mask, None)]
+            entries += [_entry(item.id, part, score) for part, score in shown]
+    return entries
+
+
+def _entry(id: str, mask: RLE, score: float | None) -> dict[str, Any]:
+    rle = {"size": list(mask.size), "counts": mask.counts}
+    return {
+        "image_id": id,
+        "category_id": 1,
+        "segmentation": rle,
+        "score": 1.0 if score is None else score,
+    }
+
+
+def lmms_eval_lines(run: RunData, kind: Kind) -> Iterator[str]:
+    """Answers as lines of lmms-eval's samples (`--log_samples`); `doc_id` is the example's position, from 0."""
+    for number, item in enumerate(run.examples):
+        generation = run.answer(item, kind)
+        if generation is not None:
+            example = item.example
+            document = {"question_id": item.id, "question": example.question, "options": list(example.options)}
+            line = {
+                "doc_id": number,
+                "doc": document,
+                "target": _target(run, number),
+                "input": generation.prompt or item.prompt(kind).text,
+                "filtered_resps": generation.text,
+            }
+            yield json.dumps(line, ensure_ascii=False) + "\n"
+
+
+def vlmevalkit_rows(run: RunData, kind: Kind) -> list[dict[str, Any]]:
+    """Answers as rows of VLMEvalKit's result file: `index`, `question`, `A`, `B` ..., `answer`, `prediction`."""
+    most = max(len(item.example.options) for item in run.examples)
+    rows = []
+    for number, item in enumerate(run.examples):
+        generation = run.answer(item, kind)
+        if generation is not None:
+            options = dict.fromkeys(map(letter, range(most)), "")
+            options |= {letter(i): option for i, option in enumerate(item.example.options)}
+            about = {"index": item.id, "question": item.example.question, **options}
+            rows.append({**about, "answer": _target(run, number), "prediction": generation.text})
+    return rows
+
+
+def as_tsv(rows: list[dict[str, Any]]) -> str:
+    """A table of rows with equal keys, every cell in quotes, as VLMEvalKit writes it."""
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, list(rows[0]) if rows else ["index"], delimiter="\t", quoting=csv.QUOTE_ALL)
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue()
+
+
+def _target(run: RunData, number: int) -> str:
+    example = run.examples[number].example
+    return letter(example.answer) if example.answer is not None else (example.answers or ("",))[0]
+
+
+def model_card(found: Mapping[str, Any], row: str) -> str:
+    """The `model-index` block of a model card on the Hub, in percent: answers, and masks of a row of metrics.json."""
+    from huggingface_hub import EvalResult, ModelCardData
+
+    names, metrics = found["names"], found["metrics"]
+    masks = metrics["rows"][row]
+    figures = [(name, text, "visual-question-answering", metrics["vqa"][name]) for name, text in _ANSWERS.items()]
+    figures += [(name, text, "image-segmentation", masks[name]) for name, text in _MASKS.items()]
+    figures += [
+        (name, name, "image-segmentation", both["M_dagger"]) for name, both in masks.get("region_metrics", {}).items()
+    ]
+    results = [
+        EvalResult(
+            task_type=task,
+            dataset_type=names["benchmark"],
+            dataset_name=names["benchmark"],
+            metric_type=name,
+            metric_name=text,
+            metric_value=round(100 * figure["value"], 2),
+            metric_config=f"row {row}, {names['extraction']}",
+            metric_args={"low": _percent(figure["low"]), "high": _percent(figure["high"]), "count": figure["count"]},
+        )
+        for name, text, task, figure in figures
+        if figure["value"] is not None
+    ]
+    return f"---\n{ModelCardData(model_name=names['model'], eval_results=results).to_yaml()}\n---\n"
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else round(100 * value, 2)
