@@ -63,6 +63,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "a.png").write_bytes(png())
     (tmp_path / "b.png").write_bytes(png("blue"))
     Image.fromarray((MASK * 255).astype(np.uint8)).save(tmp_path / "mask.png")
+    Image.fromarray(MASK.astype(np.uint8)).save(tmp_path / "dark.png")
     return tmp_path
 
 
@@ -181,6 +182,9 @@ SQUARE = 40  # side of the square around the picture, which lies 5 pixels below 
         (RLE.encode(MASK).to_json(), {"form": "rle"}),
         ([RLE.encode(MASK).to_json()], {"form": "rle"}),
         ("mask.png", {"form": "mask"}),
+        ("dark.png", {"form": "mask", "inside": "nonzero"}),
+        ({"x": 10, "y": 5, "width": 20, "height": 15}, {"order": "xywh"}),
+        ([{"xmin": 10, "ymin": 5, "xmax": 30, "ymax": 20}], {}),
         (["mask.png"], {"form": "mask"}),
         ([1], {"form": "annotations"}),
         ("1 2", {"form": "annotations"}),
@@ -221,7 +225,10 @@ def test_instances_boxes_and_pixels_to_ignore(folder: Path) -> None:
     ("row", "absent"),
     [
         ({"region": None}, {"when": ["null"]}),
+        ({"region": None}, {"when": [None, "empty"]}),
         ({"region": []}, {"when": ["empty"]}),
+        ({"region": ""}, {"when": ["empty"]}),
+        ({"region": "null"}, {"when": ["null"]}),
         ({"region": [0, 0, 0, 0]}, {"when": ["zeros"]}),
         ({"gone": "yes"}, {"column": "gone"}),
         ({"gone": 2}, {"column": "gone", "values": [2]}),
@@ -312,6 +319,21 @@ FAULTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         {"region": [90, 90, 95, 90, 95, 95]},
         {"region": {"column": "region", "form": "polygon"}},
         "no polygon lies in the image",
+    ),
+    (
+        {"region": RLE.empty(SIZE).to_json()},
+        {"region": {"column": "region", "form": "rle"}},
+        "column `region` holds no pixel; .*absent.when=.empty",
+    ),
+    (
+        {"region": "dark.png"},
+        {"region": {"column": "region", "form": "mask"}},
+        "its levels go up to 1; benchmark.columns.region.inside=nonzero",
+    ),
+    (
+        {"region": "mask.png", "h": 10, "w": 10},
+        {"region": {"column": "region", "form": "mask"}, "size": {"height": "h", "width": "w"}},
+        "it is 40 x 30 pixels, the image 10 x 10",
     ),
     ({"answer": "c"}, {}, r"column `answer`: 'c' is no letter of the options \['yes', 'no'\]"),
     ({"answer": "no"}, {}, "'no' is no letter of the options .*answer.form=text"),

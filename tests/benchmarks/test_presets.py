@@ -20,6 +20,7 @@ from pixfound.apps.evaluation import evaluate
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.benchmarks.table.paired_table import PairedTable
 from pixfound.config.factory import build
+from pixfound.scoring.metric_names import find_metric
 from pixfound.types import Example
 from pixfound.types.masks import RLE
 from tests.support.run import config_of, random_models, scores_of
@@ -329,10 +330,19 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PairedTable]:
     for name, layout in LAYOUTS.items():
         root = tmp_path_factory.mktemp("presets") / name
         layout(root)
-        config = config_of(f"benchmark={name}", f"benchmark.root={root}", "scoring=official")
-        assert config["scoring"]["region_metrics"] == config["benchmark"].get("official_metrics")
-        found[name] = build(config["benchmark"], "benchmark").built
+        config = yaml.safe_load((CONF / f"{name}.yaml").read_text())
+        if config.pop("defaults", None):
+            config = {**yaml.safe_load((CONF / "refcoco.yaml").read_text()), **config}
+        found[name] = build({**config, "root": str(root)}, "benchmark").built
+        for metric in config.get("official_metrics", ()):
+            find_metric(metric)
     return found
+
+
+def test_official_metrics_are_those_of_the_preset() -> None:
+    config = config_of("benchmark=refcoco_plus", "benchmark.root=x", "scoring=official")
+    assert config["scoring"]["region_metrics"] == config["benchmark"]["official_metrics"]
+    assert config["benchmark"]["download"]["hub"] == "lmms-lab-encoder/RefCOCOplus"
 
 
 @pytest.mark.parametrize("name", LAYOUTS)

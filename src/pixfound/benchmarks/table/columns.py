@@ -90,8 +90,8 @@ class ExpressionColumn(Text):
 
 @dataclass(frozen=True)
 class RegionColumn:
-    """The region. form: `box`, `polygon`, `rle`, `mask` (a picture, inside where it is brighter than 127) or
-    `annotations` (ids in the COCO file). A cell may hold one or a list; `columns`: a box in four.
+    """The region. form: `box`, `polygon`, `rle`, `mask` (a picture) or `annotations` (ids in the COCO file). A cell may
+    hold one or a list; `columns`: a box in four. inside: what counts of a mask picture, levels above 127 or above 0.
 
     order: of a box. scale: of coordinates. frame: what they are measured in, the image or a centred square around it.
     several: whether a list is one `union`, or `instances` as well. folder: of mask pictures, where it is not that of
@@ -106,6 +106,7 @@ class RegionColumn:
     frame: Literal["image", "square"] = "image"
     several: Literal["union", "instances"] = "union"
     folder: str | None = None
+    inside: Literal["bright", "nonzero"] = "bright"
     match: str | None = None
 
 
@@ -116,7 +117,7 @@ class AbsentColumns:
     something that is not there: a second example of the row, its pair.
     """
 
-    when: Sequence[Literal["null", "empty", "zeros"]] = ()
+    when: Sequence[Literal["null", "empty", "zeros"] | None] = ()
     column: str | None = None
     values: Sequence[Any] = (True, 1, "true", "True", "1", "yes")
     expression: str | None = None

@@ -291,6 +291,9 @@ class PairedTable(list[Example]):
         if spec.form == "box" and not gone:
             self._written += [(box, size) for box in map(four_numbers, found or ()) if box]
         region = Region(size, ()) if gone else region_of(found or [], spec, size, self._folder_of(spec), coco)
+        if not gone and "empty" not in absent.when and region.mask.area == 0:
+            cure = "where that means that the object is absent: benchmark.columns.absent.when=[empty]"
+            raise Fault("holds no pixel", cure, spec.column or "")
         ignored = entries(row, ignore) if ignore else None
         if not ignore or not ignored:
             return region, None

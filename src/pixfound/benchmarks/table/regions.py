@@ -26,6 +26,14 @@ from pixfound.types.masks import RLE, union
 
 Size = tuple[int, int]
 Box = tuple[float, float, float, float]
+_BOX_NAMES = (  # of boxes that are objects
+    ("x0", "y0", "x1", "y1"),
+    ("x1", "y1", "x2", "y2"),
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("left", "top", "right", "bottom"),
+    ("x", "y", "width", "height"),
+    ("x", "y", "w", "h"),
+)
 
 
 @dataclass(frozen=True)
@@ -53,10 +61,10 @@ def entries(row: Row, spec: RegionColumn) -> list[Any] | None:
         return None
     if spec.form == "polygon":
         return _polygons(value)
-    if spec.form == "box" and isinstance(value, Mapping):
-        value = [value.get(name) for name in ("x0", "y0", "x1", "y1")]
-    single = _is_box(value) if spec.form == "box" else not isinstance(value, list | tuple)
-    return [value] if single else list(value)
+    if spec.form == "box":
+        single = isinstance(value, Mapping) or _is_box(value)
+        return [_in_order(one) for one in ([value] if single or not isinstance(value, list | tuple) else value)]
+    return list(value) if isinstance(value, list | tuple) else [value]
 
 
 def parsed(value: Any, form: str) -> Any:
@@ -75,10 +83,10 @@ def parsed(value: Any, form: str) -> Any:
     return value
 
 
-def says_absent(found: Sequence[Any] | None, when: Sequence[str]) -> bool:
+def says_absent(found: Sequence[Any] | None, when: Sequence[str | None]) -> bool:
     """Whether the entries of a region say that there is none, in a way that the benchmark has."""
     if found is None:
-        return "null" in when
+        return "null" in when or None in when  # as YAML reads a bare null
     if not found:
         return "empty" in when
     return "zeros" in when and all(not any(np.ravel(one).tolist()) for one in found if isinstance(one, list | tuple))
@@ -110,7 +118,7 @@ def region_of(
             elif spec.form == "rle":
                 parts.append(RLE.from_coco(_plain_rle(entry), size))
             elif spec.form == "mask":
-                parts.append(mask_of(read_levels(_mask_file(entry, masks)), size))
+                parts.append(_picture_mask(entry, spec, size, masks))
             else:
                 parts.append(_annotation(entry, coco, size))
     except Fault as fault:
@@ -209,6 +217,12 @@ def four_numbers(value: Any) -> list[float] | None:
     return found if len(found) == 4 and all(map(math.isfinite, found)) else None
 
 
+def _in_order(value: Any) -> Any:
+    """A box that is an object as the list of its numbers; other values as they are."""
+    names = next((n for n in _BOX_NAMES if isinstance(value, Mapping) and all(name in value for name in n)), None)
+    return [value[name] for name in names] if names else value
+
+
 def _is_box(value: Any) -> bool:
     return isinstance(value, list | tuple) and len(value) == 4 and not any(isinstance(v, list | tuple) for v in value)
 
@@ -261,6 +275,16 @@ def _plain_rle(entry: Any) -> Any:
     counts, size = entry.get("counts"), entry.get("size")
     counts = counts.content if isinstance(counts, ParquetCell) else counts
     return {"counts": counts.decode("ascii") if isinstance(counts, bytes) else counts, "size": size}
+
+
+def _picture_mask(entry: Any, spec: RegionColumn, size: Size, folder: Path | None) -> RLE:
+    levels = read_levels(_mask_file(entry, folder))
+    if levels.shape != size:
+        raise ValueError(f"it is {levels.shape[1]} x {levels.shape[0]} pixels, the image {size[1]} x {size[0]}")
+    mask = mask_of(levels, size) if spec.inside == "bright" else RLE.encode(levels > 0)
+    if mask.area == 0 and levels.any():
+        raise ValueError(f"its levels go up to {levels.max()}; benchmark.columns.region.inside=nonzero takes them")
+    return mask
 
 
 def _mask_file(entry: Any, folder: Path | None) -> Any:
