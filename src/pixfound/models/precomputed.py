@@ -28,7 +28,8 @@ class Precomputed:
     """A model whose answers and masks are read from files.
 
     The first four arguments map a kind of prompt (open, choice, ground) to a path.
-    answers: JSON lines, see `pixfound.io.predictions.texts.read_answers`.
+    answers: JSON lines or a table, see `pixfound.io.predictions.texts.read_answers`; places are read from those to the
+        grounding prompt where it has no masks and no candidates (extraction=text_box).
     masks: a folder of one mask image per example, named by `names`; or a COCO results file, whose masks of an image
         are united.
     candidates: a folder of mask images {number or stem}_{phrase:03d}_{mask:03d}.png; or a COCO results file, each mask
@@ -43,7 +44,7 @@ class Precomputed:
         `pixfound.io.grayscale_masks`.
     """
 
-    version = 2
+    version = 3
     needs_image = False
     captures = False
     runtime_options = ("answers", "masks", "candidates", "meta")  # paths; `identity` has digests of their content
@@ -88,7 +89,8 @@ class Precomputed:
         """Extractions that fit the given kinds of files."""
         masks, candidates = bool(self._paths["masks"]), bool(self._paths["candidates"])
         fitting = masks * ("precomputed_masks",) + candidates * ("precomputed", "precomputed_selected")
-        return fitting or ("trivial",)
+        written = ("text_box", "text_point") if "ground" in self._paths["answers"] else ("trivial",)
+        return fitting or written
 
     def index(self, images: Mapping[str, ImageInfo]) -> None:
         """Join every file with the examples; masks are decoded later, one by one. images: by example id."""

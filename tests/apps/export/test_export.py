@@ -14,7 +14,9 @@ from pycocotools.coco import COCO
 
 from pixfound.apps.evaluation import evaluate
 from pixfound.apps.export.cli import main
+from pixfound.config.factory import build
 from pixfound.pipeline.results import Result
+from tests.support.predictions import write_lines
 from tests.support.run import config_of, run, scores_of
 
 
@@ -66,6 +68,24 @@ def test_answers_come_back_as_they_were(exported: tuple[Result, Path], name: str
     back = again(exported, f"model.answers.choice={folder / name}", "extraction=trivial")
     for what in ("response", "correct"):
         assert values(back, what, "choice", None) == values(result, what, "choice", None)
+
+
+def test_boxes_in_the_answers_of_a_harness_are_read_and_segmented(exported: tuple[Result, Path]) -> None:
+    result, folder = exported
+    benchmark = build(result.config["benchmark"], "benchmark").built[: result.config["limit"]]
+    boxes = {example.id: example.gt_mask.box for example in benchmark}
+    lines = [
+        {"doc_id": n, "doc": {"id": id}, "filtered_resps": f"At {list(box or ())}"}
+        for n, (id, box) in enumerate(boxes.items())
+    ]
+    path = write_lines(folder / "boxes.jsonl", lines)
+    convention = "extraction.extractors.text_box.convention=list_1000"
+    given = ["extraction=text_box", convention, "segmenter=tiny", "scoring.region_metrics=[written_box_iou]"]
+    back = again(exported, f"model.answers.ground={path}", *given)
+    readings = back.metrics["analyses"]["coordinate_audit"]["text_box"]
+    assert readings["better"] == "pixels" and readings["readings"]["pixels"]["iou"]["value"] == 1.0
+    assert readings["with_box"] == sum(box is not None for box in boxes.values())
+    assert back.metrics["rows"]["text_box"]["M_dagger"]["count"] == len(boxes)
 
 
 def test_the_block_of_a_model_card(exported: tuple[Result, Path], capsys: pytest.CaptureFixture[str]) -> None:

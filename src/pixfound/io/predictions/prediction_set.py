@@ -59,7 +59,8 @@ class Given:
             lacks = "has no answer of this example" if self.answers is not None else "is not given"
             unanswered = f"model.answers.{self.kind} {lacks}"
         ungrounded = ""
-        if masks is None and candidates is None:
+        written = self.kind == "ground" and answer is not None  # boxes may be written in it
+        if masks is None and candidates is None and not written:
             given = self.masks is not None or self.candidates is not None
             lacks = "have no file of this example" if given else "are not given"
             ungrounded = f"model.masks.{self.kind} and model.candidates.{self.kind} {lacks}"
