@@ -276,6 +276,10 @@ def test_texts_options_and_answers(folder: Path) -> None:
     free = {"options": None, "answer": {"column": "answer", "form": "text", "grading": "vqa"}}
     (three,) = read(folder, {**ROW, "answer": ["red", "red", "pink"]}, columns=free)
     assert (three.answers, three.grading, three.kinds) == (("red", "red", "pink"), "vqa", ("open", "ground"))
+    mixed = [{**ROW, "answer": "no"}, {**ROW, "answer": "red", "options": None}, {"image": "a.png"}]
+    mixed[2] |= {"expression": "it", "region": BOX}  # without the other keys
+    found = read(folder, *mixed, columns={"answer": {"column": "answer", "form": "text"}})
+    assert [(e.answer, e.answers, len(e.kinds)) for e in found] == [(1, (), 3), (None, ("red",), 2), (None, (), 1)]
     each = read(folder, {**ROW, "expression": ["it", "that"]}, columns={"id": "image"})
     assert [(example.id, example.expression) for example in each] == [("a.png-0", "it"), ("a.png-1", "that")]
 
@@ -345,6 +349,7 @@ FAULTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ({"options": "(b) no (a) yes"}, {}, "column `options`: .*is no `.a. yes .b. no` in this order"),
     ({"options": "yes|yes"}, {}, "the options A and B are equal"),
     ({"question": " "}, {}, "the question is empty"),
+    ({"options": None}, {}, "column `options` holds no options; answers in words"),
     ({"expression": None}, {}, "column `expression` holds no expression"),
     ({"image": "../a.png"}, {}, "column `image`: '../a.png' leads out of the folder"),
     ({"image": None}, {}, "column `image` is no picture as file; .*image.form"),

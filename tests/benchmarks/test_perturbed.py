@@ -104,6 +104,20 @@ def test_picture_masks_and_objects_change_together() -> None:
     assert cut.image.digest() == varied(example, "crop", (0, 0, 3, 2)).image.digest()
 
 
+def test_instances_boxes_and_ignored_pixels_change_with_the_mask() -> None:
+    left, right = drawn("##....", "##...."), drawn("...##.", "......")
+    whole = drawn("##.##.", "##....")
+    example = make_example(whole, instances=(left, right), boxes=((0, 0, 2, 2), (3.0, 0.0, 5.5, 1.0)), ignore=right)
+    cropped = varied(example, "crop", (0, 0, 4, 2))
+    assert cropped.instances == (drawn("##..", "##.."), drawn("...#", "...."))
+    assert cropped.boxes == ((0, 0, 2, 2), (3.0, 0.0, 4, 1.0))
+    assert cropped.ignore == drawn("...#", "....")
+    out = varied(example, "mask_out", (3, 0, 6, 2))
+    assert (out.gt_mask, out.instances, out.boxes) == (left, (left,), example.boxes)
+    assert out.ignore == drawn("......", "......")
+    assert varied(example, "crop", (0, 0, 3, 2)).boxes == ((0, 0, 2, 2),)
+
+
 def test_a_picture_of_another_size_than_its_mask_is_an_error() -> None:
     cut = varied(make_example(drawn("#."), image=ArrayImage(numbered(3, 3))), "crop", (0, 0, 1, 1))
     with pytest.raises(ValueError, match=r"the image is 3 x 3 pixels, its mask \(1, 2\)"):

@@ -132,14 +132,21 @@ class Varied(Sequence[Example]):
 def varied(example: Example, kind: str, box: Box) -> Example:
     """The example with its picture and its masks cropped to a rectangle, or blackened in it.
 
-    An object of which nothing is left is no longer known.
+    An object of which nothing is left is no longer known. Annotated boxes are cut by a crop and stay under a mask-out.
     """
-    objects = [change(mask, kind, box) for mask in example.objects]
+    changed = [[change(mask, kind, box) for mask in masks] for masks in (example.objects, example.instances)]
+    objects, instances = (tuple(mask for mask in masks if mask.area) for masks in changed)
+    right, bottom = (box[2], box[3]) if kind == "crop" else example.gt_mask.size[::-1]
     return replace(
         example,
         image=VariedImage(example.image, example.gt_mask.size, kind, box),
         gt_mask=change(example.gt_mask, kind, box),
-        objects=tuple(mask for mask in objects if mask.area),
+        objects=objects,
+        instances=instances,
+        boxes=tuple(
+            (x0, y0, min(x1, right), min(y1, bottom)) for x0, y0, x1, y1 in example.boxes if x0 < right and y0 < bottom
+        ),
+        ignore=example.ignore and change(example.ignore, kind, box),
     )
 
 

@@ -209,9 +209,14 @@ class PairedTable(list[Example]):
         columns = self.columns
         if columns.question is None or columns.answer is None:
             return "", (), None, ()
+        if columns.question.column and row.cell(columns.question.column) is None:
+            return "", (), None, ()
         question, options = text_of(row, columns.question, {}).strip(), tuple[str, ...]()
         if columns.options:
             question, options = options_of(row, columns.options, question)
+            if not options and columns.answer.form != "text":
+                place = columns.options.column or " ".join(columns.options.columns)
+                raise Fault("holds no options", "answers in words: benchmark.columns.answer.form=text", place)
         shuffle = columns.options.shuffle if columns.options else None
         return question, *answer_of(row, columns.answer, options, shuffle, id)
 

@@ -113,10 +113,10 @@ def _read(file: Path, columns: Collection[str], inside: str | None) -> Iterator[
         if kind == ".parquet":
             yield from _parquet(file, columns)
         elif kind == ".jsonl":
-            for where, values in json_lines(file, f"benchmark.rows={file}"):
-                yield where.rpartition(", ")[2], values
+            rows = [(where.rpartition(", ")[2], row) for where, row in json_lines(file, f"benchmark.rows={file}")]
+            yield from _with_all_keys(rows)
         elif kind == ".json":
-            yield from _json(file, inside)
+            yield from _with_all_keys(list(_json(file, inside)))
         else:
             csv.field_size_limit(_LONGEST)
             for number, row in table_rows(file, sorted(_first(columns)), skipinitialspace=True):
@@ -125,6 +125,12 @@ def _read(file: Path, columns: Collection[str], inside: str | None) -> Iterator[
         raise UserError(f"{file}: is no JSON ({error}); download it again") from error
     except OSError as error:
         raise UserError(f"{file}: cannot be read ({error.strerror or error})") from error
+
+
+def _with_all_keys(rows: Sequence[tuple[str, Mapping[str, Any]]]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The rows of a JSON file, with null for keys that others of them have: programs leave such out."""
+    keys = dict.fromkeys(key for _, row in rows for key in row)
+    yield from ((where, {**keys, **row}) for where, row in rows)
 
 
 def _json(file: Path, inside: str | None) -> Iterator[tuple[str, Mapping[str, Any]]]:

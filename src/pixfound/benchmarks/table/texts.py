@@ -96,6 +96,8 @@ def options_of(row: Row, spec: OptionColumns, question: str) -> tuple[str, tuple
         return question, tuple(cell for cell in cells if cell and cell != "nan")
     column = spec.column or ""
     value = row.cell(column)
+    if value is None or value == []:
+        return question, ()
     if isinstance(value, str) and value.lstrip().startswith("["):
         with suppress(ValueError):
             value = json.loads(value)
