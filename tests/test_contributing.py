@@ -51,6 +51,7 @@ def benchmark() -> list[str]:
         f"benchmark._target_={found['_target_']}",
         "~benchmark.pairs",
         "~benchmark.seed",
+        "~benchmark.level",
         f"+benchmark.size={found['size']}",
     ]
 

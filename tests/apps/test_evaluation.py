@@ -220,7 +220,12 @@ def test_a_corrupt_picture_is_a_failure_that_is_mended_alone(
     bad = folder / "0001a.png"
     good = bad.read_bytes()
     damage(bad)
-    over = ("benchmark._target_=tests.apps.test_evaluation.Pictures", "~benchmark.seed", "benchmark.pairs=4")
+    over = (
+        "benchmark._target_=tests.apps.test_evaluation.Pictures",
+        "~benchmark.seed",
+        "~benchmark.level",
+        "benchmark.pairs=4",
+    )
     arguments = (models, tmp_path / "outputs", *over, f"+benchmark.folder={folder}", "report.pictures=8", *TRACKED)
     result = run(*arguments)
     lost = [s for s in scores_of(result) if s["example_id"] == "0001a"]
@@ -241,7 +246,12 @@ def test_too_many_failures_end_the_run(models: Path, tmp_path: Path) -> None:
     Pictures(str(folder))
     for path in folder.iterdir():
         path.write_bytes(b"no picture")
-    over = ("benchmark._target_=tests.apps.test_evaluation.Pictures", "~benchmark.seed", "benchmark.pairs=4")
+    over = (
+        "benchmark._target_=tests.apps.test_evaluation.Pictures",
+        "~benchmark.seed",
+        "~benchmark.level",
+        "benchmark.pairs=4",
+    )
     with pytest.raises(UserError, match=r"more than max_failures=2 examples failed; the last was .* in stage generate"):
         run(models, tmp_path / "outputs", *over, f"+benchmark.folder={folder}", "max_failures=2")
 

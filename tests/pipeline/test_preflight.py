@@ -17,7 +17,12 @@ from pixfound.types import Example
 from tests.support.judge_server import Act, JudgeServer
 from tests.support.run import config_of, run
 
-PICTURES = ("benchmark._target_=tests.pipeline.test_preflight.Listed", "~benchmark.seed", "benchmark.pairs=4")
+PICTURES = (
+    "benchmark._target_=tests.pipeline.test_preflight.Listed",
+    "~benchmark.seed",
+    "~benchmark.level",
+    "benchmark.pairs=4",
+)
 
 
 class Listed(list[Example]):
