@@ -88,7 +88,7 @@ def _mask_score(
     mask = chosen_mask(choice["kind"], taken, example)
     wrong = choice["kind"] == "missing" and conventions.no_candidate == "wrong"
     area = mask.area
-    comparison = Comparison(example, mask, taken, choice["kind"] == "missing", wrong)
+    comparison = Comparison(example, mask, taken, not (found["candidates"] or area), wrong)
     measures = {metric.name: metric.measure(comparison) for metric in conventions.found_metrics}
     return _score(
         item,

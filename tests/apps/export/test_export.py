@@ -80,12 +80,15 @@ def test_boxes_in_the_answers_of_a_harness_are_read_and_segmented(exported: tupl
     ]
     path = write_lines(folder / "boxes.jsonl", lines)
     convention = "extraction.extractors.text_box.convention=list_1000"
-    given = ["extraction=text_box", convention, "segmenter=tiny", "scoring.region_metrics=[written_box_iou]"]
+    given = ["extraction=text_box", convention, "segmenter=tiny"]
+    given += ["scoring.region_metrics=[written_box_iou,written_box_iou:skip_missing]"]
     back = again(exported, f"model.answers.ground={path}", *given)
     readings = back.metrics["analyses"]["coordinate_audit"]["text_box"]
     assert readings["better"] == "pixels" and readings["readings"]["pixels"]["iou"]["value"] == 1.0
     assert readings["with_box"] == sum(box is not None for box in boxes.values())
-    assert back.metrics["rows"]["text_box"]["M_dagger"]["count"] == len(boxes)
+    row = back.metrics["rows"]["text_box"]
+    assert row["M_dagger"]["count"] == row["region_metrics"]["written_box_iou"]["M_dagger"]["count"] == len(boxes)
+    assert row["region_metrics"]["written_box_iou:skip_missing"]["M_dagger"]["count"] == readings["with_box"]
 
 
 def test_the_block_of_a_model_card(exported: tuple[Result, Path], capsys: pytest.CaptureFixture[str]) -> None:
