@@ -40,6 +40,8 @@ def show(result: Result) -> None:
     if result.was_complete:
         console.print("nothing to do: this run is complete")
     console.print(printable(f"report: {result.folder / 'report.md'}"), soft_wrap=True)
+    if (page := result.folder / "page" / "index.html").exists():
+        console.print(printable(f"to look at in a browser: {page}"), soft_wrap=True)
 
 
 def _print(console: Console, headers: Sequence[str], lines: Sequence[Sequence[str]], title: str = "") -> None:

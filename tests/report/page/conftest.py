@@ -15,7 +15,7 @@ from tests.support.run import config_of
 
 ROOT = Path(__file__).parents[3]
 SHOTS = ROOT / "build" / "page"  # pictures of every view, to look at
-OPTIONS = ("limit=24", "scoring.resamples=100", "report.pictures=0")
+OPTIONS = ("limit=16", "scoring.resamples=100", "report.pictures=0")
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
