@@ -255,6 +255,13 @@ def test_keys_go_through_examples_kinds_rows_and_layers(page: Path, data: RunDat
     tab.wait_for_selector(".rows tr.current:has-text('first')")
     press("t")
     tab.wait_for_selector("[name=truth]:not(:checked)")
+    tab.locator("[name=tiles]").focus()
+    press("Space")
+    assert tab.evaluate("[document.activeElement.name, document.activeElement.checked]") == ["tiles", True]
+    tab.locator(".rows button", has_text="best_score").focus()
+    press("Enter")
+    tab.wait_for_selector(".rows tr.current:has-text('best_score')")
+    tab.wait_for_function("document.activeElement.textContent === 'best_score'")  # though it is another button now
     press("b")
     tab.wait_for_selector(".columns.two")
     assert tab.locator(".column").count() == 2

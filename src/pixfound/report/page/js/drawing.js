@@ -136,6 +136,8 @@ function attentionPicture({ height, width, values }) {
   return canvas;
 }
 
+const KEPT_MASKS = 40; // pictures of masks of an example in memory
+
 /** An example's picture with its layers. */
 class Stage {
   /** @param {any} run @param {any} data of the example */
@@ -154,6 +156,8 @@ class Stage {
     );
     this.element.style.aspectRatio = `${width} / ${height}`;
     this.element.style.maxWidth = `min(100%, ${Math.max(512, width)}px, calc(75vh * ${width / height}))`;
+    /** Pictures of masks that were drawn before. @type {Map<string, any>} */
+    this.pictures = new Map();
     /** What is attended to, and a candidate that is pointed at. @type {any} */
     this.attended = null;
     /** @type {any} */
@@ -176,27 +180,25 @@ class Stage {
     /** @param {string | null} mask @param {string} layer @param {number} strength */
     const mask = (mask, layer, strength) => {
       if (!mask) return;
+      const key = layer + mask;
+      const picture = this.pictures.get(key) ?? maskPicture(mask, this.data.size, COLOURS[layer], strength);
+      if (this.pictures.size > KEPT_MASKS) this.pictures.clear();
+      this.pictures.set(key, picture);
       context.imageSmoothingEnabled = false;
-      context.drawImage(
-        maskPicture(mask, this.data.size, COLOURS[layer], strength * opacity),
-        0,
-        0,
-        this.canvas.width,
-        this.canvas.height,
-      );
+      context.drawImage(picture, 0, 0, this.canvas.width, this.canvas.height);
     };
+    context.globalAlpha = opacity;
     if (layers.includes("attention") && this.attended) {
-      context.globalAlpha = opacity;
       context.imageSmoothingEnabled = true;
       context.imageSmoothingQuality = "high";
       context.drawImage(attentionPicture(this.attended.raster), 0, 0, this.canvas.width, this.canvas.height);
-      context.globalAlpha = 1;
     }
     if (layers.includes("native")) for (const one of kind.native ?? []) mask(one, "native", 0.5);
     if (layers.includes("candidates")) for (const one of proposed) mask(one.mask, "candidates", 0.25);
     if (layers.includes("choice")) mask(chosenMask(this.run, this.data, KINDS.indexOf(state.kind), row), "choice", 0.6);
     if (layers.includes("truth")) mask(this.data.truth, "truth", 0.4);
     if (this.peek) mask(this.peek.mask, "peek", 0.6);
+    context.globalAlpha = 1;
     if (layers.includes("tiles")) this.drawTiles(context, kind.tiles ?? []);
     if (layers.includes("marks")) this.drawMarks(context, proposed, this.peek ?? chosen);
   }

@@ -17,13 +17,17 @@ function exampleView() {
   const element = el("div", { class: "example" });
   const columns = el("div", { class: "columns" });
   let shown = 0;
+  let built = "";
   return {
     element,
     async update() {
       const turn = ++shown;
+      const wanted = JSON.stringify({ ...state, layers: "", blend: "", theme: "" });
+      if (wanted === built) return redraw(element); // layers alone: what is pointed at, and the slider, stay
       const run = currentRun();
       const example = run.byId.get(state.example);
       if (!example) {
+        built = "";
         element.replaceChildren(el("p", {}, "This run has no example ", said(state.example), "."));
         return;
       }
@@ -31,6 +35,7 @@ function exampleView() {
       const loaded = await Promise.all(asked.map(([of, one]) => loadExample(of, one)));
       const made = await Promise.all(asked.map(([of, one], i) => column(of, one, loaded[i])));
       if (turn !== shown) return; // somebody has gone on meanwhile
+      built = wanted;
       columns.replaceChildren(...made.map(([article]) => article));
       pixfound.stages = made.map(([, stage]) => stage);
       columns.classList.toggle("two", made.length > 1);
@@ -124,7 +129,11 @@ function layerBar() {
         max: 1,
         step: 0.05,
         value: state.blend,
-        oninput: (/** @type {any} */ e) => change({ blend: e.target.value }, true),
+        oninput: (/** @type {any} */ e) => {
+          state.blend = e.target.value;
+          for (const stage of pixfound.stages) stage.draw();
+        },
+        onchange: (/** @type {any} */ e) => change({ blend: e.target.value }, true),
       }),
     ),
     el(
@@ -139,6 +148,15 @@ function layerBar() {
       "attention less its mean over the answer",
     ),
   );
+}
+
+/** Show the layers that the state says, in the pictures and in the boxes. @param {HTMLElement} element */
+function redraw(element) {
+  const layers = state.layers.split(" ");
+  for (const [name] of LAYERS) {
+    /** @type {HTMLInputElement} */ (element.querySelector(`input[name=${name}]`)).checked = layers.includes(name);
+  }
+  for (const stage of pixfound.stages) stage.draw();
 }
 
 /** @param {string} name */

@@ -43,18 +43,28 @@ function mainElement() {
 /** Show what the address says. */
 function show() {
   readAddress();
+  const focused = focusable().indexOf(/** @type {HTMLElement} */ (document.activeElement));
   document.documentElement.dataset.theme = state.theme;
   document.title = `${currentRun().title}${state.view === "example" ? `, ${state.example}` : ""} – pixfound`;
   /** @type {HTMLElement} */ (document.getElementById("head")).replaceChildren(...head());
-  if (viewName !== state.view || !view) {
+  const other = viewName !== state.view || !view;
+  if (other) {
     viewName = state.view in VIEWS ? state.view : "overview";
     view = VIEWS[viewName]();
     mainElement().replaceChildren(view.element);
     window.scrollTo(0, 0);
   }
-  Promise.resolve(view.update()).catch((error) =>
-    mainElement().replaceChildren(el("p", { role: "alert" }, String(error))),
-  );
+  Promise.resolve(view.update())
+    .catch((error) => mainElement().replaceChildren(el("p", { role: "alert" }, String(error))))
+    .then(() => {
+      if (focused >= 0 && !other && document.activeElement === document.body)
+        focusable()[focused]?.focus({ preventScroll: true });
+    });
+}
+
+/** All that can have the focus, in order: what is made anew gets it back by its place. @returns {HTMLElement[]} */
+function focusable() {
+  return [...document.querySelectorAll("a, button, input, select")].map((one) => /** @type {HTMLElement} */ (one));
 }
 
 function head() {

@@ -20,7 +20,7 @@ const DEFAULTS = {
   sort: "benchmark",
   pairs: "1",
   layers: "truth choice marks attention",
-  blend: "0.6", // of the layers over the image
+  blend: "0.7", // of the layers over the image
   at: "", // tokens of the answer whose attention stays, separated by blanks
   part: "", // the layer and head whose attention is shown: an index; the mean over all by default
   plain: "", // 1: attention as it is, and not less the mean
