@@ -15,8 +15,10 @@ from pixfound.benchmarks.table.columns import RegionColumn
 from pixfound.benchmarks.table.paired_table import PairedTable
 from pixfound.benchmarks.table.regions import box_of
 from pixfound.config.factory import build
-from pixfound.types import Example
-from pixfound.types.masks import RLE, iou
+from pixfound.scoring.comparison import Comparison
+from pixfound.types import Candidate, Example
+from pixfound.types.masks import RLE
+from tests.scoring.test_official import figures
 from tests.support.run import config_of
 
 ANNOTATIONS = Path(os.environ.get("PIXFOUND_ANNOTATIONS", Path(__file__).parents[3] / "shared/data"))
@@ -127,7 +129,14 @@ def around(example: Example) -> tuple[int, int, int, int]:
     return int(xs[0]), int(ys[0]), int(xs[-1]) + 1, int(ys[-1]) + 1
 
 
-def test_predictors_that_need_no_model(gseval: PairedTable) -> None:
-    """Always right and always empty: mean IoU 1 and 0, for no expression of GSEval is of something absent."""
-    assert {iou(example.gt_mask, example.gt_mask) for example in gseval} == {1.0}
-    assert {iou(RLE.empty(example.gt_mask.size), example.gt_mask) for example in gseval} == {0.0}
+def test_predictors_that_need_no_model(gseval: PairedTable, visual_cot: PairedTable) -> None:
+    """Always right and always empty, by the official metrics: 1 and 0, for nothing in these sets is absent."""
+    for table, names in (
+        (gseval[::10], ("miou", "giou", "ciou", "written_box_acc@0.5", "pr@0.9")),
+        (visual_cot[::40], ("written_box_iou", "miou")),
+    ):
+        right = [Comparison(e, e.gt_mask, Candidate(e.gt_mask, box=e.boxes[0])) for e in table]
+        empty = [Comparison(e, RLE.empty(e.gt_mask.size), missing=True) for e in table]
+        assert figures(right, *names) == {name: pytest.approx(1) for name in names}
+        assert figures(empty, *names) == dict.fromkeys(names, 0)
+        assert set(figures(empty, "miou:skip_missing").values()) == {None}  # nothing is left to count
