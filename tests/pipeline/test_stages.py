@@ -198,7 +198,8 @@ def test_only_what_its_digest_is_of_changes_it() -> None:
     assert changed(pair_id="p") == {"content"} == changed(tags={"a": "b"}) == changed(named=False)
     assert changed(objects=(drawn("#..."),)) == {"content"} == changed(labels={"corrected": 1})
     size = one.gt_mask.size
-    assert changed(ignore=RLE.full(size)) == {"content"} == changed(instances=(RLE.empty(size),))
+    assert changed(ignore=RLE.full(size)) == {"select", "content"}
+    assert changed(instances=(RLE.empty(size),)) == {"content"}
     assert changed(boxes=((0.5, 1.0, 2.0, 3.0),)) == {"content"} == changed(count=0)
     assert changed() == set()
 

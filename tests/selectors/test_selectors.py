@@ -267,3 +267,10 @@ def test_a_pipeline_in_a_folder_is_found(tmp_path, monkeypatch):
 def test_options_are_checked(make, named):
     with pytest.raises(UserError, match=named):
         make()
+
+
+def test_the_oracle_does_not_look_at_ignored_pixels():
+    example = make_example(drawn("##....", "##...."), ignore=drawn("..####", "..####"))
+    small, spilt = make_candidate(drawn("#.....", "##....")), make_candidate(drawn("######", "######"))
+    assert Oracle().choose(example, [small, spilt]).index == 1
+    assert Oracle().choose(make_example(example.gt_mask), [small, spilt]).index == 0

@@ -46,7 +46,8 @@ def pool_of(run: RunData, extractor: str, kind: Kind, ks: Sequence[int]) -> Pool
     examples, values, candidates = array("i"), array("d"), 0
     for item, proposed in _proposals(run, extractor, (kind,)):
         if not item.example.absent:
-            fits = ious([candidate.mask for candidate in proposed], item.example.gt_mask)
+            masks = [candidate.mask for candidate in proposed]
+            fits = ious(masks, item.example.gt_mask, item.example.ignore)
             examples.append(item.index)
             values.extend((*(best_of(fits, k) for k in (*ks, 1)), max(fits, default=0.0)))
             candidates += len(fits)

@@ -77,7 +77,7 @@ def find_emergence(
         return "object absent"
     if not candidates:
         return "no candidate"
-    fits = ious([candidate.mask for candidate in candidates], example.gt_mask)
+    fits = ious([candidate.mask for candidate in candidates], example.gt_mask, example.ignore)
     best = _best(fits, candidates, reading.ties)
     if best is None:
         return "no candidate with a phrase"

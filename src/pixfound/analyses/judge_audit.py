@@ -133,7 +133,7 @@ def _choices(run: RunData, row: str) -> Iterator[_Choice]:
         candidates = run.candidates(item, kind, run.parts.rows[row][0])
         if candidates is not None:
             masks = [candidate.mask for candidate in candidates]
-            yield _Choice(item.example.absent, choice, ious(masks, item.example.gt_mask))
+            yield _Choice(item.example.absent, choice, ious(masks, item.example.gt_mask, item.example.ignore))
 
 
 def _quality(choices: Sequence[_Choice]) -> dict[str, Any]:

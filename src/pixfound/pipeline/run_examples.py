@@ -154,12 +154,12 @@ def _taken(benchmark: Benchmark, limit: int | None) -> Iterator[tuple[Example, b
 def _digests(example: Example, image: str, texts: Mapping[Kind, str]) -> dict[str, str]:
     """All digests of an example."""
     found: dict[str, str] = {}
-    truth = example.gt_mask.to_json()
+    truth = [example.gt_mask.to_json(), *([example.ignore.to_json()] if example.ignore else [])]
     answers = [list(example.answers), example.grading] if example.answers else []
     for kind in example.kinds:
         generate = digest_of(image, texts[kind])
         extract = digest_of(generate, example.expression)
-        select = digest_of(extract, example.id, truth)
+        select = digest_of(extract, example.id, *truth)
         grade = digest_of(generate, example.question, list(example.options), example.answer, *answers)
         by_stage = {"generate": generate, "extract": extract, "select": select, "grade": grade}
         found |= {f"{stage} {kind}": digest for stage, digest in by_stage.items()}

@@ -35,7 +35,7 @@ class Oracle:
             return Choice("empty", reason="the object is absent")
         if not candidates:
             return Choice("missing", reason="no candidate")
-        values = ious([candidate.mask for candidate in candidates], example.gt_mask)
+        values = ious([candidate.mask for candidate in candidates], example.gt_mask, example.ignore)
         ranks = [(values[i], self._tie(i, c)) for i, c in enumerate(candidates)]
         best = max(range(len(ranks)), key=ranks.__getitem__)
         return Choice("candidate", best, f"IoU {ranks[best][0]:.3f}")

@@ -221,10 +221,7 @@ def iou(pred: RLE, gt: RLE, ignore: RLE | None = None) -> float:
     Both empty: 1, the object is correctly not shown. One empty: 0 (arXiv 2502.04192, evaluation code).
     ignore: pixels that neither counts (ReasonSeg's label 255).
     """
-    if ignore is None:
-        return ious([pred], gt)[0]
-    common, whole = overlap(pred, gt, ignore)
-    return common / whole if whole else 1.0
+    return ious([pred], gt, ignore)[0]
 
 
 def overlap(pred: RLE, gt: RLE, ignore: RLE | None = None) -> tuple[int, int]:
@@ -244,10 +241,13 @@ def overlap(pred: RLE, gt: RLE, ignore: RLE | None = None) -> tuple[int, int]:
     return common, whole
 
 
-def ious(preds: Sequence[RLE], gt: RLE) -> list[float]:
+def ious(preds: Sequence[RLE], gt: RLE, ignore: RLE | None = None) -> list[float]:
     """`iou` of each of several masks with the same `gt`, in one pass over the runs."""
     for pred in preds:
         _same_size(pred.size, gt.size)
+    if ignore is not None:
+        overlaps = [overlap(pred, gt, ignore) for pred in preds]
+        return [common / whole if whole else 1.0 for common, whole in overlaps]
     if not preds:
         return []
     if gt.area == 0:

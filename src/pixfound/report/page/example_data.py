@@ -127,7 +127,7 @@ def _candidates(
 ) -> list[dict[str, Any]]:
     """The candidates of an extractor, each with its IoU with the ground truth."""
     candidates = run.candidates(item, kind, extractor) or []
-    overlaps = ious([candidate.mask for candidate in candidates], item.example.gt_mask)
+    overlaps = ious([candidate.mask for candidate in candidates], item.example.gt_mask, item.example.ignore)
     return [_candidate(one, iou, generation, masks) for one, iou in zip(candidates, overlaps, strict=True)]
 
 
