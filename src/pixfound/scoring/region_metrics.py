@@ -175,7 +175,7 @@ def written_box_iou(c: Comparison) -> float:
 
     Source: IoU of GroundingME (arXiv 2512.17495) and RefCOCO, which take the reading of the coordinates that
     fits best (VLMEvalKit, vlmeval/dataset/groundingme.py; lmms-eval, tasks/refcoco_grounding). Here it is the declared
-    one.
+    one, and what lies outside the image is cut off, which the evaluators keep.
     """
     return c.box_iou(c.first_written)
 
@@ -265,11 +265,12 @@ def points_share(c: Comparison) -> float | None:
 @_named(mean)
 def points_strict(c: Comparison) -> float | None:
     """Share of the present objects that are pointed at: with the first point, or where the question is one of counting
-    (`Example.count`) with all points, in the right number.
+    (`Example.count`, and the tag `category` is `counting` where there is one) with all points, in the right number.
 
     Source: binary accuracy of PointBench (lmms-eval, tasks/pointbench/utils.py, _binary_score).
     """
-    if c.example.count is None or c.absent:
+    counting = c.example.count is not None and c.example.tags.get("category", "counting") == "counting"
+    if not counting or c.absent:
         return points_first(c)
     return float(len(c.inside) == c.example.count and points_all(c) == 1.0)
 
