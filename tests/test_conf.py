@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hydra.errors import HydraException
 
-from pixfound.config.factory import DECLARED, SERVICES, find_target, stable_name
+from pixfound.config.factory import DECLARED, find_target, stable_name
 from pixfound.types.arguments import check_arguments
 from tests.support.run import config_of
 
@@ -43,7 +43,7 @@ def bind(where: str, node: dict[str, Any]) -> None:
     signature = inspect.signature(target)
     arguments = {name: value for name, value in node.items() if name not in ("_target_", "defaults", *DECLARED)}
     check_arguments(target, {name: v for name, v in arguments.items() if "${" not in str(v) and v != "???"}, where)
-    services = {name: None for name in SERVICES if name in signature.parameters}
+    services = {name: None for name in ("model", "segmenter", "phrases", "judge") if name in signature.parameters}
     (signature.bind_partial if "defaults" in node else signature.bind)(**{**services, **arguments})
 
 

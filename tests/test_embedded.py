@@ -79,7 +79,7 @@ def test_the_small_sam_segments_what_the_point_lies_on() -> None:
             inside = np.argwhere(mask)
             y, x = inside[rng.integers(len(inside))]
             points.append((float(x), float(y)))
-        found = segmenter.masks(image, points)
+        found = next(segmenter.point_masks([(image, points)]))
         for mask, candidates, scores in zip(masks, found.masks, found.scores, strict=True):
             ious = [iou(RLE.encode(c), RLE.encode(mask)) for c in candidates]
             best.append(max(ious))
@@ -101,6 +101,8 @@ def test_the_weights_are_standard_and_small() -> None:
 def test_any_picture_size_goes_through_the_small_sam() -> None:
     segmenter = Sam("embedded:tiny_sam", device="cpu")
     for size in ((1, 1), (300, 40), (37, 411)):
-        found = segmenter.masks(Image.new("RGB", size, "grey"), [(0.0, 0.0), (size[0] - 1.0, size[1] - 1.0)])
+        found = next(
+            segmenter.point_masks([(Image.new("RGB", size, "grey"), [(0.0, 0.0), (size[0] - 1.0, size[1] - 1.0)])])
+        )
         assert found.masks.shape == (2, 3, size[1], size[0])
         assert found.scores.shape == (2, 3)

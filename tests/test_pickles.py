@@ -78,7 +78,7 @@ def saved(save: Callable[..., Any]) -> Callable[[Path], Path]:
 Load = Callable[[str], object]
 LOADERS: dict[str, tuple[Callable[[Path], Path], Load]] = {
     "hf": (saved(save_random_llava), lambda path: HuggingFace(path, device="cpu").generate([REQUEST])),
-    "word vectors": (saved(save_random_llava), lambda path: HuggingFace(path, device="cpu").vectors().vector("a")),
+    "word vectors": (saved(save_random_llava), lambda path: HuggingFace(path, device="cpu").text_vectors().vector("a")),
     "plain": (saved(save_florence2), lambda path: Plain(path, device="cpu").generate([REQUEST])),
     "lisa": (lambda _: DATA / "lisa/model", lambda path: lisa("lisa", Path(path)).generate([REQUEST])),
     "glamm": (lambda _: DATA / "glamm/model", lambda path: lisa("glamm", Path(path)).generate([REQUEST])),
@@ -95,15 +95,15 @@ LOADERS: dict[str, tuple[Callable[[Path], Path], Load]] = {
         )
         for name in towers_of(CAMBRIAN)
     },
-    "sam": (saved(save_random_sam), lambda path: Sam(path, device="cpu").masks(IMAGE, [(1.0, 1.0)])),
+    "sam": (saved(save_random_sam), lambda path: next(Sam(path, device="cpu").point_masks([(IMAGE, [(1.0, 1.0)])]))),
     "sam_hq": (
         saved(save_random_sam_hq),
-        lambda path: Sam(path, device="cpu", architecture="SamHQModel").masks(IMAGE, [(1.0, 1.0)]),
+        lambda path: next(Sam(path, device="cpu", architecture="SamHQModel").point_masks([(IMAGE, [(1.0, 1.0)])])),
     ),
-    "sam2": (saved(save_random_sam2), lambda path: Sam2(path, device="cpu").masks(IMAGE, [(1.0, 1.0)])),
+    "sam2": (saved(save_random_sam2), lambda path: next(Sam2(path, device="cpu").point_masks([(IMAGE, [(1.0, 1.0)])]))),
     "clipseg": (
         saved(save_random_clipseg),
-        lambda path: ClipSeg(path, device="cpu").candidates(IMAGE, Generation("", (64, 64)), "a thing"),
+        lambda path: ClipSeg(path, device="cpu").extract_one(IMAGE, Generation("", (64, 64)), "a thing"),
     ),
 }
 

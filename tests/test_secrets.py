@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from pixfound.interfaces import Model
 from pixfound.types import Generation, Prompt
 from tests.support.judge_server import Act, JudgeServer
 from tests.support.run import count_lines
@@ -19,10 +20,8 @@ KEY = "sk-secret-0123456789abcdef"
 EVIL = "<script>alert(1)</script> ![x](http://tracker.example/a.png) [red]big[/red] \x1b[31m \x1b]8;;x\x07 | a"
 
 
-class Evil:
+class Evil(Model):
     """Says what a browser or a terminal would act on."""
-
-    captures = False
 
     def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
         return [Generation(EVIL, (image.height, image.width)) for image, _ in requests]

@@ -237,7 +237,7 @@ class Subject(_Made):
     def auto(self) -> Figures:
         """The batch that `batch_size=auto` finds, and whether it fits: peak memory beside what the device has."""
         step = self._adapter("step")
-        found = step.fit(_requests(len(TEXTS)))
+        found = step.max_batch(_requests(len(TEXTS)))
         now = _requests(min(found.prompts, 3) if self.options.small else found.prompts)
         _reset_peak(self.device)
         taken = _timed(lambda: step.generate(now), self.device)

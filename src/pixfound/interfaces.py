@@ -1,65 +1,38 @@
-"""Protocols of the exchangeable components: a component is any class with these methods.
+"""Base classes of the exchangeable components. A component overrides what it needs; the other hooks have defaults.
 
 A config's `_target_` names the class and its other keys are the constructor's arguments. A constructor parameter
 called `model`, `segmenter`, `phrases` or `judge` is filled with the run's own component of that name. Constructors are
 cheap: weights are loaded at the first use, so that a finished run loads none.
 
-A class may have `version` (default 1), which is raised when the same options give other results, so that stored results
-are computed anew. Fingerprints hold the name of a class, or its older name in `stable_name`; of a class from outside
-the package also a hash of its source.
+Each kind of component has one method that takes many requests and returns as many results, in order. An exception in
+the place of a result is the failure of that request alone. Where the method raises, the stage halves the batch until
+what is left passes or is a single request, whose failure is recorded; a UserError ends the run.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from pixfound.types import Candidate, Choice, Example, Generation, Kind, Phrase, Prompt
+from pixfound.errors import UserError
+from pixfound.types import Candidate, Choice, Example, FloatArray, Generation, Kind, Phrase, Prompt
+from pixfound.types.arguments import Checked
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
-def batched(component: object, many: str, one: str) -> Callable[[Sequence[Any]], Any] | None:
-    """The batched method `many` of a component; None where it has only `one`, which takes a single request.
-
-    Batched methods are `generate_many` of a model (whose requests may fail one by one), `candidates_many` of an
-    extractor, `masks_many` and `box_masks_many` of a segmenter (iterators: masks are large), `choose_many` of a
-    selector and `grade_many` of a judge. Each takes a list of requests of the single method, and gives the results in
-    order; where the stage allows it, an exception takes the place of a failed result. Also None where a subclass
-    overrides `one` alone, because the inherited batched method would not call it.
-    """
-    for cls in type(component).__mro__:
-        if many in vars(cls):
-            return cast(Callable[[Sequence[Any]], Any], getattr(component, many))
-        if one in vars(cls):
-            break
-    return None
-
-
-Benchmark = Sequence[Example]  # image sources read an image on demand, as a run keeps all examples in memory
-
-
-@runtime_checkable
-class Identified(Protocol):
-    """A component whose results depend on more than its config: on weights, or on an installed model."""
-
-    # A component may also have `runtime_options`, the names of arguments that do not change its results. A model or
-    # extractor with `needs_image = False` gets a blank image of the right size, and no image is read. A benchmark may
-    # have `left_out`: example id -> stem of the image, for each example that its options leave out.
-
-    def identity(self) -> Mapping[str, Any]:
-        """JSON values that change exactly when the results may; never a path, a device or a batch size."""
-
-
-@runtime_checkable
-class Described(Protocol):
-    """A component that records its environment (device, dtype, revision) with its results; a change only warns."""
-
-    def provenance(self) -> Mapping[str, Any]:
-        """JSON values, without loading weights."""
+T = TypeVar("T")
+Point = tuple[float, float]  # (x, y) in pixels of the image
+Box = tuple[float, float, float, float]  # (x0, y0, x1, y1) in pixels of the image
+GenerateRequest = tuple[Image.Image, Prompt]
+ExtractRequest = tuple[Image.Image, Generation, str]  # the last is the referring expression
+SelectRequest = tuple[Example, Sequence[Candidate], Kind]  # the last is the kind of prompt
+GradeRequest = tuple[Example, str]  # the last is the open answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +48,82 @@ class ImageInfo:
     left_out: bool = False
 
 
-@runtime_checkable
-class Indexed(Protocol):
-    """A model or selector that reads its results from files, matched to the examples before anything is computed."""
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Requests that a run is about to send: their number, the characters of their texts, and their images."""
 
-    def index(self, images: Mapping[str, ImageInfo]) -> None:
-        """Match the files to the examples by id, those left out included; raises UserError where they do not fit."""
+    requests: int = 0
+    characters: int = 0
+    images: int = 0
+
+    def __add__(self, other: Load) -> Load:
+        return Load(self.requests + other.requests, self.characters + other.characters, self.images + other.images)
 
 
-class Model(Protocol):
-    """A multi-modal LLM. A model that never captures attention may list in `extractions` the extractors that fit it."""
+def without_errors(outcomes: Sequence[T | Exception]) -> list[T]:
+    """The results of a batch; raises the first exception among them."""
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            raise outcome
+    return [outcome for outcome in outcomes if not isinstance(outcome, Exception)]
 
-    @property
-    def captures(self) -> bool:
-        """True if the generations carry attention."""
 
-    def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
-        """Answer a batch, in order. Generation does not depend on the rest of the batch."""
+class Component(Checked):
+    """Base of everything that a YAML names.
 
-    def vectors(self) -> TextVectors:
-        """The model's own input embeddings, read without loading the rest of the model."""
+    version: raised when the same options give other results, so that stored results are computed anew.
+    stable_name: the name in fingerprints, "" for that of the class; it stays when a class is renamed.
+    runtime_options: names of arguments that do not change results, or whose content `identity` gives.
+    needs_image: False for a model or extractor that looks at no pixels; it gets a blank image of the right size.
+    """
+
+    version: ClassVar[int] = 1
+    stable_name: ClassVar[str] = ""
+    runtime_options: ClassVar[tuple[str, ...]] = ()
+    needs_image: ClassVar[bool] = True
+
+    def identity(self) -> Mapping[str, Any]:
+        """JSON values beside the options that change exactly when the results may: weights, contents of files.
+
+        Never a path, a device or a batch size. Of a class from outside the package the source counts as well.
+        """
+        return {}
+
+    def provenance(self) -> Mapping[str, Any]:
+        """JSON values recorded with the results (device, revision); a change only warns. Loads no weights."""
+        return {}
+
+    def bind_examples(self, images: Mapping[str, ImageInfo]) -> None:
+        """Match files of results to the examples, by id, before anything is computed; UserError where they do not fit.
+
+        images: by example id, those left out included.
+        """
+
+    def plan(self, load: Load) -> str:
+        """One line about the most that these requests cost, "" for nothing; UserError where that is over the limit."""
+        return ""
+
+    def usage(self) -> Mapping[str, float | None]:
+        """The cost so far in this process; {} where nothing is counted."""
+        return {}
+
+
+class Benchmark(Component, list[Example]):
+    """A list of examples. Their image sources read an image on demand, as a run keeps all examples in memory.
+
+    left_out: example id -> stem of the image, for each example that the options leave out.
+    faults: (where, error) of each row that makes no example, where the options leave these out.
+    """
+
+    left_out: Mapping[str, str] = {}
+    faults: Sequence[tuple[str, Exception]] = ()
+
+
+class TextVectors(Protocol):
+    """A vector space of short texts."""
+
+    def vector(self, text: str) -> npt.NDArray[np.float32]:
+        """(D,) the text's vector; zeros where no word is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,33 +136,58 @@ class BatchFit:
     device: str
 
     def about(self) -> str:
-        """A clause for the user; "" where nothing was measured."""
+        """A clause for the user."""
         if self.each is None or self.free is None:
             return f" (two examples do not fit on {self.device})" if self.device else " (the default; nothing measured)"
         return f" ({self.each / 2**20:.1f} MiB a prompt, {self.free / 2**30:.1f} GiB for them on {self.device})"
 
 
-@runtime_checkable
-class Fitting(Protocol):
-    """A model that can measure the batch size that fits in memory."""
+class Model(Component):
+    """A multi-modal LLM."""
 
-    def fit(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> BatchFit:
-        """Measure the batch size for prompts like these, all of one example, by generating their answers."""
+    @property
+    def captures(self) -> bool:
+        """True if the generations carry attention."""
+        return False
 
+    @property
+    def keep(self) -> str:
+        """Attention kept beside the mean over layers and heads: nothing (`mean`), `layers`, or `heads` of layers."""
+        return "mean"
 
-@runtime_checkable
-class Cautioned(Protocol):
-    """A model whose answers have caveats that its options do not show."""
+    @property
+    def extractions(self) -> Sequence[str]:
+        """Extractions that fit a model without attention, named in errors; () where there is no telling."""
+        return ()
+
+    def generate(self, requests: Sequence[GenerateRequest]) -> Sequence[Generation | Exception]:
+        """Answer each (image, prompt). An answer does not depend on the rest of the batch."""
+        raise NotImplementedError
+
+    def text_vectors(self) -> TextVectors:
+        """The model's own input embeddings, read without loading the rest of the model; UserError without any."""
+        raise UserError(
+            f"{type(self).__name__} has no word vectors: use spaCy's, extraction.selectors.similarity.source=spacy"
+        )
+
+    def max_batch(self, requests: Sequence[GenerateRequest]) -> BatchFit | None:
+        """The batch size that fits in memory for prompts like these, all of one example, by generating their answers.
+
+        None where it cannot be measured.
+        """
+        return None
 
     def cautions(self) -> Sequence[str]:
-        """Lines for the console, printed before the first generation; without loading weights."""
+        """Caveats of the answers that the options do not show, a line each; without loading weights."""
+        return ()
 
 
-class PhraseFinder(Protocol):
+class PhraseFinder(Component):
     """Finds noun phrases."""
 
     def phrases(self, text: str) -> list[Phrase]:
         """The noun phrases of a text, in order."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,116 +198,125 @@ class SegmenterMasks:
     scores: npt.NDArray[np.float32]
 
 
-class Segmenter(Protocol):
-    """Turns points or boxes into masks."""
+class Segmenter(Component):
+    """Turns points or boxes into masks. Results are made on demand: masks of many images would fill the memory."""
 
-    def masks(self, image: Image.Image, points: Sequence[tuple[float, float]]) -> SegmenterMasks:
-        """Masks for each point alone; (x, y) in pixels of the image."""
+    def point_masks(self, requests: Sequence[tuple[Image.Image, Sequence[Point]]]) -> Iterable[SegmenterMasks]:
+        """Masks for each point alone, of each (image, points)."""
+        raise NotImplementedError
 
-    def box_masks(self, image: Image.Image, boxes: Sequence[tuple[float, float, float, float]]) -> SegmenterMasks:
-        """Masks for each box alone; (x0, y0, x1, y1) in pixels of the image."""
-
-
-class Extractor(Protocol):
-    """Proposes masks for a referring expression. It never sees the ground truth."""
-
-    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
-        """The candidates in a fixed order; an empty list is a valid result."""
+    def box_masks(self, requests: Sequence[tuple[Image.Image, Sequence[Box]]]) -> Iterable[SegmenterMasks]:
+        """Masks for each box alone, of each (image, boxes)."""
+        raise NotImplementedError
 
 
-@runtime_checkable
-class ExplainsNothing(Protocol):
-    """An extractor that gives a reason when an answer yields no candidate."""
+class Extractor(Component):
+    """Proposes masks for a referring expression. It never sees the ground truth.
+
+    maps_attention: True if `attention_map` shows what a candidate was extracted from.
+    """
+
+    maps_attention: ClassVar[bool] = False
+
+    def extract(self, requests: Sequence[ExtractRequest]) -> Sequence[Sequence[Candidate] | Exception]:
+        """Candidates of each (image, generation, expression), in a fixed order; none is a valid result."""
+        return [self.extract_one(*request) for request in requests]
+
+    def extract_one(self, image: Image.Image, generation: Generation, expression: str) -> Sequence[Candidate]:
+        """Candidates of one request: all that an extractor needs which gains nothing from many at once."""
+        return without_errors(self.extract([(image, generation, expression)]))[0]
 
     def lacking(self, generation: Generation) -> str:
-        """The reason; "" where there is none."""
+        """The reason why an answer yields no candidate; "" where there is none to give."""
+        return ""
+
+    def attention_map(self, generation: Generation, phrase: Phrase) -> FloatArray | None:
+        """(H, W) the phrase's attention over the image; None where there is none."""
+        return None
 
 
-class Selector(Protocol):
-    """Decides which candidate is the answer. Only the oracle reads `example.gt_mask`."""
+class Selector(Component):
+    """Decides which candidate is the answer. Only the oracle reads `example.gt_mask`.
 
-    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
-        """A decision for one example."""
+    uses_judge: True if it sends requests to the run's judge.
+    """
 
+    uses_judge: ClassVar[bool] = False
 
-@runtime_checkable
-class ChoosesByKind(Protocol):
-    """A selector whose input differs for each kind of prompt."""
+    def select(self, requests: Sequence[SelectRequest]) -> Sequence[Choice | Exception]:
+        """A decision for each (example, candidates, kind of prompt)."""
+        return [self.select_one(*request) for request in requests]
 
-    def choose_for(self, kind: Kind, example: Example, candidates: Sequence[Candidate]) -> Choice:
-        """A decision for one example under one kind of prompt, in place of `choose`."""
+    def select_one(self, example: Example, candidates: Sequence[Candidate], kind: Kind) -> Choice:
+        """A decision for one request: all that a selector needs which gains nothing from many at once."""
+        return without_errors(self.select([(example, candidates, kind)]))[0]
 
-
-class TextVectors(Protocol):
-    """A vector space of short texts."""
-
-    def vector(self, text: str) -> npt.NDArray[np.float32]:
-        """(D,) the text's vector; zeros where no word is known."""
-
-
-class Judge(Protocol):
-    """Grades a free answer."""
-
-    name: str
-
-    def grade(self, example: Example, response: str) -> tuple[bool | None, str]:
-        """(verdict, reason): True if the response answers the example's question correctly; None for unscored."""
+    def judge_load(self, example: Example, candidates: Sequence[Candidate]) -> Load:
+        """The upper limit of the requests to the judge for one decision."""
+        return Load()
 
 
-@runtime_checkable
-class Asker(Protocol):
-    """A judge that answers any question, about images too."""
+class Grade(NamedTuple):
+    """correct: None for unscored."""
 
-    def ask(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> str:
-        """The answer, never empty; raises `pixfound.judges.asking.JudgeError` where the request fails."""
-
-
-@runtime_checkable
-class Forgets(Protocol):
-    """A judge that caches its replies on disk, and can drop one."""
-
-    def forget(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> None:
-        """Drop the cached reply to these arguments of `ask`, so that the request is sent again."""
-
-
-@dataclass(frozen=True, slots=True)
-class Load:
-    """The requests that a run is about to send to a judge: their number, the characters of their texts, and images."""
-
-    requests: int = 0
-    characters: int = 0
-    images: int = 0
-
-    def __add__(self, other: Load) -> Load:
-        return Load(self.requests + other.requests, self.characters + other.characters, self.images + other.images)
-
-
-@runtime_checkable
-class Metered(Protocol):
-    """A judge, or a model, that costs something."""
-
-    def plan(self, load: Load) -> str:
-        """One line about the most that these requests cost; raises UserError where that is over the limit."""
-
-    def usage(self) -> Mapping[str, float | None]:
-        """The cost so far, in this process."""
-
-
-@runtime_checkable
-class Remote(Protocol):
-    """A judge behind a server, which may be down or need a key."""
-
-    def check(self) -> None:
-        """Check that requests can be sent; raises UserError where they would fail."""
-
-
-@runtime_checkable
-class AsksJudge(Protocol):
-    """A selector that sends requests to the run's judge."""
-
-    def load(self, example: Example, candidates: Sequence[Candidate]) -> Load:
-        """The upper limit of the requests of one choice."""
+    correct: bool | None
+    reason: str
 
 
 class JudgeError(RuntimeError):
     """A request to the judge that failed; a later attempt may succeed."""
+
+
+class Judge(Component):
+    """Grades open answers. name: for the report.
+
+    answers_questions: True if it can be asked anything, about images too. concurrency: number of `ask` at a time.
+    """
+
+    name: str
+    answers_questions: ClassVar[bool] = False
+    concurrency: int = 1
+
+    def grade(self, requests: Sequence[GradeRequest]) -> Sequence[Grade | Exception]:
+        """A grade for each (example, response): True if it answers the example's question correctly."""
+        raise NotImplementedError
+
+    def ask(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> str:
+        """The answer, never empty; raises JudgeError where the request fails."""
+        raise UserError(f"the judge {self.name!r} answers no questions: use judge=openai or judge=mllm")
+
+    def forget(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> None:
+        """Drop a cached reply to these arguments of `ask`, so that the request is sent again."""
+
+    def check(self) -> None:
+        """Check that requests can be sent, for a judge behind a server; raises UserError where they would fail."""
+
+
+class Analysis(Component):
+    """Looks at a scored run once more, and adds a part to metrics.json and report.md."""
+
+    def compute(self, run: Any) -> Mapping[str, Any]:
+        """The findings as JSON values; {} if the analysis does not apply. run: `pixfound.pipeline.run_data.RunData`.
+
+        The key `failures` is optional: a line for each thing that another run of the same command may mend.
+        """
+        raise NotImplementedError
+
+    def sections(self, found: Mapping[str, Any]) -> list[str]:
+        """Blocks of Markdown about what `compute` found; never called with {}. Text of models and data is escaped."""
+        return []
+
+    def charts(self, found: Mapping[str, Any]) -> Mapping[str, Figure]:
+        """Name -> chart, written beside report.md as NAME.png and NAME.svg, shown below `sections`; never for {}."""
+        return {}
+
+
+class Tracker(Component):
+    """Publishes a finished run."""
+
+    def log(self, result: Any, run: Any) -> None:
+        """Called once, on the first process, after the run's report is written.
+
+        result: `pixfound.pipeline.results.Result`. run: `pixfound.pipeline.run_data.RunData`.
+        """
+        raise NotImplementedError

@@ -11,7 +11,7 @@ from PIL import Image
 from pixfound.analyses import concept_words
 from pixfound.analyses.concepts import CONCEPTS, QUESTION, SYSTEM, Asked, Questions, concepts_by_rules, read_concepts
 from pixfound.errors import UserError
-from pixfound.interfaces import JudgeError
+from pixfound.interfaces import Judge, JudgeError
 from pixfound.judges.openai import OpenAIJudge
 from pixfound.types import Phrase
 from tests.support.judge_server import Act, JudgeServer
@@ -126,7 +126,7 @@ def test_a_reply_is_read(reply: str, expected: tuple[str, ...] | None) -> None:
     assert read_concepts(reply) == expected
 
 
-class Replies:
+class Replies(Judge):
     """An asker that says what it is told to, and keeps what it was asked."""
 
     def __init__(self, reply: str | None) -> None:

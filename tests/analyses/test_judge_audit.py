@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,8 +9,8 @@ import numpy as np
 import pytest
 
 from pixfound.analyses.judge_audit import JudgeAudit
-from pixfound.interfaces import Load
-from pixfound.types import Candidate, Choice, Example
+from pixfound.interfaces import Selector
+from pixfound.types import Candidate, Choice
 from pixfound.types.masks import RLE
 from tests.support.examples import drawn, make_candidate, make_example
 
@@ -19,11 +18,10 @@ SIZE = (2, 2)
 MASKS = [drawn("##", "#."), RLE.full(SIZE), RLE.full(SIZE), drawn("#.", "..")] + [RLE.empty(SIZE)] * 8
 
 
-class Asking:
+class Asking(Selector):
     """A selector that asks a judge."""
 
-    def load(self, example: Example, candidates: Sequence[Candidate]) -> Load:
-        return Load(1)
+    uses_judge = True
 
 
 class Run:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pixfound.analyses.labels import Labels
-from pixfound.interfaces import JudgeError
+from pixfound.interfaces import Judge, JudgeError
 from pixfound.judges.rules import RulesJudge
 from pixfound.scoring.scores import Score
 from pixfound.types import Kind
@@ -19,13 +19,13 @@ from tests.support.examples import make_example
 MASK = RLE.encode(np.ones((2, 2), dtype=np.bool_))
 
 
-class Down:
+class Down(Judge):
     """A judge of which no answer can be had."""
 
     name = "down"
 
-    def grade(self, example: Any, response: str) -> tuple[bool | None, str]:
-        raise JudgeError("HTTP 500")
+    def grade(self, requests: Any) -> list[JudgeError]:
+        return [JudgeError("HTTP 500") for _ in requests]
 
 
 def make_run(*answers: tuple[str, int, int, str]) -> Any:

@@ -14,6 +14,8 @@ from PIL import Image
 from pixfound.apps.evaluation import evaluate
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
+from pixfound.interfaces import Benchmark, Tracker
+from pixfound.types import ImageSource
 from tests.support.examples import claim_size
 from tests.support.run import LIMIT, config_of, count_lines, run, scores_of
 
@@ -85,13 +87,13 @@ def test_another_wording_of_one_prompt_asks_no_other_again(
     from pixfound.models.huggingface import HuggingFace
 
     asked: list[str] = []
-    generate = HuggingFace.generate_many
+    generate = HuggingFace.generate
 
     def heard(self: HuggingFace, requests: Any) -> Any:
         asked.extend(prompt.kind for _, prompt in requests)
         return generate(self, requests)
 
-    monkeypatch.setattr(HuggingFace, "generate_many", heard)
+    monkeypatch.setattr(HuggingFace, "generate", heard)
     outputs = copied(finished, tmp_path)
     before = count_lines(outputs)
     run(models, outputs, "prompts.ground=lisa")
@@ -154,7 +156,7 @@ def test_a_tracker_added_later_is_served(models: Path, finished: Path, tmp_path:
     assert run(models, outputs, "tracker=wandb", "tracker.mode=offline", "tracker.pictures=2").was_complete
 
 
-class Offline:
+class Offline(Tracker):
     """A tracker that cannot be reached."""
 
     def log(self, result: object, run: object) -> None:
@@ -169,7 +171,7 @@ def test_a_tracker_that_fails_loses_nothing(models: Path, finished: Path, tmp_pa
     assert run(models, outputs).was_complete
 
 
-class Folder:
+class Folder(ImageSource):
     """A picture of a folder that can be broken."""
 
     def __init__(self, path: Path) -> None:
@@ -184,7 +186,7 @@ class Folder:
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
 
-class Pictures(list):  # type: ignore[type-arg]
+class Pictures(Benchmark):
     """PixShapes as files in a folder, where they can be damaged."""
 
     def __init__(self, folder: str, pairs: int = 4) -> None:

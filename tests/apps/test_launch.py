@@ -196,5 +196,5 @@ def test_what_no_process_can_do_is_said_before_any_starts(models: Path, tmp_path
 class FailingModel(HuggingFace):
     """A model that never answers."""
 
-    def generate_many(self, requests: object) -> list[Generation | PromptTooLong]:
+    def generate(self, requests: object) -> list[Generation | PromptTooLong]:
         raise RuntimeError("boom")

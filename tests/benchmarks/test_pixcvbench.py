@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixfound.benchmarks.pixcvbench import PixCVBench
+from pixfound.benchmarks.pixcvbench import PixCVBench, read_drafts
 from pixfound.benchmarks.pixcvbench_expressions import highlighted, refer
 from pixfound.benchmarks.pixcvbench_files import IMAGES
 from pixfound.errors import UserError
@@ -273,16 +273,16 @@ def test_parquet_without_pyarrow_says_what_to_install(tmp_path: Path, monkeypatc
         PixCVBench(str(tmp_path))
 
 
-def test_no_image_is_opened_before_an_example_is_taken(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_annotations_are_read_without_the_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path)
 
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("an image was opened")
 
     monkeypatch.setattr(Image, "open", refuse)
-    assert len(PixCVBench(str(tmp_path))) == 1438
+    assert len(read_drafts(tmp_path, "all", None)[0]) == 1438
 
 
 def test_an_unknown_source_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"benchmark\.source=LVIS: must be all or ADE20K or COCO"):
+    with pytest.raises(UserError, match=r"source=LVIS: must be one of \"all\", \"ADE20K\", \"COCO\""):
         PixCVBench(str(tmp_path), source="LVIS")  # type: ignore[arg-type]

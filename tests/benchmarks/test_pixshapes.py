@@ -15,6 +15,7 @@ from pixfound.benchmarks.pixshapes import CATEGORIES, SCHEDULE, PixShapes
 from pixfound.benchmarks.scenes import COLOURS, RADII, SHAPES, SIZE, Scene, Thing, outline
 from pixfound.config.factory import build
 from pixfound.errors import UserError
+from pixfound.interfaces import Benchmark
 from pixfound.types.masks import iou, union
 
 PAIRS = 64
@@ -237,7 +238,7 @@ def test_the_content_of_a_level_never_changes(crowd):
 def test_easy_is_the_default_and_an_unknown_level_says_what_to_type(examples):
     assert [content(e) for e in PixShapes(pairs=2, level="easy")] == [content(e) for e in examples[:4]]
     with pytest.raises(UserError, match=r"benchmark\.level=harder"):
-        build({"_target_": "pixfound.benchmarks.pixshapes.PixShapes", "level": "harder"}, "benchmark")
+        build({"_target_": "pixfound.benchmarks.pixshapes.PixShapes", "level": "harder"}, "benchmark", Benchmark)
 
 
 def test_levels_keep_the_form_of_the_easy_one(crowd):

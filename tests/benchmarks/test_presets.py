@@ -20,6 +20,7 @@ from pixfound.apps.evaluation import evaluate
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.benchmarks.table.paired_table import PairedTable
 from pixfound.config.factory import build
+from pixfound.interfaces import Benchmark
 from pixfound.scoring.metric_names import find_metric
 from pixfound.types import Example
 from pixfound.types.masks import RLE
@@ -379,7 +380,7 @@ def test_what_presets_say_besides(tables: dict[str, PairedTable]) -> None:
     assert tables["gseval"][0].boxes[0][0] == box(0)[0] + 0.25
 
 
-class AllPresets(list[Example]):
+class AllPresets(Benchmark):
     """The examples of all presets, the names of these before their ids; filled by the test."""
 
     filled: list[Example]

@@ -15,6 +15,7 @@ from pixfound.benchmarks.table.columns import RegionColumn
 from pixfound.benchmarks.table.paired_table import PairedTable
 from pixfound.benchmarks.table.regions import box_of
 from pixfound.config.factory import build
+from pixfound.interfaces import Benchmark
 from pixfound.scoring.comparison import Comparison
 from pixfound.types import Candidate, Example
 from pixfound.types.masks import RLE
@@ -32,7 +33,7 @@ def preset(name: str, *overrides: str) -> PairedTable:
         pytest.skip(f"no released annotations: set PIXFOUND_ANNOTATIONS to the folder that holds {name}/")
     root = f"benchmark.root={ANNOTATIONS / name}"
     config = config_of(f"benchmark={name}", root, "benchmark.images=none", *overrides)["benchmark"]
-    table = build(config, "benchmark").built
+    table = build(config, "benchmark", Benchmark).built
     assert isinstance(table, PairedTable)
     return table
 

@@ -195,7 +195,7 @@ def test_a_segmenter_that_lacks_a_tensor_is_not_drawn_at_random(models: Path, tm
     folder = copy_without(models / "sam", tmp_path / "m", "nothing")
     altered(folder, "iou_token.weight", lambda t: None)
     with pytest.raises(UserError, match=r"segmenter\.path=.*: the weights lack mask_decoder\.iou_token\.weight"):
-        Sam(str(folder), device="cpu").masks(REQUEST[0], [(1.0, 1.0)])
+        next(Sam(str(folder), device="cpu").point_masks([(REQUEST[0], [(1.0, 1.0)])]))
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from pixfound.config.factory import build, build_parts
 from pixfound.errors import UserError
+from pixfound.interfaces import Component, Extractor, Judge, Model, Segmenter
 from tests.support.run import config_of
 
 LLAVA = "pixfound.models.huggingface.HuggingFace"
@@ -17,10 +18,10 @@ JUDGE = {"_target_": "pixfound.judges.openai.OpenAIJudge", "model": "gpt-4o"}
 
 
 def test_how_a_judge_works_is_no_part_of_its_identity() -> None:
-    plain = build(JUDGE, "judge").identity()
-    assert build({**JUDGE, "concurrency": 9, "max_retries": 1, "timeout_s": 3.0}, "judge").identity() == plain
-    assert build({**JUDGE, "temperature": 0.0}, "judge").identity() != plain
-    assert build({**JUDGE, "model": "other"}, "judge").identity() != plain
+    plain = build(JUDGE, "judge", Judge).identity()
+    assert build({**JUDGE, "concurrency": 9, "max_retries": 1, "timeout_s": 3.0}, "judge", Judge).identity() == plain
+    assert build({**JUDGE, "temperature": 0.0}, "judge", Judge).identity() != plain
+    assert build({**JUDGE, "model": "other"}, "judge", Judge).identity() != plain
 
 
 @pytest.mark.parametrize(
@@ -32,24 +33,25 @@ def test_how_a_judge_works_is_no_part_of_its_identity() -> None:
     ids=["model", "segmenter"],
 )
 def test_the_dtype_is_part_of_the_identity_and_the_device_is_not(config: dict[str, Any]) -> None:
-    plain = build({**config, "dtype": "float32", "device": "auto"}, "x").identity()
-    assert build({**config, "dtype": "float32", "device": "cpu"}, "x").identity() == plain
-    assert build({**config, "dtype": "bfloat16", "device": "auto"}, "x").identity() != plain
+    plain = build({**config, "dtype": "float32", "device": "auto"}, "x", Component).identity()
+    assert build({**config, "dtype": "float32", "device": "cpu"}, "x", Component).identity() == plain
+    assert build({**config, "dtype": "bfloat16", "device": "auto"}, "x", Component).identity() != plain
 
 
 def test_a_component_that_moved_is_the_same_until_its_version_is_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     config = {"_target_": "pixfound.selectors.simple.RandomCandidate", "seed": 3}
-    before = build(config, "x").identity()
+    before = build(config, "x", Component).identity()
     monkeypatch.setitem(sys.modules, "pixfound.moved", sys.modules["pixfound.selectors.simple"])
-    assert build({**config, "_target_": "pixfound.moved.RandomCandidate"}, "x").identity() == before
+    assert build({**config, "_target_": "pixfound.moved.RandomCandidate"}, "x", Component).identity() == before
     monkeypatch.setattr("pixfound.selectors.simple.RandomCandidate.version", 2, raising=False)
-    assert build(config, "x").identity() != before
+    assert build(config, "x", Component).identity() != before
 
 
 OUTSIDE = """
 import json
+from pixfound.interfaces import Component
 from {package}bright import above
-class Mine:
+class Mine(Component):
     def __init__(self, threshold=1): ...
     def extract(self, image):
         from {package}late import unused
@@ -69,7 +71,7 @@ def test_a_component_from_outside_is_known_by_its_source(
         (folder / f"{name}.py").write_text(text)
 
     def identity() -> dict[str, Any]:
-        return build({"_target_": f"{package}mine.Mine"}, "x").identity()
+        return build({"_target_": f"{package}mine.Mine"}, "x", Component).identity()
 
     before = identity()
     for module in ("mine", "bright", "late"):
@@ -86,15 +88,17 @@ def test_a_component_from_outside_is_known_by_its_source(
 
 
 def test_services_are_given_to_those_that_ask() -> None:
-    segmenter = build({"_target_": "pixfound.segmenters.sam.Sam", "path": "embedded:tiny_sam"}, "segmenter")
-    point = build({"_target_": "pixfound.extractors.null_baselines.CentrePoint"}, "x", {"segmenter": segmenter})
+    segmenter = build({"_target_": "pixfound.segmenters.sam.Sam", "path": "embedded:tiny_sam"}, "segmenter", Segmenter)
+    point = build(
+        {"_target_": "pixfound.extractors.null_baselines.CentrePoint"}, "x", Extractor, {"segmenter": segmenter}
+    )
     assert point.built.segmenter is segmenter.built
     assert point.identity()["uses"]["segmenter"] == segmenter.identity()
 
 
 def test_a_missing_argument_is_named() -> None:
     with pytest.raises(UserError, match=r"segmenter: Sam needs segmenter.path=\.\.\."):
-        build({"_target_": "pixfound.segmenters.sam.Sam"}, "segmenter")
+        build({"_target_": "pixfound.segmenters.sam.Sam"}, "segmenter", Segmenter)
 
 
 @pytest.mark.parametrize(
@@ -110,10 +114,10 @@ def test_a_missing_argument_is_named() -> None:
 def test_answers_are_graded_anew_when_replies_are_read_in_another_way(
     config: dict[str, Any], module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = build(config, "judge").identity()
-    assert build(config, "judge").identity() == before
+    before = build(config, "judge", Judge).identity()
+    assert build(config, "judge", Judge).identity() == before
     monkeypatch.setattr(f"{module}.READING", 10**6)
-    assert build(config, "judge").identity() != before
+    assert build(config, "judge", Judge).identity() != before
 
 
 @pytest.mark.parametrize(
@@ -135,4 +139,10 @@ def test_what_is_no_text_where_one_is_needed_is_said(override: str, key: str) ->
 
 def test_no_text_is_none_where_that_is_allowed_and_quotes_make_a_number_one() -> None:
     config = config_of("model=hf", 'model.path="2024"', "model.revision=null", "model.system=null")
-    assert (build(config["model"], "model").built.path, config["model"]["system"]) == ("2024", None)
+    assert (build(config["model"], "model", Model).built.path, config["model"]["system"]) == ("2024", None)
+
+
+@pytest.mark.parametrize("target", ["pixfound.selectors.simple.First", "collections.OrderedDict"])
+def test_a_component_of_another_kind_is_refused_with_the_class_to_inherit_from(target: str) -> None:
+    with pytest.raises(UserError, match=rf"model\._target_={target}: is no Model; .*pixfound\.interfaces\.Model"):
+        build({"_target_": target}, "model", Model)

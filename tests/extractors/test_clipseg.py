@@ -23,8 +23,8 @@ def test_the_map_comes_back_to_the_image(folders, image):
         logits = model(pixel_values=pixels, **tokens).logits.reshape(SIDE, SIDE).double().numpy()
     probability = sigmoid(bilinear(logits, (HEIGHT, WIDTH)))
     threshold = float(np.median(probability))
-    (found,) = ClipSeg(str(folder), threshold).candidates(image, SAID, EXPRESSION)
+    (found,) = ClipSeg(str(folder), threshold).extract_one(image, SAID, EXPRESSION)
     unsure = np.abs(probability - threshold) < 1e-3
     assert ((found.mask.decode() == (probability > threshold)) | unsure).all() and unsure.mean() < 0.2
     assert found.score == pytest.approx(probability[probability > threshold].mean(), abs=2e-3)
-    assert ClipSeg(str(folder), float(probability.max()) + 0.001).candidates(image, SAID, EXPRESSION) == []
+    assert ClipSeg(str(folder), float(probability.max()) + 0.001).extract_one(image, SAID, EXPRESSION) == []

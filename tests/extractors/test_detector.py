@@ -43,18 +43,20 @@ def test_boxes_are_those_of_the_model_in_pixels_of_the_image(folders, image, nam
     order = [i for i in np.argsort(-scores, kind="stable") if keep[i]]
     assert 1 < len(order) <= 20
     extractor = TextDetector(str(folders[name]), segmenter, 0.25, template=template, combine="candidates")
-    found = extractor.candidates(image, SAID, EXPRESSION)
+    found = extractor.extract_one(image, SAID, EXPRESSION)
     np.testing.assert_allclose([c.box for c in found], corners[order], atol=1e-2)
     np.testing.assert_allclose([c.score for c in found], scores[order], atol=1e-4)
     (asked,) = segmenter.asked
     assert asked == [c.box for c in found]
-    assert [c.mask for c in found] == [RLE.encode(m[0]) for m in segmenter.box_masks(image, asked).masks]  # of 0.8
+    assert [c.mask for c in found] == [
+        RLE.encode(m[0]) for m in next(segmenter.box_masks([(image, asked)])).masks
+    ]  # of 0.8
     united = TextDetector(str(folders[name]), segmenter, 0.25, template=template)
-    (one,) = united.candidates(image, SAID, EXPRESSION)
+    (one,) = united.extract_one(image, SAID, EXPRESSION)
     assert one.mask == union([c.mask for c in found], (HEIGHT, WIDTH))
     assert one.score == found[0].score and one.box is None
     few = TextDetector(str(folders[name]), segmenter, 0.25, 1, template=template)
-    (best,) = few.candidates(image, SAID, EXPRESSION)
+    (best,) = few.extract_one(image, SAID, EXPRESSION)
     assert best.mask == found[0].mask and best.box == found[0].box
 
 
@@ -126,4 +128,4 @@ def test_what_to_install_is_said(folders, image, monkeypatch):
     monkeypatch.setattr("pixfound.checkpoints.processors._installed", lambda name: False)
     monkeypatch.setattr(type(extractor._weights.processor), "__call__", lacking)
     with pytest.raises(UserError, match="pip install scipy"):
-        extractor.candidates(image, SAID, EXPRESSION)
+        extractor.extract_one(image, SAID, EXPRESSION)

@@ -14,6 +14,7 @@ from pixfound.errors import UserError
 from pixfound.extractors.attention import AttentionPeak
 from pixfound.extractors.native import NativeMasks
 from pixfound.extractors.null_baselines import CentrePoint, RandomPoint
+from pixfound.interfaces import Model, PhraseFinder
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import Candidate, Generation, Phrase, Prompt, Tile
 from pixfound.types.layer_attention import LayerAttention
@@ -27,7 +28,7 @@ CAT, MAT = Phrase("The cat", "cat", (0, 7)), Phrase("a red mat", "mat", (16, 25)
 TILE = Tile(0, (SIDE, SIDE), SIDE, (0.0, 0.0, float(WIDTH), float(HEIGHT)))
 
 
-class KnownPhrases:
+class KnownPhrases(PhraseFinder):
     def __init__(self, *phrases):
         self.found = list(phrases)
 
@@ -56,7 +57,7 @@ CELLS = [(0, 3), (0, 3), (1, 1), (1, 1), (3, 0), (3, 0), (3, 0), (2, 2)]
 
 def test_the_point_is_where_the_attention_of_the_phrase_peaks():
     segmenter = PointSegmenter()
-    found = AttentionPeak(segmenter, KnownPhrases(CAT, MAT)).candidates(IMAGE, said(CELLS), "the cat")
+    found = AttentionPeak(segmenter, KnownPhrases(CAT, MAT)).extract_one(IMAGE, said(CELLS), "the cat")
     assert cells_of(found) == [(0, 3), (0, 3), (3, 0), (3, 0)]
     assert [c.phrase for c in found] == [CAT, CAT, MAT, MAT]
     assert [c.score for c in found] == [0.9, 0.4, 0.9, 0.4]
@@ -70,9 +71,9 @@ def test_the_point_is_where_the_attention_of_the_phrase_peaks():
 
 def test_the_row_of_a_token_itself_is_the_next():
     shifted = [(2, 2), *CELLS[:-1]]  # row i + 1 is the query of token i
-    found = AttentionPeak(PointSegmenter(), KnownPhrases(CAT, MAT), row="self").candidates(IMAGE, said(shifted), "")
+    found = AttentionPeak(PointSegmenter(), KnownPhrases(CAT, MAT), row="self").extract_one(IMAGE, said(shifted), "")
     assert cells_of(found)[::2] == [(0, 3), (3, 0)]
-    predicting = AttentionPeak(PointSegmenter(), KnownPhrases(CAT, MAT)).candidates(IMAGE, said(CELLS), "")
+    predicting = AttentionPeak(PointSegmenter(), KnownPhrases(CAT, MAT)).extract_one(IMAGE, said(CELLS), "")
     assert [c.point for c in found] == [c.point for c in predicting]
 
 
@@ -80,10 +81,10 @@ def test_a_phrase_at_the_very_end_may_have_no_row_of_its_own():
     """Cut off after its only token: the query of the last token was never made."""
     last = Phrase("mat", "mat", (22, 25))
     cut = said(CELLS[:7], spans=SPANS[:7])
-    assert AttentionPeak(PointSegmenter(), KnownPhrases(last), row="self").candidates(IMAGE, cut, "") == []
-    found = AttentionPeak(PointSegmenter(), KnownPhrases(CAT, last), row="self").candidates(IMAGE, cut, "")
+    assert AttentionPeak(PointSegmenter(), KnownPhrases(last), row="self").extract_one(IMAGE, cut, "") == []
+    found = AttentionPeak(PointSegmenter(), KnownPhrases(CAT, last), row="self").extract_one(IMAGE, cut, "")
     assert {c.phrase for c in found} == {CAT}
-    assert len(AttentionPeak(PointSegmenter(), KnownPhrases(last)).candidates(IMAGE, cut, "")) == 2
+    assert len(AttentionPeak(PointSegmenter(), KnownPhrases(last)).extract_one(IMAGE, cut, "")) == 2
 
 
 def test_what_all_tokens_look_at_is_subtracted():
@@ -92,8 +93,8 @@ def test_what_all_tokens_look_at_is_subtracted():
     generation.attention[:, 1 * SIDE + 2] += 5
     with_mean = AttentionPeak(PointSegmenter(), KnownPhrases(CAT), subtract_mean=False)
     without = AttentionPeak(PointSegmenter(), KnownPhrases(CAT))
-    assert cells_of(with_mean.candidates(IMAGE, generation, ""))[0] == (1, 2)
-    assert cells_of(without.candidates(IMAGE, generation, ""))[0] == (0, 3)
+    assert cells_of(with_mean.extract_one(IMAGE, generation, ""))[0] == (1, 2)
+    assert cells_of(without.extract_one(IMAGE, generation, ""))[0] == (0, 3)
 
 
 def test_the_rows_of_a_phrase_are_averaged():
@@ -101,47 +102,47 @@ def test_the_rows_of_a_phrase_are_averaged():
     generation = said([(0, 3), (1, 1), *CELLS[2:]])
     generation.attention[:2, 2 * SIDE] = 0.8
     extractor = AttentionPeak(PointSegmenter(), KnownPhrases(CAT), subtract_mean=False)
-    assert cells_of(extractor.candidates(IMAGE, generation, ""))[0] == (2, 0)
+    assert cells_of(extractor.extract_one(IMAGE, generation, ""))[0] == (2, 0)
 
 
 @pytest.mark.parametrize(("step0", "cell"), [("last", (0, 3)), ("penultimate", (2, 1))])
 def test_the_first_token_may_be_read_from_the_row_before(step0, cell):
     the = Phrase("The", "The", (0, 3))
     extractor = AttentionPeak(PointSegmenter(), KnownPhrases(the), step0=step0)
-    assert cells_of(extractor.candidates(IMAGE, said(CELLS, before=(2, 1)), ""))[0] == cell
+    assert cells_of(extractor.extract_one(IMAGE, said(CELLS, before=(2, 1)), ""))[0] == cell
 
 
 def test_an_answer_of_a_single_token_keeps_its_row():
     """Less the mean over one row nothing would be left, and the point would fall into the corner."""
     generation = said([(2, 3)], "Left", ((0, 4),))
     left = KnownPhrases(Phrase("Left", "Left", (0, 4)))
-    assert cells_of(AttentionPeak(PointSegmenter(), left).candidates(IMAGE, generation, ""))[0] == (2, 3)
-    assert AttentionPeak(PointSegmenter(), left, row="self").candidates(IMAGE, generation, "") == []
+    assert cells_of(AttentionPeak(PointSegmenter(), left).extract_one(IMAGE, generation, ""))[0] == (2, 3)
+    assert AttentionPeak(PointSegmenter(), left, row="self").extract_one(IMAGE, generation, "") == []
 
 
 def test_the_heat_is_the_map_that_the_point_is_taken_from():
     extractor, generation = AttentionPeak(PointSegmenter(), KnownPhrases(CAT)), said(CELLS)
-    heat = extractor.heat(generation, CAT)
-    (x, y) = extractor.candidates(IMAGE, generation, "")[0].point
+    heat = extractor.attention_map(generation, CAT)
+    (x, y) = extractor.extract_one(IMAGE, generation, "")[0].point
     assert heat.shape == (HEIGHT, WIDTH)
     assert heat[int(y), int(x)] == heat.max()
-    assert extractor.heat(generation, Phrase("", "", (25, 30))) is None
+    assert extractor.attention_map(generation, Phrase("", "", (25, 30))) is None
 
 
 @pytest.mark.parametrize("text", ["", "The dog"])
 def test_without_phrases_there_are_no_candidates_and_no_call(text):
     segmenter = PointSegmenter()
     generation = said(CELLS, text=text) if text else said([(0, 0)], "", ((0, 0),))
-    assert AttentionPeak(segmenter, KnownPhrases(CAT)).candidates(IMAGE, generation, "the cat") == []
+    assert AttentionPeak(segmenter, KnownPhrases(CAT)).extract_one(IMAGE, generation, "the cat") == []
     assert segmenter.calls == []
 
 
 def test_a_model_without_attention_is_refused_at_once():
     with pytest.raises(UserError, match=r"model\.capture=step"):
-        AttentionPeak(PointSegmenter(), KnownPhrases(CAT), model=SimpleNamespace(captures=False))
-    extractor = AttentionPeak(PointSegmenter(), KnownPhrases(CAT), model=SimpleNamespace(captures=True))
+        AttentionPeak(PointSegmenter(), KnownPhrases(CAT), model=Model())
+    extractor = AttentionPeak(PointSegmenter(), KnownPhrases(CAT), model=SimpleNamespace(captures=True, keep="mean"))
     with pytest.raises(ValueError, match="no attention"):
-        extractor.candidates(IMAGE, Generation(TEXT, (HEIGHT, WIDTH)), "")
+        extractor.extract_one(IMAGE, Generation(TEXT, (HEIGHT, WIDTH)), "")
 
 
 def test_the_second_peak_may_be_taken_and_the_last_where_there_is_none():
@@ -150,7 +151,7 @@ def test_the_second_peak_may_be_taken_and_the_last_where_there_is_none():
     generation.attention[:2, 3 * SIDE] = 0.5
     options = {"phrases": KnownPhrases(CAT), "subtract_mean": False}
     ranked = [AttentionPeak(PointSegmenter(), rank=rank, **options) for rank in (1, 2, 99)]
-    found = [cells_of(extractor.candidates(IMAGE, generation, ""))[0] for extractor in ranked]
+    found = [cells_of(extractor.extract_one(IMAGE, generation, ""))[0] for extractor in ranked]
     assert found[:2] == [(0, 3), (3, 0)]
     flat = generation.attention[0].reshape(SIDE, SIDE)
     assert flat[found[2]] == 0
@@ -172,9 +173,9 @@ def test_layers_and_heads_are_chosen_from_what_was_kept():
 
     def cell(**options):
         extractor = AttentionPeak(PointSegmenter(), KnownPhrases(CAT), model=model, subtract_mean=False, **options)
-        candidate, *_ = extractor.candidates(IMAGE, generation, "")
+        candidate, *_ = extractor.extract_one(IMAGE, generation, "")
         if "rank" not in options:
-            (x, y), heat = candidate.point, extractor.heat(generation, CAT)
+            (x, y), heat = candidate.point, extractor.attention_map(generation, CAT)
             assert heat[int(y), int(x)] == heat.max(), "the map that is shown is that of the chosen layers"
         return cells_of([candidate])[0]
 
@@ -199,7 +200,7 @@ def test_layers_that_no_model_keeps_are_refused_at_once(keep, options, advice):
         AttentionPeak(PointSegmenter(), KnownPhrases(CAT), model=model, **options)
     extractor = AttentionPeak(PointSegmenter(), KnownPhrases(CAT), **options)
     with pytest.raises(ValueError, match="does not carry"):
-        extractor.candidates(IMAGE, said(CELLS), "")
+        extractor.extract_one(IMAGE, said(CELLS), "")
 
 
 @pytest.mark.parametrize("options", [{"row": "next"}, {"step0": "first"}, {"rank": 0}, {"rank": 1.5}])
@@ -213,21 +214,21 @@ def test_native_masks_are_united():
     left, right = drawn("#...", "#...", "...."), drawn("...#", "#...", "....")
     image = Image.new("RGB", (4, 3))
     both = Generation("", (3, 4), masks=(left, right))
-    assert NativeMasks().candidates(image, both, "") == [Candidate(drawn("#..#", "#...", "...."))]
-    (kept,) = NativeMasks("instances").candidates(image, both, "")
+    assert NativeMasks().extract_one(image, both, "") == [Candidate(drawn("#..#", "#...", "...."))]
+    (kept,) = NativeMasks("instances").extract_one(image, both, "")
     assert kept.parts == (Candidate(left), Candidate(right)) and kept.mask == drawn("#..#", "#...", "....")
     for extractor in (NativeMasks(), NativeMasks("instances")):
-        assert extractor.candidates(image, Generation("", (3, 4), masks=(left,)), "") == [Candidate(left)]
-    assert NativeMasks().candidates(image, Generation("", (3, 4)), "") == []
+        assert extractor.extract_one(image, Generation("", (3, 4), masks=(left,)), "") == [Candidate(left)]
+    assert NativeMasks().extract_one(image, Generation("", (3, 4)), "") == []
     with pytest.raises(ValueError, match="different sizes"):
-        NativeMasks().candidates(image, Generation("", (4, 3), masks=(left,)), "")
+        NativeMasks().extract_one(image, Generation("", (4, 3), masks=(left,)), "")
 
 
 SILENT = Generation("", (HEIGHT, WIDTH))
 
 
 def points(extractor, image=IMAGE, expression="the cat", generation=SILENT):
-    return [c.point for c in extractor.candidates(image, generation, expression)]
+    return [c.point for c in extractor.extract_one(image, generation, expression)]
 
 
 def test_the_centre_is_in_the_middle():
@@ -256,7 +257,7 @@ def test_random_points_cover_the_image():
 
 
 def test_points_of_no_phrase_have_none():
-    assert all(c.phrase is None for c in RandomPoint(PointSegmenter()).candidates(IMAGE, SILENT, ""))
+    assert all(c.phrase is None for c in RandomPoint(PointSegmenter()).extract_one(IMAGE, SILENT, ""))
 
 
 @pytest.mark.parametrize("step0", ["last", "penultimate"])
@@ -271,11 +272,11 @@ def test_a_phrase_that_is_all_of_a_cut_answer_has_no_peak(step0, seed, tokens, s
     for kept, peaks in ((tokens, 0), (tokens - 1, 1)):
         phrases = KnownPhrases(Phrase("x" * kept, "x", (0, kept)))
         extractor = AttentionPeak(PointSegmenter(), phrases, step0=step0)
-        assert len(extractor.candidates(IMAGE, cut, "")) == 2 * peaks
-        assert (extractor.heat(cut, phrases.found[0]) is None) == (peaks == 0)
+        assert len(extractor.extract_one(IMAGE, cut, "")) == 2 * peaks
+        assert (extractor.attention_map(cut, phrases.found[0]) is None) == (peaks == 0)
         assert ("all of the answer" in extractor.lacking(cut)) == (peaks == 0)
     plain = AttentionPeak(PointSegmenter(), KnownPhrases(Phrase("x" * tokens, "x", (0, tokens))), subtract_mean=False)
-    assert len(plain.candidates(IMAGE, cut, "")) == 2
+    assert len(plain.extract_one(IMAGE, cut, "")) == 2
 
 
 def test_why_there_is_no_candidate():
@@ -286,7 +287,7 @@ def test_why_there_is_no_candidate():
     assert AttentionPeak(PointSegmenter(), KnownPhrases()).lacking(cut) == ""
 
 
-class WholeAnswer:
+class WholeAnswer(PhraseFinder):
     def phrases(self, text):
         return [Phrase(text, text, (0, len(text)))]
 
@@ -305,7 +306,7 @@ def test_no_point_of_a_cut_answer_moves_with_the_batch_size(subtract):
         assert all(generation.cut for generation in said)
         found.append(
             [
-                [c.point for c in extractor.candidates(image, g, "")]
+                [c.point for c in extractor.extract_one(image, g, "")]
                 for (image, _), g in zip(requests, said, strict=True)
             ]
         )

@@ -37,7 +37,7 @@ def test_sam3_concepts(folders, image):
     threshold = float(np.sort(scores)[-5] - 1e-5)  # five instances
     given = {"threshold": threshold, "mask_threshold": 0.45}
     extractor = Sam3Concept(str(folders["sam3_concept"]), **given, combine="candidates")
-    found = extractor.candidates(image, SAID, EXPRESSION)
+    found = extractor.extract_one(image, SAID, EXPRESSION)
     order = np.argsort(-scores, kind="stable")[: len(found)]
     assert len(found) == 5
     np.testing.assert_allclose([c.score for c in found], scores[order], atol=5e-3)
@@ -47,7 +47,7 @@ def test_sam3_concepts(folders, image):
         assert ((candidate.mask.decode() == (probability > 0.45)) | unsure).all() and unsure.mean() < 0.5
         expected = boxes[index] * [WIDTH, HEIGHT, WIDTH, HEIGHT]
         np.testing.assert_allclose(candidate.box, expected.clip(0, [WIDTH, HEIGHT] * 2), atol=0.5)
-    (one,) = Sam3Concept(str(folders["sam3_concept"]), **given).candidates(image, SAID, EXPRESSION)
+    (one,) = Sam3Concept(str(folders["sam3_concept"]), **given).extract_one(image, SAID, EXPRESSION)
     assert one.mask == union([c.mask for c in found], (HEIGHT, WIDTH))
 
 
@@ -60,7 +60,7 @@ def test_sam3_comes_inside_of_its_video_model(folders, image, tmp_path):
     save_file({**tensors, "tracker_model.x": torch.zeros(2)}, folder / "model.safetensors", metadata={"format": "pt"})
     alone, inside = (Sam3Concept(str(f), 0.1, combine="candidates") for f in (folders["sam3_concept"], folder))
     inside.identity()
-    found, wanted = (one.candidates(image, SAID, EXPRESSION) for one in (inside, alone))
+    found, wanted = (one.extract_one(image, SAID, EXPRESSION) for one in (inside, alone))
     assert found and len(found) == len(wanted)
     for one, other in zip(found, wanted, strict=True):  # last bits depend on where weights lie in memory
         assert (one.mask.decode() == other.mask.decode()).mean() > 0.999
@@ -79,7 +79,7 @@ def test_sam3_concepts_are_those_of_its_own_processor(folders, image):
     with torch.inference_mode():
         out = model(**{k: inputs[k] for k in ("pixel_values", "input_ids", "attention_mask")})
     (wanted,) = processor.post_process_instance_segmentation(out, 0.1, 0.5, [(HEIGHT, WIDTH)])
-    found = Sam3Concept(str(folders["sam3_concept"]), 0.1, combine="candidates").candidates(image, SAID, EXPRESSION)
+    found = Sam3Concept(str(folders["sam3_concept"]), 0.1, combine="candidates").extract_one(image, SAID, EXPRESSION)
     order = wanted["scores"].argsort(descending=True, stable=True)
     assert len(found) == len(order) > 1
     np.testing.assert_allclose([c.score for c in found], wanted["scores"][order], atol=1e-4)

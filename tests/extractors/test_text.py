@@ -10,7 +10,7 @@ from pixfound.apps.evaluation import evaluate
 from pixfound.config.factory import build
 from pixfound.errors import UserError
 from pixfound.extractors.text import TextBox, TextPoint
-from pixfound.interfaces import SegmenterMasks
+from pixfound.interfaces import Benchmark, SegmenterMasks
 from pixfound.types import Generation
 from tests.support.examples import PointSegmenter, drawn
 from tests.support.run import config_of, random_models, scores_of
@@ -27,7 +27,10 @@ class BoxSegmenter(PointSegmenter):
     def __post_init__(self):
         super().__init__()
 
-    def box_masks(self, image, boxes):
+    def box_masks(self, requests):
+        return (self._boxes(image, boxes) for image, boxes in requests)
+
+    def _boxes(self, image, boxes):
         self.boxes.append(list(boxes))
         masks = np.zeros((len(boxes), 2, image.height, image.width), bool)
         for i, (x0, y0, x1, y1) in enumerate(boxes):
@@ -51,39 +54,39 @@ CORNERS = drawn("#.......", "........", "......#.", "........")
     ("pick", "mask", "score"), [("first", BOTH, 0.3), ("last", CORNERS, 0.8), ("best", CORNERS, 0.8)]
 )
 def test_boxes_are_united(pick, mask, score):
-    (found,) = TextBox(BoxSegmenter(), "json_resized", pick=pick).candidates(IMAGE, said(TWO, (8, 16)), "")
+    (found,) = TextBox(BoxSegmenter(), "json_resized", pick=pick).extract_one(IMAGE, said(TWO, (8, 16)), "")
     assert found.mask == mask and found.score == pytest.approx(score)
     assert found.box is None and found.point is None  # there is no one place
 
 
 def test_every_mask_of_every_box_may_be_a_candidate():
     segmenter = BoxSegmenter()
-    found = TextBox(segmenter, "json_resized", "candidates").candidates(IMAGE, said(TWO, (8, 16)), "")
+    found = TextBox(segmenter, "json_resized", "candidates").extract_one(IMAGE, said(TWO, (8, 16)), "")
     assert [c.mask for c in found[::2]] == [LEFT, RIGHT]
     assert [c.box for c in found] == [(0, 0, 2, 1)] * 2 + [(6, 2, 8, 4)] * 2
     assert [c.score for c in found] == pytest.approx([0.3, 0.8] * 2)
     assert len(segmenter.boxes) == 1  # one call for all
-    (kept,) = TextBox(segmenter, "json_resized", "instances").candidates(IMAGE, said(TWO, (8, 16)), "")
+    (kept,) = TextBox(segmenter, "json_resized", "instances").extract_one(IMAGE, said(TWO, (8, 16)), "")
     assert [(part.mask, part.box) for part in kept.parts] == [(c.mask, c.box) for c in found[1::2]]
 
 
 def test_points():
     text = '<points x1="25" y1="50" x2="75" y2="0">'
-    (united,) = TextPoint(PointSegmenter(), "tags").candidates(IMAGE, said(text), "")
+    (united,) = TextPoint(PointSegmenter(), "tags").extract_one(IMAGE, said(text), "")
     assert united.mask == drawn("......#.", "........", "..#.....", "........")
-    each = TextPoint(PointSegmenter(), "tags", "candidates").candidates(IMAGE, said(text), "")
+    each = TextPoint(PointSegmenter(), "tags", "candidates").extract_one(IMAGE, said(text), "")
     assert [c.point for c in each] == [(2, 2)] * 2 + [(6, 0)] * 2
-    (kept,) = TextPoint(PointSegmenter(), "tags", "instances").candidates(IMAGE, said(text), "")
+    (kept,) = TextPoint(PointSegmenter(), "tags", "instances").extract_one(IMAGE, said(text), "")
     assert replace(kept, parts=()) == united and kept.instances == tuple(each[::2])
-    (one,) = TextPoint(PointSegmenter(), "tags").candidates(IMAGE, said('<point x="25" y="50">'), "")
+    (one,) = TextPoint(PointSegmenter(), "tags").extract_one(IMAGE, said('<point x="25" y="50">'), "")
     assert one.point == (2, 2) and one.mask.contains(one.point)
 
 
 @pytest.mark.parametrize("text", ["", "I see no cat.", '{"bbox_2d": [3, 3, 3, 3]}'])
 def test_an_answer_without_a_box_gives_nothing_and_asks_no_segmenter(text):
     segmenter = BoxSegmenter()
-    assert TextBox(segmenter, "json_1000").candidates(IMAGE, said(text), "") == []
-    assert TextPoint(segmenter, "tags").candidates(IMAGE, said(text), "") == []
+    assert TextBox(segmenter, "json_1000").extract_one(IMAGE, said(text), "") == []
+    assert TextPoint(segmenter, "tags").extract_one(IMAGE, said(text), "") == []
     assert segmenter.boxes == segmenter.calls == []
 
 
@@ -104,7 +107,7 @@ def test_the_whole_pipeline(models, tmp_path, kind):
     config = config_of(*given)
     ious = {}
     for name, reply in {"right": lambda example: place(example, kind), "none": lambda example: "No idea."}.items():
-        replies = {example.id: reply(example) for example in build(config["benchmark"], "benchmark").built}
+        replies = {example.id: reply(example) for example in build(config["benchmark"], "benchmark", Benchmark).built}
         result = evaluate({**config, "model": {"_target_": "tests.support.saying.Saying", "replies": replies}})
         for line in scores_of(result):
             if line["kind"] == "ground" and not line["absent"]:

@@ -12,6 +12,7 @@ from pixfound.apps.evaluation import evaluate
 from pixfound.config.factory import build, build_parts, fingerprints
 from pixfound.errors import UserError
 from pixfound.extractors.text_mask import TextMask
+from pixfound.interfaces import Benchmark
 from pixfound.types import Generation
 from pixfound.types.masks import RLE, iou
 from tests.support.examples import drawn
@@ -45,25 +46,25 @@ ONE, OTHER = outline(1, 1, 4, 1, 4, 4, 1, 4), outline(6, 5, 8, 5, 8, 7, 6, 7)
 
 @pytest.mark.parametrize("text", [f"{ONE}<sep>{OTHER}", f"<poly>{ONE}</poly><poly>{OTHER}</poly>", f"a{ONE}b{OTHER}"])
 def test_polygons_are_united(text):
-    assert [c.mask for c in TextMask("loc_1000").candidates(IMAGE, said(text), "")] == [BOTH]
+    assert [c.mask for c in TextMask("loc_1000").extract_one(IMAGE, said(text), "")] == [BOTH]
 
 
 def test_an_object_is_a_candidate_once_and_holds_all_of_its_polygons():
     each = TextMask("loc_1000", combine="candidates")
     text = f"<poly>{ONE}</poly><poly>{ONE}</poly><poly>{OTHER}</poly><poly>{outline(1, 1, 4, 4)}</poly>"
-    assert [c.mask for c in each.candidates(IMAGE, said(text), "")] == [LEFT, RIGHT]
-    (kept,) = TextMask("loc_1000", combine="instances").candidates(IMAGE, said(text), "")
+    assert [c.mask for c in each.extract_one(IMAGE, said(text), "")] == [LEFT, RIGHT]
+    (kept,) = TextMask("loc_1000", combine="instances").extract_one(IMAGE, said(text), "")
     assert kept.mask == BOTH and [part.mask for part in kept.parts] == [LEFT, RIGHT]
-    assert [c.mask for c in each.candidates(IMAGE, said(f"{ONE}<sep>{OTHER}"), "")] == [BOTH]
+    assert [c.mask for c in each.extract_one(IMAGE, said(f"{ONE}<sep>{OTHER}"), "")] == [BOTH]
 
 
 def test_codes_are_drawn_in_their_boxes(painter):
     text = f"{spell(LEFT.decode())} cat ; {spell(RIGHT.decode())} dog ; {spell(RIGHT.decode())} dog"
-    (united,) = TextMask("loc_1024", painter).candidates(IMAGE, said(text), "")
+    (united,) = TextMask("loc_1024", painter).extract_one(IMAGE, said(text), "")
     assert united.mask == BOTH and united.box is None
-    each = TextMask("loc_1024", painter, "candidates").candidates(IMAGE, said(text), "")
+    each = TextMask("loc_1024", painter, "candidates").extract_one(IMAGE, said(text), "")
     assert [c.mask for c in each] == [LEFT, RIGHT] and each[0].box == (1, 1, 4, 4)
-    (one,) = TextMask("loc_1024", painter).candidates(IMAGE, said(spell(LEFT.decode())), "")
+    (one,) = TextMask("loc_1024", painter).extract_one(IMAGE, said(spell(LEFT.decode())), "")
     assert one.mask == LEFT and one.box == (1, 1, 4, 4)
 
 
@@ -80,8 +81,8 @@ def test_codes_are_drawn_in_their_boxes(painter):
 )
 @pytest.mark.parametrize("combine", ["union", "candidates"])
 def test_an_answer_without_a_mask_gives_nothing(painter, text, combine):
-    assert TextMask("loc_1000", combine=combine).candidates(IMAGE, said(text), "") == []
-    assert TextMask("loc_1024", painter, combine).candidates(IMAGE, said(text), "") == []
+    assert TextMask("loc_1000", combine=combine).extract_one(IMAGE, said(text), "") == []
+    assert TextMask("loc_1024", painter, combine).extract_one(IMAGE, said(text), "") == []
 
 
 @pytest.mark.parametrize(
@@ -129,7 +130,7 @@ def test_the_whole_pipeline(models, tmp_path, painter, convention):
     for name in ("right", "none"):
         replies = {
             example.id: truth(example, convention) if name == "right" else "No idea."
-            for example in build(config["benchmark"], "benchmark").built
+            for example in build(config["benchmark"], "benchmark", Benchmark).built
         }
         result = evaluate({**config, "model": {"_target_": "tests.support.saying.Saying", "replies": replies}})
         for line in scores_of(result):

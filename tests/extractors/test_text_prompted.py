@@ -21,7 +21,7 @@ from tests.support.random_text_prompted import SAVE
 @pytest.mark.parametrize("name", SAVE)
 def test_what_is_not_found_is_no_candidate(folders, image, name):
     extractor = extractors(folders, threshold=0.999999)[name]
-    assert extractor.candidates(image, SAID, EXPRESSION) == []
+    assert extractor.extract_one(image, SAID, EXPRESSION) == []
     if name in DETECTORS:
         assert extractor.segmenter.asked == []
 
@@ -31,7 +31,9 @@ def test_any_expression_and_any_image_can_be_asked(folders, name):
     """Longer than the model has positions for, beyond ASCII, grey, very flat: the mask has the image's size."""
     extractor = extractors(folders)[name]
     for size, mode, expression in [((7, 200), "L", "a cat " * 100), ((130, 9), "RGBA", "el niño 猫. And more")]:
-        found = extractor.candidates(Image.new(mode, size, 128 if mode == "L" else (9, 99, 200, 255)), SAID, expression)
+        found = extractor.extract_one(
+            Image.new(mode, size, 128 if mode == "L" else (9, 99, 200, 255)), SAID, expression
+        )
         assert all(candidate.mask.size == size[::-1] for candidate in found)
 
 
@@ -39,13 +41,13 @@ def test_any_expression_and_any_image_can_be_asked(folders, name):
 def test_without_an_expression_nothing_is_looked_for(folders, image, expression, monkeypatch):
     monkeypatch.setattr(TextWeights, "outputs", None)  # any use of the model fails
     for extractor in extractors(folders).values():
-        assert extractor.candidates(image, SAID, expression) == []
+        assert extractor.extract_one(image, SAID, expression) == []
 
 
 def test_a_template_puts_the_expression_into_words(folders, image, monkeypatch):
     told = []
     monkeypatch.setattr(ClipSeg, "_look", lambda self, image, text: told.append(text) or torch.zeros(1, 4, 4))
-    ClipSeg(str(folders["clipseg"]), template="a photo of {}").candidates(image, SAID, EXPRESSION)
+    ClipSeg(str(folders["clipseg"]), template="a photo of {}").extract_one(image, SAID, EXPRESSION)
     assert told == [f"a photo of {TEXT}"]
 
 
@@ -56,17 +58,17 @@ def test_the_model_is_asked_once_for_all_rows_and_prompts_of_an_image(folders, i
     each = TextDetector(str(folders["owlvit"]), BoxSegmenter(), 0.5, combine="candidates")
     for said in ("open", "ground"):
         for extractor in (united, each):
-            extractor.candidates(image, Generation(said, (HEIGHT, WIDTH)), EXPRESSION)
+            extractor.extract_one(image, Generation(said, (HEIGHT, WIDTH)), EXPRESSION)
     assert len(asked) == 1 and len(united.segmenter.asked) == len(each.segmenter.asked) == 1
     assert united._weights.model is each._weights.model
-    united.candidates(image, SAID, EXPRESSION + "lobe")
-    united.candidates(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), SAID, EXPRESSION + "lobe")
+    united.extract_one(image, SAID, EXPRESSION + "lobe")
+    united.extract_one(image.transpose(Image.Transpose.FLIP_LEFT_RIGHT), SAID, EXPRESSION + "lobe")
     assert len(asked) == 3
 
 
 def test_weights_are_freed_with_the_last_that_has_them(folders, image):
     extractor = ClipSeg(str(folders["clipseg"]))
-    extractor.candidates(image, SAID, EXPRESSION)
+    extractor.extract_one(image, SAID, EXPRESSION)
     model = weakref.ref(extractor._weights.model)
     del extractor
     gc.collect()
@@ -77,7 +79,7 @@ def test_weights_are_freed_with_the_last_that_has_them(folders, image):
     ("arguments", "message"),
     [
         ({"threshold": 1.5}, "threshold=1.5"),
-        ({"threshold": True}, "threshold=True"),
+        ({"threshold": True}, "threshold=true"),
         ({"template": "cat"}, "template=cat"),
         ({"template": "{} {}"}, "where the expression goes"),
         ({"dtype": "int8"}, "dtype=int8"),
@@ -97,7 +99,7 @@ def test_another_kind_of_model_is_noticed_before_its_weights_are_read(folders, t
 
 def test_a_hub_id_without_network(image):
     with pytest.raises(UserError, match="is not in the hub's cache"):
-        ClipSeg("someone/clipseg").candidates(image, SAID, EXPRESSION)
+        ClipSeg("someone/clipseg").extract_one(image, SAID, EXPRESSION)
 
 
 def test_the_weights_identify_the_results(folders, tmp_path):

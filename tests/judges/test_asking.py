@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from pixfound.interfaces import Judge
 from pixfound.io.chat.replies import Replies
 from pixfound.judges.asking import UnreadableReply, grade_by_asking, read_verdict
 from pixfound.judges.mllm import MllmJudge
 from tests.support.examples import drawn, make_example
 
 
-class Says:
+class Says(Judge):
     def __init__(self, reply: str) -> None:
         self.reply = reply
         self.asked: list[tuple[str, str]] = []

@@ -55,9 +55,9 @@ def free(**values: object) -> Example:
 
 
 def test_the_rules_judge_takes_half_a_credit_for_right() -> None:
-    assert RulesJudge().grade(free(), "crimson") == (True, "exact: 1.00")
-    assert RulesJudge().grade(free(grading="anls"), "crims") == (True, "anls: 0.71")
-    assert RulesJudge().grade(free(grading="anls"), "blue") == (False, "anls: 0.00")
+    assert RulesJudge().grade([(free(), "crimson")]) == [(True, "exact: 1.00")]
+    assert RulesJudge().grade([(free(grading="anls"), "crims")]) == [(True, "anls: 0.71")]
+    assert RulesJudge().grade([(free(grading="anls"), "blue")]) == [(False, "anls: 0.00")]
 
 
 def test_a_judge_is_told_the_accepted_answers() -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.interfaces import JudgeError
+from pixfound.interfaces import JudgeError, Model, without_errors
 from pixfound.judges.asking import UnreadableReply
 from pixfound.judges.mllm import MllmJudge
 from pixfound.selectors.judge import JudgeChoice
@@ -30,13 +30,16 @@ def test_a_local_model_judges(models: Path) -> None:
     judge = MllmJudge(config)
     reply = judge.ask("system", "question", [Image.new("RGB", (32, 32))] * 3)
     assert reply == judge.ask("system", "question", [Image.new("RGB", (32, 32))] * 3)
-    for asked in (lambda: judge.grade(EXAMPLE, "open"), lambda: JudgeChoice(judge).choose(EXAMPLE, CANDIDATES[:3])):
+    for asked in (
+        lambda: without_errors(judge.grade([(EXAMPLE, "open")]))[0],
+        lambda: JudgeChoice(judge).select_one(EXAMPLE, CANDIDATES[:3], "ground"),
+    ):
         with pytest.raises(UnreadableReply):  # a random model says nothing that could be read
             asked()
     assert "content" in judge.identity()["model"]["content"]
 
 
-class Parrot:
+class Parrot(Model):
     """A model that says what it was given, and keeps the prompts."""
 
     needs_image = False
@@ -51,21 +54,21 @@ class Parrot:
 @pytest.mark.parametrize(("reply", "verdict"), [("Yes.", True), ("no", False)])
 def test_a_local_models_words_are_read(reply: str, verdict: bool) -> None:
     judge = MllmJudge({"_target_": f"{__name__}.Parrot", "reply": reply})
-    assert judge.grade(EXAMPLE, "open")[0] is verdict
+    assert without_errors(judge.grade([(EXAMPLE, "open")]))[0][0] is verdict
     with pytest.raises(JudgeError, match="says nothing"):
-        MllmJudge({"_target_": f"{__name__}.Parrot", "reply": " "}).grade(EXAMPLE, "open")
+        without_errors(MllmJudge({"_target_": f"{__name__}.Parrot", "reply": " "}).grade([(EXAMPLE, "open")]))[0]
 
 
 def test_a_local_models_words_can_be_taken_literally() -> None:
     model = {"_target_": f"{__name__}.Parrot", "reply": "**Yes**"}
-    assert MllmJudge(model, verdicts="meant").grade(EXAMPLE, "open")[0] is True
-    assert MllmJudge(model, verdicts="literal").grade(EXAMPLE, "open")[0] is False
-    with pytest.raises(UserError, match=r"judge\.verdicts must be meant or literal"):
+    assert without_errors(MllmJudge(model, verdicts="meant").grade([(EXAMPLE, "open")]))[0][0] is True
+    assert without_errors(MllmJudge(model, verdicts="literal").grade([(EXAMPLE, "open")]))[0][0] is False
+    with pytest.raises(UserError, match=r"verdicts=lax: must be one of \"meant\", \"literal\""):
         MllmJudge(model, verdicts="lax")  # type: ignore[arg-type]
 
 
 def test_what_is_no_model_is_refused() -> None:
-    with pytest.raises(UserError, match=r"judge.model._target_=.*is no model"):
+    with pytest.raises(UserError, match=r"judge.model._target_=.*is no Model"):
         MllmJudge({"_target_": "pixfound.judges.rules.RulesJudge"})
 
 

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.interfaces import JudgeError, Load
+from pixfound.interfaces import JudgeError, Load, without_errors
 from pixfound.judges.asking import UnreadableReply
 from pixfound.judges.openai import OpenAIJudge
 from tests.support.examples import drawn, make_example
@@ -45,9 +45,9 @@ def judge_at(tmp_path):
 def test_it_grades_and_counts(judge_at) -> None:
     with JudgeServer(Act("Yes."), Act("**No**"), Act("None of them")) as server:
         judge = judge_at(server, price_per_million_input=2.5, price_per_million_output=10)
-        assert [judge.grade(EXAMPLE, text)[0] for text in ("a", "b")] == [True, False]
+        assert [without_errors(judge.grade([(EXAMPLE, text)]))[0][0] for text in ("a", "b")] == [True, False]
         with pytest.raises(UnreadableReply, match="could not be read: 'None of them'"):
-            judge.grade(EXAMPLE, "c")
+            without_errors(judge.grade([(EXAMPLE, "c")]))
         assert judge.name == "openai:m"
         assert judge.usage() == pytest.approx(
             {"requests": 3, "cached": 0, "input_tokens": 300, "output_tokens": 6, "cost": 810e-6}
@@ -63,8 +63,12 @@ def test_a_reply_that_cannot_be_read_is_not_kept(judge_at) -> None:
     with JudgeServer(Act("Maybe"), Act("Perhaps"), OK, OK) as server:
         for _ in range(2):
             with pytest.raises(UnreadableReply):
-                judge_at(server).grade(EXAMPLE, "c")
-        assert judge_at(server).grade(EXAMPLE, "c")[0] is judge_at(server).grade(EXAMPLE, "c")[0] is True
+                without_errors(judge_at(server).grade([(EXAMPLE, "c")]))
+        assert (
+            without_errors(judge_at(server).grade([(EXAMPLE, "c")]))[0][0]
+            is without_errors(judge_at(server).grade([(EXAMPLE, "c")]))[0][0]
+            is True
+        )
         assert len(server.bodies) == 3
         judge_at(server).ask("s", "q", [picture])
         judge_at(server).forget("s", "q")
@@ -162,9 +166,9 @@ def test_an_empty_reply_is_a_failure_that_is_paid_but_not_kept(judge_at, act) ->
     with JudgeServer(act, OK) as server:
         judge = judge_at(server)
         with pytest.raises(JudgeError, match="reply is empty"):
-            judge.grade(EXAMPLE, "x")
+            without_errors(judge.grade([(EXAMPLE, "x")]))
         assert judge.usage()["input_tokens"] == 100
-        assert judge.grade(EXAMPLE, "x")[0] is True
+        assert without_errors(judge.grade([(EXAMPLE, "x")]))[0][0] is True
 
 
 @pytest.mark.parametrize(
@@ -207,16 +211,16 @@ def test_requests_at_a_time_are_limited(judge_at) -> None:
 def test_many_are_graded_in_order_and_an_outage_costs_each_its_own_tries(judge_at) -> None:
     with JudgeServer(OK) as server:
         judge = judge_at(server)
-        judge.grade_many([(EXAMPLE, str(i)) for i in range(6)])
+        judge.grade([(EXAMPLE, str(i)) for i in range(6)])
         server.script = [Act("No")]
-        assert [found[0] for found in judge.grade_many([(EXAMPLE, t) for t in ("3", "new", "4")])] == [
+        assert [found[0] for found in judge.grade([(EXAMPLE, t) for t in ("3", "new", "4")])] == [
             True,
             False,
             True,
         ]
         server.script = [Act(status=500)]
         before = len(server.bodies)
-        down, kept = judge.grade_many([(EXAMPLE, "bad"), (EXAMPLE, "5")])
+        down, kept = judge.grade([(EXAMPLE, "bad"), (EXAMPLE, "5")])
         assert isinstance(down, JudgeError)
         assert "HTTP 500" in str(down)
         assert kept[0] is True

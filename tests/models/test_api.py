@@ -85,7 +85,7 @@ def test_messages_name_the_options_of_the_model(tmp_path):
     with pytest.raises(UserError, match=r"OpenAIModel\.concurrency=0: must be a whole number"):
         OpenAIModel("m", concurrency=0)
     with pytest.raises(UserError, match="no word vectors"):
-        OpenAIModel("m").vectors()
+        OpenAIModel("m").text_vectors()
     (tmp_path / "file").touch()
     with JudgeServer(Act("Yes")) as server, pytest.raises(UserError, match=r"set model\.cache_dir=DIR"):
         model(server, tmp_path / "file" / "in it").generate(requests("a"))
@@ -105,7 +105,7 @@ def test_a_failing_request_leaves_the_others_alone(tmp_path):
 
     with JudgeServer(Act(echo)) as server:
         asked = model(server, tmp_path, max_retries=1)
-        first, failed, last = asked.generate_many(requests("a", "b", "c"))
+        first, failed, last = asked.generate(requests("a", "b", "c"))
         assert (first.text, last.text) == ("A", "C") and isinstance(failed, JudgeError)
         assert len(server.bodies) == 3, "each is sent once"
         with pytest.raises(JudgeError):

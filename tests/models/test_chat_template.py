@@ -15,6 +15,7 @@ from pixfound.apps.certify.certificate import certify
 from pixfound.apps.evaluation import evaluate
 from pixfound.config.factory import build
 from pixfound.errors import UserError
+from pixfound.interfaces import Model
 from pixfound.models.huggingface import HuggingFace
 from pixfound.pipeline.results import Result
 from pixfound.types import Prompt
@@ -104,7 +105,7 @@ def test_a_template_is_a_text_or_a_file_and_counts_for_the_identity(bare: Path, 
 
     def identity(typed: object) -> str:
         config = {"_target_": "pixfound.models.huggingface.HuggingFace", "path": str(bare), "chat_template": typed}
-        return json.dumps(build(config, "model").identity(), sort_keys=True)
+        return json.dumps(build(config, "model", Model).identity(), sort_keys=True)
 
     assert identity(TEMPLATE) == identity(str(file))
     assert len({identity(TEMPLATE), identity(None), identity("none")}) == 3

@@ -74,7 +74,7 @@ def test_the_text_is_what_transformers_generates(folder: Path) -> None:
 
 
 def test_words_have_vectors(folder: Path) -> None:
-    vectors = model(folder).vectors()
+    vectors = model(folder).text_vectors()
     assert vectors.vector("cat").shape == (32,) and (vectors.vector("cat") != vectors.vector("dog")).any()
 
 

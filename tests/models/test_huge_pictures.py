@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from pixfound.config.factory import build
+from pixfound.interfaces import Model
 from pixfound.models import batch_memory
 from pixfound.types import Generation, Prompt
 from tests.support.pixel import DATA, PICTURE
@@ -38,10 +39,10 @@ def model_of(name: str) -> Any:
     """The tiny checkpoint, which says [SEG] twice where it has such a token, and then stops."""
     over = [f"model.path={DATA / name / 'model'}", "model.dtype=float32", "model.device=cpu", "model.capture=step"]
     config = config_of(*MODELS[name], *over)["model"]
-    seg = build(config, "model").built._processor.tokenizer.convert_tokens_to_ids("[SEG]")
+    seg = build(config, "model", Model).built._processor.tokenizer.convert_tokens_to_ids("[SEG]")
     said = {"sequence_bias": [[[seg], 1000.0]]} if seg is not None else {}
     config["generation"] = {"max_new_tokens": 2, "do_sample": False, **said}
-    return build(config, "model").built
+    return build(config, "model", Model).built
 
 
 @pytest.mark.parametrize("name", MODELS)

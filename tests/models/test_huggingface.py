@@ -127,7 +127,7 @@ def test_vectors_are_the_input_embeddings(models: Path) -> None:
     table = loaded.get_input_embeddings().weight.detach().numpy()
     ids = AutoProcessor.from_pretrained(models / "llava").tokenizer(" ab")["input_ids"]
     expected = table[ids].mean(0) - table.mean(0)
-    assert np.allclose(model.vectors().vector("ab"), expected, atol=1e-6)
+    assert np.allclose(model.text_vectors().vector("ab"), expected, atol=1e-6)
     assert "_model" not in vars(model), "reading vectors must not load the model"
 
 

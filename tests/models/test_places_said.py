@@ -18,6 +18,7 @@ from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_res
 
 from pixfound.config.factory import build
 from pixfound.extractors.parsers.formats import find_convention
+from pixfound.interfaces import Model
 from pixfound.models.huggingface import HuggingFace
 from tests.support.families import FAMILIES
 from tests.support.family import skipped
@@ -164,4 +165,4 @@ def test_a_declaration_is_no_option_of_the_model(family_folder: Callable[[str], 
     """What was generated without one is still found."""
     plain = {**config_of("model=qwen3_vl_8b")["model"], "path": str(family_folder("qwen3_vl"))}
     bare = {name: value for name, value in plain.items() if name != "coordinates"}
-    assert bare != plain and build(plain, "model").identity() == build(bare, "model").identity()
+    assert bare != plain and build(plain, "model", Model).identity() == build(bare, "model", Model).identity()

@@ -24,4 +24,4 @@ def test_what_needs_its_attention_says_so_before_anything_runs():
 
 def test_there_are_no_word_vectors():
     with pytest.raises(UserError, match="source=spacy"):
-        Silent().vectors()
+        Silent().text_vectors()

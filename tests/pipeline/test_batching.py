@@ -84,7 +84,7 @@ def test_two_processes_agree_on_one_size(tmp_path: Path, one_by_one: tuple[str, 
 def test_what_is_done_is_not_tried_out(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run(models, tmp_path, "batch_size=8")
     lines = count_lines(tmp_path)["generate"]
-    monkeypatch.setattr(HuggingFace, "fit", lambda *_: pytest.fail("nothing is left to generate"))
+    monkeypatch.setattr(HuggingFace, "max_batch", lambda *_: pytest.fail("nothing is left to generate"))
     again = run(models, tmp_path, "batch_size=auto", "report.pictures=1")
     assert count_lines(tmp_path)["generate"] == lines == 3 * LIMIT
     assert len(scores_of(again)) > 0
@@ -96,7 +96,7 @@ def test_a_trial_that_fails_leaves_the_default(
     def broken(*_: object) -> BatchFit:
         raise RuntimeError("no luck")
 
-    monkeypatch.setattr(HuggingFace, "fit", broken)
+    monkeypatch.setattr(HuggingFace, "max_batch", broken)
     result = evaluate(config_of(*EMBEDDED, f"outputs_dir={tmp_path}", "batch_size=auto"))
     assert (result.folder / "scores.jsonl").read_bytes() == one_by_one[1]
     assert json.loads((result.folder / "provenance.json").read_text())["batch_size"] == 32
@@ -109,7 +109,7 @@ def test_less_memory_fits_less(models: Path, monkeypatch: pytest.MonkeyPatch) ->
     for free in (10**12, 10**9, 30_000_000, 1000):
         monkeypatch.setattr(batch_memory, "_free", lambda device, free=free: free)
         calls = [3, 6]
-        found.append(model.fit(REQUESTS))
+        found.append(model.max_batch(REQUESTS))
     kept = 3 * 2 * 2 * 12 * 4 + 2 * 4 * 16  # layers, keys and values, key heads, width, fp32; a row of attention twice
     each = 1_000_000 + (200 - 16) * kept
     assert {one.each for one in found} == {each}
@@ -136,7 +136,7 @@ def test_where_two_examples_do_not_fit_one_is_taken(models: Path, monkeypatch: p
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(batch_memory, "_peaks", full)
-    found = HuggingFace(str(models / "llava"), dtype="float32").fit(REQUESTS)
+    found = HuggingFace(str(models / "llava"), dtype="float32").max_batch(REQUESTS)
     assert found.prompts == 3 and found.about() == " (two examples do not fit on cpu)"
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 from pixfound.apps.evaluation import evaluate
 from pixfound.benchmarks.pixshapes import PixShapes
+from pixfound.interfaces import Benchmark
 from pixfound.prompts.builder import Prompts
 from pixfound.report.table import table
-from pixfound.types import Example
 from tests.support.run import config_of, random_models, scores_of
 
 
-class Kinds(list[Example]):
+class Kinds(Benchmark):
     """Pairs of PixShapes: with options, without, and without a question; all of one kind where `what` names it."""
 
     def __init__(self, what: str = "") -> None:

@@ -13,7 +13,7 @@ from pixfound.apps.evaluation import evaluate
 from pixfound.benchmarks.image_sources import ImageFile
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
-from pixfound.types import Example
+from pixfound.interfaces import Benchmark
 from tests.support.judge_server import Act, JudgeServer
 from tests.support.run import config_of, run
 
@@ -25,7 +25,7 @@ PICTURES = (
 )
 
 
-class Listed(list[Example]):
+class Listed(Benchmark):
     """PixShapes as files in a folder."""
 
     def __init__(self, folder: str, pairs: int = 4) -> None:

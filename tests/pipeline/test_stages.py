@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
 from pixfound.extractors.null_baselines import CentrePoint, Nothing
+from pixfound.interfaces import Benchmark, Component
 from pixfound.pipeline import extract as extract_stage
 from pixfound.pipeline.distributed import World
 from pixfound.pipeline.extract import extract_tasks
@@ -27,14 +28,14 @@ from pixfound.pipeline.stores import Stores
 from pixfound.segmenters.sam import Sam
 from pixfound.store.records import Value, candidates_of, pack_generation
 from pixfound.store.store import Record, Store
-from pixfound.types import KINDS, Example, Generation, Kind, Prompt
+from pixfound.types import KINDS, Example, Generation, ImageSource, Kind, Prompt
 from pixfound.types.masks import RLE
 from tests.support.examples import ArrayImage, drawn, make_example
 from tests.support.random_sam import save_random_sam
 
 
 @dataclass(frozen=True)
-class Named:
+class Named(ImageSource):
     """An image that is known by its digest alone; without one it cannot be read."""
 
     name: str | None
@@ -61,7 +62,7 @@ class Words:
 def items_of(*examples: Example) -> RunExamples:
     """Items with prompts of the examples' own."""
     prompts: Any = Words()
-    return RunExamples(examples, prompts)
+    return RunExamples(Benchmark(examples), prompts)
 
 
 def about(index: int, rows: int, image: str | None, words: int = 1) -> Example:
@@ -120,13 +121,13 @@ def test_a_batch_is_bounded_also_where_very_many_are_about_one_image_or_none_can
 
 def test_items_about_one_image_are_given_the_same_and_each_is_compared_with_its_mask(pictured: list[Example]) -> None:
     items = items_of(*pictured, replace(pictured[0], id="99", gt_mask=drawn(*["...."] * 3)))
-    images, errors = read_images([(item, object()) for item in items])
+    images, errors = read_images([(item, Component()) for item in items])
     assert [images[i] is images[i + 1] for i in range(9)] == [i % 2 == 0 for i in range(9)]
     assert list(errors) == [10] and "the image is 20 x 40 pixels (height x width), its mask 3 x 4" in str(errors[10])
     blank = SimpleNamespace(needs_image=False)
     images, errors = read_images([(item, blank) for item in items])
     assert not errors and images[10].size == (4, 3) and len({id(image) for image in images.values()}) == 6
-    images, _ = read_images([(items[0], blank), (items[0], object())])
+    images, _ = read_images([(items[0], blank), (items[0], Component())])
     assert images[0].mode == "RGB"
 
 
@@ -263,7 +264,7 @@ def test_an_image_is_encoded_once_for_all_prompts_extractors_and_examples_and_wi
     assert sizes == [4, 1]  # the images of the first eight examples, and of the other two
     for item in items:
         alone = CentrePoint(Sam(segmenter.path, device="cpu"))
-        expected = alone.candidates(item.example.image.load(), Generation("it", item.example.gt_mask.size), "")
+        expected = alone.extract_one(item.example.image.load(), Generation("it", item.example.gt_mask.size), "")
         for name in ("centre", "again"):
             for kind in MASK_KINDS:
                 masks = [c.mask for c in candidates_of(records[f"{name} {item.key(kind)}"])]

@@ -8,6 +8,7 @@ from pathlib import Path
 from pixfound.apps.certify.certificate import certify
 from pixfound.apps.evaluation import evaluate
 from pixfound.config.factory import build
+from pixfound.interfaces import Model
 from pixfound.report.certificate import certificate_lines, folder_of
 from tests.support.run import config_of
 
@@ -26,12 +27,12 @@ def test_a_report_names_the_certificate_of_the_same_model(tmp_path: Path) -> Non
     assert "geometry: " in text and "FAILED" not in text
     assert f"see `{folder / 'certificate.md'}`" in text
     other = config_of(*run, "model.generation.max_new_tokens=3")
-    assert "there was none" in certificate_lines(other, build(other["model"], "model"))[0]
+    assert "there was none" in certificate_lines(other, build(other["model"], "model", Model))[0]
 
 
 def test_a_gate_that_is_shut_and_a_broken_file_are_said(tmp_path: Path) -> None:
     config = config_of("model=tiny", f"outputs_dir={tmp_path}")
-    model = build(config["model"], "model")
+    model = build(config["model"], "model", Model)
     file = folder_of(config, model) / "certificate.json"
     file.parent.mkdir(parents=True)
     gates = [
@@ -47,4 +48,4 @@ def test_a_gate_that_is_shut_and_a_broken_file_are_said(tmp_path: Path) -> None:
 
 def test_a_model_that_has_no_certificates_needs_no_line() -> None:
     config = config_of("model=openai", "model.model=m")
-    assert certificate_lines(config, build(config["model"], "model")) == []
+    assert certificate_lines(config, build(config["model"], "model", Model)) == []

@@ -83,22 +83,30 @@ def agree(found, expected):
 
 def test_points_are_those_of_a_plain_call(family, image):
     segmenter, model = family
-    agree(segmenter.masks(image, POINTS), [plain(model, image, True, input_points=point) for point in POINTS])
+    agree(
+        next(segmenter.point_masks([(image, POINTS)])),
+        [plain(model, image, True, input_points=point) for point in POINTS],
+    )
 
 
 @pytest.mark.parametrize("multimask", [False, True])
 def test_boxes_are_those_of_a_plain_call(family, image, multimask, monkeypatch):
     segmenter, model = family
     monkeypatch.setattr(segmenter, "multimask_boxes", multimask)
-    agree(segmenter.box_masks(image, BOXES), [plain(model, image, multimask, input_boxes=box) for box in BOXES])
+    agree(
+        next(segmenter.box_masks([(image, BOXES)])), [plain(model, image, multimask, input_boxes=box) for box in BOXES]
+    )
 
 
 def test_prompts_do_not_depend_on_each_other(family, image, monkeypatch):
     """All in one call, in calls of three, or each in its own."""
     segmenter, _ = family
-    together = segmenter.masks(image, POINTS)
+    together = next(segmenter.point_masks([(image, POINTS)]))
     monkeypatch.setattr("pixfound.segmenters.prompted._CHUNK", 3)
-    for again in (segmenter.masks(image, POINTS), *[segmenter.masks(image, [point]) for point in POINTS[:1]]):
+    for again in (
+        next(segmenter.point_masks([(image, POINTS)])),
+        *[next(segmenter.point_masks([(image, [point])])) for point in POINTS[:1]],
+    ):
         assert (again.masks == together.masks[: len(again.masks)]).all()
         np.testing.assert_allclose(again.scores, together.scores[: len(again.scores)], atol=1e-5)
     assert len({masks.tobytes() for masks in together.masks}) > 1  # the prompt matters
@@ -121,7 +129,7 @@ def prompts_for(image, count, boxes):
 
 
 @pytest.mark.parametrize("chunk", [64, 5])
-@pytest.mark.parametrize("name", ["masks", "box_masks"])
+@pytest.mark.parametrize("name", ["point_masks", "box_masks"])
 def test_images_and_prompts_do_not_depend_on_what_goes_with_them(family, name, chunk, monkeypatch):
     """Ragged shapes and numbers of prompts, together and one image at a time: the same logits."""
     monkeypatch.setattr("pixfound.segmenters.prompted._CHUNK", chunk)
@@ -133,8 +141,8 @@ def test_images_and_prompts_do_not_depend_on_what_goes_with_them(family, name, c
         monkeypatch.setattr(one, "_restore", lambda *a, k=kept, r=restore: (k.append(r(*a)), k[-1])[1])
     counts = [3, 1, 7, 2, 0, 12, 4]
     requests = [(i, prompts_for(i, n, name == "box_masks")) for i, n in zip(pictures(), counts, strict=True)]
-    found = list(getattr(together, f"{name}_many")(requests))
-    expected = [getattr(alone, name)(*request) for request in requests]
+    found = list(getattr(together, name)(requests))
+    expected = [next(getattr(alone, name)([request])) for request in requests]
     assert len(logits[together]) == len(logits[alone]) == 6
     for ours, theirs in zip(logits[together], logits[alone], strict=True):
         np.testing.assert_allclose(ours.numpy(), theirs.numpy(), atol=1e-4 * max(1, float(theirs.abs().max())))
@@ -152,40 +160,44 @@ def test_images_are_encoded_in_few_calls_and_each_once(family, monkeypatch):
     encode, sizes = fresh._model.get_image_embeddings, []
     monkeypatch.setattr(fresh._model, "get_image_embeddings", lambda p: (sizes.append(len(p)), encode(p))[1])
     asked = [(image, [(3.0, 3.0)]) for image in pictures()]
-    list(fresh.masks_many(asked))
+    list(fresh.point_masks(asked))
     assert sizes == [6]  # seven pictures, two of which are the same
-    list(fresh.box_masks_many([(image, [(1.0, 1.0, 9.0, 5.0)]) for image, _ in asked]))
+    list(fresh.box_masks([(image, [(1.0, 1.0, 9.0, 5.0)]) for image, _ in asked]))
     assert sizes == [6]
     monkeypatch.setattr("pixfound.segmenters.encoded._ENCODED", 16 * SIDE * SIDE)  # a quarter of it on a CPU
     again = type(segmenter)(segmenter.path, device="cpu", architecture=segmenter.architecture)
     again.__dict__["_model"] = fresh._model
-    list(again.masks_many(asked))
+    list(again.point_masks(asked))
     assert sizes == [6, 4, 2]
-    assert list(again.masks_many([])) == []
+    assert list(again.point_masks([])) == []
 
 
 def test_large_masks_are_made_a_few_at_a_time(family, image, monkeypatch):
     segmenter, _ = family
-    expected = segmenter.masks(image, POINTS)
+    expected = next(segmenter.point_masks([(image, POINTS)]))
     monkeypatch.setattr("pixfound.segmenters.prompted._RESTORED", 1)
     restore, sizes = segmenter._restore, []
     monkeypatch.setattr(segmenter, "_restore", lambda *a: (sizes.append(len(a[0])), restore(*a))[1])
-    found = segmenter.masks(image, POINTS)
+    found = next(segmenter.point_masks([(image, POINTS)]))
     assert sizes == [1] * expected.scores.size
     assert (found.masks == expected.masks).all()
 
 
 def test_an_image_is_encoded_once(family, image, monkeypatch):
     segmenter, _ = family
-    segmenter.masks(image, POINTS)
+    next(segmenter.point_masks([(image, POINTS)]))
     monkeypatch.setattr(segmenter, "_prepare", lambda _: pytest.fail("encoded again"))
-    segmenter.box_masks(image, BOXES)
+    next(segmenter.box_masks([(image, BOXES)]))
 
 
 def test_no_prompt_is_no_mask(family, image):
     segmenter, _ = family
-    assert segmenter.masks(image, []).masks.shape[0] == segmenter.box_masks(image, []).masks.shape[0] == 0
-    assert segmenter.masks(image, []).masks.shape[2:] == (HEIGHT, WIDTH)
+    assert (
+        next(segmenter.point_masks([(image, [])])).masks.shape[0]
+        == next(segmenter.box_masks([(image, [])])).masks.shape[0]
+        == 0
+    )
+    assert next(segmenter.point_masks([(image, [])])).masks.shape[2:] == (HEIGHT, WIDTH)
 
 
 def test_a_class_of_another_family_is_refused():
@@ -242,4 +254,4 @@ def test_settings_that_lack_a_size_are_named(tmp_path, image):
     folder = save_random_sam2(tmp_path / "m")
     (folder / "preprocessor_config.json").write_text('{"image_mean": [0.5, 0.5, 0.5]}')
     with pytest.raises(UserError, match="names no image_std and no size"):
-        Sam2(str(folder)).masks(image, POINTS)
+        next(Sam2(str(folder)).point_masks([(image, POINTS)]))

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pixfound.errors import UserError
+from pixfound.interfaces import Judge
 from pixfound.io.overlays import RED, draw_overlay, sheet
 from pixfound.judges.asking import UnreadableReply
 from pixfound.judges.rules import RulesJudge
@@ -23,16 +24,13 @@ from tests.support.nested import CANDIDATES, EXAMPLE, LARGEST, square
 from tests.support.run import run
 
 
-class Scripted:
+class Scripted(Judge):
     """A judge that replies from a script, or by a rule; keeps what it was asked."""
 
-    name, concurrency = "scripted", 2
+    name, concurrency, answers_questions = "scripted", 2, True
 
     def __init__(self, *replies: str, rule: Callable[[Sequence[Image.Image]], str] | None = None) -> None:
         self.replies, self.rule, self.asked = list(replies), rule, []
-
-    def grade(self, example: Any, response: str) -> tuple[bool | None, str]:
-        raise AssertionError
 
     def ask(self, system: str, question: str, images: Sequence[Image.Image] = ()) -> str:
         self.asked.append((system, question, list(images)))
@@ -56,10 +54,10 @@ def reddest(images: Sequence[Image.Image]) -> str:
 def test_a_judge_with_good_eyes_finds_the_best_in_any_order_and_any_chunks(chunk: int | None, shuffle: bool) -> None:
     judge = Scripted(rule=reddest)
     selector = JudgeChoice(judge, chunk=chunk, shuffle=shuffle, numbered=False)
-    choice = selector.choose(EXAMPLE, CANDIDATES)
+    choice = selector.select_one(EXAMPLE, CANDIDATES, "ground")
     assert (choice.kind, choice.index) == ("candidate", LARGEST)
     asked = [images for _, _, images in judge.asked]
-    load = selector.load(EXAMPLE, CANDIDATES)
+    load = selector.judge_load(EXAMPLE, CANDIDATES)
     assert (len(asked), sum(map(len, asked))) == (load.requests, load.images)
     assert all(len(images) <= (chunk or 13) for images in asked)
     assert choice.about["present"] is True
@@ -69,7 +67,7 @@ def test_a_judge_with_good_eyes_finds_the_best_in_any_order_and_any_chunks(chunk
 
 def test_the_wording_is_the_papers() -> None:
     judge = Scripted("Yes.", "2")
-    choice = JudgeChoice(judge, shuffle=False).choose(EXAMPLE, CANDIDATES[:3])
+    choice = JudgeChoice(judge, shuffle=False).select_one(EXAMPLE, CANDIDATES[:3], "ground")
     assert choice.index == 1
     (_, presence, plain), (_, question, overlays) = judge.asked
     assert presence == "Does this image have the red door? Answer yes/no only."
@@ -81,18 +79,18 @@ def test_the_wording_is_the_papers() -> None:
 
 def test_an_object_that_is_not_seen_is_not_shown() -> None:
     judge = Scripted("No.")
-    choice = JudgeChoice(judge).choose(EXAMPLE, CANDIDATES)
+    choice = JudgeChoice(judge).select_one(EXAMPLE, CANDIDATES, "ground")
     assert (choice.kind, choice.about) == ("empty", {"present": False})
     assert len(judge.asked) == 1
 
 
 def test_few_candidates_need_no_question() -> None:
-    assert JudgeChoice(Scripted()).choose(EXAMPLE, []).kind == "empty"
+    assert JudgeChoice(Scripted()).select_one(EXAMPLE, [], "ground").kind == "empty"
     judge = Scripted("yes")
-    assert JudgeChoice(judge).choose(EXAMPLE, CANDIDATES[:1]).index == 0
+    assert JudgeChoice(judge).select_one(EXAMPLE, CANDIDATES[:1], "ground").index == 0
     assert len(judge.asked) == 1
     silent = Scripted()
-    assert JudgeChoice(silent, presence=False).choose(EXAMPLE, CANDIDATES[:1]).index == 0
+    assert JudgeChoice(silent, presence=False).select_one(EXAMPLE, CANDIDATES[:1], "ground").index == 0
     assert silent.asked == []
 
 
@@ -117,20 +115,23 @@ def test_few_candidates_need_no_question() -> None:
 )
 def test_a_reply_that_names_no_candidate_is_a_failure_and_never_the_first(reply: str) -> None:
     with pytest.raises(UnreadableReply, match=re.escape(repr(reply))):
-        JudgeChoice(Scripted("yes", reply)).choose(EXAMPLE, CANDIDATES[:3])
+        JudgeChoice(Scripted("yes", reply)).select_one(EXAMPLE, CANDIDATES[:3], "ground")
 
 
 @pytest.mark.parametrize(
     "reply", ["None of them", "None of the 3 images", "Neither.", "none", "There is no image that shows it"]
 )
 def test_none_of_them_is_an_answer(reply: str) -> None:
-    assert JudgeChoice(Scripted("yes", reply)).choose(EXAMPLE, CANDIDATES[:3]).kind == "empty"
-    assert JudgeChoice(Scripted("yes", reply), none="unscored").choose(EXAMPLE, CANDIDATES[:3]).kind == "unscored"
+    assert JudgeChoice(Scripted("yes", reply)).select_one(EXAMPLE, CANDIDATES[:3], "ground").kind == "empty"
+    assert (
+        JudgeChoice(Scripted("yes", reply), none="unscored").select_one(EXAMPLE, CANDIDATES[:3], "ground").kind
+        == "unscored"
+    )
 
 
 def test_a_presence_that_cannot_be_read_is_a_failure() -> None:
     with pytest.raises(UnreadableReply, match=r"presence: .*'Perhaps'"):
-        JudgeChoice(Scripted("Perhaps")).choose(EXAMPLE, CANDIDATES)
+        JudgeChoice(Scripted("Perhaps")).select_one(EXAMPLE, CANDIDATES, "ground")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +170,7 @@ def test_the_order_is_drawn_for_each_example_and_kept() -> None:
         for id in "abc":
             about = (
                 JudgeChoice(Scripted(rule=reddest), seed=seed, chunk=None)
-                .choose(make_example(square(10), id=id), CANDIDATES)
+                .select_one(make_example(square(10), id=id), CANDIDATES, "ground")
                 .about
             )
             found.append(about["questions"][0]["order"])
@@ -184,7 +185,7 @@ def test_twins_are_shown_once_and_candidates_can_be_limited() -> None:
 
     def shown(**options: Any) -> list[int]:
         selector = JudgeChoice(Scripted("yes", "2"), shuffle=False, **options)
-        choice, load = selector.choose(EXAMPLE, twins), selector.load(EXAMPLE, twins)
+        choice, load = selector.select_one(EXAMPLE, twins, "ground"), selector.judge_load(EXAMPLE, twins)
         order = choice.about["questions"][0]["order"]
         assert load.images == 1 + len(order)
         assert choice.index == order[1]
@@ -199,7 +200,7 @@ def test_twins_are_shown_once_and_candidates_can_be_limited() -> None:
 
 def test_the_colour_can_be_chosen() -> None:
     judge = Scripted("yes", "1")
-    JudgeChoice(judge, colour=[0, 200, 0], opacity=1.0).choose(EXAMPLE, CANDIDATES[1:3])
+    JudgeChoice(judge, colour=[0, 200, 0], opacity=1.0).select_one(EXAMPLE, CANDIDATES[1:3], "ground")
     assert np.asarray(judge.asked[1][2][0])[20, 20].tolist() == [0, 200, 0]
 
 

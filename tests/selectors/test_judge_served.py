@@ -41,17 +41,17 @@ def judge_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
 @pytest.mark.parametrize("act", [Act(status=500), Act(status=429), Act(cut=True), Act(hang=True)])
 def test_a_judge_that_is_down_raises_and_is_asked_again(act: Act, judge_at) -> None:
     with JudgeServer(Act("yes"), act) as server, pytest.raises(JudgeError):
-        JudgeChoice(judge_at(server)).choose(EXAMPLE, CANDIDATES[:3])
+        JudgeChoice(judge_at(server)).select_one(EXAMPLE, CANDIDATES[:3], "ground")
     with JudgeServer(act, Act("yes"), act, Act("3")) as server:
-        assert JudgeChoice(judge_at(server), shuffle=False).choose(EXAMPLE, CANDIDATES[:3]).index == 2
+        assert JudgeChoice(judge_at(server), shuffle=False).select_one(EXAMPLE, CANDIDATES[:3], "ground").index == 2
 
 
 def test_what_the_server_says_is_never_taken_for_the_first_and_is_asked_again(judge_at) -> None:
     with JudgeServer(Act("yes"), Act("0"), Act("4"), Act("None of them")) as server:
         for reply in ("'0'", "'4'"):
             with pytest.raises(UnreadableReply, match=reply):
-                JudgeChoice(judge_at(server)).choose(EXAMPLE, CANDIDATES[:3])
-        assert JudgeChoice(judge_at(server)).choose(EXAMPLE, CANDIDATES[:3]).kind == "empty"
+                JudgeChoice(judge_at(server)).select_one(EXAMPLE, CANDIDATES[:3], "ground")
+        assert JudgeChoice(judge_at(server)).select_one(EXAMPLE, CANDIDATES[:3], "ground").kind == "empty"
         assert len(server.bodies) == 4, "only what could not be read is asked again"
 
 

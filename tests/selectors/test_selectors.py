@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from pixfound.errors import UserError
+from pixfound.interfaces import Model
 from pixfound.selectors.oracle import Oracle
 from pixfound.selectors.similarity import Similarity, cosine
 from pixfound.selectors.simple import BestScore, Empty, Full, RandomCandidate
@@ -22,14 +23,14 @@ EXAMPLE, ABSENT = make_example(TRUTH), make_example(RLE.empty((4, 4)))
 
 
 def chosen(selector, candidates, example=EXAMPLE):
-    choice = selector.choose(example, candidates)
+    choice = selector.select_one(example, candidates, "ground")
     return choice.index if choice.kind == "candidate" else choice.kind
 
 
 def test_oracle_takes_the_highest_iou():
     candidates = [make_candidate(m, score=s) for m, s in ((ELSEWHERE, 0.9), (HALF, 0.1), (TRUTH, 0.0), (HALF, 0.8))]
     assert chosen(Oracle(), candidates) == 2
-    assert Oracle().choose(EXAMPLE, candidates).reason == "IoU 1.000"
+    assert Oracle().select_one(EXAMPLE, candidates, "ground").reason == "IoU 1.000"
     assert chosen(Oracle(), candidates[:2]) == 1
 
 
@@ -68,7 +69,7 @@ def test_oracle_on_what_is_absent():
     ],
 )
 def test_without_candidates_nothing_is_shown(selector, kind):
-    choice = selector.choose(EXAMPLE, [])
+    choice = selector.select_one(EXAMPLE, [], "ground")
     assert choice.kind == kind
     assert choice.reason
 
@@ -105,13 +106,13 @@ def test_only_the_oracle_reads_the_truth():
         assert chosen(selector, candidates, EXAMPLE) == chosen(selector, candidates, ABSENT)
 
 
-class ToyModel:
+class ToyModel(Model):
     """A model with hand-made vectors; it keeps what it was asked for."""
 
     def __init__(self, table):
         self.table, self.asked = table, []
 
-    def vectors(self):
+    def text_vectors(self):
         return self
 
     def vector(self, text):
@@ -209,7 +210,9 @@ def test_given_similarities_follow_the_same_rules():
 def test_a_leading_space_keeps_the_article():
     model = ToyModel({" the door": [1, 0], "door": [0, 1]})
     candidates = [make_candidate(HALF, "the door")]
-    Similarity(model, source="model", leading_space=True).choose(make_example(TRUTH, expression="the door"), candidates)
+    Similarity(model, source="model", leading_space=True).select_one(
+        make_example(TRUTH, expression="the door"), candidates, "ground"
+    )
     assert model.asked == [" the door", "door"]
 
 
@@ -217,14 +220,16 @@ def test_a_leading_space_keeps_the_article():
 def test_one_article_is_taken_off(text):
     model = ToyModel(TABLE)
     candidate = make_candidate(HALF, "the a cat")
-    Similarity(model, source="model").choose(make_example(TRUTH, expression=text), [candidate])
+    Similarity(model, source="model").select_one(make_example(TRUTH, expression=text), [candidate], "ground")
     assert model.asked == ["door", "a cat"]
 
 
 @pytest.mark.parametrize("text", ["theatre", "antenna", "apple"])
 def test_words_that_begin_like_an_article_are_left_whole(text):
     model = ToyModel(TABLE)
-    Similarity(model, source="model").choose(make_example(TRUTH, expression=text), [make_candidate(HALF, "a cat")])
+    Similarity(model, source="model").select_one(
+        make_example(TRUTH, expression=text), [make_candidate(HALF, "a cat")], "ground"
+    )
     assert model.asked[0] == text
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from pixfound.interfaces import SegmenterMasks
-from pixfound.types import Candidate, Example, Phrase
+from pixfound.interfaces import Segmenter, SegmenterMasks
+from pixfound.types import Candidate, Example, ImageSource, Phrase
 from pixfound.types.masks import RLE
 
 
 @dataclass(frozen=True)
-class ArrayImage:
+class ArrayImage(ImageSource):
     """An image source around an (H, W, 3) uint8 array."""
 
     pixels: Any
@@ -54,13 +55,16 @@ def make_candidate(mask: RLE, phrase: str | None = None, **values: Any) -> Candi
     return Candidate(mask, named or None, **values)
 
 
-class PointSegmenter:
+class PointSegmenter(Segmenter):
     """Draws two masks for each point: its pixel (score 0.9), and its row (score 0.4). Keeps all calls."""
 
     def __init__(self) -> None:
         self.calls: list[list[tuple[float, float]]] = []
 
-    def masks(self, image: Image.Image, points: Any) -> SegmenterMasks:
+    def point_masks(self, requests: Any) -> Iterator[SegmenterMasks]:
+        return (self._points(image, points) for image, points in requests)
+
+    def _points(self, image: Image.Image, points: Any) -> SegmenterMasks:
         self.calls.append(list(points))
         masks = np.zeros((len(points), 2, image.height, image.width), dtype=np.bool_)
         for i, (x, y) in enumerate(points):

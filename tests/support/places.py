@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pixfound.apps.evaluation import evaluate
-from pixfound.interfaces import SegmenterMasks
-from pixfound.types import Example
+from pixfound.interfaces import Benchmark, Box, Point, Segmenter, SegmenterMasks
 from pixfound.types.masks import RLE
 from tests.support.examples import ArrayImage, make_example
 from tests.support.run import config_of
@@ -23,11 +22,11 @@ BOX = (68, 32, 204, 108)  # (x0, y0, x1, y1) in pixels
 MIDDLE = (136, 70)
 
 
-def one_thing() -> list[Example]:
+def one_thing() -> Benchmark:
     """A benchmark of that example alone."""
     mask = RLE.encode(rectangle(*BOX))
     pixels = np.random.default_rng(0).integers(0, 256, (*SIZE, 3), dtype=np.uint8)
-    return [make_example(mask, image=ArrayImage(pixels), expression="the thing")]
+    return Benchmark([make_example(mask, image=ArrayImage(pixels), expression="the thing")])
 
 
 def rectangle(x0: float, y0: float, x1: float, y1: float) -> npt.NDArray[np.bool_]:
@@ -36,17 +35,22 @@ def rectangle(x0: float, y0: float, x1: float, y1: float) -> npt.NDArray[np.bool
     return np.outer((rows > y0) & (rows < y1), (columns > x0) & (columns < x1))
 
 
-class Drawing:
+class Drawing(Segmenter):
     """A segmenter that draws a box as it is, and around a point a box of the thing's size."""
 
-    def box_masks(self, image: Image.Image, boxes: Sequence[tuple[float, float, float, float]]) -> SegmenterMasks:
-        assert (image.height, image.width) == SIZE
-        masks = np.stack([rectangle(*box) for box in boxes])[:, None]
-        return SegmenterMasks(masks, np.ones(masks.shape[:2], np.float32))
+    def box_masks(self, requests: Sequence[tuple[Image.Image, Sequence[Box]]]) -> Iterator[SegmenterMasks]:
+        for image, boxes in requests:
+            assert (image.height, image.width) == SIZE
+            masks = np.stack([rectangle(*box) for box in boxes])[:, None]
+            yield SegmenterMasks(masks, np.ones(masks.shape[:2], np.float32))
 
-    def masks(self, image: Image.Image, points: Sequence[tuple[float, float]]) -> SegmenterMasks:
+    def point_masks(self, requests: Sequence[tuple[Image.Image, Sequence[Point]]]) -> Iterator[SegmenterMasks]:
         wide, high = BOX[2] - BOX[0], BOX[3] - BOX[1]
-        return self.box_masks(image, [(x - wide / 2, y - high / 2, x + wide / 2, y + high / 2) for x, y in points])
+        around = [
+            (image, [(x - wide / 2, y - high / 2, x + wide / 2, y + high / 2) for x, y in points])
+            for image, points in requests
+        ]
+        return self.box_masks(around)
 
 
 def made_to_say(ids: Sequence[int]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from PIL import Image
 from pixfound.extractors.clipseg import ClipSeg
 from pixfound.extractors.detector import TextDetector
 from pixfound.extractors.sam3_concept import Sam3Concept
-from pixfound.interfaces import SegmenterMasks
+from pixfound.interfaces import Segmenter, SegmenterMasks
 from pixfound.types import Generation
 
 HEIGHT, WIDTH = 45, 91
@@ -29,13 +29,16 @@ def noise():
     return Image.fromarray(pixels.repeat(9, axis=0).repeat(7, axis=1))
 
 
-class BoxSegmenter:
+class BoxSegmenter(Segmenter):
     """Draws each box twice: whole (score 0.8), and its left top pixel (score 0.3). Keeps what it was asked."""
 
     def __init__(self):
         self.asked = []
 
-    def box_masks(self, image, boxes):
+    def box_masks(self, requests):
+        return (self._boxes(image, boxes) for image, boxes in requests)
+
+    def _boxes(self, image, boxes):
         self.asked.append(list(boxes))
         masks = np.zeros((len(boxes), 2, image.height, image.width), bool)
         for i, (x0, y0, x1, y1) in enumerate(boxes):

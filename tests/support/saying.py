@@ -6,13 +6,12 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image
 
+from pixfound.interfaces import Model
 from pixfound.types import Generation, Prompt
 
 
-class Saying:
+class Saying(Model):
     """replies: an example's id -> what is said to its ground prompt; the empty text to all other prompts."""
-
-    captures = False
 
     def __init__(self, replies: Mapping[str, str]) -> None:
         self.replies = replies

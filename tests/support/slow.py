@@ -11,15 +11,14 @@ import numpy as np
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.interfaces import TextVectors
-from pixfound.types import Candidate, Choice, Example, Generation, Prompt
+from pixfound.interfaces import Extractor, Model, Selector, TextVectors
+from pixfound.types import Candidate, Choice, Example, Generation, Kind, Prompt
 from pixfound.types.masks import RLE
 
 
-class Slow:
+class Slow(Model):
     """Says `A` and draws the left half. seconds: of each batch. log: a file that gets a line for each."""
 
-    captures = False
     runtime_options = ("seconds", "log")
 
     def __init__(self, seconds: float = 0.0, log: str | None = None) -> None:
@@ -37,11 +36,11 @@ class Slow:
             found.append(Generation("A", (image.height, image.width), masks=(RLE.encode(mask),)))
         return found
 
-    def vectors(self) -> TextVectors:
+    def text_vectors(self) -> TextVectors:
         raise UserError("there are none")
 
 
-class SlowMasks:
+class SlowMasks(Extractor):
     """Proposes the generation's masks, each alone, after `seconds`."""
 
     needs_image = False
@@ -50,12 +49,12 @@ class SlowMasks:
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
 
-    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+    def extract_one(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         time.sleep(self.seconds)
         return [Candidate(mask) for mask in generation.masks]
 
 
-class SlowFirst:
+class SlowFirst(Selector):
     """Takes the first candidate after `seconds`."""
 
     runtime_options = ("seconds",)
@@ -63,6 +62,6 @@ class SlowFirst:
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds = seconds
 
-    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
+    def select_one(self, example: Example, candidates: Sequence[Candidate], kind: Kind) -> Choice:
         time.sleep(self.seconds)
         return Choice("candidate", 0)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from pixfound.interfaces import TextVectors
+from pixfound.interfaces import Model, TextVectors
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import FloatArray, Generation, Prompt, Tile
 from pixfound.types.masks import RLE
@@ -16,7 +16,7 @@ from pixfound.types.masks import RLE
 GRID = (4, 4)
 
 
-class Talker:
+class Talker(Model):
     """Its attention is noise, a row for each word; its one mask is the left half of the image.
 
     text: what it says. vectors_of: folder of the model whose word vectors stand for its own. draws: whether it draws.
@@ -50,6 +50,6 @@ class Talker:
             )
         return found
 
-    def vectors(self) -> TextVectors:
+    def text_vectors(self) -> TextVectors:
         """Those of another model."""
-        return self._vectors.vectors()
+        return self._vectors.text_vectors()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixfound.analyses.best_of_k import Pool, has_choices, pool_of
+from pixfound.interfaces import Analysis
 from pixfound.io.charts import Panel, Series, line_chart
 from pixfound.io.text import grid
 from pixfound.pipeline.run_examples import MASK_KINDS
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 _NAMES: Mapping[Kind, str] = {"open": "M", "ground": "M_dagger"}
 
 
-class Candidates:
+class Candidates(Analysis):
     """Oracle curve and regret, for each extractor that proposes more than one candidate, over present objects.
 
     ks: the numbers of candidates drawn. resamples, level, seed: of the bootstrap, clustered by pair.

@@ -9,7 +9,7 @@ from typing import Literal
 
 from pixfound.analyses import concept_words as words
 from pixfound.analyses.wording import singular
-from pixfound.interfaces import Asker, JudgeError, Load, Metered
+from pixfound.interfaces import Judge, JudgeError, Load
 from pixfound.io.terminal import say
 from pixfound.judges.asking import shortened, side_by_side, unreadable
 from pixfound.types import Phrase
@@ -128,8 +128,8 @@ class Questions:
     system, question: what it is asked, with the fields {phrase} and {text}.
     """
 
-    def __init__(self, asker: Asker, system: str = SYSTEM, question: str = QUESTION, give_up: int = 5) -> None:
-        self.asker, self.system, self.question, self.give_up = asker, system, question, give_up
+    def __init__(self, judge: Judge, system: str = SYSTEM, question: str = QUESTION, give_up: int = 5) -> None:
+        self.judge, self.system, self.question, self.give_up = judge, system, question, give_up
         self._failures = 0
 
     def ask_all(self, phrases: Sequence[tuple[str, str]]) -> list[Asked]:
@@ -138,11 +138,11 @@ class Questions:
         As many requests run at a time as the judge takes. The cost that they may have is printed on stderr beforehand.
         Raises UserError where that is over the judge's limit.
         """
-        if isinstance(self.asker, Metered) and phrases:
-            fixed = len(self.system) + len(self.question)
-            characters = sum(fixed + len(phrase) + len(text) for phrase, text in phrases)
-            say(f"judge, concepts: {self.asker.plan(Load(len(phrases), characters))}", stderr=True)
-        asked = side_by_side(lambda pair: self.ask(*pair), phrases, getattr(self.asker, "concurrency", 1))
+        fixed = len(self.system) + len(self.question)
+        characters = sum(fixed + len(phrase) + len(text) for phrase, text in phrases)
+        if phrases and (cost := self.judge.plan(Load(len(phrases), characters))):
+            say(f"judge, concepts: {cost}", stderr=True)
+        asked = side_by_side(lambda pair: self.ask(*pair), phrases, self.judge.concurrency)
         return [one if isinstance(one, Asked) else Asked(None, str(one), failed=True) for one in asked]
 
     def ask(self, phrase: str, text: str) -> Asked:
@@ -151,7 +151,7 @@ class Questions:
             return Asked(None, f"not asked: the judge failed {self.give_up} times in a row", failed=True)
         question = self.question.format(phrase=phrase, text=text)
         try:
-            reply = self.asker.ask(self.system, question)
+            reply = self.judge.ask(self.system, question)
         except JudgeError as error:
             self._failures += 1
             return Asked(None, f"no reply: {error}", failed=True)
@@ -159,5 +159,5 @@ class Questions:
         concepts = read_concepts(reply)
         if concepts is None:
             why = f"the reply could not be read: {shortened(reply)}"
-            return Asked(None, str(unreadable(self.asker, self.system, question, (), why)), failed=True)
+            return Asked(None, str(unreadable(self.judge, self.system, question, (), why)), failed=True)
         return Asked(concepts)

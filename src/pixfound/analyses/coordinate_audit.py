@@ -20,6 +20,7 @@ import numpy as np
 from pixfound.extractors.parsers.coordinates import Box, Frame, of_image, of_padded_square, of_resized
 from pixfound.extractors.parsers.formats import Convention
 from pixfound.extractors.text import TextBox
+from pixfound.interfaces import Analysis
 from pixfound.io.text import grid
 from pixfound.scoring.bootstrap import Resampler, numbered
 from pixfound.scoring.estimates import figure, minus
@@ -55,7 +56,7 @@ _SHARES = {
 }
 
 
-class CoordinateAudit:
+class CoordinateAudit(Analysis):
     """For each extractor of written boxes, its coordinates under the grounding prompt, and the IoU of each reading.
 
     margin: mean IoU by which another reading must fit better than the declared one for a warning, with an interval of

@@ -28,7 +28,7 @@ from pixfound.analyses.features import ABOUT, DECILES, PLACE, WORDINGS, features
 from pixfound.analyses.null_models import NULLS, Null
 from pixfound.analyses.phrase_position import PLACES, UNITS, Place, Unit
 from pixfound.errors import UserError
-from pixfound.interfaces import Asker, Judge, PhraseFinder
+from pixfound.interfaces import Analysis, Judge, PhraseFinder
 from pixfound.pipeline.run_examples import MASK_KINDS, RunExample
 from pixfound.scoring.estimates import figure
 from pixfound.types import Kind
@@ -42,7 +42,7 @@ Classifier = Literal["rules", "judge", "none"]
 CLASSIFIERS: tuple[Classifier, ...] = ("rules", "judge", "none")
 
 
-class When:
+class When(Analysis):
     """Position, wording and concept of the best phrase, with bootstrap intervals and null models.
 
     judge, phrases: the run's own. kinds: of prompts. row: the table's row whose extractor proposes the candidates.
@@ -84,7 +84,7 @@ class When:
         _check(iou_floor is None or 0 <= iou_floor <= 1, f"iou_floor={iou_floor}: must be null or from 0 to 1")
         whole = (unit, place) == ("characters", "start")
         _check(length == "answer" or whole, "length=original goes with unit=characters and place=start alone")
-        asked = concepts != "judge" or isinstance(judge, Asker)
+        asked = concepts != "judge" or judge.answers_questions
         _check(asked, f"concepts=judge: judge {judge.name!r} answers no questions; take judge=openai or mllm")
         _check_fields(question)
         self.judge, self.phrases, self.kinds, self.row = judge, phrases, tuple(kinds), row
@@ -182,7 +182,6 @@ class When:
             return {}
         if self.concepts == "rules":
             return {e.example_id: Asked(concepts_by_rules(e.phrases[e.best], e.text)) for e in emergences}
-        assert isinstance(self.judge, Asker)  # checked when this was made
         questions = Questions(self.judge, self.system, self.question)
         asked = questions.ask_all([(e.phrases[e.best].text, e.text) for e in emergences])
         return {e.example_id: one for e, one in zip(emergences, asked, strict=True)}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pixfound.interfaces import AsksJudge
+from pixfound.interfaces import Analysis
 from pixfound.io.text import grid
 from pixfound.pipeline.run_examples import MASK_KINDS, RunExample
 from pixfound.types import Choice, Kind
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _THIRDS = ("first third", "middle third", "last third")
 
 
-class JudgeAudit:
+class JudgeAudit(Analysis):
     """For each row that a judge chose: where its picks were shown, how good they are, and what it says of presence.
 
     A judge with good eyes picks every place as often as chance has the best candidate there: the order is shuffled, so
@@ -37,7 +37,7 @@ class JudgeAudit:
         """Row -> places, quality, presence and kinds of choice, both prompts together."""
         results: dict[str, Any] = {}
         for row, (_, selector) in run.parts.rows.items():
-            if not isinstance(run.parts.selectors[selector].built, AsksJudge):
+            if not run.parts.selectors[selector].built.uses_judge:
                 continue
             if any(choice.about for _, _, choice in _decisions(run, row)):
                 results[row] = self._about(list(_choices(run, row)))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from pixfound.interfaces import Judge
+from pixfound.interfaces import Analysis, Judge, without_errors
 from pixfound.io.text import escape, grid
 from pixfound.pipeline.stage_loop import describe
 from pixfound.scoring.bootstrap import Resampler
@@ -25,7 +25,7 @@ _NAMES = {"A_item": "A item", "A_pair": "A pair", "A_dagger_item": "A† item", 
 _FAILED = "grade failed: "
 
 
-class Labels:
+class Labels(Analysis):
     """Accuracies under every version of the labels, and the difference to the first.
 
     judge: grades again the open answers to the questions that the versions disagree about. letters: how the others
@@ -100,7 +100,7 @@ class Labels:
             correct, reason = grade_letter(self.letters, score.response, example.options, answer)
             return replace(score, correct=correct, reason=reason)
         try:
-            correct, reason = self.judge.grade(replace(example, answer=answer), score.response)
+            correct, reason = without_errors(self.judge.grade([(replace(example, answer=answer), score.response)]))[0]
         except RuntimeError as error:  # a judge that is down: neither right nor wrong
             correct, reason = None, f"{_FAILED}{describe(error)}"
         return replace(score, correct=correct, reason=reason)

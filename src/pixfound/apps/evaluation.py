@@ -14,7 +14,7 @@ from pixfound.apps.finish import finish
 from pixfound.compute.devices import use_threads
 from pixfound.config.factory import Part, Parts, build, build_parts, fingerprints
 from pixfound.config.settings import Settings
-from pixfound.interfaces import Indexed, Load, Metered
+from pixfound.interfaces import Component, Load
 from pixfound.io.atomic import make_folder
 from pixfound.io.terminal import say
 from pixfound.pipeline.batching import choose_batch_size
@@ -53,11 +53,10 @@ def evaluate(config: Mapping[str, Any]) -> Result:
 
 def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Result:
     parts = build_parts(config)
-    scoring: Part[Scoring] = build(config["scoring"], "scoring")
+    scoring = build(config["scoring"], "scoring", Scoring)
     items = RunExamples(parts.benchmark.built, parts.prompts.built, settings.limit)
     for built in (parts.model.built, *(part.built for part in parts.selectors.values())):
-        if isinstance(built, Indexed):
-            built.index(items.files)
+        built.bind_examples(items.files)
     prints = fingerprints(parts)
     name = run_fingerprint(items, parts, prints, scoring, settings)
     folder = (
@@ -107,9 +106,9 @@ def _run_stages(items: RunExamples, parts: Parts, stores: Stores, settings: Sett
         stores.generate.read()
         preflight(items, parts, stores, settings.max_failures)
     for name, tasks, compute in steps:
-        if name == "generate" and isinstance(parts.model.built, Metered):
+        if name == "generate":
             _announce("model", generate_load(items, stores.generate), parts.model.built, world)
-        if name == "grade" and isinstance(parts.judge.built, Metered):
+        if name == "grade":
             _announce("judge", judge_load(items, parts, stores), parts.judge.built, world)
         folders = [store.folder for store in stores.of(name)]
         with next_writer(folders, f"stage {name}") if world.first else nullcontext():
@@ -125,12 +124,12 @@ def _run_stages(items: RunExamples, parts: Parts, stores: Stores, settings: Sett
     return replace(settings, batch_size=size)
 
 
-def _announce(who: str, load: Load, part: Metered, world: World) -> None:
+def _announce(who: str, load: Load, part: Component, world: World) -> None:
     """Print the cost of a judge or model before its first request. Each process has its share and its own limit."""
     if load.requests:
         share = Load(*(-(-number // world.size) for number in (load.requests, load.characters, load.images)))
         line = part.plan(share)
-        if world.first:
+        if line and world.first:
             say(f"{who}{f', each of {world.size} processes' if world.size > 1 else ''}: {line}", stderr=True)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from pixfound.config.factory import Part, Parts, build
 from pixfound.config.settings import Settings
-from pixfound.interfaces import Metered
+from pixfound.interfaces import Tracker
 from pixfound.io.atomic import write_atomic
 from pixfound.pipeline.results import Result, _Scored
 from pixfound.pipeline.run_data import RunData
@@ -54,8 +54,7 @@ def _write(result: Result, run: RunData, settings: Settings) -> None:
 
     folder = result.folder
     write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(result.config))))
-    judge = run.parts.judge.built
-    usage = {"judge_usage": dict(judge.usage())} if isinstance(judge, Metered) else {}
+    usage = {"judge_usage": dict(spent)} if (spent := run.parts.judge.built.usage()) else {}
     write_atomic(
         folder / "provenance.json",
         json.dumps({**provenance(), "batch_size": settings.batch_size, **usage}, indent=2) + "\n",
@@ -74,6 +73,6 @@ def _write(result: Result, run: RunData, settings: Settings) -> None:
     write_sums(folder)
     tracker = result.config["tracker"]
     if tracker:  # last: a tracker that fails loses nothing, and is served by the next run
-        build(tracker, "tracker").built.log(result, run)
+        build(tracker, "tracker", Tracker).built.log(result, run)
         write_atomic(folder / "metrics.json", json.dumps({**body, "published": [tracker["_target_"]]}, indent=2) + "\n")
         write_sums(folder)

@@ -12,12 +12,13 @@ from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.io.images import as_rgb, opened, orientation, turned, without_exif
+from pixfound.types import ImageSource
 
 NO_IMAGES = "none"  # what to type for `benchmark.images` where predictions are read from files
 
 
 @dataclass(frozen=True, slots=True)
-class ImageFile:
+class ImageFile(ImageSource):
     """An image file as an image source. path: plain text, for each Path makes Python's table of names grow.
 
     turned: whether the picture is turned as its EXIF orientation says; it is taken as stored otherwise.
@@ -40,9 +41,19 @@ class ImageFile:
             content = hashlib.file_digest(stream, "sha256").hexdigest()
         return f"{content} turned" if self.turned else content
 
+    @property
+    def location(self) -> str:
+        """The path."""
+        return self.path
+
+    @property
+    def is_turned(self) -> bool:
+        """True if the picture is turned as its EXIF orientation says."""
+        return self.turned
+
 
 @dataclass(frozen=True, slots=True)
-class NoImage:
+class NoImage(ImageSource):
     """Stands for an image file that is not needed: what is read from files is scored without the pictures."""
 
     path: str
@@ -54,6 +65,11 @@ class NoImage:
     def digest(self) -> str:
         """The file's name."""
         return f"no image: {os.path.basename(self.path)}"
+
+    @property
+    def location(self) -> str:
+        """The path."""
+        return self.path
 
 
 def images_in(

@@ -32,6 +32,7 @@ from typing import Literal, get_args
 
 from pixfound.benchmarks.image_sources import images_in
 from pixfound.errors import UserError, nearest
+from pixfound.interfaces import Benchmark
 from pixfound.io.coco import by_file_name, read_coco
 from pixfound.io.tables import table_rows
 from pixfound.types import Example, ImageSource
@@ -43,7 +44,7 @@ _REQUIRED = ("id", "image", "question", "options", "answer", "expression")
 _KNOWN = (*_REQUIRED, "pair_id", "annotations")
 
 
-class PairedCoco(list[Example]):
+class PairedCoco(Benchmark):
     """annotations: COCO JSON file. questions: CSV file. images: folder. Nothing but text is read here.
 
     exif: pictures are taken as `stored`, or `turned` as their EXIF orientation says.

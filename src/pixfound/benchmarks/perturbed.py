@@ -10,16 +10,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from pixfound.config.factory import build
 from pixfound.errors import UserError
+from pixfound.interfaces import Benchmark
 from pixfound.prompts.perturbations import parse_variation
 from pixfound.prompts.spelling import stream
 from pixfound.types import Example, ImageSource
@@ -34,7 +34,7 @@ _OFFSET = {"crop": 0, "mask_out": 10}  # the original numbers its variations 0-9
 
 
 @dataclass(frozen=True)
-class VariedImage:
+class VariedImage(ImageSource):
     """An image source that changes another one when it is read.
 
     size: (H, W) that the other must have. kind: `crop` keeps the rectangle, which starts at the left top corner;
@@ -64,8 +64,8 @@ class VariedImage:
         return hashlib.sha256(f"{self.source.digest()} {self.kind} {self.box}".encode()).hexdigest()
 
 
-class Varied(Sequence[Example]):
-    """The examples of another benchmark, all varied when one is first taken. Ids, pairs, texts and tags stay.
+class Varied(Benchmark):
+    """The examples of another benchmark, varied. Ids, pairs, texts and tags stay.
 
     of: the config of the other benchmark. variation: `crop_N` or `mask_out_N`; others leave the pictures alone.
     redraw: draw size and place anew until the rectangle holds enough of the mask. Without, they are drawn once, from
@@ -91,36 +91,20 @@ class Varied(Sequence[Example]):
             raise UserError(f"benchmark.least_pixels={least_pixels}: must be a whole number of at least 1")
         self._redraw, self._seed, self._least = redraw, seed, least_pixels
         try:
-            self._of: Sequence[Example] = build(of, "benchmark.of").built
+            others = build(of, "benchmark.of", Benchmark).built
         except UserError as error:  # it does not know where its options lie here
             raise UserError(re.sub(r"benchmark\.(?!of\.)", "benchmark.of.", str(error))) from error
-        self.left_out: Mapping[str, str] = getattr(self._of, "left_out", {})
+        self.left_out = others.left_out
+        super().__init__(self._varied(others) if self._variation.kind in _OFFSET else others)
 
-    def __len__(self) -> int:
-        return len(self._of)
-
-    @overload
-    def __getitem__(self, index: int) -> Example: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequence[Example]: ...
-    def __getitem__(self, index: int | slice) -> Example | Sequence[Example]:
-        return self._examples[index]
-
-    @cached_property
-    def _examples(self) -> Sequence[Example]:
-        """All examples, in order: a stream of draws may run over them."""
-        kind = self._variation.kind
-        if kind not in _OFFSET:
-            return self._of
-        number = self._variation.number
-        once = np.random.RandomState(self._seed + _OFFSET[kind] + number)
-        examples: list[Example] = []
-        for example in self._of:
+    def _varied(self, others: Sequence[Example]) -> Iterator[Example]:
+        kind, number = self._variation.kind, self._variation.number
+        once = np.random.RandomState(self._seed + _OFFSET[kind] + number)  # one stream of draws for all
+        for example in others:
             box = None if example.absent else self._box(example, once)
             if box is None and not example.absent:
                 log.info("%s_%d leaves example %s as it is", kind, number, example.id)
-            examples.append(example if box is None else varied(example, kind, box))
-        return examples
+            yield example if box is None else varied(example, kind, box)
 
     def _box(self, example: Example, once: np.random.RandomState) -> Box | None:
         kind, mask = self._variation.kind, example.gt_mask.decode()

@@ -26,13 +26,14 @@ from typing import Any
 from PIL import Image
 
 from pixfound.errors import UserError
+from pixfound.interfaces import Benchmark
 from pixfound.io.images import opened
-from pixfound.types import Example
+from pixfound.types import Example, ImageSource
 from pixfound.types.masks import RLE, union
 
 
 @dataclass(frozen=True)
-class SkimageFile:
+class SkimageFile(ImageSource):
     """A picture that the installed scikit-image holds.
 
     file: its name in the package's folder of data. size: (H, W) in pixels, the frame of its outlines.
@@ -71,6 +72,11 @@ class SkimageFile:
         """The SHA-256 of the file's bytes, in hex."""
         return hashlib.sha256(self.path.read_bytes()).hexdigest()
 
+    @property
+    def location(self) -> str:
+        """The path in the installed package."""
+        return str(self.path)
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -96,7 +102,7 @@ class Picture:
         return together + tuple(self.objects.values()) if len(self.objects) > 1 else ()
 
 
-class Photos(list[Example]):
+class Photos(Benchmark):
     """Twelve hand-made pairs over nine pictures; no picture is opened before it is asked for.
 
     Raises UserError where scikit-image or one of its pictures is not installed.

@@ -20,6 +20,7 @@ from pixfound.benchmarks.annotations import answer_index, expect
 from pixfound.benchmarks.image_sources import NO_IMAGES, images_in
 from pixfound.benchmarks.paired_coco import parse_options
 from pixfound.errors import UserError
+from pixfound.interfaces import Benchmark
 from pixfound.io.coco import read_coco
 from pixfound.io.tables import read_table
 from pixfound.io.text_files import text_lines
@@ -36,7 +37,7 @@ _TABLE = ("Question", "Options", "Correct Answer")
 _KEYS = ("Index", "lndex")  # MMVP's own header has an l for the I
 
 
-class PixMMVP(list[Example]):
+class PixMMVP(Benchmark):
     """286 examples (300 with none_objects="keep") with ids "1" to "300"; no image is opened here.
 
     root: the folder of the files above.
@@ -72,7 +73,7 @@ class PixMMVP(list[Example]):
         pictures = Path(images).expanduser() if images else folder / "MMVP Images"
         sources = images_in(pictures, [f"{n}.jpg" for n in numbers], "benchmark.images", without=images == NO_IMAGES)
         super().__init__()
-        self.left_out: dict[str, str] = {}
+        self.left_out = left_out = dict[str, str]()
         for number in numbers:
             where = f"{folder / 'visual_patterns.csv'}, Index {number}"
             row, outline, name = table[number], outlines[number], f"{number}.jpg"
@@ -82,7 +83,7 @@ class PixMMVP(list[Example]):
                     "download it again"
                 )
             if number in nones and none_objects == "drop":
-                self.left_out[str(number)] = str(number)
+                left_out[str(number)] = str(number)
                 continue
             options = parse_options(row["Options"])
             answer = answer_index(row["Correct Answer"], options, where)

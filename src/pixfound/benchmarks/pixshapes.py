@@ -16,6 +16,7 @@ from pixfound.benchmarks import crowds
 from pixfound.benchmarks.crowds import LEVELS, Asked
 from pixfound.benchmarks.scenes import COLOURS, RADII, SHAPES, SIZE, Scene, SceneImage, Thing, random_scene
 from pixfound.errors import UserError
+from pixfound.interfaces import Benchmark
 from pixfound.types import Example
 from pixfound.types.masks import RLE, union
 
@@ -125,7 +126,7 @@ def make_pair(category: str, rng: np.random.Generator) -> tuple[tuple[Scene, Ask
     return pair if rng.integers(2) else (pair[1], pair[0])
 
 
-class PixShapes(list[Example]):
+class PixShapes(Benchmark):
     """`pairs` deterministic pairs drawn from `seed`.
 
     level: `easy` has two to four things of distinct colours, apart from each other; `medium` and `hard` have more and

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from pixfound.types import ImageSource
 from pixfound.types.masks import BoolMask
 
 SIZE = 128  # pixels, height and width of a scene
@@ -138,7 +139,7 @@ def random_scene(rng: np.random.Generator, count: int | None = None) -> Scene:
 
 
 @dataclass(frozen=True)
-class SceneImage:
+class SceneImage(ImageSource):
     """A scene as an image source: drawn when loaded."""
 
     scene: Scene

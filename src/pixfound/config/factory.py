@@ -10,18 +10,23 @@ from typing import Any, Generic, TypeVar
 
 from pixfound.config.source import source_digest
 from pixfound.errors import UserError, nearest
-from pixfound.interfaces import Benchmark, Described, Extractor, Identified, Judge, Model, Selector
+from pixfound.interfaces import (
+    Analysis,
+    Benchmark,
+    Component,
+    Extractor,
+    Judge,
+    Model,
+    PhraseFinder,
+    Segmenter,
+    Selector,
+)
 from pixfound.io.fingerprints import fingerprint
 from pixfound.prompts.builder import Prompts
 from pixfound.types.arguments import check_arguments, parameters
 
-T = TypeVar("T")
-SERVICES = ("model", "segmenter", "phrases", "judge")
-DECLARED = (
-    "coordinates",
-    "official_metrics",
-    "download",
-)  # keys of a YAML that are for other parts to take by interpolation, and no arguments
+T = TypeVar("T", bound=Component)
+DECLARED = ("coordinates", "official_metrics", "download")  # keys of a YAML that others take by interpolation
 _CONTENT = ("path",)  # locations: `identity()` gives the content
 _RUNTIME = ("device",)  # options that do not change results
 
@@ -41,12 +46,12 @@ class Part(Generic[T]):
         the digest of its source is added.
         """
         cls = type(self.built)
-        content = dict(self.built.identity()) if isinstance(self.built, Identified) else {}
-        apart = {"_target_", *_RUNTIME, *(_CONTENT if content else ()), *getattr(cls, "runtime_options", ())}
+        content = dict(self.built.identity())
+        apart = {"_target_", *_RUNTIME, *(_CONTENT if content else ()), *cls.runtime_options}
         source = source_digest(find_target(self.config["_target_"], "_target_"))
         return {
             "name": stable_name(cls),
-            "version": getattr(cls, "version", 1),
+            "version": cls.version,
             "options": {k: v for k, v in self.config.items() if k not in apart},
             "content": content,
             "uses": {k: p.identity() for k, p in self.uses.items()},
@@ -55,7 +60,7 @@ class Part(Generic[T]):
 
     def provenance(self) -> dict[str, Any]:
         """JSON values recorded with the results, those of its services included."""
-        own = dict(self.built.provenance()) if isinstance(self.built, Described) else {}
+        own = dict(self.built.provenance())
         for name, part in self.uses.items():
             own |= {f"{name}.{k}": v for k, v in part.provenance().items()}
         return own
@@ -72,22 +77,26 @@ class Parts:
     selectors: Mapping[str, Part[Selector]]
     judge: Part[Judge]
     rows: Mapping[str, tuple[str, str]]
-    analyses: Mapping[str, Part[Any]]
+    analyses: Mapping[str, Part[Analysis]]
 
 
-def stable_name(cls: type) -> str:
+def stable_name(cls: type[Component]) -> str:
     """The name of a component in fingerprints: its `stable_name` where it has one, else the name of its class."""
-    return str(getattr(cls, "stable_name", cls.__name__))
+    return cls.stable_name or cls.__name__
 
 
-def build(config: Mapping[str, Any], where: str, services: Mapping[str, Part[Any]] | None = None) -> Part[Any]:
+def build(
+    config: Mapping[str, Any], where: str, kind: type[T], services: Mapping[str, Part[Any]] | None = None
+) -> Part[T]:
     """Build `config["_target_"]` with the other keys as arguments, and with the services that its constructor takes.
 
     where: the config key, for error messages. Keys in `DECLARED` are left out. Raises UserError where an argument is
-    unknown, missing, or does not fit its annotation (`pixfound.types.arguments`).
+    unknown, missing, or does not fit its annotation (`pixfound.types.arguments`), and where the class is not of `kind`.
     """
     config = {k: v for k, v in config.items() if k not in DECLARED}
     target = find_target(str(config.get("_target_", "")), where)
+    if isinstance(target, type):
+        _check_kind(target, kind, where, config)
     known = parameters(target)
     arguments = {k: v for k, v in config.items() if k != "_target_"}
     for name in arguments:
@@ -100,7 +109,17 @@ def build(config: Mapping[str, Any], where: str, services: Mapping[str, Part[Any
     ]
     if missing:
         raise UserError(f"{where}: {target.__name__} needs {' and '.join(f'{where}.{n}=...' for n in missing)}")
-    return Part(config, target(**arguments, **{k: p.built for k, p in uses.items()}), uses)
+    built = target(**arguments, **{k: p.built for k, p in uses.items()})
+    _check_kind(type(built), kind, where, config)
+    return Part(config, built, uses)
+
+
+def _check_kind(cls: type, kind: type[Component], where: str, config: Mapping[str, Any]) -> None:
+    if not issubclass(cls, kind):
+        raise UserError(
+            f"{where}._target_={config['_target_']}: is no {kind.__name__}; name a class that inherits from "
+            f"{kind.__module__}.{kind.__qualname__}"
+        )
 
 
 def find_target(path: str, where: str) -> Any:
@@ -114,12 +133,18 @@ def find_target(path: str, where: str) -> Any:
 
 def build_parts(config: Mapping[str, Any]) -> Parts:
     """Build all components of a resolved config."""
-    single = ("benchmark", "prompts", "model", "phrases", "segmenter", "judge")
-    made = {name: build(config[name], name) for name in single}
-    services = {name: made[name] for name in SERVICES}
+    benchmark, prompts = (
+        build(config["benchmark"], "benchmark", Benchmark),
+        build(config["prompts"], "prompts", Prompts),
+    )
+    model, phrases = build(config["model"], "model", Model), build(config["phrases"], "phrases", PhraseFinder)
+    segmenter, judge = build(config["segmenter"], "segmenter", Segmenter), build(config["judge"], "judge", Judge)
+    services: dict[str, Part[Any]] = {"model": model, "phrases": phrases, "segmenter": segmenter, "judge": judge}
     bundle = config["extraction"]
-    extractors = {k: build(c, f"extraction.extractors.{k}", services) for k, c in bundle["extractors"].items()}
-    selectors = {k: build(c, f"extraction.selectors.{k}", services) for k, c in bundle["selectors"].items()}
+    extractors = {
+        k: build(c, f"extraction.extractors.{k}", Extractor, services) for k, c in bundle["extractors"].items()
+    }
+    selectors = {k: build(c, f"extraction.selectors.{k}", Selector, services) for k, c in bundle["selectors"].items()}
     rows = {}
     for row, pair in bundle["rows"].items():
         extractor, selector = pair["extractor"], pair["selector"]
@@ -127,10 +152,8 @@ def build_parts(config: Mapping[str, Any]) -> Parts:
             if name not in known:
                 raise UserError(f"extraction.rows.{row}.{kind}={name}: no such {kind}; {nearest(str(name), known)}")
         rows[row] = (extractor, selector)
-    analyses = {k: build(c, f"analyses.{k}", services) for k, c in config["analyses"].items()}
-    return Parts(
-        made["benchmark"], made["prompts"], made["model"], extractors, selectors, made["judge"], rows, analyses
-    )
+    analyses = {k: build(c, f"analyses.{k}", Analysis, services) for k, c in config["analyses"].items()}
+    return Parts(benchmark, prompts, model, extractors, selectors, judge, rows, analyses)
 
 
 @dataclass(frozen=True)

@@ -2,30 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from PIL import Image
 
-from pixfound.interfaces import Segmenter, SegmenterMasks, batched
+from pixfound.interfaces import Point, Segmenter, SegmenterMasks
 from pixfound.types import Candidate, Phrase
 from pixfound.types.masks import RLE
 
 _PIXELS = 2**26  # limit of mask pixels of an image in one request to the segmenter, counting one mask a point
 
-Points = Sequence[tuple[float, float]]  # (x, y) in pixels of the image
-Boxes = Sequence[tuple[float, float, float, float]]  # (x0, y0, x1, y1) in pixels of the image
-
-
-def masks_many(segmenter: Segmenter, requests: Sequence[tuple[Image.Image, Points]]) -> Iterable[SegmenterMasks]:
-    """The masks of each (image, points), in one batch where the segmenter supports it."""
-    many = batched(segmenter, "masks_many", "masks")
-    return many(requests) if many else (segmenter.masks(*request) for request in requests)
-
-
-def box_masks_many(segmenter: Segmenter, requests: Sequence[tuple[Image.Image, Boxes]]) -> Iterable[SegmenterMasks]:
-    """The masks of each (image, boxes), in one batch where the segmenter supports it."""
-    many = batched(segmenter, "box_masks_many", "box_masks")
-    return many(requests) if many else (segmenter.box_masks(*request) for request in requests)
+Points = Sequence[Point]
 
 
 def segment_points(
@@ -43,7 +30,7 @@ def segment_points(
             pieces.append((i, image, points[start : start + together], phrases[start : start + together]))
     found: list[list[Candidate]] = [[] for _ in requests]
     if pieces:
-        masks = masks_many(segmenter, [(image, points) for _, image, points, _ in pieces])
+        masks = segmenter.point_masks([(image, points) for _, image, points, _ in pieces])
         for (i, _, points, phrases), these in zip(pieces, masks, strict=True):
             found[i] += _candidates(these, points, phrases)
     return found

@@ -7,18 +7,17 @@ from dataclasses import replace
 from typing import Literal
 
 import numpy as np
-from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.extractors import segment_points
 from pixfound.extractors.attention_maps import image_map, image_peak, peaks, rounding_error, token_rows
-from pixfound.interfaces import Model, PhraseFinder, Segmenter
+from pixfound.interfaces import Extractor, ExtractRequest, Model, PhraseFinder, Segmenter
 from pixfound.types import Candidate, FloatArray, Generation, Phrase
 from pixfound.types.layer_attention import Indices
 from pixfound.types.token_spans import tokens_of
 
 
-class AttentionPeak:
+class AttentionPeak(Extractor):
     """One point for every noun phrase of the answer, at the peak of its tokens' mean attention.
 
     A phrase that is all of a truncated answer has no peak under `subtract_mean`: its mean minus the mean over the same
@@ -29,6 +28,7 @@ class AttentionPeak:
     it gives this attention.
     """
 
+    maps_attention = True
     version = 2  # 2: no point where the mean over all rows leaves nothing but rounding
 
     def __init__(
@@ -44,7 +44,7 @@ class AttentionPeak:
         model: Model | None = None,
     ) -> None:
         if model is not None and not model.captures:
-            fitting = getattr(model, "extractions", ())
+            fitting = model.extractions
             raise UserError(
                 f"this model gives no attention to extract from: type extraction={' or extraction='.join(fitting)}"
                 if fitting
@@ -52,7 +52,7 @@ class AttentionPeak:
                 "or another extraction"
             )
         if model is not None:
-            _check_kept(layers, heads, getattr(model, "keep", "mean"))
+            _check_kept(layers, heads, model.keep)
         if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
             raise UserError(f"rank={rank}: give a whole number of at least 1, which is the highest peak")
         if row not in ("predicting", "self"):
@@ -63,15 +63,11 @@ class AttentionPeak:
         self.row, self.step0, self.subtract_mean, self.rank = row, step0, subtract_mean, rank
         self.layers, self.heads = layers, heads
 
-    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+    def extract(self, requests: Sequence[ExtractRequest]) -> list[list[Candidate]]:
         """Candidates in the order of the phrases, and for each phrase in the order of the segmenter's masks.
 
         Raises ValueError for a generation without attention, or without the attention of `layers` and `heads`.
         """
-        return self.candidates_many([(image, generation, expression)])[0]
-
-    def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
-        """The result of `candidates` for each request."""
         return segment_points(self.segmenter, [(image, *self._peaks(generation)) for image, generation, _ in requests])
 
     def _peaks(self, generation: Generation) -> tuple[list[tuple[float, float]], list[Phrase]]:
@@ -104,7 +100,7 @@ class AttentionPeak:
         rows = generation.kept.mean(self.layers, self.heads)
         return replace(generation, attention=rows[1:], penultimate=rows[0], kept=None)
 
-    def heat(self, generation: Generation, phrase: Phrase) -> FloatArray | None:
+    def attention_map(self, generation: Generation, phrase: Phrase) -> FloatArray | None:
         """(H, W) the phrase's attention over the image, of the chosen layers and heads; None where it has no peak."""
         generation = self.reduced(generation)
         values = self._values(generation, phrase)

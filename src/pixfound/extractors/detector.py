@@ -67,7 +67,7 @@ class TextDetector(Instances):
         found = self.boxes(image, outputs)
         if not found:
             return []
-        drawn = self.segmenter.box_masks(image, [box for box, _ in found])
+        (drawn,) = self.segmenter.box_masks([(image, [box for box, _ in found])])
         best = drawn.scores.argmax(axis=1)
         return [
             Candidate(RLE.encode(masks[k]), box=box, score=round(score, 6))

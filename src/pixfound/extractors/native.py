@@ -6,12 +6,12 @@ from typing import Literal
 
 from PIL import Image
 
-from pixfound.errors import UserError
+from pixfound.interfaces import Extractor
 from pixfound.types import Candidate, Generation
 from pixfound.types.masks import union
 
 
-class NativeMasks:
+class NativeMasks(Extractor):
     """The union of a generation's masks as the only candidate; no candidate where the model predicted no mask.
 
     combine: `union`, or `instances` for a union that keeps each mask as an instance.
@@ -20,11 +20,9 @@ class NativeMasks:
     needs_image = False
 
     def __init__(self, combine: Literal["union", "instances"] = "union") -> None:
-        if combine not in ("union", "instances"):
-            raise UserError(f"combine={combine}: valid values are union and instances")
         self.combine = combine
 
-    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+    def extract_one(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """A list of one candidate, or an empty list."""
         masks = generation.masks
         if not masks:

@@ -8,23 +8,19 @@ import numpy as np
 from PIL import Image
 
 from pixfound.extractors import segment_points
-from pixfound.interfaces import Segmenter
+from pixfound.interfaces import Extractor, ExtractRequest, Segmenter
 from pixfound.io.images import pixel_hash
 from pixfound.types import Candidate, Generation
 
 
-class RandomPoint:
+class RandomPoint(Extractor):
     """A point drawn uniformly over the image, deterministic for the same image, expression and seed."""
 
     def __init__(self, segmenter: Segmenter, seed: int = 0) -> None:
         self.segmenter, self.seed = segmenter, seed
 
-    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+    def extract(self, requests: Sequence[ExtractRequest]) -> list[list[Candidate]]:
         """The segmenter's masks of the point."""
-        return self.candidates_many([(image, generation, expression)])[0]
-
-    def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
-        """The result of `candidates` for each request."""
         return segment_points(
             self.segmenter, [(image, [self._point(image, expression)], [None]) for image, _, expression in requests]
         )
@@ -36,28 +32,24 @@ class RandomPoint:
         return (float(rng.integers(image.width)), float(rng.integers(image.height)))
 
 
-class Nothing:
+class Nothing(Extractor):
     """No candidates, without image or segmenter: for rows whose selector uses no candidate."""
 
     needs_image = False
 
-    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+    def extract_one(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """An empty list."""
         return []
 
 
-class CentrePoint:
+class CentrePoint(Extractor):
     """The middle of the image."""
 
     def __init__(self, segmenter: Segmenter) -> None:
         self.segmenter = segmenter
 
-    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+    def extract(self, requests: Sequence[ExtractRequest]) -> list[list[Candidate]]:
         """The segmenter's masks of the point."""
-        return self.candidates_many([(image, generation, expression)])[0]
-
-    def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
-        """The result of `candidates` for each request."""
         return segment_points(self.segmenter, [(image, [self._point(image)], [None]) for image, _, _ in requests])
 
     def _point(self, image: Image.Image) -> tuple[float, float]:

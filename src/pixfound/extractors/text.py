@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from PIL import Image
-
 from pixfound.errors import UserError
-from pixfound.extractors import box_masks_many, masks_many
 from pixfound.extractors.parsers.coordinates import Box, Point
 from pixfound.extractors.parsers.formats import find_convention
-from pixfound.interfaces import Segmenter, SegmenterMasks
+from pixfound.interfaces import Extractor, ExtractRequest, Segmenter, SegmenterMasks
 from pixfound.types import Candidate, Generation
 from pixfound.types.masks import RLE, union
 
@@ -19,7 +16,7 @@ Combine = Literal["union", "candidates", "instances"]
 Pick = Literal["best", "first", "last"]
 
 
-class TextBox:
+class TextBox(Extractor):
     """Masks of the segmenter for each box in an answer; an answer without a box gives no candidate.
 
     convention: the notation of boxes, see `pixfound.extractors.parsers.formats`; raises UserError for None, where the
@@ -35,15 +32,11 @@ class TextBox:
         self.convention = find_convention(convention, "boxes")
         _check(combine, pick)
 
-    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+    def extract(self, requests: Sequence[ExtractRequest]) -> list[list[Candidate]]:
         """The candidates in the order of the boxes in the answer, and of the segmenter's masks."""
-        return self.candidates_many([(image, generation, expression)])[0]
-
-    def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
-        """The result of `candidates` for each request."""
         boxes = [self._boxes(generation) for _, generation, _ in requests]
         asked = [(image, said) for (image, _, _), said in zip(requests, boxes, strict=True) if said]
-        found = iter(box_masks_many(self.segmenter, asked) if asked else ())
+        found = iter(self.segmenter.box_masks(asked) if asked else ())
         return [_candidates(next(found), [], said, self.combine, self.pick) if said else [] for said in boxes]
 
     def _boxes(self, generation: Generation) -> Sequence[Box]:
@@ -53,7 +46,7 @@ class TextBox:
         return self.convention.frame(generation.image_size, generation.input_size).boxes(said) if said else []
 
 
-class TextPoint:
+class TextPoint(Extractor):
     """Masks of the segmenter for each point in an answer. The arguments are those of `TextBox`."""
 
     def __init__(
@@ -63,15 +56,11 @@ class TextPoint:
         self.convention = find_convention(convention, "points")
         _check(combine, pick)
 
-    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+    def extract(self, requests: Sequence[ExtractRequest]) -> list[list[Candidate]]:
         """The candidates in the order of the points in the answer, and of the segmenter's masks."""
-        return self.candidates_many([(image, generation, expression)])[0]
-
-    def candidates_many(self, requests: Sequence[tuple[Image.Image, Generation, str]]) -> list[list[Candidate]]:
-        """The result of `candidates` for each request."""
         points = [self._points(generation) for _, generation, _ in requests]
         asked = [(image, said) for (image, _, _), said in zip(requests, points, strict=True) if said]
-        found = iter(masks_many(self.segmenter, asked) if asked else ())
+        found = iter(self.segmenter.point_masks(asked) if asked else ())
         return [_candidates(next(found), said, [], self.combine, self.pick) if said else [] for said in points]
 
     def _points(self, generation: Generation) -> Sequence[Point]:

@@ -12,13 +12,14 @@ from pixfound.extractors.parsers.coordinates import Box, Frame
 from pixfound.extractors.parsers.formats import find_convention
 from pixfound.extractors.parsers.vqvae import SOURCE, MaskDecoder, paste
 from pixfound.extractors.text import Combine, check_combine
+from pixfound.interfaces import Extractor
 from pixfound.types import Candidate, Generation
 from pixfound.types.masks import RLE, union
 
 _KEY = "extraction.extractors.text_mask.decoder"
 
 
-class TextMask:
+class TextMask(Extractor):
     """The masks of an answer; an answer without one gives no candidate.
 
     convention: the notation of masks, see `pixfound.extractors.parsers.formats`. decoder: the file with the decoder of
@@ -47,7 +48,7 @@ class TextMask:
         """The digest of the decoder's file."""
         return {} if self.decoder is None else {"decoder": self.decoder.digest}
 
-    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+    def extract_one(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """The candidates in the order of the objects in the answer; objects without a pixel are left out."""
         size = generation.image_size
         frame = self.convention.frame(size, generation.input_size)

@@ -17,14 +17,17 @@ from pixfound.checkpoints import locating
 from pixfound.compute.devices import device_name
 from pixfound.errors import UserError
 from pixfound.extractors.text import Combine, check_combine
-from pixfound.extractors.text_weights import KEY, Last, shared
+from pixfound.extractors.text_weights import KEY, Recent, shared
+from pixfound.interfaces import Extractor
 from pixfound.io.images import as_rgb, picture_keys
 from pixfound.types import Candidate, Generation
 from pixfound.types.masks import union
 
+_CANDIDATES = 64  # images and texts whose candidates are cached, at least those of a batch
+
 
 @dataclass(eq=False)
-class TextPrompted:
+class TextPrompted(Extractor):
     """Base class of text-prompted models. A family implements inference and the conversion of outputs to masks.
 
     path: hub id or local folder. revision: of the hub id. dtype: float32, bfloat16 or float16. device: auto, cpu, cuda
@@ -47,7 +50,7 @@ class TextPrompted:
         if self.template.count("{}") != 1:
             raise UserError(f"template={self.template}: must hold {{}} once, where the expression goes")
         self._weights = shared(self.architecture, self.path, self.revision, self.dtype, self.device)
-        self._found: Last[list[Candidate]] = Last()
+        self._found: Recent[list[Candidate]] = Recent(_CANDIDATES)
 
     def identity(self) -> Mapping[str, Any]:
         """The identity of the weights; raises UserError for another kind of model, before weights are read."""
@@ -60,7 +63,7 @@ class TextPrompted:
         """The device, the dtype, and the origin of the weights."""
         return {"device": device_name(self.device), "dtype": self.dtype, **locating.origin(self.path, self.revision)}
 
-    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+    def extract_one(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """Candidates, the most confident first; empty where nothing was found, or for an empty expression."""
         text = expression.strip().rstrip(".").strip().lower()
         if not text:
@@ -98,9 +101,9 @@ class Instances(TextPrompted):
         super().__post_init__()
         check_combine(self.combine)
 
-    def candidates(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
+    def extract_one(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """Candidates, the most confident first, or their union; empty where nothing was found, or for no expression."""
-        found = super().candidates(image, generation, expression)
+        found = super().extract_one(image, generation, expression)
         if self.combine == "candidates" or not found:
             return found
         mask = union([c.mask for c in found], (image.height, image.width))

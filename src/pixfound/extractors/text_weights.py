@@ -15,33 +15,38 @@ from pixfound.errors import UserError
 
 KEY = "extraction.extractors.NAME.path"  # an extractor does not know its own name
 T = TypeVar("T")
+_OUTPUTS = 8  # as many as a batch has examples; those of SAM 3 take 66 MB each
 
 
-class Last(Generic[T]):
-    """One-entry cache: requests about an image arrive consecutively."""
+class Recent(Generic[T]):
+    """Cache of the `size` results that were used last."""
 
-    def __init__(self) -> None:
-        self._kept: tuple[str, T] | None = None
+    def __init__(self, size: int) -> None:
+        self._size, self._results = size, dict[str, T]()
 
     def get(self, key: str, compute: Callable[[], T]) -> T:
-        """The cached result where `key` is the last key; else the result of `compute()`, which is cached."""
-        if self._kept is None or self._kept[0] != key:
-            self._kept = None  # the old result makes room before there is a new one
-            self._kept = (key, compute())
-        return self._kept[1]
+        """The cached result of `key`; else that of `compute()`, which is cached."""
+        if key in self._results:
+            self._results[key] = self._results.pop(key)  # to the end
+        else:
+            while len(self._results) >= self._size:  # before there is a new one
+                del self._results[next(iter(self._results))]
+            self._results[key] = compute()
+        return self._results[key]
 
 
 class TextWeights:
     """A transformers model with its processor; create it with `shared`.
 
-    architecture: the model's class, or an auto class. seen: cache of the outputs for the last image and text.
+    architecture: the model's class, or an auto class. seen: cache of the outputs for the last images and texts, so that
+    extractors with the same weights run the model once on a batch.
     """
 
     def __init__(self, architecture: str, path: str, revision: str | None, dtype: str, device: str) -> None:
         check_dtype(dtype, KEY.replace("path", "dtype"))
         self.architecture, self.path, self.revision = architecture, path, revision
         self.dtype, self.device = dtype, device
-        self.seen: Last[Any] = Last()
+        self.seen: Recent[Any] = Recent(_OUTPUTS)
 
     def check(self, model_types: tuple[str, ...], found: str) -> None:
         """Raise UserError where the config in the folder `found` has a model type other than these."""

@@ -12,7 +12,7 @@ from typing import Any, Literal, TypeVar
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.interfaces import Asker, Forgets, JudgeError
+from pixfound.interfaces import Grade, Judge, JudgeError
 from pixfound.judges.answer_parsing import REASONING
 from pixfound.prompts.builder import options_text
 from pixfound.types import Example
@@ -69,9 +69,9 @@ class UnreadableReply(JudgeError):
 
 
 def grade_by_asking(
-    asker: Asker, example: Example, response: str, answer_form: AnswerForm = "letter", verdicts: Verdicts = "meant"
-) -> tuple[bool, str]:
-    """(verdict, reply): True if the response answers the example's open question correctly, and the judge's reply.
+    judge: Judge, example: Example, response: str, answer_form: AnswerForm = "letter", verdicts: Verdicts = "meant"
+) -> Grade:
+    """The grade of a response to the example's open question, with the judge's reply.
 
     answer_form: the correct answer as the judge sees it: "(a)" as in the paper, or "(a) open"; without options it is
         the accepted answers.
@@ -85,17 +85,16 @@ def grade_by_asking(
         if answer_form == "letter_and_text":
             right += f" {example.right_answer}"
     question = QUESTION.format(prompt=prompt, answer=right, response=response)
-    reply = asker.ask(SYSTEM, question)
+    reply = judge.ask(SYSTEM, question)
     verdict = read_verdict(reply) if verdicts == "meant" else reply.lower() in ("yes", "yes.")
     if verdict is None:
-        raise unreadable(asker, SYSTEM, question, (), f"the judge's reply could not be read: {shortened(reply)}")
-    return verdict, f"the judge's reply: {shortened(reply)}"
+        raise unreadable(judge, SYSTEM, question, (), f"the judge's reply could not be read: {shortened(reply)}")
+    return Grade(verdict, f"the judge's reply: {shortened(reply)}")
 
 
-def unreadable(asker: Asker, system: str, question: str, images: Sequence[Image.Image], reason: str) -> UnreadableReply:
+def unreadable(judge: Judge, system: str, question: str, images: Sequence[Image.Image], reason: str) -> UnreadableReply:
     """The error for an unreadable reply. The reply is dropped from the cache, so that the next run asks again."""
-    if isinstance(asker, Forgets):
-        asker.forget(system, question, images)
+    judge.forget(system, question, images)
     return UnreadableReply(reason)
 
 

@@ -6,16 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pixfound.interfaces import JudgeError
+from pixfound.interfaces import Grade, GradeRequest, Judge, JudgeError
 from pixfound.io.chat.client import ChatClient
 from pixfound.io.chat.options import Temperature
 from pixfound.judges.asking import AnswerForm, Verdicts, asking_identity, check_options, grade_by_asking, side_by_side
-from pixfound.types import Example
 from pixfound.types.arguments import Positive
 
 
 @dataclass(eq=False)
-class OpenAIJudge(ChatClient):
+class OpenAIJudge(ChatClient, Judge):
     """Grades open answers, and answers questions about images. Safe to use from several threads.
 
     answer_form, verdicts: see `pixfound.judges.asking.grade_by_asking`. The other options are those of
@@ -28,6 +27,7 @@ class OpenAIJudge(ChatClient):
     verdicts: Verdicts = "meant"
     answer_form: AnswerForm = "letter"
 
+    answers_questions = True
     group = "judge"
     reply_tokens = 4  # yes, no or a number
 
@@ -35,13 +35,11 @@ class OpenAIJudge(ChatClient):
         super().__post_init__()
         check_options(self.answer_form, self.verdicts)
 
-    def grade(self, example: Example, response: str) -> tuple[bool | None, str]:
-        """(verdict, reply), True if the response is correct; raises JudgeError where the reply is unreadable."""
-        return grade_by_asking(self, example, response, self.answer_form, self.verdicts)
-
-    def grade_many(self, pairs: Sequence[tuple[Example, str]]) -> list[tuple[bool | None, str] | JudgeError]:
-        """`grade` for each (example, response), `concurrency` at a time, in order; see `side_by_side`."""
-        return side_by_side(lambda pair: self.grade(*pair), pairs, self.concurrency)
+    def grade(self, requests: Sequence[GradeRequest]) -> list[Grade | JudgeError]:
+        """A grade with the judge's reply as its reason, `concurrency` at a time; a JudgeError for a failed request."""
+        return side_by_side(
+            lambda r: grade_by_asking(self, *r, self.answer_form, self.verdicts), requests, self.concurrency
+        )
 
     def identity(self) -> Mapping[str, Any]:
         """JSON values for the fingerprint: the client's options, the prompts, and the parsing of replies."""

@@ -9,15 +9,14 @@ from typing import Any
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.interfaces import JudgeError, TextVectors
+from pixfound.interfaces import JudgeError, Model, TextVectors
 from pixfound.io.chat.client import ChatClient
 from pixfound.judges.asking import side_by_side
-from pixfound.models.generation_options import without_errors
 from pixfound.types import Generation, Prompt
 
 
 @dataclass(eq=False)
-class OpenAIModel(ChatClient):
+class OpenAIModel(ChatClient, Model):
     """A model that returns text without attention; extraction=text_box or text_point parses boxes or points in it.
 
     system: a system message, or None. The other options are those of `pixfound.io.chat.options.ChatOptions`.
@@ -27,14 +26,9 @@ class OpenAIModel(ChatClient):
 
     group = "model"
     reply_tokens = 128  # a few sentences, or a list of boxes
-    captures = False
     extractions = ("text_box", "text_point", "nulls")
 
-    def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
-        """Generations of `generate_many`; raises the first JudgeError among them, after all requests are done."""
-        return without_errors(self.generate_many(requests))
-
-    def generate_many(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation | JudgeError]:
+    def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation | JudgeError]:
         """Send `concurrency` requests at a time; return a Generation or JudgeError for each, in order.
 
         A UserError ends all requests, and is raised.
@@ -49,7 +43,7 @@ class OpenAIModel(ChatClient):
 
         return side_by_side(one, requests, self.concurrency)
 
-    def vectors(self) -> TextVectors:
+    def text_vectors(self) -> TextVectors:
         """Raise UserError: a server gives no embeddings."""
         raise UserError("a model behind an endpoint gives no word vectors: use another source than the model's own")
 

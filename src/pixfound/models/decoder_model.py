@@ -18,11 +18,11 @@ from pixfound.checkpoints import locating
 from pixfound.checkpoints.device_map import input_device
 from pixfound.checkpoints.loading import check_served, set_attention
 from pixfound.errors import PromptTooLong, UserError
-from pixfound.interfaces import BatchFit
+from pixfound.interfaces import BatchFit, without_errors
 from pixfound.io.images import picture_keys
 from pixfound.models.attention.decoder_layers import Keep, check_keep, check_layers, layer_attention
 from pixfound.models.attention.support import can_capture, check_capture, check_capture_early
-from pixfound.models.generation_options import check_range, too_long, without_errors
+from pixfound.models.generation_options import check_range, too_long
 from pixfound.models.geometry.batch_encoder import Encoder, Request
 from pixfound.models.geometry.input_size import input_size
 from pixfound.models.transformers_model import TransformersModel
@@ -100,7 +100,7 @@ class DecoderModel(TransformersModel):
         count = int((inputs["input_ids"] == self._config.image_token_id).sum())
         return self._encoder.tiles(inputs, 0, count, image)
 
-    def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
+    def generate(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
         """Answer a batch of (image, prompt), in order. The text does not depend on the batch or on `capture`.
 
         PromptTooLong: see `answer_many`. FloatingPointError where logits or captured attention are not finite.
@@ -181,7 +181,7 @@ class DecoderModel(TransformersModel):
                 answers[i] = prefixes[i] + ids
         return answers, []
 
-    def fit(self, requests: Sequence[Request]) -> BatchFit:
+    def max_batch(self, requests: Sequence[Request]) -> BatchFit:
         """Number of prompts like these, all about one image, that fit into memory in one batch."""
         from pixfound.models.batch_memory import fit
 

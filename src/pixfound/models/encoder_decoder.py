@@ -25,13 +25,11 @@ class Plain(TransformersModel):
     The text keeps special tokens, such as those of locations; BOS, EOS and padding are left out.
     """
 
-    captures = False
-
     def cautions(self) -> list[str]:
         """Warnings about its answers, one line each."""
         return [f"model.path={self.path}: is asked without a chat template, as model=plain asks: with the bare text"]
 
-    def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
+    def generate(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
         """Answer a batch of (image, prompt), in order. No prompt is refused as too long.
 
         FloatingPointError where logits are not finite.

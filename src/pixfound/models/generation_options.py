@@ -73,11 +73,3 @@ def too_long(length: int, new: int, text: Any) -> PromptTooLong | None:
         f"the prompt has {length} tokens, which leave no room for {new} new ones (model.generation.max_new_tokens) in "
         f"the model's {most} positions: shorten the text, show a smaller picture, or take fewer new tokens"
     )
-
-
-def without_errors(outcomes: Sequence[T | Exception]) -> list[T]:
-    """Return the outcomes; raise the first error among them."""
-    for outcome in outcomes:
-        if isinstance(outcome, Exception):
-            raise outcome
-    return [outcome for outcome in outcomes if not isinstance(outcome, Exception)]

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.interfaces import TextVectors
+from pixfound.interfaces import Model, TextVectors
 from pixfound.types import Generation, Prompt
 
 
-class Silent:
+class Silent(Model):
     """The null model: empty answers, which are left unscored; masks are scored as those of any model."""
 
-    captures = False
     extractions = ("grounding_dino", "clipseg", "nulls")
     needs_image = False
 
@@ -24,6 +23,6 @@ class Silent:
             Generation("", (image.height, image.width), unanswered="model=none was not asked") for image, _ in requests
         ]
 
-    def vectors(self) -> TextVectors:
+    def text_vectors(self) -> TextVectors:
         """Raise UserError: the null model has no embeddings."""
         raise UserError("model=none has no word vectors: use spaCy's, extraction.selectors.similarity.source=spacy")

@@ -14,7 +14,7 @@ from typing import Any, get_args
 from PIL import Image
 
 from pixfound.errors import UserError, nearest
-from pixfound.interfaces import ImageInfo, TextVectors
+from pixfound.interfaces import ImageInfo, Model, TextVectors
 from pixfound.io.grayscale_masks import GREYS, Grey
 from pixfound.io.predictions.masks import RESIZES, Resize
 from pixfound.io.predictions.naming import MASK_NAMES, Owners, names_in
@@ -24,7 +24,7 @@ from pixfound.types import KINDS, Generation, Kind, Prompt
 Paths = Mapping[Kind, str | None]
 
 
-class Precomputed:
+class Precomputed(Model):
     """A model whose answers and masks are read from files.
 
     The first four arguments map a kind of prompt (open, choice, ground) to a path.
@@ -46,7 +46,6 @@ class Precomputed:
 
     version = 3
     needs_image = False
-    captures = False
     runtime_options = ("answers", "masks", "candidates", "meta")  # paths; `identity` has digests of their content
 
     def __init__(
@@ -92,7 +91,7 @@ class Precomputed:
         written = ("text_box", "text_point") if "ground" in self._paths["answers"] else ("trivial",)
         return fitting or written
 
-    def index(self, images: Mapping[str, ImageInfo]) -> None:
+    def bind_examples(self, images: Mapping[str, ImageInfo]) -> None:
         """Join every file with the examples; masks are decoded later, one by one. images: by example id."""
         owners = Owners(images)
         for kind in KINDS:
@@ -110,7 +109,7 @@ class Precomputed:
         """Return True where `candidates` of a kind of prompt hold a file with this name for an example."""
         return self._given[kind].has_candidate(id, name)
 
-    def vectors(self) -> TextVectors:
+    def text_vectors(self) -> TextVectors:
         """Raise UserError: files have no embeddings."""
         raise UserError(
             "model=precomputed has no word vectors: choose by the similarity that came with the candidates "

@@ -5,7 +5,7 @@ An adapter says which parts it consists of; `TransformersModel` puts them togeth
     _load_config      transformers' config      -> _check_config, before anything else is read
     _load_processor   the processor             -> before the weights are downloaded
     _load_model       the model, on its device
-    generate_many     requests -> generations
+    generate          requests -> generations
 """
 
 from __future__ import annotations
@@ -21,16 +21,15 @@ from pixfound.checkpoints.loading import load_config, load_model
 from pixfound.checkpoints.processors import load_processor
 from pixfound.compute.devices import AutoDtype, device_name, pick_device
 from pixfound.errors import PromptTooLong
-from pixfound.interfaces import TextVectors
+from pixfound.interfaces import Model, TextVectors
 from pixfound.models.embeddings import InputEmbeddings
-from pixfound.models.generation_options import check_generation, generation_options, without_errors
+from pixfound.models.generation_options import check_generation, generation_options
 from pixfound.models.geometry.batch_encoder import Request
 from pixfound.types import Generation
-from pixfound.types.arguments import Checked
 
 
 @dataclass(eq=False)
-class TransformersModel(Checked):
+class TransformersModel(Model):
     """A model that transformers' auto classes load; subclasses replace the parts that differ.
 
     path: hub id, local folder or `embedded:NAME`. revision: of the hub id. dtype: a torch dtype's name or auto.
@@ -55,11 +54,7 @@ class TransformersModel(Checked):
         """The requested device and dtype, and the origin of the weights."""
         return {"device": device_name(self.device), "dtype": self.dtype, **locating.origin(self.path, self.revision)}
 
-    def generate(self, requests: Sequence[Request]) -> list[Generation]:
-        """Generations of `generate_many`; raises the first PromptTooLong among them."""
-        return without_errors(self.generate_many(requests))
-
-    def generate_many(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
+    def generate(self, requests: Sequence[Request]) -> list[Generation | PromptTooLong]:
         """Answer a batch of (image, prompt), in order. An answer does not depend on the rest of the batch.
 
         PromptTooLong takes the place of the generation of a prompt that is too long. The first call loads the model:
@@ -68,7 +63,7 @@ class TransformersModel(Checked):
         """
         raise NotImplementedError
 
-    def vectors(self) -> TextVectors:
+    def text_vectors(self) -> TextVectors:
         """The input embeddings, read without loading the model."""
         return InputEmbeddings(self._folder, self.tokenizer)
 

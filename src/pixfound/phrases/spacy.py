@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from pixfound.errors import UserError
+from pixfound.interfaces import PhraseFinder
 from pixfound.io.surrogates import replace_surrogates
 from pixfound.types import Phrase
 
 
-class SpacyPhrases:
+class SpacyPhrases(PhraseFinder):
     """The noun chunks of a spaCy pipeline. pipeline: the name of an installed one."""
 
     def __init__(self, pipeline: str = "en_core_web_lg") -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from pixfound.interfaces import PhraseFinder
 from pixfound.types import Phrase
 
 _OPENERS = ("DT", "PRP$", "CD")
@@ -16,7 +17,7 @@ _NOUNS = ("NN", "NNS", "NNP", "NNPS")
 _VERBS_FOR_NOUNS = ("VB", "VBP", "VBN", "VBG")
 
 
-class TextBlobPhrases:
+class TextBlobPhrases(PhraseFinder):
     """Runs of determiners, adjectives and nouns that end in a noun."""
 
     def phrases(self, text: str) -> list[Phrase]:

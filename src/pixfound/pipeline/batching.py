@@ -8,7 +8,7 @@ import sys
 from pixfound.config.factory import Parts
 from pixfound.config.settings import BatchSize
 from pixfound.errors import PromptTooLong, UserError
-from pixfound.interfaces import BatchFit, Fitting
+from pixfound.interfaces import BatchFit
 from pixfound.pipeline.distributed import World
 from pixfound.pipeline.generate import generate_tasks
 from pixfound.pipeline.images import read_images
@@ -37,14 +37,13 @@ def choose_batch_size(wanted: BatchSize, items: RunExamples, parts: Parts, store
 
 def _try_out(items: RunExamples, parts: Parts) -> BatchFit:
     model = parts.model.built
-    if not isinstance(model, Fitting):
-        return BatchFit(_DEFAULT, None, None, "")
+    unknown = BatchFit(_DEFAULT, None, None, "")
     for item in by_length(items):
         images, _ = read_images([(item, model)])
         if not images:
             continue  # a failure of that example, which the stage records
         try:
-            return model.fit([(images[item.index], item.prompt(kind)) for kind in item.example.kinds])
+            return model.max_batch([(images[item.index], item.prompt(kind)) for kind in item.example.kinds]) or unknown
         except PromptTooLong:
             continue  # this too
         except UserError:
@@ -52,4 +51,4 @@ def _try_out(items: RunExamples, parts: Parts) -> BatchFit:
         except Exception as error:
             log.warning("batch_size=auto: the trial failed (%s)", describe(error))
             break
-    return BatchFit(_DEFAULT, None, None, "")
+    return unknown

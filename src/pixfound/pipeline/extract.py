@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
-
-from PIL import Image
+from collections.abc import Iterator, Sequence
 
 from pixfound.config.factory import Parts
-from pixfound.interfaces import ExplainsNothing, batched
+from pixfound.interfaces import Extractor
 from pixfound.pipeline.images import read_images
 from pixfound.pipeline.run_examples import RunExample, RunExamples, by_image
 from pixfound.pipeline.stage_loop import Task
 from pixfound.pipeline.stores import Stores, needed
 from pixfound.store.records import Value, unpack_generation, value_of
-from pixfound.store.store import Record, Store
 from pixfound.types import Candidate, Generation, Kind
 
 
@@ -32,41 +28,30 @@ def extract_tasks(items: RunExamples, stores: Stores) -> Iterator[Task[tuple[Run
 
 
 def extract(parts: Parts, stores: Stores, batch: Sequence[tuple[RunExample, Kind, str]]) -> list[Value | Exception]:
-    """Propose candidates. An extractor that can look at many at once is given all of the batch that is its; the others
-    take turns about each image, for some share a model that keeps what it said of the last one.
-    """
+    """Propose candidates: each extractor is given all of the batch that is its own."""
     images, errors = read_images((item, parts.extractors[name].built) for item, _, name in batch)
-
-    def request(item: RunExample, kind: Kind) -> tuple[Image.Image, Generation, str]:
-        said = _generation(needed(stores.generation_of(item, kind), item, kind), stores.generate)
-        return images[item.index], said, item.example.expression
-
-    found: dict[int, list[Candidate]] = {}
-    together: dict[str, tuple[Callable[[Sequence[Any]], list[list[Candidate]]], list[int]]] = {}
-    for place, (item, kind, name) in enumerate(batch):
+    values: dict[int, Value | Exception] = {
+        place: errors[item.index] for place, (item, _, _) in enumerate(batch) if item.index in errors
+    }
+    for name in dict.fromkeys(name for _, _, name in batch):
+        places = [place for place, task in enumerate(batch) if task[2] == name and place not in values]
+        requests = [
+            (images[item.index], _generation(stores, item, kind), item.example.expression)
+            for item, kind, _ in (batch[place] for place in places)
+        ]
         extractor = parts.extractors[name].built
-        if item.index in errors:
-            continue
-        if many := batched(extractor, "candidates_many", "candidates"):
-            together.setdefault(name, (many, []))[1].append(place)
-        else:
-            found[place] = extractor.candidates(*request(item, kind))
-    for many, places in together.values():
-        requests = [request(item, kind) for item, kind, _ in (batch[place] for place in places)]
-        found |= zip(places, many(requests), strict=True)
-    values: list[Value | Exception] = []
-    for place, (item, kind, name) in enumerate(batch):
-        if place not in found:
-            values.append(errors[item.index])
-            continue
-        extractor, lacking = parts.extractors[name].built, ""
-        if not found[place] and isinstance(extractor, ExplainsNothing):
-            lacking = extractor.lacking(request(item, kind)[1])
-        candidates = [candidate.to_json() for candidate in found[place]]
-        values.append(Value({"candidates": candidates, **({"lacking": lacking} if lacking else {})}))
-    return values
+        outcomes = extractor.extract(requests) if requests else ()
+        for place, (_, generation, _), outcome in zip(places, requests, outcomes, strict=True):
+            values[place] = outcome if isinstance(outcome, Exception) else _value(extractor, generation, outcome)
+    return [values[place] for place in range(len(batch))]
 
 
-def _generation(said: Record, store: Store) -> Generation:
-    value = value_of(said)
-    return unpack_generation(value, store.arrays(said) if value["captured"] else {})
+def _value(extractor: Extractor, generation: Generation, candidates: Sequence[Candidate]) -> Value:
+    lacking = "" if candidates else extractor.lacking(generation)
+    return Value({"candidates": [c.to_json() for c in candidates], **({"lacking": lacking} if lacking else {})})
+
+
+def _generation(stores: Stores, item: RunExample, kind: Kind) -> Generation:
+    record = needed(stores.generation_of(item, kind), item, kind)
+    value = value_of(record)
+    return unpack_generation(value, stores.generate.arrays(record) if value["captured"] else {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pixfound.config.factory import Parts
-from pixfound.interfaces import Load, batched
+from pixfound.interfaces import Load
 from pixfound.pipeline.images import read_images
 from pixfound.pipeline.run_examples import RunExample, RunExamples, by_length
 from pixfound.pipeline.stage_loop import Task
@@ -27,10 +27,9 @@ def generate(parts: Parts, batch: Sequence[tuple[RunExample, Kind]]) -> list[Val
     model = parts.model.built
     images, errors = read_images((item, model) for item, _ in batch)
     requests = [(images[item.index], item.prompt(kind)) for item, kind in batch if item.index in images]
-    ask = batched(model, "generate_many", "generate") or model.generate
-    said = iter(ask(requests) if requests else ())
-    found = [errors[item.index] if item.index in errors else next(said) for item, _ in batch]
-    return [one if isinstance(one, Exception) else pack_generation(one) for one in found]
+    generations = iter(model.generate(requests) if requests else ())
+    outcomes = [errors[item.index] if item.index in errors else next(generations) for item, _ in batch]
+    return [one if isinstance(one, Exception) else pack_generation(one) for one in outcomes]
 
 
 def generate_load(items: RunExamples, store: Store) -> Load:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from pixfound.config.factory import Parts
-from pixfound.interfaces import batched
-from pixfound.judges.asking import side_by_side
 from pixfound.pipeline.run_examples import RunExample, RunExamples
 from pixfound.pipeline.stage_loop import Task
 from pixfound.pipeline.stores import TOGETHER, Stores, needed
@@ -24,15 +22,9 @@ def grade_tasks(items: RunExamples, stores: Stores) -> Iterator[Task[RunExample]
 
 
 def grade(parts: Parts, stores: Stores, batch: Sequence[RunExample]) -> list[Value | Exception]:
-    """Ask the judge; one that can take many at once is given the batch."""
-    pairs = [(item.example, answer_text(item, stores)) for item in batch]
-    judge = parts.judge.built
-    many = batched(judge, "grade_many", "grade")
-    grades = many(pairs) if many else side_by_side(lambda p: judge.grade(*p), pairs, 1)
-    return [
-        graded if isinstance(graded, Exception) else Value({"correct": graded[0], "reason": graded[1]})
-        for graded in grades
-    ]
+    """Ask the judge."""
+    grades = parts.judge.built.grade([(item.example, answer_text(item, stores)) for item in batch])
+    return [grade if isinstance(grade, Exception) else Value(grade._asdict()) for grade in grades]
 
 
 def answer_text(item: RunExample, stores: Stores) -> str:

@@ -8,17 +8,18 @@ from functools import partial
 from PIL import Image
 
 from pixfound.errors import UserError
+from pixfound.interfaces import Component
 from pixfound.io.images import orientation
 from pixfound.pipeline.run_examples import RunExample
 from pixfound.types import Example
 
 
-def read_images(users: Iterable[tuple[RunExample, object]]) -> tuple[dict[int, Image.Image], dict[int, Exception]]:
+def read_images(users: Iterable[tuple[RunExample, Component]]) -> tuple[dict[int, Image.Image], dict[int, Exception]]:
     """The image of each item by its index, or why it cannot be had: that is no failure of the others.
 
     users: items, each with a part that may look at its image. Items about one image are given the same object.
     """
-    looking: dict[int, tuple[RunExample, list[object]]] = {}
+    looking: dict[int, tuple[RunExample, list[Component]]] = {}
     for item, user in users:
         looking.setdefault(item.index, (item, []))[1].append(user)
     images: dict[int, Image.Image] = {}
@@ -33,7 +34,7 @@ def read_images(users: Iterable[tuple[RunExample, object]]) -> tuple[dict[int, I
     for index, (item, parts) in looking.items():
         example = item.example
         try:
-            if any(getattr(part, "needs_image", True) for part in parts):
+            if any(part.needs_image for part in parts):
                 images[index] = _checked(once(item.image, example.image.load), example)
             else:
                 images[index] = once(example.gt_mask.size, partial(_blank, example.gt_mask.size))
@@ -55,7 +56,7 @@ def _checked(image: Image.Image, example: Example) -> Image.Image:
     if (image.height, image.width) != size:
         exif = ""
         if (image.width, image.height) == size and (by := orientation(image)) > 4:  # a quarter turn
-            done = getattr(example.image, "turned", False)
+            done = example.image.is_turned
             exif = (
                 f": it fits the picture {'as stored' if done else 'turned'}, whose EXIF orientation is {by}; type "
                 f"benchmark.exif={'stored' if done else 'turned'} where that is an option, or save the picture "

@@ -6,7 +6,6 @@ import logging
 
 from pixfound.config.factory import Parts
 from pixfound.errors import UserError
-from pixfound.interfaces import Cautioned, Remote
 from pixfound.io.text import printable
 from pixfound.pipeline.generate import generate_tasks
 from pixfound.pipeline.run_examples import MASK_KINDS, RunExamples
@@ -25,20 +24,17 @@ def preflight(items: RunExamples, parts: Parts, stores: Stores, max_failures: in
     """
     _check_pictures(items, parts, max_failures)
     model, judge, generate = parts.model.built, parts.judge.built, stores.generate
-    if isinstance(model, Cautioned) and not all(task.done for task in generate_tasks(items, generate, 1)):
+    if not all(task.done for task in generate_tasks(items, generate, 1)):
         for line in model.cautions():
             log.warning("%s", printable(line))
-    if isinstance(judge, Remote) and any(
-        generate.get(task.key, task.digest) is None for task in generate_tasks(items, generate, 1)
-    ):
+    if any(generate.get(task.key, task.digest) is None for task in generate_tasks(items, generate, 1)):
         judge.check()
 
 
 def _check_pictures(items: RunExamples, parts: Parts, max_failures: int) -> None:
     lost, names = items.unreadable
-    model_looks = getattr(parts.model.built, "needs_image", True)
-    looking = sum(getattr(part.built, "needs_image", True) for part in parts.extractors.values())
-    fails = lost * (len(KINDS) if model_looks else len(MASK_KINDS) * looking)
+    looking = sum(part.built.needs_image for part in parts.extractors.values())
+    fails = lost * (len(KINDS) if parts.model.built.needs_image else len(MASK_KINDS) * looking)
     if not fails:
         return
     more = f" and {lost - len(names)} more" if lost > len(names) else ""

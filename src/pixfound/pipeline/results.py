@@ -8,10 +8,9 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import Any
 
 from pixfound.config.factory import Parts
-from pixfound.pipeline.run_data import RunData
 from pixfound.pipeline.run_examples import RunExample
 from pixfound.pipeline.score import scores_of
 from pixfound.pipeline.stores import Stores
@@ -19,9 +18,6 @@ from pixfound.scoring.conventions import Conventions
 from pixfound.scoring.scores import FAILED
 from pixfound.scoring.table import ScoreTableBuilder
 from pixfound.store.checksums import changed
-
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
 
 log = logging.getLogger(__name__)
 _ENCODE = json.JSONEncoder(ensure_ascii=False).encode
@@ -88,31 +84,3 @@ def finished(folder: Path, tracker: Mapping[str, Any], page: bool) -> dict[str, 
         return None
     data: dict[str, Any] = json.loads((folder / "metrics.json").read_text())
     return data if data["failures"] == 0 and (not tracker or tracker["_target_"] in data["published"]) else None
-
-
-class Analysis(Protocol):
-    """Looks at a run once more when it is scored, and adds a part to metrics.json and report.md."""
-
-    def compute(self, run: RunData) -> Mapping[str, Any]:
-        """Return the findings as JSON values; {} if the analysis does not apply to this run.
-
-        The key `failures` is optional: a line for each thing that another run of the same command may mend.
-        """
-
-    def sections(self, found: Mapping[str, Any]) -> list[str]:
-        """Blocks of Markdown about what `compute` found; never called with {}. Text of models and data is escaped."""
-
-
-@runtime_checkable
-class Illustrated(Protocol):
-    """An analysis with charts of its own, which the report shows below its `sections`."""
-
-    def charts(self, found: Mapping[str, Any]) -> Mapping[str, Figure]:
-        """Name -> chart, to be written beside report.md as NAME.png and NAME.svg; never called with {}."""
-
-
-class Tracker(Protocol):
-    """Publishes a finished run."""
-
-    def log(self, result: Result, run: RunData) -> None:
-        """Called once, on the first process, after the run's report is written."""

@@ -57,7 +57,7 @@ class RunData:
         refuse_changed(folder)
         config = read_config(folder)
         settings, parts = Settings.from_config(config), build_parts(config)
-        scoring: Part[Scoring] = build(config["scoring"], "scoring")
+        scoring = build(config["scoring"], "scoring", Scoring)
         examples = RunExamples(parts.benchmark.built, parts.prompts.built, settings.limit)
         prints = fingerprints(parts)
         outputs = next((path for path in folder.parents if (path / "stages").is_dir()), None)
@@ -121,9 +121,9 @@ class RunData:
 
         size: (H, W) of the map; the image's by default. What cannot be read is warned about, and None.
         """
-        draw = getattr(self.parts.extractors[self.parts.rows[row][0]].built, "heat", None)
+        extractor = self.parts.extractors[self.parts.rows[row][0]].built
         chosen = self.chosen(item, kind, row)
-        if draw is None or chosen is None or chosen.phrase is None:
+        if not extractor.maps_attention or chosen is None or chosen.phrase is None:
             return None
         try:
             generation = self.generation(item, kind)
@@ -132,8 +132,7 @@ class RunData:
             return None
         if generation is None or generation.attention is None:
             return None
-        heat: npt.NDArray[np.float32] | None = draw(_resized(generation, size or generation.image_size), chosen.phrase)
-        return heat
+        return extractor.attention_map(_resized(generation, size or generation.image_size), chosen.phrase)
 
     def scores_of(self, item: RunExample) -> list[Score]:
         """The scores of an example: of its answers first, then of the rows of the table in order."""

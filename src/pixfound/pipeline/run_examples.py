@@ -94,7 +94,7 @@ class RunExamples(Sequence[RunExample]):
         whole, images = hashlib.sha256(), dict[str, int]()
         unreadable = list[str]()
         for place, (example, taken) in enumerate(_taken(benchmark, limit)):
-            path = getattr(example.image, "path", None)
+            path = example.image.location
             stem = os.path.splitext(os.path.basename(path))[0] if path else ""
             self.files.setdefault(example.id, ImageInfo(stem, example.gt_mask.size, not taken))
             if not taken:
@@ -107,8 +107,7 @@ class RunExamples(Sequence[RunExample]):
             digests, length = _digests(example, image, texts), sum(map(len, texts.values()))
             whole.update(_content(example, digests).encode())
             self._items.append(RunExample(len(self._items), example, number, length, digests, prompts))
-        dropped: Mapping[str, str] = getattr(benchmark, "left_out", {})
-        for id, stem in dropped.items():
+        for id, stem in benchmark.left_out.items():
             self.files.setdefault(id, ImageInfo(stem, (1, 1), True))
         self.unreadable = len(unreadable), tuple(unreadable[:_NAMED])
         self.digest = whole.hexdigest()

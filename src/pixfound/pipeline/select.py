@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from itertools import product
 
 from pixfound.config.factory import Parts
-from pixfound.interfaces import AsksJudge, ChoosesByKind, Load, Selector, batched
+from pixfound.interfaces import Load
 from pixfound.pipeline.grade import answer_text, grade_tasks
 from pixfound.pipeline.run_examples import MASK_KINDS, RunExample, RunExamples
 from pixfound.pipeline.stage_loop import Task
@@ -31,16 +31,9 @@ def select_tasks(items: RunExamples, stores: Stores) -> Iterator[Task[tuple[RunE
 
 
 def select(parts: Parts, stores: Stores, batch: Sequence[tuple[RunExample, Kind, str, str]]) -> list[Value | Exception]:
-    """Choose among candidates; a selector that can decide about many at once is given the batch."""
-    selector: Selector = parts.selectors[batch[0][3]].built
-    requests = [(item.example, _candidates(item, kind, extractor, stores)) for item, kind, extractor, _ in batch]
-    many = batched(selector, "choose_many", "choose")
-    if many:
-        choices = many(requests)
-    elif isinstance(selector, ChoosesByKind):
-        choices = [selector.choose_for(kind, *req) for (_, kind, _, _), req in zip(batch, requests, strict=True)]
-    else:
-        choices = [selector.choose(*request) for request in requests]
+    """Choose among candidates. All of a batch are decided by one selector."""
+    requests = [(item.example, _candidates(item, kind, extractor, stores), kind) for item, kind, extractor, _ in batch]
+    choices = parts.selectors[batch[0][3]].built.select(requests)
     return [choice if isinstance(choice, Exception) else _chosen(choice) for choice in choices]
 
 
@@ -63,9 +56,9 @@ def judge_load(items: RunExamples, parts: Parts, stores: Stores) -> Load:
         if not task.done:
             texts = (task.payload.example.question, *task.payload.example.options, answer_text(task.payload, stores))
             load += Load(1, _WORDING + sum(map(len, texts)))
-    asking = {name: part.built for name, part in parts.selectors.items() if isinstance(part.built, AsksJudge)}
+    asking = {name: part.built for name, part in parts.selectors.items() if part.built.uses_judge}
     for choice in select_tasks(items, stores) if asking else ():
         item, kind, extractor, selector = choice.payload
         if selector in asking and not choice.done:
-            load += asking[selector].load(item.example, _candidates(item, kind, extractor, stores))
+            load += asking[selector].judge_load(item.example, _candidates(item, kind, extractor, stores))
     return load

@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Literal
 
 from pixfound.errors import UserError, nearest
+from pixfound.interfaces import Component
 from pixfound.prompts.perturbations import parse_variation
 from pixfound.prompts.spelling import misspelt, stream
 from pixfound.prompts.templates import check_library, ids_by_model, template
@@ -42,7 +43,7 @@ class Edits:
                 raise UserError(f"prompts.edits.{name}={value}: must be a whole number of at least 0")
 
 
-class Prompts:
+class Prompts(Component):
     r"""One template per kind, chosen by id.
 
     templates: kind (open, choice, ground, extension, vqa) -> id -> text.

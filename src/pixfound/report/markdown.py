@@ -6,11 +6,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pixfound.checkpoints.locating import EMBEDDED
-from pixfound.interfaces import Metered
 from pixfound.io.atomic import write_atomic, write_picture
 from pixfound.io.charts import chart_lines, write_chart
 from pixfound.io.text import escape, grid
-from pixfound.pipeline.results import Illustrated
 from pixfound.pipeline.stage_loop import by_cause
 from pixfound.report.certificate import certificate_lines
 from pixfound.report.pictures import draw_sheet
@@ -46,9 +44,7 @@ def write_report(result: Result, run: RunData, pictures: int, charts: bool) -> N
 def _charts(metrics: Mapping[str, Any], run: RunData) -> Charts:
     charts: dict[str | None, Mapping[str, Figure]] = {None: {"rows": draw_rows(metrics)}}
     for name, found in metrics["analyses"].items():
-        analysis = run.parts.analyses[name].built
-        if isinstance(analysis, Illustrated):
-            charts[name] = analysis.charts(found)
+        charts[name] = run.parts.analyses[name].built.charts(found)
     return charts
 
 
@@ -127,10 +123,9 @@ def _bare(metrics: Mapping[str, Any]) -> list[str]:
 
 def _usage(run: RunData) -> list[str]:
     """The judge's requests, tokens and cost; [] for a judge that does not count them."""
-    judge = run.parts.judge.built
-    if not isinstance(judge, Metered):
+    used = run.parts.judge.built.usage()
+    if not used:
         return []
-    used = judge.usage()
     cost = "unknown" if used["cost"] is None else f"{used['cost']:.4g}"
     return [
         f"The judge was sent {used['requests']:.0f} requests by the first process ({used['cached']:.0f} replies came "

@@ -129,9 +129,9 @@ def _compose(panels: Sequence[Image.Image], words: Sequence[str], colour: tuple[
 
 def _main_row(run: RunData) -> str | None:
     rows = run.parts.rows
-    with_heat = [row for row, (name, _) in rows.items() if hasattr(run.parts.extractors[name].built, "heat")]
-    preferred = [row for row in with_heat if rows[row][1] == "similarity"]
-    return next(iter([*preferred, *with_heat, *rows]), None)
+    mapped = [row for row, (name, _) in rows.items() if run.parts.extractors[name].built.maps_attention]
+    preferred = [row for row in mapped if rows[row][1] == "similarity"]
+    return next(iter([*preferred, *mapped, *rows]), None)
 
 
 def _picked(run: RunData, count: int) -> list[RunExample]:

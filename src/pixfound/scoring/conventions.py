@@ -13,12 +13,13 @@ from functools import cached_property
 from typing import Literal
 
 from pixfound.errors import UserError
+from pixfound.interfaces import Component
 from pixfound.scoring.choice_grading import Letters, check_letters
 from pixfound.scoring.metric_names import Metric, find_metric
 
 
 @dataclass(frozen=True)
-class Conventions:
+class Conventions(Component):
     """Rules by which a reply, a mask or a missing mask becomes a score. Raises UserError for a value that is not valid.
 
     letters: rule by which letters are read (`pixfound.scoring.choice_grading.grade_letter`).

@@ -19,14 +19,14 @@ from pixfound.checkpoints import locating
 from pixfound.checkpoints.loading import load_pretrained
 from pixfound.compute.devices import check_dtype, device_name, pick_device
 from pixfound.errors import UserError, nearest
-from pixfound.interfaces import SegmenterMasks
+from pixfound.interfaces import Box, Point, Segmenter, SegmenterMasks
 from pixfound.segmenters.encoded import EncodedImages, Prepared
 
 _CHUNK = 64  # prompts in one call of the decoder, which bounds its memory
 _RESTORED = 2**26  # logits in image pixels at a time: 256 MB
 
 
-class PromptedSegmenter:
+class PromptedSegmenter(Segmenter):
     """A SAM-like transformers model. A family implements preprocessing and the mapping of masks back to the image.
 
     path: hub id, local folder or `embedded:NAME`. revision: of the hub id. dtype: a torch dtype's name. device: auto,
@@ -65,25 +65,13 @@ class PromptedSegmenter:
         """The requested device and dtype."""
         return {"device": device_name(self.device), "dtype": self.dtype, **locating.origin(self.path, self.revision)}
 
-    def masks(self, image: Image.Image, points: Sequence[tuple[float, float]]) -> SegmenterMasks:
-        """The masks of each point alone, with their predicted IoU, in the decoder's order. points: (x, y) in pixels."""
-        return next(self.masks_many([(image, points)]))
+    def point_masks(self, requests: Sequence[tuple[Image.Image, Sequence[Point]]]) -> Iterator[SegmenterMasks]:
+        """The masks of each point alone, in the decoder's order. Equal images are encoded once."""
+        prompts = [(image, [[point] for point in points]) for image, points in requests]
+        return self._segment(prompts, "input_points", multimask=True)
 
-    def box_masks(self, image: Image.Image, boxes: Sequence[tuple[float, float, float, float]]) -> SegmenterMasks:
+    def box_masks(self, requests: Sequence[tuple[Image.Image, Sequence[Box]]]) -> Iterator[SegmenterMasks]:
         """The mask of each box alone, or with `multimask_boxes` its masks in the decoder's order."""
-        return next(self.box_masks_many([(image, boxes)]))
-
-    def masks_many(
-        self, requests: Sequence[tuple[Image.Image, Sequence[tuple[float, float]]]]
-    ) -> Iterator[SegmenterMasks]:
-        """The result of `masks` for each (image, points); equal images are encoded once."""
-        asked = [(image, [[point] for point in points]) for image, points in requests]
-        return self._segment(asked, "input_points", multimask=True)
-
-    def box_masks_many(
-        self, requests: Sequence[tuple[Image.Image, Sequence[tuple[float, float, float, float]]]]
-    ) -> Iterator[SegmenterMasks]:
-        """The result of `box_masks` for each (image, boxes); equal images are encoded once."""
         return self._segment(requests, "input_boxes", multimask=self.multimask_boxes)
 
     def _prepare(self, image: Image.Image) -> Prepared:

@@ -13,10 +13,10 @@ import numpy as np
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.interfaces import Asker, Judge, JudgeError, Load
+from pixfound.interfaces import Judge, JudgeError, Load, Selector, SelectRequest
 from pixfound.io.overlays import RED, draw_overlay
 from pixfound.judges.asking import plain_reply, read_verdict, shortened, side_by_side, unreadable
-from pixfound.types import Candidate, Choice, Example
+from pixfound.types import Candidate, Choice, Example, Kind
 from pixfound.types.masks import ious
 
 SYSTEM = "You are a helpful and precise assistant for checking the quality of the answer."
@@ -35,7 +35,7 @@ _NUMBER = re.compile(r"(?:(?<![\w.-])|(?<=\bimage))\d+(?![\w%]|\.\d)", re.IGNORE
 _NONE = re.compile(r"\b(?:none|neither|no (?:image|one|mask|candidate)|not any|nothing)\b", re.IGNORECASE)
 
 
-class JudgeChoice:
+class JudgeChoice(Selector):
     """Asks the judge first if the object is in the image, then for the overlay that shows it best.
 
     presence: True asks the first question. chunk: the most overlays in one question, whose winners meet in further
@@ -49,6 +49,8 @@ class JudgeChoice:
     A reply that names no candidate, or several, raises UnreadableReply and never counts as the first candidate. After
     this error, as after the JudgeError of a judge that is down, the next run tries the example again.
     """
+
+    uses_judge = True
 
     def __init__(
         self,
@@ -67,9 +69,9 @@ class JudgeChoice:
         presence_question: str = PRESENCE,
         choice_question: str = CHOICE,
     ) -> None:
-        if not isinstance(judge, Asker):
+        if not judge.answers_questions:
             raise UserError(
-                f"the judge {getattr(judge, 'name', judge)!r} cannot look at images, so it cannot choose a candidate: "
+                f"the judge {judge.name!r} cannot look at images, so it cannot choose a candidate: "
                 "use judge=openai or judge=mllm, or an extraction without a judge (extraction=attend_segment)"
             )
         if chunk is not None and chunk < 2:
@@ -84,7 +86,7 @@ class JudgeChoice:
             raise UserError(f"max_candidates={max_candidates}: must be 1 or more, or null for all")
         if duplicates is not None and not 0 < duplicates <= 1:
             raise UserError(f"duplicates={duplicates}: an IoU, more than 0 and at most 1, or null to show all")
-        self.judge: Asker = judge
+        self.judge = judge
         self.colour, self.max_candidates, self.duplicates = (
             (colour[0], colour[1], colour[2]),
             max_candidates,
@@ -94,7 +96,7 @@ class JudgeChoice:
         self.numbered, self.none, self.opacity = numbered, none, opacity
         self.system, self.presence_question, self.choice_question = system, presence_question, choice_question
 
-    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
+    def select_one(self, example: Example, candidates: Sequence[Candidate], kind: Kind) -> Choice:
         """The judge's choice. `about` has the verdict on presence, and for each question the order and the pick."""
         if not candidates:
             return Choice("empty", reason="no candidate")
@@ -112,11 +114,11 @@ class JudgeChoice:
         about["questions"] = []
         return self._tournament(example, image, candidates, about)
 
-    def choose_many(self, requests: Sequence[tuple[Example, Sequence[Candidate]]]) -> list[Choice | JudgeError]:
-        """`choose` for each request, in order, with the judge's concurrency; see `side_by_side`."""
-        return side_by_side(lambda request: self.choose(*request), requests, getattr(self.judge, "concurrency", 1))
+    def select(self, requests: Sequence[SelectRequest]) -> list[Choice | JudgeError]:
+        """`select_one` for each request, in order, with the judge's concurrency; see `side_by_side`."""
+        return side_by_side(lambda request: self.select_one(*request), requests, self.judge.concurrency)
 
-    def load(self, example: Example, candidates: Sequence[Candidate]) -> Load:
+    def judge_load(self, example: Example, candidates: Sequence[Candidate]) -> Load:
         """The requests of the presence question and of all rounds."""
         count = len(self._order(example, candidates))
         questions = images = int(self.presence and count > 0)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pixfound.errors import UserError
-from pixfound.types import Candidate, Choice, Example
+from pixfound.interfaces import Selector
+from pixfound.types import Candidate, Choice, Example, Kind
 from pixfound.types.masks import ious
 
 
-class Oracle:
+class Oracle(Selector):
     """The candidate with the highest IoU with the ground truth.
 
     ties: `score` takes the candidate with the segmenter's highest score, `last` and `first` go by position (the
@@ -29,7 +30,7 @@ class Oracle:
             raise UserError(f"oracle absent={absent}: valid values are empty and candidate")
         self.ties, self.absent = ties, absent
 
-    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
+    def select_one(self, example: Example, candidates: Sequence[Candidate], kind: Kind) -> Choice:
         """The best candidate; `missing` without candidates; see `absent` for an absent object."""
         if example.absent and self.absent == "empty":
             return Choice("empty", reason="the object is absent")

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pixfound.errors import UserError, nearest
-from pixfound.interfaces import ImageInfo, Model
+from pixfound.interfaces import ImageInfo, Model, Selector
 from pixfound.io.predictions.naming import Owners
 from pixfound.io.predictions.texts import NONE, read_selections
 from pixfound.models.precomputed import Precomputed
@@ -18,7 +18,7 @@ _KEY = "extraction.selectors.selected.selections"
 _KINDS: tuple[Kind, ...] = ("open", "ground")  # kinds of prompt with mask selection
 
 
-class Selected:
+class Selected(Selector):
     """The candidate whose file is named for the example in a list of selections.
 
     selections: for each kind of prompt, open and ground, a list for its candidates: JSON lines, see
@@ -54,7 +54,7 @@ class Selected:
         self._chosen: dict[Kind, Mapping[str, str]] = {}
         self._stand_ins: dict[Kind, set[str]] = {}  # examples of which the picture of no phrase is selected
 
-    def index(self, images: Mapping[str, ImageInfo]) -> None:
+    def bind_examples(self, images: Mapping[str, ImageInfo]) -> None:
         """Read the lists; raises UserError where none of a list's files is a candidate of its kind of prompt."""
         owners = Owners(images)
         for kind, path in self._paths.items():
@@ -80,7 +80,7 @@ class Selected:
                 raise UserError(f"{_KEY}.{kind}={path}: cannot be read ({error.strerror}); give the file") from error
         return digests
 
-    def choose_for(self, kind: Kind, example: Example, candidates: Sequence[Candidate]) -> Choice:
+    def select_one(self, example: Example, candidates: Sequence[Candidate], kind: Kind) -> Choice:
         """The listed candidate; `empty` for NONE; `unlisted` without an entry; `unscored` where it cannot be found."""
         if kind not in self._paths:
             return Choice("unscored", reason=f"{_KEY}.{kind} is not given")

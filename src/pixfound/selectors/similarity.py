@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pixfound.errors import UserError
-from pixfound.interfaces import Model, TextVectors
+from pixfound.interfaces import Model, Selector, TextVectors
 from pixfound.io.surrogates import replace_surrogates
 from pixfound.phrases.spacy import is_installed, load_pipeline, pipeline_version
-from pixfound.types import Candidate, Choice, Example
+from pixfound.types import Candidate, Choice, Example, Kind
 
 _ARTICLES = ("the ", "an ", "a ")
 
 
-class Similarity:
+class Similarity(Selector):
     """The candidate whose phrase has the highest cosine similarity to the expression.
 
     source: `spacy` uses a pipeline's word vectors as in arXiv 2502.04192, `model` the MLLM's own input
@@ -55,7 +55,7 @@ class Similarity:
         """The identity of the vectors in use; raises an error where they are not installed."""
         return {"spacy": pipeline_version(self.pipeline)} if self._source == "spacy" else {"vectors": self._source}
 
-    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
+    def select_one(self, example: Example, candidates: Sequence[Candidate], kind: Kind) -> Choice:
         """The most similar candidate; `empty` where it is below the threshold.
 
         The choice is `missing` without candidates, or where no phrase reaches the floor. Without a floor it is
@@ -107,7 +107,7 @@ class Similarity:
 
     @cached_property
     def _vectors(self) -> TextVectors:
-        return _SpacyVectors(self.pipeline) if self._source == "spacy" else self.model.vectors()
+        return _SpacyVectors(self.pipeline) if self._source == "spacy" else self.model.text_vectors()
 
 
 class _SpacyVectors:

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from pixfound.types import Candidate, Choice, Example
+from pixfound.interfaces import Selector
+from pixfound.types import Candidate, Choice, Example, Kind
 
 
-class BestScore:
+class BestScore(Selector):
     """The candidate with the segmenter's highest score; the first among equals."""
 
-    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
+    def select_one(self, example: Example, candidates: Sequence[Candidate], kind: Kind) -> Choice:
         """The candidate with the highest score; `empty` without candidates."""
         if not candidates:
             return Choice("empty", reason="no candidate")
@@ -21,21 +22,21 @@ class BestScore:
         return Choice("candidate", best)
 
 
-class First:
+class First(Selector):
     """The candidate that was proposed first."""
 
-    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
+    def select_one(self, example: Example, candidates: Sequence[Candidate], kind: Kind) -> Choice:
         """The first candidate; `empty` without candidates."""
         return Choice("candidate", 0) if candidates else Choice("empty", reason="no candidate")
 
 
-class RandomCandidate:
+class RandomCandidate(Selector):
     """A candidate drawn uniformly; the same for the same example and seed."""
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
 
-    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
+    def select_one(self, example: Example, candidates: Sequence[Candidate], kind: Kind) -> Choice:
         """A random candidate; `empty` without candidates."""
         if not candidates:
             return Choice("empty", reason="no candidate")
@@ -44,17 +45,17 @@ class RandomCandidate:
         return Choice("candidate", int(rng.integers(len(candidates))))
 
 
-class Empty:
+class Empty(Selector):
     """The empty mask always: correct exactly where the object is absent."""
 
-    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
+    def select_one(self, example: Example, candidates: Sequence[Candidate], kind: Kind) -> Choice:
         """The choice `empty`."""
         return Choice("empty", reason="by design")
 
 
-class Full:
+class Full(Selector):
     """The mask of the whole image always."""
 
-    def choose(self, example: Example, candidates: Sequence[Candidate]) -> Choice:
+    def select_one(self, example: Example, candidates: Sequence[Candidate], kind: Kind) -> Choice:
         """The choice `full`."""
         return Choice("full", reason="by design")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from pixfound.errors import UserError
+from pixfound.interfaces import Tracker
 from pixfound.pipeline.images import load
 from pixfound.types import KINDS
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from pixfound.pipeline.run_data import RunData
 
 
-class Wandb:
+class Wandb(Tracker):
     """mode: `auto` is online where WANDB_API_KEY is set, else offline. pictures: examples in the table."""
 
     def __init__(

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -27,14 +27,28 @@ Grading = Literal["exact", "vqa", "anls", "relaxed"]
 FloatArray = npt.NDArray[np.float32]
 
 
-class ImageSource(Protocol):
+class ImageSource:
     """An image that is loaded on demand."""
+
+    __slots__ = ()
 
     def load(self) -> Image.Image:
         """The image as RGB; raises OSError where it is missing or corrupt."""
+        raise NotImplementedError
 
     def digest(self) -> str:
         """A hash of the content, independent of where it is stored."""
+        raise NotImplementedError
+
+    @property
+    def location(self) -> str:
+        """Path of the image's file; "" where it has none."""
+        return ""
+
+    @property
+    def is_turned(self) -> bool:
+        """True if the image is turned as its EXIF orientation says."""
+        return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,7 @@ class Checked:
         def __new__(cls, *args: Any, **kwargs: Any) -> Any:  # noqa: D102
             if (args or kwargs) and cls.__init__ is object.__init__:
                 raise TypeError(f"{cls.__name__}() takes no arguments")
-            given = inspect.signature(cls).bind_partial(*args, **kwargs).arguments
+            given = _signature(cls).bind_partial(*args, **kwargs).arguments
             check_arguments(cls, given, cls.__name__)
             return super().__new__(cls)
 
@@ -74,8 +74,19 @@ def check_arguments(target: Any, arguments: Mapping[str, Any], where: str) -> No
 
 def parameters(target: Any) -> dict[str, inspect.Parameter]:
     """The parameters of a class or function that have a name, so without *args and **kwargs."""
-    known = inspect.signature(target).parameters.items()
+    known = _signature(target).parameters.items()
     return {name: p for name, p in known if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+
+
+def _signature(target: Any) -> inspect.Signature:
+    """The signature of a function, or of a class's `__init__`, inherited ones too, without `self`.
+
+    `inspect.signature` of a class would take an inherited `__new__` first.
+    """
+    if not isinstance(target, type):
+        return inspect.signature(target)
+    _, *rest = inspect.signature(target.__init__).parameters.values()  # type: ignore[misc]
+    return inspect.Signature(rest)
 
 
 @cache

@@ -14,6 +14,7 @@ from PIL import Image
 from tokenizers import pre_tokenizers
 
 from pixfound.config.factory import build
+from pixfound.interfaces import Model
 from pixfound.report.certificate import certificate_lines
 from tests.support.run import config_of
 from tests.test_hostile_text import ACTS, SAID
@@ -82,10 +83,10 @@ def test_what_is_printed_moves_no_terminal(certified: tuple[Path, subprocess.Com
 def test_a_report_that_names_it_is_harmless_too(certified: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     root, _ = certified
     config = config_of(*arguments(root))
-    (there,) = certificate_lines(config, build(config["model"], "model"))
+    (there,) = certificate_lines(config, build(config["model"], "model", Model))
     assert there.startswith("Certificate of the model: passed")
     config = config_of(*arguments(root), "model.generation.max_new_tokens=3")
-    (none,) = certificate_lines(config, build(config["model"], "model"))
+    (none,) = certificate_lines(config, build(config["model"], "model", Model))
     assert "there was none" in none
     for line in (there, none):
         assert not ACTS.search(line) and not [evil for evil in EVIL if evil in line]

@@ -14,7 +14,7 @@ from PIL import Image
 
 from pixfound.apps.data.datasets import PIXCVBENCH
 from pixfound.apps.data.prepare import prepare
-from pixfound.benchmarks.pixcvbench import PixCVBench
+from pixfound.benchmarks.pixcvbench import read_drafts
 from pixfound.benchmarks.pixcvbench_files import IMAGES
 from pixfound.errors import UserError
 from tests.apps.data.test_prepare import command
@@ -57,7 +57,7 @@ def test_from_the_hub(rows: list[dict[str, Any]], tmp_path: Path) -> None:
         done = command("prepare", "pixcvbench", "--root", root, endpoint=hub.url)
         assert done.returncode == 0, done.stderr
         assert set(hub.gets) == {PARQUET, *names}
-    assert len(PixCVBench(str(root))) == 1438
+    assert len(read_drafts(root, "all", None)[0]) == 1438
     assert (root / IMAGES["ADE20K"] / "ADE_val_00000248.jpg").read_bytes() == picture(0)
     assert (root / IMAGES["COCO"] / "000000135902.jpg").read_bytes() == picture(633)
     noted = json.loads((root / "pixfound-data.json").read_text())["files"]

@@ -55,7 +55,7 @@ def test_a_preset_is_prepared_and_read(tmp_path: Path) -> None:
     names = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
     assert names == {"data.json", "selected_images/x.png", "selected_masks/m.png", "pixfound-data.json"}
     config = config_of("benchmark=pointbench", f"benchmark.root={root}")
-    table: PairedTable = build(config["benchmark"], "benchmark").built
+    table = build(config["benchmark"], "benchmark", PairedTable).built
     assert [example.gt_mask.area for example in table] == [200]
 
 

@@ -15,6 +15,7 @@ from pycocotools.coco import COCO
 from pixfound.apps.evaluation import evaluate
 from pixfound.apps.export.cli import main
 from pixfound.config.factory import build
+from pixfound.interfaces import Benchmark
 from pixfound.pipeline.results import Result
 from tests.support.predictions import write_lines
 from tests.support.run import config_of, run, scores_of
@@ -72,7 +73,7 @@ def test_answers_come_back_as_they_were(exported: tuple[Result, Path], name: str
 
 def test_boxes_in_the_answers_of_a_harness_are_read_and_segmented(exported: tuple[Result, Path]) -> None:
     result, folder = exported
-    benchmark = build(result.config["benchmark"], "benchmark").built[: result.config["limit"]]
+    benchmark = build(result.config["benchmark"], "benchmark", Benchmark).built[: result.config["limit"]]
     boxes = {example.id: example.gt_mask.box for example in benchmark}
     lines = [
         {"doc_id": n, "doc": {"id": id}, "filtered_resps": f"At {list(box or ())}"}

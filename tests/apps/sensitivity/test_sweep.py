@@ -94,6 +94,8 @@ def test_every_variation_of_the_experiment_composes() -> None:
     from hydra.core.global_hydra import GlobalHydra
 
     from pixfound.config.factory import build
+    from pixfound.interfaces import Benchmark
+    from pixfound.prompts.builder import Prompts
 
     GlobalHydra.instance().clear()
     with initialize_config_module("pixfound.conf", version_base="1.3"):
@@ -105,8 +107,8 @@ def test_every_variation_of_the_experiment_composes() -> None:
     assert whole["benchmark"]["variation"] == whole["prompts"]["variation"] == "crop_1"
     assert whole["names"]["benchmark"] == "pixshapes_varied"
     for name in names:
-        example = build({**whole["benchmark"], "variation": name}, "benchmark").built[0]
-        prompts = build({**whole["prompts"], "variation": name}, "prompts").built
+        example = build({**whole["benchmark"], "variation": name}, "benchmark", Benchmark).built[0]
+        prompts = build({**whole["prompts"], "variation": name}, "prompts", Prompts).built
         kinds = ("open", "choice", "ground")
         texts.add((example.image.digest(), *(prompts.prompt(example, kind).text for kind in kinds)))
     assert len(texts) > 1 + 9 + 6 + 2 * 10 - 5  # each gives another input, but for a few crops of small things

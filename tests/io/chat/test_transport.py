@@ -157,7 +157,7 @@ from pixfound.apps.evaluate import guarded
 from pixfound.judges.openai import OpenAIJudge
 from tests.support.examples import drawn, make_example
 judge = OpenAIJudge("m", sys.argv[1], cache_dir=sys.argv[2], timeout_s=60.0, concurrency=int(sys.argv[3]))
-guarded(lambda: judge.grade_many([(make_example(drawn("#.")), str(i)) for i in range(16)]))
+guarded(lambda: judge.grade([(make_example(drawn("#.")), str(i)) for i in range(16)]))
 """
     environment = {**os.environ, "OPENAI_API_KEY": KEY, "NO_PROXY": "127.0.0.1", "PYTHONPATH": os.getcwd()}
     for concurrency in ("4", "1"):

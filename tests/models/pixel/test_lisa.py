@@ -213,4 +213,4 @@ def test_it_keeps_its_layers_and_says_what_fits() -> None:
         np.abs(said.kept.mean(0)[1:] - tiny("lisa", capture="step", layers=[0]).generate([REQUEST])[0].attention).max()
         < 1e-6
     )
-    assert model.fit([REQUEST]).prompts > 1
+    assert model.max_batch([REQUEST]).prompts > 1

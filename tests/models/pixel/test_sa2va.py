@@ -363,4 +363,4 @@ def test_it_keeps_its_layers_and_says_what_fits() -> None:
         ).max()
         < 1e-6
     )
-    assert model.fit([REQUEST]).prompts > 1
+    assert model.max_batch([REQUEST]).prompts > 1

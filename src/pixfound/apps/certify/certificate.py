@@ -16,9 +16,11 @@ from pixfound.config.settings import check_names
 from pixfound.errors import UserError
 from pixfound.extractors.attention import AttentionPeak
 from pixfound.extractors.attention_maps import image_map, peak, token_rows
+from pixfound.interfaces import Model, PhraseFinder
 from pixfound.io.atomic import make_folder, write_atomic, write_picture
 from pixfound.io.text import escape, grid
 from pixfound.models.decoder_model import DecoderModel
+from pixfound.prompts.builder import Prompts
 from pixfound.report.certificate import folder_of
 from pixfound.store.provenance import provenance
 from pixfound.types import FloatArray
@@ -36,17 +38,19 @@ class Certificate:
 def certify(config: Mapping[str, Any]) -> Certificate:
     """Run the gates on the model of a resolved config, and write the findings."""
     check_names(config["names"])
-    part = build(config["model"], "model")
+    part = build(config["model"], "model", Model)
     model = part.built
     if not isinstance(model, DecoderModel):
         raise UserError(f"model._target_={config['model']['_target_']}: only Hugging Face models have certificates")
     folder = folder_of(config, part)
     make_folder(folder)
     use_threads(config["launch"]["threads"])
-    asking = build(config["prompts"], "prompts").built
+    asking = build(config["prompts"], "prompts", Prompts).built
     examples = golden_examples()
     findings = run_gates(model, examples, [asking.prompt(example, "ground") for example in examples])
-    heat, what = _heat(findings, build(config["phrases"], "phrases").built) if model.captures else (None, "")
+    heat, what = (
+        _heat(findings, build(config["phrases"], "phrases", PhraseFinder).built) if model.captures else (None, "")
+    )
     body = _body(config, model, findings, heat, what)
     write_picture(folder / "certificate.png", draw(findings, heat, what))
     write_atomic(folder / "certificate.md", _markdown(body))
@@ -59,7 +63,7 @@ def _heat(findings: Findings, phrases: Any) -> tuple[FloatArray, str]:
     generation = findings.generation
     extractor = AttentionPeak(None, phrases)  # type: ignore[arg-type]  # it draws no masks here
     for phrase in phrases.phrases(generation.text):
-        heat = extractor.heat(generation, phrase)
+        heat = extractor.attention_map(generation, phrase)
         if heat is not None:
             return heat, f"attention of {phrase.text!r}"
     rows = token_rows(generation, subtract_mean=False).mean(axis=0)

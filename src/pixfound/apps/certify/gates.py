@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from pixfound.apps.certify.probes import Probe, chance, move_pixels
+from pixfound.interfaces import without_errors
 from pixfound.models.chat_template import usually_has_one
 from pixfound.models.decoder_model import DecoderModel
 from pixfound.types import Example, FloatArray, Generation, Prompt
@@ -67,8 +68,8 @@ def _run(
     images: Sequence[Image.Image],
     requests: Sequence[Request],
 ) -> Findings:
-    together = model.generate(requests)
-    alone = [model.generate([request])[0] for request in requests]
+    together = without_errors(model.generate(requests))
+    alone = [without_errors(model.generate([request]))[0] for request in requests]
     if not model.captures:
         why = "model.capture=none: its answers alone are used"
         shut = [Gate(name, None, None, "", why) for name in ("attention", "forced pass", "geometry")]
@@ -136,7 +137,7 @@ def _without_capture(model: DecoderModel, requests: Sequence[Request]) -> list[G
     """The answers with the attention function that transformers chooses by default."""
     default = model.loaded().get_decoder().get_correct_attn_implementation(None)
     with _changed(model, capture="none"), _attention(model, default):
-        return model.generate(requests)
+        return without_errors(model.generate(requests))
 
 
 def _same_text(name: str, found: Sequence[Generation], expected: Sequence[Generation], strict: bool) -> Gate:
@@ -174,7 +175,7 @@ def _eager_gate(model: DecoderModel, requests: Sequence[Request], found: Sequenc
 
 def _forced_gate(model: DecoderModel, requests: Sequence[Request], found: Sequence[Generation]) -> Gate:
     with _changed(model, capture="forced"):
-        forced = model.generate(requests)
+        forced = without_errors(model.generate(requests))
     pairs = [(a, b) for a, b in zip(forced, found, strict=True) if a.text == b.text]
     worst = max((float(np.abs(_all_rows(a) - _all_rows(b)).max()) for a, b in pairs), default=float("inf"))
     limit = _limit(model)

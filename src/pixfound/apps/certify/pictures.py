@@ -20,7 +20,7 @@ _PANEL, _GAP, _LINE = 300, 10, 15
 
 
 @dataclass(frozen=True)
-class PaddedScene:
+class PaddedScene(ImageSource):
     """A scene, enlarged and pasted on a grey background. ground: (H, W) of that; corner: (x, y) of the scene."""
 
     scene: ImageSource

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,6 +17,7 @@ from pixfound.config.factory import build, find_target
 from pixfound.errors import UserError
 from pixfound.interfaces import Benchmark
 from pixfound.types import Example
+from pixfound.types.arguments import parameters
 
 _WORKERS = 8
 
@@ -40,11 +40,10 @@ def check_benchmark(overrides: Sequence[str]) -> Checked:
     """
     plain = _config(overrides)
     given: Mapping[str, Any] = plain["benchmark"]
-    if "unusable" in inspect.signature(find_target(str(given.get("_target_")), "benchmark")).parameters:
+    if "unusable" in parameters(find_target(str(given.get("_target_")), "benchmark")):
         given = {**given, "unusable": "leave_out"}
-    benchmark: Benchmark = build(given, "benchmark").built
-    faults: Sequence[tuple[str, Exception]] = getattr(benchmark, "faults", ())
-    problems = [f"{where}: {fault}" for where, fault in faults]
+    benchmark = build(given, "benchmark", Benchmark).built
+    problems = [f"{where}: {fault}" for where, fault in benchmark.faults]
     if not len(benchmark):
         raise UserError("\n".join(["no row makes an example:", *problems[:10]]))
     without = given.get("images") == "none"
@@ -75,14 +74,14 @@ def _config(overrides: Sequence[str]) -> dict[str, Any]:
 def _by_picture(benchmark: Benchmark) -> dict[object, list[Example]]:
     found: dict[object, list[Example]] = {}
     for example in benchmark:
-        found.setdefault(getattr(example.image, "path", None) or id(example.image), []).append(example)
+        found.setdefault(example.image.location or id(example.image), []).append(example)
     return found
 
 
 def _picture_problems(examples: Sequence[Example]) -> list[str]:
     """The problems of one picture: it cannot be read, or is of another size than masks over it."""
     first = examples[0]
-    name = getattr(first.image, "path", None) or f"the picture of example {first.id}"
+    name = first.image.location or f"the picture of example {first.id}"
     others = f" (of {len(examples)} examples)" if len(examples) > 1 else f" (of example {first.id})"
     try:
         picture = first.image.load()

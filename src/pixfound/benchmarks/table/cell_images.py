@@ -17,6 +17,7 @@ from PIL import Image
 from pixfound.benchmarks.image_sources import ImageFile, NoImage
 from pixfound.errors import UserError
 from pixfound.io.images import as_rgb, opened, orientation, turned, without_exif
+from pixfound.types import ImageSource
 
 Size = tuple[int, int]
 Exif = Literal["stored", "turned"]
@@ -35,7 +36,7 @@ class ParquetCell:
 
 
 @dataclass(frozen=True, slots=True)
-class ParquetImage:
+class ParquetImage(ImageSource):
     """A picture in a Parquet file, read from its row group when it is loaded. content: SHA-256 of its bytes."""
 
     file: str
@@ -58,7 +59,7 @@ class ParquetImage:
 
 
 @dataclass(frozen=True, slots=True)
-class BytesImage:
+class BytesImage(ImageSource):
     """A picture whose bytes are held in memory, as those of text files are."""
 
     content: bytes = field(repr=False)

@@ -39,6 +39,7 @@ from pixfound.benchmarks.table.regions import (
 from pixfound.benchmarks.table.rows import HUB, Fault, Row, find_files, read_rows
 from pixfound.benchmarks.table.texts import answer_of, matched, options_of, plain, text_of, texts_of
 from pixfound.errors import UserError, nearest
+from pixfound.interfaces import Benchmark
 from pixfound.io.coco import CocoImage, by_file_name, read_coco
 from pixfound.types import Example, ImageSource
 from pixfound.types.masks import RLE
@@ -49,7 +50,7 @@ _LONGEST = 1000  # characters of a file's name; what is longer is a picture
 _SHORT = 64  # characters of a cell that names another row's picture; pictures have more
 
 
-class PairedTable(list[Example]):
+class PairedTable(Benchmark):
     """rows, columns, inside: see `table.rows` and `table.columns`. where: column -> value, or list of values, of the
     rows that are taken. images: folder of picture files, by default that of the rows; `none` does without pictures.
     annotations: COCO file, for cells that hold its ids. exif: pictures as `stored`, or `turned` as viewers show them.
