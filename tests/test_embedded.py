@@ -88,8 +88,21 @@ def test_the_small_sam_segments_what_the_point_lies_on() -> None:
     assert np.mean(trusted) >= 0.80
 
 
+def test_the_pixel_level_model_draws_and_answers(tmp_path: Path) -> None:
+    options = ("model=tiny_pixel", "extraction=native", "limit=48", "scoring.resamples=100", "report.pictures=0")
+    result = evaluate(config_of(*options, f"outputs_dir={tmp_path}"))
+    native = result.metrics["rows"]["native"]
+    assert native["present_only"]["M_dagger"]["value"] >= 0.70
+    assert result.metrics["vqa"]["A_dagger_item"]["value"] >= 0.85
+    assert result.metrics["vqa"]["A_item"]["value"] >= 0.85
+
+
 def test_the_weights_are_standard_and_small() -> None:
-    folders = {name: Path(locate(f"embedded:{name}", "test")) for name in ("tiny_llava", "tiny_sam")}
+    folders = {
+        name: Path(locate(f"embedded:{name}", "test")) for name in ("tiny_llava", "tiny_sam", "tiny_pixel", "tiny_clip")
+    }
+    pixel = [f for name in ("tiny_pixel", "tiny_clip") for f in folders[name].iterdir()]
+    assert sum(file.stat().st_size for file in pixel) <= 6_000_000
     files = [file for folder in folders.values() for file in folder.glob("*.safetensors")]
     assert sum(file.stat().st_size for file in files) <= 8_000_000
     LlavaForConditionalGeneration.from_pretrained(folders["tiny_llava"], dtype=torch.float32)

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from experiments.training.intervals import RunExample, figure
 from experiments.training.measures import grounding_items, vqa_items
+from experiments.training.pixel_measures import load, mask_items
 from experiments.training.questions import VALIDATION_SEED
 from experiments.training.sam_measures import sam_items
 from transformers import (
@@ -42,18 +43,24 @@ def main() -> None:
 
 
 # The runs were compared by `validation` alone; the others were measured afterwards.
-PARTS = ("validation", "pixshapes", "grounding", "sam")
+PARTS = ("validation", "pixshapes", "grounding", "sam", "pixel", "pixel_medium", "tiny_medium")
 
 
 def _measure(part: str, folder: Path) -> dict[str, list[RunExample]]:
     if part == "sam":
         sam = SamModel.from_pretrained(folder / "tiny_sam").eval()
         return sam_items(sam, SamProcessor.from_pretrained(folder / "tiny_sam"))
+    examples = PixShapes(level="medium") if part.endswith("_medium") else PixShapes()
+    if part.startswith("pixel"):
+        pixel = load(folder)
+        language, processor = pixel.loaded(), pixel.processor
+        looks = grounding_items(language, processor, examples) if part == "pixel" else {}
+        return mask_items(pixel, examples) | vqa_items(language, processor, examples) | looks
     model = LlavaForConditionalGeneration.from_pretrained(folder / "tiny_llava").eval()
     processor = AutoProcessor.from_pretrained(folder / "tiny_llava")
     if part == "grounding":
-        return grounding_items(model, processor, PixShapes())
-    return vqa_items(model, processor, PixShapes(seed=VALIDATION_SEED) if part == "validation" else PixShapes())
+        return grounding_items(model, processor, examples)
+    return vqa_items(model, processor, PixShapes(seed=VALIDATION_SEED) if part == "validation" else examples)
 
 
 if __name__ == "__main__":

@@ -81,12 +81,12 @@ def _fit_projector(model: LlavaForConditionalGeneration, pixels: torch.Tensor) -
     second.bias.zero_()
 
 
-def answer_logits(
+def answer_states(
     model: LlavaForConditionalGeneration, packed: Packed, pixels: torch.Tensor, first: int
 ) -> torch.Tensor:
-    """Logits (A, vocabulary) of the packed answers' tokens; first: index of the first image token of a row.
+    """Last hidden states (A, D) that predict the packed answers' tokens.
 
-    The decoder's attention must be set to "packed".
+    first: index of the first image token of a row. The decoder's attention must be set to "packed".
     """
     with torch.no_grad():
         features = towers.tokens(model.model.vision_tower, pixels)
@@ -96,7 +96,14 @@ def answer_logits(
     out = model.model.language_model(
         inputs_embeds=embeds, position_ids=packed.positions, use_cache=False, packed=packed
     )
-    return model.lm_head(out.last_hidden_state.flatten(0, 1)[packed.rows])
+    return out.last_hidden_state.flatten(0, 1)[packed.rows]
+
+
+def answer_logits(
+    model: LlavaForConditionalGeneration, packed: Packed, pixels: torch.Tensor, first: int
+) -> torch.Tensor:
+    """Logits (A, vocabulary) of the packed answers' tokens; see `answer_states`."""
+    return model.lm_head(answer_states(model, packed, pixels, first))
 
 
 def train(

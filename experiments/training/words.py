@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
+from copy import copy
 
 import numpy as np
 from experiments.training.questions import (
@@ -21,6 +23,7 @@ from pixfound.benchmarks.pixshapes import CATEGORIES
 PIXELS, PATCH = 64, 8  # the side of the picture that the model sees, and of a patch
 TOKENS = (PIXELS // PATCH) ** 2  # image tokens
 SPECIAL = ("<pad>", "<s>", "</s>", "<unk>", "<image>")
+SEG = "[SEG]"  # asks for a mask
 BEFORE, AFTER = "USER: ", " ASSISTANT:"  # around "<image>\n" and the prompt; the answer follows after a space
 TEMPLATE = (
     "{% for message in messages %}"
@@ -81,3 +84,16 @@ def build_processor(tokenizer: PreTrainedTokenizerFast) -> LlavaProcessor:
         image_processor=images, tokenizer=tokenizer, patch_size=PATCH, vision_feature_select_strategy="default",
         chat_template=TEMPLATE, num_additional_image_tokens=1,
     )  # fmt: skip
+
+
+def extended(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> PreTrainedTokenizerFast:
+    """The tokenizer with the words of `texts` and [SEG] added at the end of its vocabulary."""
+    core = json.loads(tokenizer.backend_tokenizer.to_str())
+    split = tokenizer.backend_tokenizer.pre_tokenizer
+    vocabulary = core["model"]["vocab"]
+    for word in dict.fromkeys(word for text in texts for word, _ in split.pre_tokenize_str(text)):
+        vocabulary.setdefault(word, len(vocabulary))
+    larger = copy(tokenizer)
+    larger._tokenizer = Tokenizer.from_str(json.dumps(core))
+    larger.add_tokens([SEG])
+    return larger

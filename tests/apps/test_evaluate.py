@@ -40,7 +40,7 @@ MISTAKES = [
     ("model.path=/no/such/folder", "model.path=/no/such/folder: no such folder"),
     (
         "model.path=embedded:tiny",
-        "model.path=embedded:tiny: no embedded model of this name; did you mean tiny_sam or tiny_llava?",
+        "model.path=embedded:tiny: no embedded model of this name; did you mean tiny_sam or tiny_clip or tiny_pixel?",
     ),
     ("segmenter.path=./nowhere", "segmenter.path=./nowhere: no such folder"),
     ("model.capture=steps", 'model.capture=steps: must be one of "step", "forced", "none"; did you mean step?'),

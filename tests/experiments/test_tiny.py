@@ -12,10 +12,17 @@ import pytest
 import torch
 from experiments.training import llava, tower, words
 from experiments.training.packing import Packer
+from experiments.training.pixel import SHARES, Pixel
+from experiments.training.pixel_measures import load, mask_items
 from experiments.training.questions import TRAIN_SEED, VALIDATION_SEED, draw_turns, uniform_prompts
+from experiments.training.segmenting import REPLY, draw_mixed
 
 from pixfound.benchmarks.pixshapes import CATEGORIES, PixShapes
+from pixfound.benchmarks.scenes import COLOURS, SHAPES, SIZE
+from pixfound.checkpoints import conversion
+from pixfound.checkpoints.locating import locate
 from pixfound.prompts.builder import Prompts
+from pixfound.types import Prompt
 from tests.support.run import config_of
 
 ROOT = Path(__file__).parents[2]
@@ -31,6 +38,69 @@ def test_the_command_trains_and_exports_both(tmp_path: Path) -> None:
     AutoProcessor.from_pretrained(tmp_path / "tiny_llava")
     SamModel.from_pretrained(tmp_path / "tiny_sam")
     SamProcessor.from_pretrained(tmp_path / "tiny_sam")
+
+
+def test_the_pixel_level_recipe_trains_and_exports_what_lisa_reads(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "experiments.training.pixel", "--out", str(tmp_path), "--scale", "0.004"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
+    assert done.returncode == 0, done.stderr
+    examples = PixShapes(pairs=1)
+    assert len(mask_items(load(tmp_path), examples)["drawn_present"]) == sum(not e.absent for e in examples)
+    shipped, made = (
+        conversion.Checkpoint(str(f), "x") for f in (locate("embedded:tiny_pixel", "x"), tmp_path / "tiny_pixel")
+    )
+    assert sorted(shipped.names) == sorted(made.names)
+
+
+def test_masks_are_taught_from_the_state_and_with_the_decoding_of_inference() -> None:
+    """The packed training pass gives the logits that the package draws masks from."""
+    model = load(ROOT / "src/pixfound/weights")
+    language, modules = model.loaded(), model._modules
+    drawn = [draw_mixed(np.random.default_rng(seed), uniform_prompts(), SHARES) for seed in (1, 2)]
+    scenes, packer = [scene for scene, _, _ in drawn], Packer(model.tokenizer)
+    packed = packer([turns for _, turns, _ in drawn])
+    language.set_attn_implementation({"text_config": "packed"})
+    with torch.no_grad():
+        states = llava.answer_states(language, packed, tower.pictures(scenes), packer.first)
+        states = states[packed.wanted == model.tokenizer.convert_tokens_to_ids(words.SEG)]
+        owners = [index for index, (_, _, asked) in enumerate(drawn) for _ in asked]
+        logits = Pixel.draw(modules, scenes, owners, states)
+    language.set_attn_implementation({"text_config": "sdpa"})
+    asked = [turn.prompt for _, turns, _ in drawn for turn in turns if turn.category == "segment"]
+    prompts = [Prompt(str(i), "ground", "lisa", text) for i, text in enumerate(asked)]
+    said = model.generate([(scenes[owner].render(), p) for owner, p in zip(owners, prompts, strict=True)])
+    assert len(said) == len(logits) > 8
+    for generation, low in zip(said, logits, strict=True):
+        assert generation.text.strip() == REPLY
+        high = torch.nn.functional.interpolate(low[None, None], (SIZE, SIZE), mode="bilinear")[0, 0].numpy()
+        different = generation.masks[0].decode() != (high > 0)
+        assert not (different & (np.abs(high) > 1e-2)).any()
+
+
+def test_the_mixture_names_what_is_there_in_lisas_proportions() -> None:
+    rng, prompts = np.random.default_rng(3), uniform_prompts()
+    drawn = [draw_mixed(rng, prompts, SHARES) for _ in range(100)]
+    asked = [(scene, things) for scene, _, found in drawn for things in found]
+    assert len(asked) / sum(len(turns) for _, turns, _ in drawn) == pytest.approx(13 / 16, abs=0.05)
+    assert all(things and set(things) <= set(scene.things) for scene, things in asked)
+    for scene, turns, found in drawn:
+        texts = [t.prompt for t in turns if t.category == "segment"]
+        for text, things in zip(texts, found, strict=True):
+            named = {w.rstrip("s") for w in re.findall(r"[a-z]+", text)} & {
+                *COLOURS,
+                *SHAPES,
+                "small",
+                "large",
+                "marked",
+                "plain",
+            }
+            facts = [{t.colour, t.shape, t.size, "marked" if t.marked else "plain"} for t in things]
+            assert all(named <= known for known in facts)
+            if named:
+                others = [t for t in scene.things if t not in things]
+                assert " at the " in text or not any(
+                    named <= {t.colour, t.shape, t.size, "marked" if t.marked else "plain"} for t in others
+                )
 
 
 def test_training_never_draws_the_benchmarks_seed() -> None:
