@@ -28,7 +28,7 @@ from pixfound.pipeline.images import load
 from pixfound.types.masks import RLE
 from tests.apps.data.test_prepare import command
 from tests.benchmarks.test_paired_coco import write as write_coco
-from tests.support.hub_server import HubServer, Repo
+from tests.support.hub_server import COMMIT, HubServer, Repo
 
 SIZE = (30, 40)  # (H, W) of every picture
 BOX = [10, 5, 30, 20]  # xyxy
@@ -438,11 +438,12 @@ def test_rows_on_the_hub(tmp_path: Path) -> None:
     pq.write_table(pa.Table.from_pylist(rows), stream)
     columns = "{image: {column: picture, form: bytes}, question: question, options: options, answer: answer"
     columns += ", expression: expression, region: region}"
-    with HubServer({"some/set": Repo({"data/test-0.parquet": stream.getvalue(), "other.bin": b"x"})}) as hub:
-        source = "benchmark.rows=hf://datasets/some/set/data/*.parquet"
+    files = {"data/test-0.parquet": stream.getvalue(), "other.bin": b"x"}
+    with HubServer({"some/set": Repo(files, revisions=("v.1", COMMIT))}) as hub:
+        source = "benchmark.rows=hf://datasets/some/set@v%2E1/data/*.parquet"
         done = command("check", "benchmark=paired_table", source, f"benchmark.columns={columns}", endpoint=hub.url)
         assert done.returncode == 0, done.stderr
         assert "1 examples, 1 pictures, no problems" in done.stdout
         assert not hub.gets["other.bin"]
         gone = command("check", "benchmark=paired_table", source.replace("some", "no"), endpoint=hub.url)
-        assert "hf://datasets/no/set/data/*.parquet: cannot be downloaded" in gone.stderr
+        assert "hf://datasets/no/set@v%2E1/data/*.parquet: cannot be downloaded" in gone.stderr

@@ -64,6 +64,10 @@ def test_sets_that_are_elsewhere_say_where(tmp_path: Path) -> None:
         done = command("prepare", name, "--root", tmp_path / name, endpoint="http://127.0.0.1:1")
         assert done.returncode == 2
         assert words in done.stderr
+    with HubServer({"deepcs233/Visual-CoT": Repo({"gqa.json": b"[]"})}) as hub:
+        done = command("prepare", "visual_cot", "--root", tmp_path / "v", endpoint=hub.url)
+        assert "deepcs233/Visual-CoT, gqa.json: is not as released" in done.stderr
+        assert not (tmp_path / "v/gqa.json").exists()
     with HubServer({"hustvl/GSEval": Repo({}, error=(403, "GatedRepo"))}) as hub:
         done = command("prepare", "gseval", "--root", tmp_path / "g", endpoint=hub.url)
         assert "hustvl/GSEval: ask for access at" in done.stderr

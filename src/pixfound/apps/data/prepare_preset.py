@@ -1,8 +1,8 @@
 """Preparation of a preset of `paired_table` from the Hub, by the key `download` of its YAML.
 
-hub      dataset on the Hub; without it `note` says where the files are
-files    patterns of the files; archives (zip, tar) are unpacked
-size, licence, note   for who downloads
+Its keys: `hub`, the dataset on the Hub, without which `note` says where the files are; `files`, patterns of the files,
+of which archives (zip, tar) are unpacked; `sha256` of released files by name, where it is known; `size`, `licence` and
+`note` for who downloads.
 """
 
 from __future__ import annotations
@@ -56,18 +56,19 @@ def prepare_preset(name: str, source: Mapping[str, Any], root: Path, revision: s
         hub, stage = root / WORK / "hub" / repo.replace("/", "--"), root / WORK / "set"
         commit = download(repo, revision, list(source["files"]), hub)
         stage.mkdir(parents=True)
-        files = [path for path in sorted(hub.rglob("*")) if path.is_file() and ".cache" not in path.parts]
+        files = [p for p in sorted(hub.rglob("*")) if p.is_file() and p.relative_to(hub).parts[0] != ".cache"]
         for path in sorted(files, key=lambda one: not one.name.endswith(_ARCHIVES)):  # what may fail comes first
             _stage(path, stage / path.relative_to(hub))
-        entries = {}
-        for path in sorted(stage.rglob("*")):
-            if path.is_file():
-                entries[path.relative_to(stage).as_posix()] = Entry(path.stat().st_size, sha256_of(path), repo)
+        staged = [path for path in sorted(stage.rglob("*")) if path.is_file()]
+        entries = {p.relative_to(stage).as_posix(): Entry(p.stat().st_size, sha256_of(p), repo) for p in staged}
         if not entries:
             raise UserError(f"{repo}: has none of {', '.join(source['files'])}; look at its files in a browser")
-        for inside_path in entries:
-            (root / inside_path).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(stage / inside_path, root / inside_path)
+        for name_inside, entry in entries.items():
+            if source.get("sha256", {}).get(Path(name_inside).name, entry.sha256) != entry.sha256:
+                raise UserError(f"{repo}, {name_inside}: is not as released (sha256); look at what changed in it")
+        for name_inside in entries:
+            (root / name_inside).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(stage / name_inside, root / name_inside)
         manifest = Manifest(name, entries, {repo: commit})
         part = root / f"{NAME}.part"
         part.write_text(manifest.to_json(), encoding="utf-8")

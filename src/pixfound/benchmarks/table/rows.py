@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 from pixfound.benchmarks.table.cell_images import ParquetCell
 from pixfound.errors import UserError, nearest
@@ -32,6 +33,7 @@ _METADATA = (
     "metadata.csv",
 )  # of an image folder, as the package `datasets` has it
 HUB = "hf://datasets/"
+_HUB_PATH = re.compile(r"hf://datasets/([^/@]+/[^/@]+)(?:@([^/]+))?/(.+)")  # as huggingface_hub writes them
 _LONGEST = 2**31 - 1  # characters of a CSV field: a picture in base64 has millions
 _FILTER = re.compile(r"\[(\w+)(=|~)(.*)\]")
 
@@ -193,7 +195,7 @@ def _first(columns: Collection[str]) -> set[str]:
 
 def _from_hub(source: str) -> Path:
     """The path, or the pattern, of a Hub dataset's files in the cache, to which they are downloaded."""
-    found = re.fullmatch(r"hf://datasets/([^/@]+/[^/@]+)(?:@([^/]+))?/(.+)", source)
+    found = _HUB_PATH.fullmatch(source)
     if not found:
         raise UserError(
             f"benchmark.rows={source}: give it as hf://datasets/OWNER/NAME/PATTERN, the revision as NAME@REVISION"
@@ -203,7 +205,9 @@ def _from_hub(source: str) -> Path:
 
     repo, revision, pattern = found.groups()
     try:
-        folder = snapshot_download(repo, repo_type="dataset", revision=revision, allow_patterns=pattern)
+        folder = snapshot_download(
+            repo, repo_type="dataset", revision=revision and unquote(revision), allow_patterns=pattern
+        )
     except GatedRepoError as error:
         raise UserError(
             f"{source}: is gated; ask for access at https://huggingface.co/datasets/{repo} and set HF_TOKEN"
