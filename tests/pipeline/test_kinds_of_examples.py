@@ -26,7 +26,7 @@ class Kinds(Benchmark):
 
 
 def config(models: Path, folder: Path, what: str) -> dict[str, object]:
-    config = config_of(*random_models(models), f"outputs_dir={folder}", "limit=6")
+    config = config_of(*random_models(models), f"outputs_dir={folder}", "limit=6", "report.page=true")
     return {**config, "benchmark": {"_target_": "tests.pipeline.test_kinds_of_examples.Kinds", "what": what}}
 
 

@@ -39,6 +39,7 @@ def random_models(folder: Path) -> list[str]:
         "batch_size=3",
         "scoring.resamples=100",
         "report.pictures=2",
+        "report.page=false",
         "report.charts=false",
     ]
 

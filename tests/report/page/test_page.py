@@ -272,6 +272,8 @@ def test_keys_go_through_examples_kinds_rows_and_layers(page: Path, data: RunDat
     tab.wait_for_selector("dialog", state="hidden")
     press("Escape")
     tab.wait_for_selector(".card")
+    middle = tab.locator(f".card:has-text('{first.id}')").bounding_box()  # where one was
+    assert middle and 0 < middle["y"] < 900
 
 
 def test_two_runs_of_one_example_side_by_side(

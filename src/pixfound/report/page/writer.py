@@ -99,7 +99,8 @@ class _Pictures:
 
     def _write(self, image: Image.Image) -> str:
         packed = io.BytesIO()
-        image.convert("RGB").save(packed, "WEBP", quality=_QUALITY, method=4, lossless=max(image.size) <= _LOSSLESS)
+        small = max(image.size) <= _LOSSLESS
+        image.convert("RGB").save(packed, "WEBP", quality=_QUALITY, method=0 if small else 4, lossless=small)
         name = f"images/{hashlib.sha256(packed.getbuffer()).hexdigest()[:16]}.webp"
         if not (self._folder / name).exists():
             write_bytes(self._folder / name, packed.getvalue())

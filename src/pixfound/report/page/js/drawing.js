@@ -16,41 +16,64 @@ const COLOURS = {
  * @param {number[]} size (H, W)
  * @param {number[]} colour
  * @param {number} opacity
+ * @param {number} [longest] of its sides, where a smaller picture will do
  */
-function maskPicture(runs, [height, width], colour, opacity) {
-  const mask = runs === "full" ? new Uint8Array(height * width).fill(1) : decodeMask(runs, height, width);
+function maskPicture(runs, size, colour, opacity, longest = Infinity) {
+  const whole = runs === "full" ? new Uint8Array(size[0] * size[1]).fill(1) : decodeMask(runs, size[0], size[1]);
+  const [height, width] = fitted(size, longest);
+  const mask = height === size[0] ? whole : sampled(whole, size, [height, width]);
   const canvas = el("canvas", { width, height });
   const picture = new ImageData(width, height);
+  const pixels = new Uint32Array(picture.data.buffer); // a number a pixel: opacity, blue, green, red
+  const opaque = ((255 << 24) | (colour[2] << 16) | (colour[1] << 8) | colour[0]) >>> 0;
+  const inner = ((Math.round(255 * opacity) << 24) | (opaque & 0xffffff)) >>> 0;
   for (let y = 0, i = 0; y < height; y++) {
+    const edge = y === 0 || y === height - 1;
     for (let x = 0; x < width; x++, i++) {
       if (!mask[i]) continue;
-      const inner =
-        x > 0 &&
-        y > 0 &&
-        x < width - 1 &&
-        y < height - 1 &&
-        mask[i - 1] &&
-        mask[i + 1] &&
-        mask[i - width] &&
-        mask[i + width];
-      picture.data.set([...colour, inner ? 255 * opacity : 255], 4 * i);
+      const rim =
+        edge || x === 0 || x === width - 1 || !(mask[i - 1] && mask[i + 1] && mask[i - width] && mask[i + width]);
+      pixels[i] = rim ? opaque : inner;
     }
   }
   canvas.getContext("2d").putImageData(picture, 0, 0);
   return canvas;
 }
 
+/** @param {number[]} size @param {number} longest @returns {number[]} (H, W) of at most that length */
+function fitted(size, longest) {
+  const scale = Math.min(1, longest / Math.max(...size));
+  return size.map((side) => Math.max(1, Math.round(side * scale)));
+}
+
 /**
- * The truth and a chosen mask in a small picture.
+ * The nearest pixels of a mask in a smaller picture.
+ * @param {Uint8Array} mask
+ * @param {number[]} size of the mask
+ * @param {number[]} small
+ */
+function sampled(mask, [height, width], [smallHeight, smallWidth]) {
+  const found = new Uint8Array(smallHeight * smallWidth);
+  for (let y = 0, i = 0; y < smallHeight; y++) {
+    const line = Math.floor(((y + 0.5) * height) / smallHeight) * width;
+    for (let x = 0; x < smallWidth; x++, i++) found[i] = mask[line + Math.floor(((x + 0.5) * width) / smallWidth)];
+  }
+  return found;
+}
+
+const THUMB = 200; // pixels of the longer side of the masks on a card
+
+/**
+ * The truth and a chosen mask on a card.
  * @param {any} canvas
  * @param {any} data
  * @param {string | null} chosen
  */
 function drawMasks(canvas, data, chosen) {
-  [canvas.height, canvas.width] = data.size;
+  [canvas.height, canvas.width] = fitted(data.size, THUMB);
   const context = canvas.getContext("2d");
-  if (chosen) context.drawImage(maskPicture(chosen, data.size, COLOURS.choice, 0.4), 0, 0);
-  context.drawImage(maskPicture(data.truth, data.size, COLOURS.truth, 0.15), 0, 0);
+  if (chosen) context.drawImage(maskPicture(chosen, data.size, COLOURS.choice, 0.4, THUMB), 0, 0);
+  context.drawImage(maskPicture(data.truth, data.size, COLOURS.truth, 0.15, THUMB), 0, 0);
 }
 
 /**

@@ -1,6 +1,8 @@
 // The view of many examples: a card each, whose picture is read when it comes into sight.
 "use strict";
 
+const AT_ONCE = 200; // cards or pairs that are shown at once; the others come when these are there
+
 /** @returns {{element: HTMLElement, update: () => void}} */
 function examplesView() {
   const filters = filterBar();
@@ -22,6 +24,11 @@ function examplesView() {
     },
     { rootMargin: "600px" },
   );
+  /** The cards that were made for a row, by example. @type {Map<any, any>} */
+  const cards = new Map();
+  let made = "";
+  let first = true;
+  let shown = 0;
   return {
     element,
     update() {
@@ -29,18 +36,31 @@ function examplesView() {
       const found = matching();
       filters.update();
       count.textContent = `${found.length} of ${run.examples.length} examples`;
+      const wanted = [run.number, currentRow(run), maskKind()].join();
+      if (wanted !== made) cards.clear();
+      made = wanted;
       seen.disconnect();
-      list.classList.toggle("pairs", state.pairs === "1");
-      const cards = (state.pairs ? grouped(run, found) : found.map((/** @type {any} */ e) => [[e, true]])).map(
-        (/** @type {any} */ group) =>
-          el(
-            "li",
-            {},
-            group.map((/** @type {[any, boolean]} */ [example, wanted]) => card(run, example, wanted)),
-          ),
-      );
-      list.replaceChildren(...cards);
-      for (const one of list.querySelectorAll(".card")) seen.observe(one);
+      const address = addressOf({ view: "example", example: "", at: "" });
+      const item = (/** @type {[any, boolean][]} */ group) => {
+        const line = document.createElement("li");
+        for (const [example, asked] of group) {
+          const one = cards.get(example) ?? card(run, example);
+          cards.set(example, one);
+          one.href = `${address}&${example.query}`;
+          one.classList.toggle("other", !asked);
+          line.append(one);
+          seen.observe(one);
+        }
+        return line;
+      };
+      const groups = state.pairs ? grouped(run, found) : found.map((/** @type {any} */ one) => [[one, true]]);
+      const back = first && run.byId.get(state.example); // somebody comes back from its view
+      first = false;
+      const now = back ? groups : groups.slice(0, AT_ONCE);
+      const turn = ++shown;
+      list.replaceChildren(...now.map(item));
+      cards.get(back)?.scrollIntoView({ block: "center" });
+      setTimeout(() => turn === shown && list.append(...groups.slice(now.length).map(item)));
     },
   };
 }
@@ -64,22 +84,16 @@ function grouped(run, found) {
 }
 
 /**
- * An example in small, a link to its view.
+ * An example in small, a link to its view: filled when it comes into sight, and without its picture when it leaves.
  * @param {any} run
  * @param {any} example
- * @param {boolean} wanted false for the other of a pair, which the filters leave out
  */
-function card(run, example, wanted) {
+function card(run, example) {
   const row = currentRow(run);
   const quadrant = example.quadrants[row];
+  const element = el("a", { class: `card ${quadrant}`, "aria-label": example.id });
   const picture = el("div", { class: "thumb" });
-  const element = el(
-    "a",
-    {
-      class: `card ${quadrant}${wanted ? "" : " other"}`,
-      href: addressOf({ view: "example", example: example.id, at: "" }),
-    },
-    picture,
+  const texts = () => [
     el("span", { class: "title" }, said(example.id)),
     el("span", { class: "line" }, said(example.expression), example.absent && " (absent)"),
     el("span", { class: "line" }, mark(example.correct[0]), " ", said(example.answers[0])),
@@ -89,9 +103,13 @@ function card(run, example, wanted) {
       `IoU ${two(example.iou[maskKind()][row])} `,
       el("span", { class: `badge ${quadrant}` }, QUADRANT_NAMES[quadrant]),
     ),
-  );
+  ];
   element.draw = async () => {
     if (picture.firstChild) return;
+    if (!element.firstChild) {
+      element.append(picture, ...texts());
+      element.removeAttribute("aria-label");
+    }
     const canvas = el("canvas", { "aria-hidden": "true" });
     picture.append(
       example.image ? el("img", { src: example.image, alt: "", decoding: "async" }) : el("span", {}, "no picture"),

@@ -26,6 +26,7 @@ function indexed(run, number) {
   const byPair = new Map();
   run.examples.forEach((/** @type {any} */ example, /** @type {number} */ index) => {
     example.index = index;
+    example.query = String(new URLSearchParams({ example: example.id }));
     example.search = [example.id, example.question, example.expression, example.truth, ...example.answers]
       .join("\n")
       .toLowerCase();
