@@ -69,7 +69,7 @@ def without_errors(outcomes: Sequence[T | Exception]) -> list[T]:
 
 
 class Component(Checked):
-    """Base of everything that a YAML names.
+    """Base of everything that a YAML names; its constructor checks arguments (`pixfound.types.arguments`).
 
     version: raised when the same options give other results, so that stored results are computed anew.
     stable_name: the name in fingerprints, "" for that of the class; it stays when a class is renamed.

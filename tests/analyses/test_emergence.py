@@ -184,13 +184,16 @@ def make(**options: Any) -> When:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"unit": "words"}, "analyses.when.unit: 'words' is none of characters, tokens"),
-        ({"place": "end"}, "place: 'end'"),
-        ({"ties": "best"}, "ties: 'best'"),
-        ({"length": "line"}, "length: 'line'"),
-        ({"kinds": ("choice",)}, "kinds: 'choice' is none of open, ground"),
-        ({"nulls": ("random",)}, "nulls: 'random'"),
-        ({"concepts": "llm"}, "concepts: 'llm'"),
+        ({"unit": "words"}, 'When.unit=words: must be one of "characters", "tokens"'),
+        ({"place": "end"}, "place=end"),
+        ({"ties": "best"}, "ties=best"),
+        ({"length": "line"}, "length=line"),
+        (
+            {"kinds": ("choice",)},
+            'kinds=["choice"]: must be a list in brackets, as [A,B], each one of "open", "ground"',
+        ),
+        ({"nulls": ("random",)}, 'nulls=["random"]'),
+        ({"concepts": "llm"}, "concepts=llm"),
         ({"iou_floor": 1.5}, "iou_floor=1.5"),
         ({"length": "original", "place": "middle"}, "length=original"),
         ({"concepts": "judge"}, "judge 'rules' answers no questions"),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pixfound.analyses.phrase_position import PLACES, UNITS, decile, original_place, place_of
+from pixfound.analyses.phrase_position import Place, Unit, decile, original_place, place_of
 from pixfound.types import Phrase
 
 TEXT = "The cat sat on a mat."  # 21 characters
@@ -37,7 +39,7 @@ def test_what_has_no_place() -> None:
     assert place_of((0, 7), TEXT, ((0, 0), (10, 21)), "tokens", "start") is None, "no token belongs to it"
 
 
-@given(st.data(), st.sampled_from(UNITS), st.sampled_from(PLACES))
+@given(st.data(), st.sampled_from(get_args(Unit)), st.sampled_from(get_args(Place)))
 def test_a_place_lies_in_the_answer(data: st.DataObject, unit, place) -> None:
     lengths = data.draw(st.lists(st.integers(0, 4), min_size=1, max_size=30).filter(any))
     ends = [sum(lengths[: i + 1]) for i in range(len(lengths))]

@@ -35,7 +35,7 @@ MISTAKES = [
     ("seed=1.5", "seed=1.5: must be a whole number of at least 0"),
     ("launch.num_processes=0", "launch.num_processes=0: give a whole number of at least 1"),
     ("launch.threads=0", "launch.threads=0: give a whole number of at least 1"),
-    ("benchmark.pairs=0", "benchmark.pairs must be at least 1, not 0"),
+    ("benchmark.pairs=0", "benchmark.pairs=0: must be a whole number of at least 1"),
     ("model=hf", "model.path has no value: give it on the command line as model.path=VALUE"),
     ("model.path=/no/such/folder", "model.path=/no/such/folder: no such folder"),
     (

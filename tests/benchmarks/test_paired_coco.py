@@ -184,7 +184,7 @@ def test_masks_of_a_turned_photo_name_its_exif(tmp_path: Path) -> None:
     annotations(lambda d: d["images"][0].update(height=128, width=95))(tmp_path)
     with pytest.raises(ValueError, match=r"its mask 128 x 95$"):
         load(PairedCoco(**arguments)[0])
-    with pytest.raises(UserError, match=r"benchmark.exif=upright: must be stored or turned"):
+    with pytest.raises(UserError, match=r'PairedCoco.exif=upright: must be one of "stored", "turned"'):
         PairedCoco(**arguments, exif="upright")  # type: ignore[arg-type]
 
 

@@ -207,9 +207,9 @@ def test_variations_of_the_text_leave_the_pictures(name: str) -> None:
 def test_mistakes_are_named() -> None:
     with pytest.raises(UserError, match=r"benchmark.variation=crap_1: .* did you mean crop_0"):
         Varied(SHAPES, "crap_1")
-    with pytest.raises(UserError, match=r"benchmark.of.pairs must be at least 1"):
+    with pytest.raises(UserError, match=r"benchmark.of.pairs=0: must be a whole number of at least 1"):
         Varied({**SHAPES, "pairs": 0})
-    with pytest.raises(UserError, match=r"benchmark.least_pixels=0: must be a whole number"):
+    with pytest.raises(UserError, match=r"Varied.least_pixels=0: must be a whole number"):
         Varied(SHAPES, least_pixels=0)
     with pytest.raises(UserError, match=r"^benchmark.of.pears: .* did you mean pairs"):
         Varied({**SHAPES, "pears": 0})

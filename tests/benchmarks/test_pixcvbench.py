@@ -284,5 +284,5 @@ def test_the_annotations_are_read_without_the_images(tmp_path: Path, monkeypatch
 
 
 def test_an_unknown_source_is_named(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"source=LVIS: must be one of \"all\", \"ADE20K\", \"COCO\""):
+    with pytest.raises(UserError, match=r'PixCVBench.source=LVIS: must be one of "all", "ADE20K", "COCO"'):
         PixCVBench(str(tmp_path), source="LVIS")  # type: ignore[arg-type]

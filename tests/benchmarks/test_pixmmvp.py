@@ -206,5 +206,5 @@ def test_wrong_input_is_named(damage: Callable[[Path], object], message: str, tm
 
 def test_unknown_options_are_named(tmp_path: Path) -> None:
     for name in ("labels", "none_objects", "expressions"):
-        with pytest.raises(UserError, match=f"benchmark.{name}=x: must be"):
+        with pytest.raises(UserError, match=f"PixMMVP.{name}=x: must be one of"):
             PixMMVP(str(tmp_path), **{name: "x"})

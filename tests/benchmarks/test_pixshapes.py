@@ -82,7 +82,7 @@ def test_it_is_a_sequence(examples):
 
 @pytest.mark.parametrize("pairs", [0, -1])
 def test_too_few_pairs_say_what_to_type(pairs):
-    with pytest.raises(UserError, match=r"benchmark\.pairs must be at least 1"):
+    with pytest.raises(UserError, match=rf"PixShapes.pairs={pairs}: must be a whole number of at least 1"):
         PixShapes(pairs=pairs)
 
 

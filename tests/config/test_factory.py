@@ -127,7 +127,7 @@ def test_answers_are_graded_anew_when_replies_are_read_in_another_way(
         ("segmenter.path=null", "segmenter.path=null"),
         ("model=hf model.path=x model.system=[a]", r'model.system=\["a"\]'),
         ("benchmark=pixmmvp benchmark.root=2024", "benchmark.root=2024"),
-        ("benchmark=pixcvbench benchmark.root=x benchmark.images={a:b}", r'benchmark.images={"a": "b"}'),
+        ("benchmark=pixmmvp benchmark.root=x benchmark.images={a:b}", r'benchmark.images={"a": "b"}'),
         ("baseline=clipseg extraction.extractors.clipseg.path=true", "extraction.extractors.clipseg.path=true"),
     ],
 )

@@ -63,7 +63,7 @@ def test_a_local_models_words_can_be_taken_literally() -> None:
     model = {"_target_": f"{__name__}.Parrot", "reply": "**Yes**"}
     assert without_errors(MllmJudge(model, verdicts="meant").grade([(EXAMPLE, "open")]))[0][0] is True
     assert without_errors(MllmJudge(model, verdicts="literal").grade([(EXAMPLE, "open")]))[0][0] is False
-    with pytest.raises(UserError, match=r"verdicts=lax: must be one of \"meant\", \"literal\""):
+    with pytest.raises(UserError, match=r'MllmJudge\.verdicts=lax: must be one of "meant", "literal"'):
         MllmJudge(model, verdicts="lax")  # type: ignore[arg-type]
 
 

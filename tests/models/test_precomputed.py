@@ -200,12 +200,12 @@ def test_a_list_that_fits_no_kind_of_prompt_is_an_error(tmp_path: Path) -> None:
         ),
         (
             [*files, f"{key}={tmp_path / 'one.jsonl'}"],
-            rf"{key}=\S+: must be a mapping",
+            rf"{key}=\S+: must be a mapping; type {key}.open or .ground=",
         ),
         (files, "give a judge's selections: .*selections.ground=FILE"),
         (
             [*files, f"+{key}.choice=x"],
-            "selections.choice: there is no such kind of prompt; valid names are ground, open",
+            'selections.choice: the name must be one of "open", "ground"',
         ),
         ([*files, f"{key}.open=/no/such"], "selections.open=/no/such: cannot be read"),
     ]

@@ -200,12 +200,12 @@ def test_no_such_variation(name: str) -> None:
         ({"ground": None}, "prompts.ground has no value: give a template's id"),
         ({"templates": {"ground": {"x": "{expresion}"}}}, "ground.x: no field {expresion}; did you mean expression"),
         ({"templates": {"ground": {"x": "{"}}}, "prompts.templates.ground.x: .* brace"),
-        ({"templates": {"ground": {"x": 3}}}, "prompts.templates.ground.x: must be a text, not 3"),
+        ({"templates": {"ground": {"x": 3}}}, "templates.ground.x=3: must be a text"),
         ({"templates": {"vqa": {"x": "{}|{}"}}}, "prompts.templates.vqa.x: must be three texts with one {} each"),
         ({"templates": {"grond": {}}}, "prompts.templates.grond: there is no such kind; did you mean ground"),
         ({"edits": {"questions": 1}}, "prompts.edits.questions: there is no such option; did you mean question"),
-        ({"noise": -1}, "prompts.noise=-1: must be a whole number"),
-        ({"articles": "fixed"}, "prompts.articles=fixed: valid values are fix and raw"),
+        ({"noise": -1}, "noise=-1: must be a whole number"),
+        ({"articles": "fixed"}, 'articles=fixed: must be one of "fix", "raw"'),
     ],
 )
 def test_mistakes_are_named(more: dict[str, Any], message: str) -> None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from pixfound.errors import UserError
-from pixfound.scoring.choice_grading import check_letters, grade_letter
+from pixfound.scoring.choice_grading import grade_letter
 
 OPTIONS = ("Open", "Not open (yet)", "Yes.")
 
@@ -59,8 +58,3 @@ def test_what_is_meant_may_be_unscored_but_the_others_know_only_right_and_wrong(
     assert grade_letter("meant", "A. Open", OPTIONS, 0) == (True, "letter")
     assert grade_letter("exact", "I do not know", OPTIONS, 0) == (False, "read as 'i do not know'")
     assert grade_letter("first_character", "I do not know", OPTIONS, 0) == (False, "read as 'i'")
-
-
-def test_an_unknown_rule_is_named():
-    with pytest.raises(UserError, match=r"scoring\.letters=exakt: valid values are meant, exact, first_character"):
-        check_letters("exakt", "scoring.letters")

@@ -342,7 +342,10 @@ def test_a_wider_level_gives_a_wider_interval():
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ({"accuracy": "pairs"}, "scoring.accuracy=pairs"),
+        ({"accuracy": "pairs"}, r'Scoring\.accuracy=pairs: must be one of "auto", "pair", "item"; did you mean pair'),
+        ({"letters": "exakt"}, r'Scoring\.letters=exakt: must be one of "meant", "exact", .*; did you mean exact'),
+        ({"no_candidate": "full"}, "no_candidate=full"),
+        ({"absent_area": 0}, "absent_area=0: must be a finite number of more than 0 and at most 1, or null"),
         ({"iou_threshold": 1.0}, "iou_threshold"),
         ({"iou_thresholds": [0.5, 1.5]}, "iou_thresholds"),
         ({"level": 0.0}, "level"),

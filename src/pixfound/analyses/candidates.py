@@ -24,6 +24,7 @@ from pixfound.scoring.estimates import figure, minus
 from pixfound.scoring.formatting import figure as shown
 from pixfound.scoring.table import Rows
 from pixfound.types import Kind
+from pixfound.types.arguments import Fraction, NonNegative, Positive
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,10 +42,10 @@ class Candidates(Analysis):
 
     def __init__(
         self,
-        ks: Sequence[int] = (1, 2, 3, 5, 10, 20),
-        resamples: int = 2000,
-        level: float = 0.95,
-        seed: int = 0,
+        ks: Sequence[Positive] = (1, 2, 3, 5, 10, 20),
+        resamples: Positive = 2000,
+        level: Fraction = 0.95,
+        seed: NonNegative = 0,
     ) -> None:
         self.ks, self.resamples, self.level, self.seed = tuple(ks), resamples, level, seed
 

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Interval
 
 from pixfound.analyses import emergence_chart, emergence_text
 from pixfound.analyses.comparison import Comparison
 from pixfound.analyses.concepts import QUESTION, SYSTEM, Asked, Concept, Questions, concepts_by_rules
 from pixfound.analyses.emergence_points import (
-    LENGTHS,
-    TIES,
     Emergence,
     Length,
     Reading,
@@ -26,12 +25,13 @@ from pixfound.analyses.emergence_points import (
 )
 from pixfound.analyses.features import ABOUT, DECILES, PLACE, WORDINGS, features, flags
 from pixfound.analyses.null_models import NULLS, Null
-from pixfound.analyses.phrase_position import PLACES, UNITS, Place, Unit
+from pixfound.analyses.phrase_position import Place, Unit
 from pixfound.errors import UserError
 from pixfound.interfaces import Analysis, Judge, PhraseFinder
-from pixfound.pipeline.run_examples import MASK_KINDS, RunExample
+from pixfound.pipeline.run_examples import RunExample
 from pixfound.scoring.estimates import figure
-from pixfound.types import Kind
+from pixfound.types import Kind, MaskKind
+from pixfound.types.arguments import Fraction, NonNegative, Positive
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from pixfound.pipeline.run_data import RunData
 
 Classifier = Literal["rules", "judge", "none"]
-CLASSIFIERS: tuple[Classifier, ...] = ("rules", "judge", "none")
 
 
 class When(Analysis):
@@ -56,32 +55,21 @@ class When(Analysis):
         self,
         judge: Judge,
         phrases: PhraseFinder,
-        kinds: Sequence[Kind] = ("ground",),
+        kinds: Sequence[MaskKind] = ("ground",),
         row: str = "oracle",
         unit: Unit = "characters",
         place: Place = "start",
         length: Length = "answer",
         ties: Ties = "score",
-        iou_floor: float | None = None,
+        iou_floor: Annotated[float, Interval(ge=0, le=1)] | None = None,
         nulls: Sequence[Null] = NULLS,
         concepts: Classifier = "rules",
         system: str = SYSTEM,
         question: str = QUESTION,
-        resamples: int = 2000,
-        level: float = 0.95,
-        seed: int = 0,
+        resamples: Positive = 2000,
+        level: Fraction = 0.95,
+        seed: NonNegative = 0,
     ) -> None:
-        for name, value, known in (
-            ("unit", unit, UNITS),
-            ("place", place, PLACES),
-            ("length", length, LENGTHS),
-            ("ties", ties, TIES),
-            ("concepts", concepts, CLASSIFIERS),
-            *(("kinds", kind, MASK_KINDS) for kind in kinds),
-            *(("nulls", null, NULLS) for null in nulls),
-        ):
-            _check(value in known, f"{name}: {value!r} is none of {', '.join(known)}")
-        _check(iou_floor is None or 0 <= iou_floor <= 1, f"iou_floor={iou_floor}: must be null or from 0 to 1")
         whole = (unit, place) == ("characters", "start")
         _check(length == "answer" or whole, "length=original goes with unit=characters and place=start alone")
         asked = concepts != "judge" or judge.answers_questions

@@ -13,9 +13,7 @@ from pixfound.types.masks import ious
 from pixfound.types.token_spans import Span
 
 Ties = Literal["score", "last", "first"]
-TIES: tuple[Ties, ...] = ("score", "last", "first")
 Length = Literal["answer", "original"]
-LENGTHS: tuple[Length, ...] = ("answer", "original")
 
 
 @dataclass(frozen=True)

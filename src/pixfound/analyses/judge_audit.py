@@ -13,6 +13,7 @@ from pixfound.interfaces import Analysis
 from pixfound.io.text import grid
 from pixfound.pipeline.run_examples import MASK_KINDS, RunExample
 from pixfound.types import Choice, Kind
+from pixfound.types.arguments import NonNegative, Positive
 from pixfound.types.masks import ious
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ class JudgeAudit(Analysis):
     of them.
     """
 
-    def __init__(self, simulations: int = 2000, seed: int = 0) -> None:
+    def __init__(self, simulations: Positive = 2000, seed: NonNegative = 0) -> None:
         self.simulations, self.seed = simulations, seed
 
     def compute(self, run: RunData) -> Mapping[str, Any]:

@@ -10,13 +10,14 @@ from pixfound.interfaces import Analysis, Judge, without_errors
 from pixfound.io.text import escape, grid
 from pixfound.pipeline.stage_loop import describe
 from pixfound.scoring.bootstrap import Resampler
-from pixfound.scoring.choice_grading import Letters, check_letters, grade_letter
+from pixfound.scoring.choice_grading import Letters, grade_letter
 from pixfound.scoring.estimates import Estimate, figure, minus
 from pixfound.scoring.figures import accuracies_of, vqa_figures
 from pixfound.scoring.formatting import figure as shown
 from pixfound.scoring.scores import Score
 from pixfound.scoring.table import ScoreTableBuilder, Table
 from pixfound.types import Example
+from pixfound.types.arguments import Fraction, NonNegative, Positive
 
 if TYPE_CHECKING:
     from pixfound.pipeline.run_data import RunData
@@ -34,9 +35,13 @@ class Labels(Analysis):
     """
 
     def __init__(
-        self, judge: Judge, resamples: int = 2000, level: float = 0.95, seed: int = 0, letters: Letters = "meant"
+        self,
+        judge: Judge,
+        resamples: Positive = 2000,
+        level: Fraction = 0.95,
+        seed: NonNegative = 0,
+        letters: Letters = "meant",
     ) -> None:
-        check_letters(letters, "analyses.labels.letters")
         self.judge, self.letters = judge, letters
         self.resamples, self.level, self.seed = resamples, level, seed
 

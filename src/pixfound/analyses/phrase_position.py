@@ -10,8 +10,6 @@ from pixfound.types.token_spans import Span, tokens_of
 
 Unit = Literal["characters", "tokens"]
 Place = Literal["start", "middle"]
-UNITS: tuple[Unit, ...] = ("characters", "tokens")
-PLACES: tuple[Place, ...] = ("start", "middle")
 
 
 def place_of(span: Span, text: str, tokens: Sequence[Span], unit: Unit, place: Place) -> float | None:

@@ -23,6 +23,7 @@ from pixfound.interfaces import Benchmark
 from pixfound.prompts.perturbations import parse_variation
 from pixfound.prompts.spelling import stream
 from pixfound.types import Example, ImageSource
+from pixfound.types.arguments import NonNegative, Positive
 from pixfound.types.masks import RLE, BoolMask
 
 Box = tuple[int, int, int, int]
@@ -83,12 +84,10 @@ class Varied(Benchmark):
         of: Mapping[str, Any],
         variation: str = "none",
         redraw: bool = True,
-        seed: int = 2024,
-        least_pixels: int = 30,
+        seed: NonNegative = 2024,
+        least_pixels: Positive = 30,
     ) -> None:
         self._variation = parse_variation(variation, "benchmark.variation")
-        if isinstance(least_pixels, bool) or not isinstance(least_pixels, int) or least_pixels < 1:
-            raise UserError(f"benchmark.least_pixels={least_pixels}: must be a whole number of at least 1")
         self._redraw, self._seed, self._least = redraw, seed, least_pixels
         try:
             others = build(of, "benchmark.of", Benchmark).built

@@ -18,6 +18,7 @@ from pixfound.benchmarks.scenes import COLOURS, RADII, SHAPES, SIZE, Scene, Scen
 from pixfound.errors import UserError
 from pixfound.interfaces import Benchmark
 from pixfound.types import Example
+from pixfound.types.arguments import NonNegative, Positive
 from pixfound.types.masks import RLE, union
 
 # Presence comes twice: half of its images lack the object, one expression in eight of all.
@@ -136,9 +137,7 @@ class PixShapes(Benchmark):
     (experiments/training/README.md).
     """
 
-    def __init__(self, pairs: int = 160, seed: int = 2024, level: Difficulty = "easy") -> None:
-        if pairs < 1:
-            raise UserError(f"benchmark.pairs must be at least 1, not {pairs}")
+    def __init__(self, pairs: Positive = 160, seed: NonNegative = 2024, level: Difficulty = "easy") -> None:
         schedule = SCHEDULE if level == "easy" else crowds.SCHEDULE
         for index in range(pairs):
             category, rng = schedule[index % len(schedule)], np.random.default_rng([seed, index])

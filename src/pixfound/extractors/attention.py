@@ -13,6 +13,7 @@ from pixfound.extractors import segment_points
 from pixfound.extractors.attention_maps import image_map, image_peak, peaks, rounding_error, token_rows
 from pixfound.interfaces import Extractor, ExtractRequest, Model, PhraseFinder, Segmenter
 from pixfound.types import Candidate, FloatArray, Generation, Phrase
+from pixfound.types.arguments import Positive
 from pixfound.types.layer_attention import Indices
 from pixfound.types.token_spans import tokens_of
 
@@ -38,7 +39,7 @@ class AttentionPeak(Extractor):
         row: Literal["predicting", "self"] = "predicting",
         step0: Literal["last", "penultimate"] = "last",
         subtract_mean: bool = True,
-        rank: int = 1,
+        rank: Positive = 1,
         layers: Indices = None,
         heads: Indices = None,
         model: Model | None = None,
@@ -53,12 +54,6 @@ class AttentionPeak(Extractor):
             )
         if model is not None:
             _check_kept(layers, heads, model.keep)
-        if isinstance(rank, bool) or not isinstance(rank, int) or rank < 1:
-            raise UserError(f"rank={rank}: give a whole number of at least 1, which is the highest peak")
-        if row not in ("predicting", "self"):
-            raise UserError(f"row={row}: valid values are predicting and self")
-        if step0 not in ("last", "penultimate"):
-            raise UserError(f"step0={step0}: valid values are last and penultimate")
         self.segmenter, self.phrases = segmenter, phrases
         self.row, self.step0, self.subtract_mean, self.rank = row, step0, subtract_mean, rank
         self.layers, self.heads = layers, heads

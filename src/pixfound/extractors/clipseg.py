@@ -7,8 +7,9 @@ from typing import Any
 
 from PIL import Image
 
-from pixfound.extractors.text_prompted import TextPrompted, check_share
+from pixfound.extractors.text_prompted import TextPrompted
 from pixfound.types import Candidate
+from pixfound.types.arguments import Threshold
 from pixfound.types.masks import RLE
 
 
@@ -19,14 +20,10 @@ class ClipSeg(TextPrompted):
     The mask's score is the mean probability inside it. The other arguments are those of `TextPrompted`.
     """
 
-    threshold: float = 0.5
+    threshold: Threshold = 0.5
 
     architecture = "CLIPSegForImageSegmentation"
     model_types = ("clipseg",)
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_share("threshold", self.threshold)
 
     def _look(self, image: Image.Image, text: str) -> Any:
         length = self._weights.text_length()

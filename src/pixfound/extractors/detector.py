@@ -8,11 +8,11 @@ from typing import Any
 from PIL import Image
 
 from pixfound.checkpoints.processors import missing_package
-from pixfound.errors import UserError
 from pixfound.extractors.parsers.coordinates import Frame
-from pixfound.extractors.text_prompted import Instances, check_share
+from pixfound.extractors.text_prompted import Instances
 from pixfound.interfaces import Segmenter
 from pixfound.types import Candidate
+from pixfound.types.arguments import Positive, Threshold
 from pixfound.types.masks import RLE
 
 
@@ -27,17 +27,11 @@ class TextDetector(Instances):
     """
 
     segmenter: Segmenter
-    threshold: float
-    max_boxes: int = 100
+    threshold: Threshold
+    max_boxes: Positive = 100
 
     architecture = "AutoModelForZeroShotObjectDetection"
     model_types = ("grounding-dino", "mm-grounding-dino", "owlvit", "owlv2")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_share("threshold", self.threshold)
-        if isinstance(self.max_boxes, bool) or not isinstance(self.max_boxes, int) or self.max_boxes < 1:
-            raise UserError(f"max_boxes={self.max_boxes}: give a whole number of at least 1")
 
     def boxes(self, image: Image.Image, outputs: Any) -> list[tuple[tuple[float, float, float, float], float]]:
         """The boxes in pixels of the image, clamped to it, with their confidence; the most confident first."""

@@ -10,9 +10,10 @@ from PIL import Image
 
 from pixfound.checkpoints.squash import load_settings, squashed
 from pixfound.extractors.parsers.coordinates import of_image
-from pixfound.extractors.text_prompted import Instances, check_share
+from pixfound.extractors.text_prompted import Instances
 from pixfound.extractors.text_weights import KEY
 from pixfound.types import Candidate
+from pixfound.types.arguments import Threshold
 from pixfound.types.masks import RLE
 
 _TOKENS = 32  # of a concept; the length that SAM 3 was trained with, and always padded to
@@ -27,16 +28,11 @@ class Sam3Concept(Instances):
     The model's image processor needs torchvision and only resizes, rescales and normalises, which is done here.
     """
 
-    threshold: float = 0.3
-    mask_threshold: float = 0.5
+    threshold: Threshold = 0.3
+    mask_threshold: Threshold = 0.5
 
     architecture = "Sam3Model"
     model_types = ("sam3", "sam3_video")
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_share("threshold", self.threshold)
-        check_share("mask_threshold", self.mask_threshold)
 
     def _look(self, image: Image.Image, text: str) -> Any:
         tokens = self._weights.tokenizer(

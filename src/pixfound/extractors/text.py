@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pixfound.errors import UserError
 from pixfound.extractors.parsers.coordinates import Box, Point
 from pixfound.extractors.parsers.formats import find_convention
 from pixfound.interfaces import Extractor, ExtractRequest, Segmenter, SegmenterMasks
@@ -30,7 +29,6 @@ class TextBox(Extractor):
     ) -> None:
         self.segmenter, self.combine, self.pick = segmenter, combine, pick
         self.convention = find_convention(convention, "boxes")
-        _check(combine, pick)
 
     def extract(self, requests: Sequence[ExtractRequest]) -> list[list[Candidate]]:
         """The candidates in the order of the boxes in the answer, and of the segmenter's masks."""
@@ -54,7 +52,6 @@ class TextPoint(Extractor):
     ) -> None:
         self.segmenter, self.combine, self.pick = segmenter, combine, pick
         self.convention = find_convention(convention, "points")
-        _check(combine, pick)
 
     def extract(self, requests: Sequence[ExtractRequest]) -> list[list[Candidate]]:
         """The candidates in the order of the points in the answer, and of the segmenter's masks."""
@@ -68,18 +65,6 @@ class TextPoint(Extractor):
         assert self.convention.points is not None
         said = self.convention.points(generation.text)
         return self.convention.frame(generation.image_size, generation.input_size).points(said) if said else []
-
-
-def check_combine(combine: str) -> None:
-    """Raise UserError for an unknown value of `combine`."""
-    if combine not in ("union", "candidates", "instances"):
-        raise UserError(f"combine={combine}: valid values are union, candidates and instances")
-
-
-def _check(combine: str, pick: str) -> None:
-    check_combine(combine)
-    if pick not in ("best", "first", "last"):
-        raise UserError(f"pick={pick}: valid values are best, first and last")
 
 
 def _candidates(

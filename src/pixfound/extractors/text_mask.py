@@ -11,7 +11,7 @@ from pixfound.errors import UserError
 from pixfound.extractors.parsers.coordinates import Box, Frame
 from pixfound.extractors.parsers.formats import find_convention
 from pixfound.extractors.parsers.vqvae import SOURCE, MaskDecoder, paste
-from pixfound.extractors.text import Combine, check_combine
+from pixfound.extractors.text import Combine
 from pixfound.interfaces import Extractor
 from pixfound.types import Candidate, Generation
 from pixfound.types.masks import RLE, union
@@ -33,7 +33,6 @@ class TextMask(Extractor):
 
     def __init__(self, convention: str | None, decoder: str | None = None, combine: Combine = "union") -> None:
         self.convention, self.combine = find_convention(convention, "masks"), combine
-        check_combine(combine)
         coded = self.convention.codes is not None
         if coded and decoder is None:
             raise UserError(

@@ -14,9 +14,9 @@ from typing import Any, ClassVar
 from PIL import Image
 
 from pixfound.checkpoints import locating
-from pixfound.compute.devices import device_name
+from pixfound.compute.devices import Dtype, device_name
 from pixfound.errors import UserError
-from pixfound.extractors.text import Combine, check_combine
+from pixfound.extractors.text import Combine
 from pixfound.extractors.text_weights import KEY, Recent, shared
 from pixfound.interfaces import Extractor
 from pixfound.io.images import as_rgb, picture_keys
@@ -30,7 +30,7 @@ _CANDIDATES = 64  # images and texts whose candidates are cached, at least those
 class TextPrompted(Extractor):
     """Base class of text-prompted models. A family implements inference and the conversion of outputs to masks.
 
-    path: hub id or local folder. revision: of the hub id. dtype: float32, bfloat16 or float16. device: auto, cpu, cuda
+    path: hub id or local folder. revision: of the hub id. device: auto, cpu, cuda
     or cuda:N. template: the model's text prompt, `{}` is the expression. A candidate's score is the model's confidence.
     The text is in lower case, as in the training of these models, and truncated to the model's length. The weights are
     loaded at the first image; raises UserError where they are of another kind of model.
@@ -39,7 +39,7 @@ class TextPrompted(Extractor):
     path: str
     _: KW_ONLY
     revision: str | None = None
-    dtype: str = "float32"
+    dtype: Dtype = "float32"
     device: str = "auto"
     template: str = "{}"
 
@@ -97,10 +97,6 @@ class Instances(TextPrompted):
 
     combine: Combine = field(default="union", kw_only=True)
 
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        check_combine(self.combine)
-
     def extract_one(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """Candidates, the most confident first, or their union; empty where nothing was found, or for no expression."""
         found = super().extract_one(image, generation, expression)
@@ -109,9 +105,3 @@ class Instances(TextPrompted):
         mask = union([c.mask for c in found], (image.height, image.width))
         parts = tuple(found) if self.combine == "instances" and len(found) > 1 else ()
         return [Candidate(mask, box=found[0].box if len(found) == 1 else None, score=found[0].score, parts=parts)]
-
-
-def check_share(name: str, value: float) -> None:
-    """Raise UserError for a probability threshold outside its range."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1:
-        raise UserError(f"{name}={value}: give a number of at least 0 and below 1")

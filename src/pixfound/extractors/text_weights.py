@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 from pixfound.checkpoints import locating
 from pixfound.checkpoints.loading import load_pretrained
 from pixfound.checkpoints.processors import missing_package
-from pixfound.compute.devices import check_dtype, pick_device
+from pixfound.compute.devices import pick_device
 from pixfound.errors import UserError
 
 KEY = "extraction.extractors.NAME.path"  # an extractor does not know its own name
@@ -43,7 +43,6 @@ class TextWeights:
     """
 
     def __init__(self, architecture: str, path: str, revision: str | None, dtype: str, device: str) -> None:
-        check_dtype(dtype, KEY.replace("path", "dtype"))
         self.architecture, self.path, self.revision = architecture, path, revision
         self.dtype, self.device = dtype, device
         self.seen: Recent[Any] = Recent(_OUTPUTS)

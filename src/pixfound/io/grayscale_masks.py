@@ -23,8 +23,6 @@ from pixfound.types.masks import RLE
 Levels = npt.NDArray[np.uint8]
 Grey = Literal["threshold", "levels"]
 Resize = Literal["nearest", "linear"]
-GREYS: tuple[Grey, ...] = ("threshold", "levels")
-RESIZES: tuple[Resize, ...] = ("nearest", "linear")
 _RED, _GREEN, _BLUE = 9797, 19234, 3737  # of 32768: libpng's weights of the colours as OpenCV asks for them
 
 

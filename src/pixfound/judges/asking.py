@@ -11,7 +11,6 @@ from typing import Any, Literal, TypeVar
 
 from PIL import Image
 
-from pixfound.errors import UserError
 from pixfound.interfaces import Grade, Judge, JudgeError
 from pixfound.judges.answer_parsing import REASONING
 from pixfound.prompts.builder import options_text
@@ -23,8 +22,6 @@ R = TypeVar("R")
 AnswerForm = Literal["letter", "letter_and_text"]
 Verdicts = Literal["meant", "literal"]
 READING = 2  # version of the parsing: raise it with a change of results, so that stored grades are computed anew
-ANSWER_FORMS: tuple[AnswerForm, ...] = ("letter", "letter_and_text")
-VERDICTS: tuple[Verdicts, ...] = ("meant", "literal")
 SYSTEM = (
     "You are a helpful and precise assistant for checking the quality of the answer. Please answer in only yes or no."
 )
@@ -106,13 +103,6 @@ def shortened(reply: str) -> str:
 def asking_identity() -> Mapping[str, Any]:
     """JSON values for the fingerprint of a grade besides the judge itself: the prompts, and the parsing of replies."""
     return {"wording": hashlib.sha256(f"{SYSTEM}\0{QUESTION}".encode()).hexdigest()[:16], "reading": READING}
-
-
-def check_options(answer_form: str, verdicts: str) -> None:
-    """Raise UserError where either is not one of the valid values."""
-    for name, value, valid in (("answer_form", answer_form, ANSWER_FORMS), ("verdicts", verdicts, VERDICTS)):
-        if value not in valid:
-            raise UserError(f"judge.{name} must be {' or '.join(valid)}")
 
 
 def side_by_side(work: Callable[[T], R], items: Sequence[T], concurrency: int) -> list[R | JudgeError]:

@@ -10,7 +10,7 @@ from PIL import Image
 from pixfound.interfaces import Grade, GradeRequest, Judge, JudgeError, Model, without_errors
 from pixfound.io.overlays import sheet
 from pixfound.io.surrogates import replace_surrogates
-from pixfound.judges.asking import AnswerForm, Verdicts, asking_identity, check_options, grade_by_asking, side_by_side
+from pixfound.judges.asking import AnswerForm, Verdicts, asking_identity, grade_by_asking, side_by_side
 from pixfound.types import Prompt
 
 _BLANK = (64, 64)
@@ -32,7 +32,6 @@ class MllmJudge(Judge):
     ) -> None:
         from pixfound.config.factory import build
 
-        check_options(answer_form, verdicts)
         self._model = build(model, "judge.model", Model)
         self.answer_form, self.verdicts = answer_form, verdicts
         self.name = f"mllm:{model.get('path', model['_target_'])}"

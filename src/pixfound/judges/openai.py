@@ -9,7 +9,7 @@ from typing import Any
 from pixfound.interfaces import Grade, GradeRequest, Judge, JudgeError
 from pixfound.io.chat.client import ChatClient
 from pixfound.io.chat.options import Temperature
-from pixfound.judges.asking import AnswerForm, Verdicts, asking_identity, check_options, grade_by_asking, side_by_side
+from pixfound.judges.asking import AnswerForm, Verdicts, asking_identity, grade_by_asking, side_by_side
 from pixfound.types.arguments import Positive
 
 
@@ -33,7 +33,6 @@ class OpenAIJudge(ChatClient, Judge):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_options(self.answer_form, self.verdicts)
 
     def grade(self, requests: Sequence[GradeRequest]) -> list[Grade | JudgeError]:
         """A grade with the judge's reply as its reason, `concurrency` at a time; a JudgeError for a failed request."""

@@ -9,14 +9,14 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from PIL import Image
 
-from pixfound.errors import UserError, nearest
+from pixfound.errors import UserError
 from pixfound.interfaces import ImageInfo, Model, TextVectors
-from pixfound.io.grayscale_masks import GREYS, Grey
-from pixfound.io.predictions.masks import RESIZES, Resize
+from pixfound.io.grayscale_masks import Grey
+from pixfound.io.predictions.masks import Resize
 from pixfound.io.predictions.naming import MASK_NAMES, Owners, names_in
 from pixfound.io.predictions.prediction_set import Given, Missing, Reading
 from pixfound.types import KINDS, Generation, Kind, Prompt
@@ -60,17 +60,10 @@ class Precomputed(Model):
         resize: Resize = "error",
         grey: Grey = "threshold",
     ) -> None:
-        if grey not in GREYS:
-            raise UserError(f"model.grey={grey}: must be {' or '.join(GREYS)}")
-        if missing not in get_args(Missing):
-            raise UserError(f"model.missing={missing}: must be {', '.join(get_args(Missing))}")
-        if resize not in RESIZES:
-            raise UserError(f"model.resize={resize}: must be {' or '.join(RESIZES)}")
-        self._paths = {
-            "answers": _known("answers", answers),
-            "masks": _known("masks", masks),
-            "candidates": _known("candidates", candidates),
-            "meta": _known("meta", meta),
+        given = {"answers": answers, "masks": masks, "candidates": candidates, "meta": meta}
+        self._paths: dict[str, dict[Kind, Path]] = {
+            what: {kind: Path(path).expanduser() for kind, path in (paths or {}).items() if path}
+            for what, paths in given.items()
         }
         if not any(self._paths.values()):
             raise UserError(
@@ -133,11 +126,3 @@ class Precomputed(Model):
                         digest.update(hashlib.file_digest(file, "sha256").digest())
                 found[what, kind] = digest.hexdigest()
         return found
-
-
-def _known(what: str, paths: Paths | None) -> dict[Kind, Path]:
-    """The given paths, by kind of prompt; UserError for an unknown kind."""
-    for kind in paths or ():
-        if kind not in KINDS:
-            raise UserError(f"model.{what}.{kind}: there is no such kind of prompt; {nearest(str(kind), KINDS)}")
-    return {kind: Path(path).expanduser() for kind, path in (paths or {}).items() if path}

@@ -18,6 +18,7 @@ from pixfound.prompts.perturbations import parse_variation
 from pixfound.prompts.spelling import misspelt, stream
 from pixfound.prompts.templates import check_library, ids_by_model, template
 from pixfound.types import KINDS, Example, Kind, Prompt
+from pixfound.types.arguments import NonNegative, check_arguments
 from pixfound.types.option_letters import letter
 
 _ARTICLE = re.compile(r"(?:the|an|a)\s+$", re.IGNORECASE)
@@ -29,18 +30,12 @@ _PLAIN = ("{}", "{}", "{}")
 class Edits:
     """Numbers of edits that a spelling perturbation makes in each text; see conf/prompts/uniform.yaml."""
 
-    question: int = 7
-    extension: int = 7
-    option: int = 1
-    word: int = 1
-    wording: int = 0
+    question: NonNegative = 7
+    extension: NonNegative = 7
+    option: NonNegative = 1
+    word: NonNegative = 1
+    wording: NonNegative = 0
     repeats: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("question", "extension", "option", "word", "wording"):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-                raise UserError(f"prompts.edits.{name}={value}: must be a whole number of at least 0")
 
 
 class Prompts(Component):
@@ -72,16 +67,14 @@ class Prompts(Component):
         vqa: str | None = None,
         articles: Literal["fix", "raw"] = "fix",
         unescape: bool = True,
-        noise: int | None = None,
+        noise: NonNegative | None = None,
         edits: Mapping[str, Any] | None = None,
-        seed: int = 0,
+        seed: NonNegative = 0,
         variation: str = "none",
         model: str | None = None,
         by_model: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         check_library(templates)
-        if articles not in ("fix", "raw"):
-            raise UserError(f"prompts.articles={articles}: valid values are fix and raw")
         varied = parse_variation(variation, "prompts.variation")
         if varied.kind == "vqa":
             vqa = varied.value
@@ -89,8 +82,6 @@ class Prompts(Component):
             ground = varied.value
         elif varied.kind == "spelling":
             noise = varied.number
-        if noise is not None and (isinstance(noise, bool) or not isinstance(noise, int) or noise < 0):
-            raise UserError(f"prompts.noise={noise}: must be a whole number of at least 0, or null for none")
         asked = {"open": open, "choice": choice, "ground": ground}
         chosen = ids_by_model(asked, model, by_model or {}) if None in asked.values() else asked
         self.ids = {**chosen, "extension": extension, **({"vqa": vqa} if vqa is not None else {})}
@@ -169,4 +160,5 @@ def _edits(given: Mapping[str, Any]) -> Edits:
     for name in given:
         if name not in known:
             raise UserError(f"prompts.edits.{name}: there is no such option; {nearest(name, known)}")
+    check_arguments(Edits, given, "prompts.edits")
     return Edits(**given)

@@ -45,8 +45,6 @@ def check_library(templates: Library) -> None:
             raise UserError(f"prompts.templates.{kind}: there is no such kind; {nearest(kind, LIBRARY_KINDS)}")
         for id, text in texts.items():
             where = f"prompts.templates.{kind}.{id}"
-            if not isinstance(text, str):
-                raise UserError(f"{where}: must be a text, not {text!r}")
             if kind == "vqa":
                 if [slot.count("{}") for slot in text.split("|")] != [1, 1, 1]:
                     raise UserError(f"{where}: must be three texts with one {{}} each, as in '{{}}|{{}}|{{}}'")

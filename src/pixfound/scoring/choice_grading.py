@@ -5,26 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pixfound.errors import UserError
 from pixfound.judges.answer_parsing import pick_option
 from pixfound.types.option_letters import letter
 
 Letters = Literal["meant", "exact", "first_character"]
-LETTERS: tuple[Letters, ...] = ("meant", "exact", "first_character")
 _CUES = ("answer is", "answer is:", "answer:")  # in this order: the first leaves the colon of the second behind
 _TRAILING = {"exact": ".:,", "first_character": "."}
-
-
-def check_letters(rule: str, where: str) -> None:
-    """Raise a UserError that names `where` unless there is such a rule."""
-    if rule not in LETTERS:
-        raise UserError(f"{where}={rule}: valid values are {', '.join(LETTERS)}")
 
 
 def grade_letter(rule: Letters, reply: str, options: Sequence[str], answer: int) -> tuple[bool | None, str]:
     """Return (whether the reply names the option at `answer`, how it was read); (None, ...) for an unreadable reply.
 
-    answer: index of the right option, from 0. rule: one of `LETTERS`.
+    answer: index of the right option, from 0. rule:
     `meant`: `pixfound.judges.answer_parsing.pick_option`; the one rule that returns None.
     `exact` and `first_character` are those of arXiv 2502.04192's scripts. They grade every unreadable reply as wrong.
     `exact` (PixMMVP): the letter or the option's text alone, apart from brackets and a mark at the end.

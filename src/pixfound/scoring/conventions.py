@@ -14,13 +14,14 @@ from typing import Literal
 
 from pixfound.errors import UserError
 from pixfound.interfaces import Component
-from pixfound.scoring.choice_grading import Letters, check_letters
+from pixfound.scoring.choice_grading import Letters
 from pixfound.scoring.metric_names import Metric, find_metric
+from pixfound.types.arguments import Share
 
 
 @dataclass(frozen=True)
 class Conventions(Component):
-    """Rules by which a reply, a mask or a missing mask becomes a score. Raises UserError for a value that is not valid.
+    """Rules by which a reply, a mask or a missing mask becomes a score.
 
     letters: rule by which letters are read (`pixfound.scoring.choice_grading.grade_letter`).
     no_candidate: score of a row that had no candidate to choose from. `empty`: that of the empty mask, so an IoU of 1
@@ -35,7 +36,7 @@ class Conventions(Component):
     letters: Letters = "meant"
     no_candidate: Literal["empty", "wrong"] = "empty"
     nameless: Literal["count", "leave_out"] = "count"
-    absent_area: float | None = None
+    absent_area: Share | None = None
     region_metrics: Sequence[str] | None = ()
 
     @cached_property
@@ -44,21 +45,10 @@ class Conventions(Component):
         return tuple(map(find_metric, self.region_metrics or ()))
 
     def __post_init__(self) -> None:
-        check_letters(self.letters, "scoring.letters")
-        if self.no_candidate not in ("empty", "wrong"):
-            raise UserError(f"scoring.no_candidate={self.no_candidate}: valid values are empty and wrong")
-        if self.nameless not in ("count", "leave_out"):
-            raise UserError(f"scoring.nameless={self.nameless}: valid values are count and leave_out")
-        if self.absent_area is not None and not 0 < self.absent_area <= 1:
-            raise UserError(f"scoring.absent_area={self.absent_area}: must be null or more than 0 and at most 1")
         if self.region_metrics is None:
             raise UserError(
                 "scoring=official: the benchmark's YAML declares no official_metrics; type "
                 "scoring.region_metrics=[giou,ciou], or leave scoring=official away"
-            )
-        if isinstance(self.region_metrics, str):
-            raise UserError(
-                f"scoring.region_metrics={self.region_metrics}: must be a list; type [{self.region_metrics}]"
             )
         if len(set(self.region_metrics)) < len(self.region_metrics):
             raise UserError(f"scoring.region_metrics={list(self.region_metrics)}: names a metric twice")

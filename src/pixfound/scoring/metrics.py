@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+from annotated_types import Ge
 
-from pixfound.errors import UserError
 from pixfound.scoring.bootstrap import Resampler
 from pixfound.scoring.conventions import Conventions
 from pixfound.scoring.estimates import Estimate, plain
@@ -33,6 +33,7 @@ from pixfound.scoring.measured import Measured
 from pixfound.scoring.quadrants import Joints, by_pair, conditionals, counts, join
 from pixfound.scoring.table import SCORE, UNKNOWN, Rows, Table, only
 from pixfound.types import KINDS, Kind
+from pixfound.types.arguments import Fraction, NonNegative
 
 T = TypeVar("T")
 
@@ -48,22 +49,11 @@ class Scoring(Conventions):
     """
 
     accuracy: Literal["auto", "pair", "item"] = "auto"
-    iou_threshold: float = 0.5
-    iou_thresholds: Sequence[float] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-    resamples: int = 2000
-    level: float = 0.95
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.accuracy not in ("auto", "pair", "item"):
-            raise UserError(f"scoring.accuracy={self.accuracy}: valid values are auto, pair and item")
-        if not 0 < self.iou_threshold < 1 or not 0 < self.level < 1:
-            raise UserError("scoring.iou_threshold and scoring.level must lie between 0 and 1")
-        if not all(0 < threshold < 1 for threshold in self.iou_thresholds):
-            raise UserError(f"scoring.iou_thresholds={list(self.iou_thresholds)}: each must lie between 0 and 1")
-        if self.resamples < 100:
-            raise UserError(f"scoring.resamples={self.resamples}: give 100 or more")
+    iou_threshold: Fraction = 0.5
+    iou_thresholds: Sequence[Fraction] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+    resamples: Annotated[int, Ge(100)] = 2000
+    level: Fraction = 0.95
+    seed: NonNegative = 0
 
     def metrics(self, table: Table) -> dict[str, Any]:
         """The metrics of a run (schema: pixfound/schemas/metrics.schema.json); all shares lie in [0, 1]."""

@@ -17,7 +17,7 @@ from PIL import Image
 
 from pixfound.checkpoints import locating
 from pixfound.checkpoints.loading import load_pretrained
-from pixfound.compute.devices import check_dtype, device_name, pick_device
+from pixfound.compute.devices import Dtype, device_name, pick_device
 from pixfound.errors import UserError, nearest
 from pixfound.interfaces import Box, Point, Segmenter, SegmenterMasks
 from pixfound.segmenters.encoded import EncodedImages, Prepared
@@ -41,7 +41,7 @@ class PromptedSegmenter(Segmenter):
         self,
         path: str,
         revision: str | None = None,
-        dtype: str = "float32",
+        dtype: Dtype = "float32",
         device: str = "auto",
         architecture: str | None = None,
         multimask_boxes: bool = False,
@@ -52,7 +52,6 @@ class PromptedSegmenter(Segmenter):
                 f"segmenter.architecture={architecture}: no class of this family; "
                 f"{nearest(architecture, self.architectures)}"
             )
-        check_dtype(dtype, "segmenter.dtype")
         self.path, self.revision, self.dtype, self.device = path, revision, dtype, device
         self.architecture, self.multimask_boxes = architecture, multimask_boxes
         self._encoded = EncodedImages()

@@ -7,9 +7,10 @@ import math
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Ge, Interval
 from PIL import Image
 
 from pixfound.errors import UserError
@@ -17,6 +18,7 @@ from pixfound.interfaces import Judge, JudgeError, Load, Selector, SelectRequest
 from pixfound.io.overlays import RED, draw_overlay
 from pixfound.judges.asking import plain_reply, read_verdict, shortened, side_by_side, unreadable
 from pixfound.types import Candidate, Choice, Example, Kind
+from pixfound.types.arguments import NonNegative, Positive, Share
 from pixfound.types.masks import ious
 
 SYSTEM = "You are a helpful and precise assistant for checking the quality of the answer."
@@ -33,6 +35,8 @@ _COUNT = re.compile(
 _DENIED = re.compile(r"(?:\bnot|n't)\s+(?:(?:image|number|candidate|be)\s+)*\d+\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(?:(?<![\w.-])|(?<=\bimage))\d+(?![\w%]|\.\d)", re.IGNORECASE)
 _NONE = re.compile(r"\b(?:none|neither|no (?:image|one|mask|candidate)|not any|nothing)\b", re.IGNORECASE)
+
+_Level = Annotated[int, Interval(ge=0, le=255)]
 
 
 class JudgeChoice(Selector):
@@ -56,15 +60,15 @@ class JudgeChoice(Selector):
         self,
         judge: Judge,
         presence: bool = True,
-        chunk: int | None = 12,
+        chunk: Annotated[int, Ge(2)] | None = 12,
         shuffle: bool = True,
-        seed: int = 0,
+        seed: NonNegative = 0,
         numbered: bool = True,
         none: Literal["empty", "unscored"] = "empty",
-        opacity: float = 0.5,
-        colour: Sequence[int] = RED,
-        max_candidates: int | None = None,
-        duplicates: float | None = None,
+        opacity: Share = 0.5,
+        colour: tuple[_Level, _Level, _Level] = RED,
+        max_candidates: Positive | None = None,
+        duplicates: Share | None = None,
         system: str = SYSTEM,
         presence_question: str = PRESENCE,
         choice_question: str = CHOICE,
@@ -74,24 +78,9 @@ class JudgeChoice(Selector):
                 f"the judge {judge.name!r} cannot look at images, so it cannot choose a candidate: "
                 "use judge=openai or judge=mllm, or an extraction without a judge (extraction=attend_segment)"
             )
-        if chunk is not None and chunk < 2:
-            raise UserError(f"chunk={chunk}: give 2 or more overlays to a question, or null for all at once")
-        if none not in ("empty", "unscored"):
-            raise UserError(f"none={none}: valid values are empty and unscored")
-        if not 0 < opacity <= 1:
-            raise UserError(f"opacity={opacity}: must be more than 0 and at most 1")
-        if len(colour) != 3 or not all(isinstance(c, int) and 0 <= c <= 255 for c in colour):
-            raise UserError(f"colour={list(colour)}: give red, green and blue, each from 0 to 255, as [255,0,0]")
-        if max_candidates is not None and max_candidates < 1:
-            raise UserError(f"max_candidates={max_candidates}: must be 1 or more, or null for all")
-        if duplicates is not None and not 0 < duplicates <= 1:
-            raise UserError(f"duplicates={duplicates}: an IoU, more than 0 and at most 1, or null to show all")
         self.judge = judge
-        self.colour, self.max_candidates, self.duplicates = (
-            (colour[0], colour[1], colour[2]),
-            max_candidates,
-            duplicates,
-        )
+        self.colour = (colour[0], colour[1], colour[2])  # a config gives a list
+        self.max_candidates, self.duplicates = max_candidates, duplicates
         self.presence, self.chunk, self.shuffle, self.seed = presence, chunk, shuffle, seed
         self.numbered, self.none, self.opacity = numbered, none, opacity
         self.system, self.presence_question, self.choice_question = system, presence_question, choice_question

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from pixfound.errors import UserError
 from pixfound.interfaces import Selector
 from pixfound.types import Candidate, Choice, Example, Kind
 from pixfound.types.masks import ious
@@ -24,10 +23,6 @@ class Oracle(Selector):
         ties: Literal["score", "last", "first"] = "score",
         absent: Literal["empty", "candidate"] = "empty",
     ) -> None:
-        if ties not in ("score", "last", "first"):
-            raise UserError(f"oracle ties={ties}: valid values are score, last and first")
-        if absent not in ("empty", "candidate"):
-            raise UserError(f"oracle absent={absent}: valid values are empty and candidate")
         self.ties, self.absent = ties, absent
 
     def select_one(self, example: Example, candidates: Sequence[Candidate], kind: Kind) -> Choice:

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pixfound.errors import UserError, nearest
+from pixfound.errors import UserError
 from pixfound.interfaces import ImageInfo, Model, Selector
 from pixfound.io.predictions.naming import Owners
 from pixfound.io.predictions.texts import NONE, read_selections
 from pixfound.models.precomputed import Precomputed
-from pixfound.types import Candidate, Choice, Example, Kind
+from pixfound.types import Candidate, Choice, Example, Kind, MaskKind
 
 _KEY = "extraction.selectors.selected.selections"
 _KINDS: tuple[Kind, ...] = ("open", "ground")  # kinds of prompt with mask selection
@@ -34,19 +34,12 @@ class Selected(Selector):
     def __init__(
         self,
         model: Model,
-        selections: Mapping[Kind, str | None],
+        selections: Mapping[MaskKind, str | None],
         offset: int = 1,
         unlisted: Literal["unscored", "missing"] = "unscored",
     ) -> None:
-        if unlisted not in ("unscored", "missing"):
-            raise UserError(f"selected unlisted={unlisted}: valid values are unscored and missing")
         if not isinstance(model, Precomputed):
             raise UserError("extraction=precomputed_selected names files of candidates: it needs model=precomputed")
-        if not isinstance(selections, Mapping):
-            raise UserError(f"{_KEY}={selections}: each kind of prompt has a list of its own; type {_KEY}.ground=FILE")
-        for kind in selections:
-            if kind not in _KINDS:
-                raise UserError(f"{_KEY}.{kind}: there is no such kind of prompt; {nearest(str(kind), _KINDS)}")
         self._paths = {kind: Path(path).expanduser() for kind, path in selections.items() if path}
         if not self._paths:
             raise UserError(f"extraction=precomputed_selected: give a judge's selections: {_KEY}.ground=FILE")

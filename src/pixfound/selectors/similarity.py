@@ -9,7 +9,6 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from pixfound.errors import UserError
 from pixfound.interfaces import Model, Selector, TextVectors
 from pixfound.io.surrogates import replace_surrogates
 from pixfound.phrases.spacy import is_installed, load_pipeline, pipeline_version
@@ -44,10 +43,6 @@ class Similarity(Selector):
         ties: Literal["score", "last"] = "score",
         leading_space: bool = False,
     ) -> None:
-        if source not in ("auto", "spacy", "model", "given"):
-            raise UserError(f"similarity source={source}: valid values are auto, spacy, model and given")
-        if ties not in ("score", "last"):
-            raise UserError(f"similarity ties={ties}: valid values are score and last")
         self.model, self.source, self.pipeline = model, source, pipeline
         self.threshold, self.floor, self.ties, self.leading_space = threshold, floor, ties, leading_space
 

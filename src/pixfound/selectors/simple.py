@@ -9,6 +9,7 @@ import numpy as np
 
 from pixfound.interfaces import Selector
 from pixfound.types import Candidate, Choice, Example, Kind
+from pixfound.types.arguments import NonNegative
 
 
 class BestScore(Selector):
@@ -33,7 +34,7 @@ class First(Selector):
 class RandomCandidate(Selector):
     """A candidate drawn uniformly; the same for the same example and seed."""
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: NonNegative = 0) -> None:
         self.seed = seed
 
     def select_one(self, example: Example, candidates: Sequence[Candidate], kind: Kind) -> Choice:

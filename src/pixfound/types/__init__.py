@@ -22,6 +22,7 @@ from pixfound.types.masks import RLE
 from pixfound.types.option_letters import MOST_OPTIONS, letter
 
 Kind = Literal["open", "choice", "ground"]
+MaskKind = Literal["open", "ground"]  # the choice prompt is answered by a letter
 KINDS: tuple[Kind, ...] = ("open", "choice", "ground")
 Grading = Literal["exact", "vqa", "anls", "relaxed"]
 FloatArray = npt.NDArray[np.float32]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from pixfound.errors import UserError
 from pixfound.io.coco import read_coco_results
@@ -15,7 +15,6 @@ from pixfound.types.masks import RLE
 
 Scored = list[tuple[RLE, float | None]]  # masks of an example, with their scores
 Resize = Literal["error", "nearest", "linear"]
-RESIZES: tuple[Resize, ...] = get_args(Resize)
 
 
 def read_mask(path: Path, size: tuple[int, int], resize: Resize = "error", grey: Grey = "threshold") -> RLE:
