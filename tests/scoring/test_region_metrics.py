@@ -110,11 +110,7 @@ def test_a_name_that_is_no_metric_says_what_to_type(name: str, message: str) -> 
 
 @pytest.mark.parametrize(
     ("names", "message"),
-    [
-        ("giou", r"region_metrics=\"giou\": must be a list in brackets, as \[A,B\]"),
-        (["giou", "giou"], "twice"),
-        (None, "declares no"),
-    ],
+    [("giou", r"must be a list in brackets, .*; type \[giou\]"), (["giou", "giou"], "twice"), (None, "declares no")],
 )
 def test_a_list_of_metrics_is_checked(names: Any, message: str) -> None:
     with pytest.raises(UserError, match=message):

@@ -70,7 +70,8 @@ WRONG = [
      "number of at least 0, or null"),
     ({"indices": []}, "a.b.indices=[]: must be a list in brackets, as [A,B], each a whole number of at least 0, its "
      "length at least 1, or null"),
-    ({"kinds": "open"}, 'a.b.kinds="open": must be a list in brackets, as [A,B], each one of "open", "ground"'),
+    ({"kinds": "open"}, 'a.b.kinds="open": must be a list in brackets, as [A,B], each one of "open", "ground"; type '
+     "[open]"),
     ({"kinds": ["opn"]}, 'a.b.kinds=["opn"]: must be a list in brackets, as [A,B], each one of "open", "ground"'),
     ({"texts": {"open": "x"}}, 'a.b.texts.open="x": must be a mapping; type a.b.texts.open.NAME=VALUE'),
     ({"selections": "x"}, 'a.b.selections="x": must be a mapping, or null; type a.b.selections.open or .ground=VALUE'),

@@ -124,6 +124,8 @@ def _problem(key: str, value: Any, hint: Any) -> str | None:
         elif _is(part, Mapping):
             names = get_args(get_args(part)[0]) if get_args(part) else ()
             advice += f"; type {key}.{' or .'.join(names) if names else 'NAME'}=VALUE"
+        elif _is(part, Sequence) and isinstance(value, str):
+            advice += f"; type [{value}]"
     return f"{key}={_shown(value, hint)}: must be {_wanted(hint)}{advice}"
 
 
