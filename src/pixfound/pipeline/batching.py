@@ -20,30 +20,37 @@ log = logging.getLogger(__name__)
 _DEFAULT = 32  # for a model that cannot say what fits
 
 
-def choose_batch_size(wanted: BatchSize, items: RunExamples, parts: Parts, store: Store, world: World) -> BatchSize:
+def choose_batch_size(
+    batch_size: BatchSize, run_examples: RunExamples, parts: Parts, store: Store, world: World
+) -> BatchSize:
     """`wanted`, or for "auto" the number that fits; "auto" again where all is generated.
 
     It is tried out with the largest image and the longest prompts. Every process tries alone, at the same time as the
     others, and the smallest number counts for all, since they share the same batches.
     """
-    if wanted != "auto" or all(task.done for task in generate_tasks(items, store, _DEFAULT)):
-        return wanted
-    found = _try_out(items, parts)
-    size = world.least(found.prompts)
+    if batch_size != "auto" or all(task.done for task in generate_tasks(run_examples, store, _DEFAULT)):
+        return batch_size
+    fit = _try_out(run_examples, parts)
+    size = world.least(fit.prompts)
     if world.first:
-        print(f"batch_size=auto: {size}{found.about()}", file=sys.stderr)
+        print(f"batch_size=auto: {size}{fit.about()}", file=sys.stderr)
     return size
 
 
-def _try_out(items: RunExamples, parts: Parts) -> BatchFit:
+def _try_out(run_examples: RunExamples, parts: Parts) -> BatchFit:
     model = parts.model.built
     unknown = BatchFit(_DEFAULT, None, None, "")
-    for item in by_length(items):
-        images, _ = read_images([(item, model)])
+    for run_example in by_length(run_examples):
+        images, _ = read_images([(run_example, model)])
         if not images:
             continue  # a failure of that example, which the stage records
         try:
-            return model.max_batch([(images[item.index], item.prompt(kind)) for kind in item.example.kinds]) or unknown
+            return (
+                model.max_batch(
+                    [(images[run_example.index], run_example.prompt(kind)) for kind in run_example.example.kinds]
+                )
+                or unknown
+            )
         except PromptTooLong:
             continue  # this too
         except UserError:

@@ -98,7 +98,7 @@ def join_world(num_processes: int | None, num_nodes: int = 1) -> World:
 
 
 def _shared_counter(rank: int, size: int) -> Any:
-    """A store on the first process, which every process can count in; its port is told to all."""
+    """A store on the first process, which every process can count in; its port is broadcast."""
     from accelerate.utils import broadcast_object_list
     from torch.distributed import TCPStore  # type: ignore[attr-defined]
 
@@ -113,12 +113,12 @@ def _refuse_silent_launch(parent: Sequence[str]) -> None:
     if not any("accelerate" in part for part in parent[:3]):
         return
     options = dict(zip(parent, [*parent[1:], ""], strict=True))
-    wanted = options.get("--num_processes") or options.get("--num-processes") or ""
-    if wanted.isdigit() and int(wanted) > 1:
+    processes = options.get("--num_processes") or options.get("--num-processes") or ""
+    if processes.isdigit() and int(processes) > 1:
         raise UserError(
-            f"accelerate was asked for {wanted} processes and has started a single one (it does so with --cpu). On a "
-            f"machine without GPUs use: pixfound launch.num_processes={wanted} ..., or torchrun --nproc_per_node "
-            f"{wanted} -m pixfound ..., or accelerate launch --multi_gpu --num_processes {wanted} ..."
+            f"accelerate was asked for {processes} processes and has started a single one (it does so with --cpu). On "
+            f"a machine without GPUs use: pixfound launch.num_processes={processes} ..., or torchrun --nproc_per_node "
+            f"{processes} -m pixfound ..., or accelerate launch --multi_gpu --num_processes {processes} ..."
         )
 
 

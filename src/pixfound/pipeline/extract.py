@@ -14,30 +14,37 @@ from pixfound.store.records import Value, unpack_generation, value_of
 from pixfound.types import Candidate, Generation, Kind
 
 
-def extract_tasks(items: RunExamples, stores: Stores) -> Iterator[Task[tuple[RunExample, Kind, str]]]:
+def extract_tasks(run_examples: RunExamples, stores: Stores) -> Iterator[Task[tuple[RunExample, Kind, str]]]:
     """All kinds and extractors of an image go together: it is read and encoded once, and with those of others."""
-    for batch, item in by_image(items):
-        for kind in item.mask_kinds:
-            said = stores.generation_of(item, kind)
-            if said is None or said.value is None or said.value.get("ungrounded"):
+    for batch, run_example in by_image(run_examples):
+        for kind in run_example.mask_kinds:
+            record = stores.generation_of(run_example, kind)
+            if record is None or record.value is None or record.value.get("ungrounded"):
                 continue
             for name, store in stores.extract.items():
                 yield Task(
-                    store, item.key(kind), item.extract_digest(kind), (item, kind, name), batch, f"{kind} {name}"
+                    store,
+                    run_example.key(kind),
+                    run_example.extract_digest(kind),
+                    (run_example, kind, name),
+                    batch,
+                    f"{kind} {name}",
                 )
 
 
 def extract(parts: Parts, stores: Stores, batch: Sequence[tuple[RunExample, Kind, str]]) -> list[Value | Exception]:
     """Propose candidates: each extractor is given all of the batch that is its own."""
-    images, errors = read_images((item, parts.extractors[name].built) for item, _, name in batch)
+    images, errors = read_images((run_example, parts.extractors[name].built) for run_example, _, name in batch)
     values: dict[int, Value | Exception] = {
-        place: errors[item.index] for place, (item, _, _) in enumerate(batch) if item.index in errors
+        place: errors[run_example.index]
+        for place, (run_example, _, _) in enumerate(batch)
+        if run_example.index in errors
     }
     for name in dict.fromkeys(name for _, _, name in batch):
         places = [place for place, task in enumerate(batch) if task[2] == name and place not in values]
         requests = [
-            (images[item.index], _generation(stores, item, kind), item.example.expression)
-            for item, kind, _ in (batch[place] for place in places)
+            (images[run_example.index], _generation(stores, run_example, kind), run_example.example.expression)
+            for run_example, kind, _ in (batch[place] for place in places)
         ]
         extractor = parts.extractors[name].built
         outcomes = extractor.extract(requests) if requests else ()
@@ -51,7 +58,7 @@ def _value(extractor: Extractor, generation: Generation, candidates: Sequence[Ca
     return Value({"candidates": [c.to_json() for c in candidates], **({"lacking": lacking} if lacking else {})})
 
 
-def _generation(stores: Stores, item: RunExample, kind: Kind) -> Generation:
-    record = needed(stores.generation_of(item, kind), item, kind)
+def _generation(stores: Stores, run_example: RunExample, kind: Kind) -> Generation:
+    record = needed(stores.generation_of(run_example, kind), run_example, kind)
     value = value_of(record)
     return unpack_generation(value, stores.generate.arrays(record) if value["captured"] else {})

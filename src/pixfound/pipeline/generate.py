@@ -14,32 +14,45 @@ from pixfound.store.store import Store
 from pixfound.types import KINDS, Kind
 
 
-def generate_tasks(items: RunExamples, store: Store, batch_size: int) -> Iterator[Task[tuple[RunExample, Kind]]]:
+def generate_tasks(run_examples: RunExamples, store: Store, batch_size: int) -> Iterator[Task[tuple[RunExample, Kind]]]:
     """All prompts of an example go together, and examples about one image, which a model can then encode once."""
-    examples = max(1, batch_size // len(KINDS))
-    for place, item in enumerate(by_length(items)):
-        for kind in item.example.kinds:
-            yield Task(store, item.key(kind), item.generate_digest(kind), (item, kind), place // examples, kind)
+    examples_per_batch = max(1, batch_size // len(KINDS))
+    for place, run_example in enumerate(by_length(run_examples)):
+        for kind in run_example.example.kinds:
+            yield Task(
+                store,
+                run_example.key(kind),
+                run_example.generate_digest(kind),
+                (run_example, kind),
+                place // examples_per_batch,
+                kind,
+            )
 
 
 def generate(parts: Parts, batch: Sequence[tuple[RunExample, Kind]]) -> list[Value | Exception]:
     """Ask the model. All prompts about an image are given the same one, read once."""
     model = parts.model.built
-    images, errors = read_images((item, model) for item, _ in batch)
-    requests = [(images[item.index], item.prompt(kind)) for item, kind in batch if item.index in images]
+    images, errors = read_images((run_example, model) for run_example, _ in batch)
+    requests = [
+        (images[run_example.index], run_example.prompt(kind))
+        for run_example, kind in batch
+        if run_example.index in images
+    ]
     generations = iter(model.generate(requests) if requests else ())
-    outcomes = [errors[item.index] if item.index in errors else next(generations) for item, _ in batch]
-    return [one if isinstance(one, Exception) else pack_generation(one) for one in outcomes]
+    outcomes = [
+        errors[run_example.index] if run_example.index in errors else next(generations) for run_example, _ in batch
+    ]
+    return [outcome if isinstance(outcome, Exception) else pack_generation(outcome) for outcome in outcomes]
 
 
-def generate_load(items: RunExamples, store: Store) -> Load:
+def generate_load(run_examples: RunExamples, store: Store) -> Load:
     """Return the upper bound of the load still to be sent to the model: requests, characters of the prompts, images.
 
     Prompts with a stored result are not counted. The true load is smaller where replies are cached.
     """
     load = Load()
-    for task in generate_tasks(items, store, 1):
+    for task in generate_tasks(run_examples, store, 1):
         if not task.done:
-            item, kind = task.payload
-            load += Load(1, len(item.prompt(kind).text), 1)
+            run_example, kind = task.payload
+            load += Load(1, len(run_example.prompt(kind).text), 1)
     return load

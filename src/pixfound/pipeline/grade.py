@@ -11,22 +11,28 @@ from pixfound.pipeline.stores import TOGETHER, Stores, needed
 from pixfound.store.records import Value, value_of
 
 
-def grade_tasks(items: RunExamples, stores: Stores) -> Iterator[Task[RunExample]]:
+def grade_tasks(run_examples: RunExamples, stores: Stores) -> Iterator[Task[RunExample]]:
     """The open answers, for the judge."""
-    for item in items:
-        if "open" not in item.example.kinds:
+    for run_example in run_examples:
+        if "open" not in run_example.example.kinds:
             continue
-        said = stores.generation_of(item, "open")
-        if said is not None and said.value is not None and not said.value.get("unanswered"):
-            yield Task(stores.grade, item.key("open"), item.grade_digest("open"), item, item.index // TOGETHER)
+        record = stores.generation_of(run_example, "open")
+        if record is not None and record.value is not None and not record.value.get("unanswered"):
+            yield Task(
+                stores.grade,
+                run_example.key("open"),
+                run_example.grade_digest("open"),
+                run_example,
+                run_example.index // TOGETHER,
+            )
 
 
 def grade(parts: Parts, stores: Stores, batch: Sequence[RunExample]) -> list[Value | Exception]:
     """Ask the judge."""
-    grades = parts.judge.built.grade([(item.example, answer_text(item, stores)) for item in batch])
+    grades = parts.judge.built.grade([(run_example.example, answer_text(run_example, stores)) for run_example in batch])
     return [grade if isinstance(grade, Exception) else Value(grade._asdict()) for grade in grades]
 
 
-def answer_text(item: RunExample, stores: Stores) -> str:
+def answer_text(run_example: RunExample, stores: Stores) -> str:
     """The text of the generation under the open prompt."""
-    return str(value_of(needed(stores.generation_of(item, "open"), item, "open"))["text"])
+    return str(value_of(needed(stores.generation_of(run_example, "open"), run_example, "open"))["text"])

@@ -15,27 +15,27 @@ from pixfound.types import Example
 
 
 def read_images(users: Iterable[tuple[RunExample, Component]]) -> tuple[dict[int, Image.Image], dict[int, Exception]]:
-    """The image of each item by its index, or why it cannot be had: that is no failure of the others.
+    """The image of each example by its index, or why it cannot be read: that is no failure of the others.
 
-    users: items, each with a part that may look at its image. Items about one image are given the same object.
+    users: examples, each with a part that may look at its image. Examples about one image are given the same object.
     """
-    looking: dict[int, tuple[RunExample, list[Component]]] = {}
-    for item, user in users:
-        looking.setdefault(item.index, (item, []))[1].append(user)
+    parts_of: dict[int, tuple[RunExample, list[Component]]] = {}
+    for run_example, user in users:
+        parts_of.setdefault(run_example.index, (run_example, []))[1].append(user)
     images: dict[int, Image.Image] = {}
     errors: dict[int, Exception] = {}
-    read: dict[object, Image.Image] = {}
+    cache: dict[object, Image.Image] = {}
 
     def once(key: object, make: Callable[[], Image.Image]) -> Image.Image:
-        if key not in read:
-            read[key] = make()
-        return read[key]
+        if key not in cache:
+            cache[key] = make()
+        return cache[key]
 
-    for index, (item, parts) in looking.items():
-        example = item.example
+    for index, (run_example, parts) in parts_of.items():
+        example = run_example.example
         try:
             if any(part.needs_image for part in parts):
-                images[index] = _checked(once(item.image, example.image.load), example)
+                images[index] = _checked(once(run_example.image, example.image.load), example)
             else:
                 images[index] = once(example.gt_mask.size, partial(_blank, example.gt_mask.size))
         except (UserError, MemoryError):
@@ -56,11 +56,11 @@ def _checked(image: Image.Image, example: Example) -> Image.Image:
     if (image.height, image.width) != size:
         exif = ""
         if (image.width, image.height) == size and (by := orientation(image)) > 4:  # a quarter turn
-            done = example.image.is_turned
+            turned = example.image.is_turned
             exif = (
-                f": it fits the picture {'as stored' if done else 'turned'}, whose EXIF orientation is {by}; type "
-                f"benchmark.exif={'stored' if done else 'turned'} where that is an option, or save the picture "
-                f"{'without EXIF' if done else 'turned'}"
+                f": it fits the picture {'as stored' if turned else 'turned'}, whose EXIF orientation is {by}; type "
+                f"benchmark.exif={'stored' if turned else 'turned'} where that is an option, or save the picture "
+                f"{'without EXIF' if turned else 'turned'}"
             )
         raise ValueError(
             f"example {example.id}: the image is {image.height} x {image.width} pixels (height x width), "

@@ -40,7 +40,7 @@ class Result:
 
 
 class _Scored:
-    """Results accumulated in the one pass over all items in which their scores are made.
+    """Results accumulated in the one pass over all examples in which their scores are made.
 
     failures: a line for each score that is missing because a stage failed or left no record.
     cut: number of answers ended by the limit of new tokens, by kind of prompt.
@@ -52,23 +52,23 @@ class _Scored:
         self.cut, self.bare = Counter[str](), Counter[str]()
 
     def lines(
-        self, items: Sequence[RunExample], parts: Parts, stores: Stores, conventions: Conventions
+        self, run_examples: Sequence[RunExample], parts: Parts, stores: Stores, conventions: Conventions
     ) -> Iterator[str]:
         """The lines of scores.jsonl."""
-        for item in items:
-            self.cut.update(_kinds(item, stores, "cut"))
-            self.bare.update(_kinds(item, stores, "bare"))
-            for score in scores_of(item, parts, stores, conventions):
+        for run_example in run_examples:
+            self.cut.update(_kinds(run_example, stores, "cut"))
+            self.bare.update(_kinds(run_example, stores, "bare"))
+            for score in scores_of(run_example, parts, stores, conventions):
                 self.filling.add(score)
                 if score.reason.startswith(FAILED):
                     self.failures.append(f"{score.key} {score.row or ''}".rstrip() + f": {score.reason}")
                 yield _ENCODE(score.to_json()) + "\n"
 
 
-def _kinds(item: RunExample, stores: Stores, mark: str) -> list[str]:
-    """The kinds of an item's answers whose records have a mark: `cut` or `bare`."""
-    said = ((kind, stores.generation_of(item, kind)) for kind in item.example.kinds)
-    return [kind for kind, record in said if record and record.value and record.value.get(mark)]
+def _kinds(run_example: RunExample, stores: Stores, mark: str) -> list[str]:
+    """The kinds of an example's answers whose records have a mark: `cut` or `bare`."""
+    generations = ((kind, stores.generation_of(run_example, kind)) for kind in run_example.example.kinds)
+    return [kind for kind, record in generations if record and record.value and record.value.get(mark)]
 
 
 def finished(folder: Path, tracker: Mapping[str, Any], page: bool) -> dict[str, Any] | None:

@@ -61,8 +61,8 @@ class RunData:
         examples = RunExamples(parts.benchmark.built, parts.prompts.built, settings.limit)
         prints = fingerprints(parts)
         outputs = next((path for path in folder.parents if (path / "stages").is_dir()), None)
-        found = run_fingerprint(examples, parts, prints, scoring, settings)
-        if outputs is None or found != read_metrics(folder)["fingerprint"]:
+        run_digest = run_fingerprint(examples, parts, prints, scoring, settings)
+        if outputs is None or run_digest != read_metrics(folder)["fingerprint"]:
             raise UserError(
                 f"{folder}: its records are gone, or its data, weights or the package have changed since; run the "
                 "evaluation again"
@@ -75,58 +75,58 @@ class RunData:
             scores.add(score)
         return cls(examples, parts, stores, scoring.built, scores.table())
 
-    def answer(self, item: RunExample, kind: Kind) -> Generation | None:
+    def answer(self, run_example: RunExample, kind: Kind) -> Generation | None:
         """The model's answer: text, token spans, native masks; without its attention."""
-        record = self.stores.generation_of(item, kind)
+        record = self.stores.generation_of(run_example, kind)
         return None if record is None or record.value is None else unpack_generation(record.value, {})
 
-    def generation(self, item: RunExample, kind: Kind) -> Generation | None:
+    def generation(self, run_example: RunExample, kind: Kind) -> Generation | None:
         """The same with the attention that was captured; raises DamagedArrays or OSError where that cannot be read."""
-        record = self.stores.generation_of(item, kind)
+        record = self.stores.generation_of(run_example, kind)
         if record is None or record.value is None:
             return None
         arrays = self.stores.generate.arrays(record) if record.value["captured"] else {}
         return unpack_generation(record.value, arrays)
 
-    def candidates(self, item: RunExample, kind: Kind, extractor: str) -> list[Candidate] | None:
+    def candidates(self, run_example: RunExample, kind: Kind, extractor: str) -> list[Candidate] | None:
         """The candidates of an extractor, in their order."""
-        record = self.stores.candidates_of(item, kind, extractor)
+        record = self.stores.candidates_of(run_example, kind, extractor)
         return None if record is None or record.value is None else candidates_of(record)
 
-    def choice(self, item: RunExample, kind: Kind, row: str) -> Choice | None:
+    def choice(self, run_example: RunExample, kind: Kind, row: str) -> Choice | None:
         """Return the decision of the row's selector; None if there is no record or the record is a failure."""
-        record = self.stores.choice_of(item, kind, self.parts.rows[row])
+        record = self.stores.choice_of(run_example, kind, self.parts.rows[row])
         return None if record is None or record.value is None else Choice(**record.value)
 
-    def chosen(self, item: RunExample, kind: Kind, row: str) -> Candidate | None:
+    def chosen(self, run_example: RunExample, kind: Kind, row: str) -> Candidate | None:
         """The candidate that the row chose; None too where it chose none."""
-        choice = self.choice(item, kind, row)
-        candidates = self.candidates(item, kind, self.parts.rows[row][0])
+        choice = self.choice(run_example, kind, row)
+        candidates = self.candidates(run_example, kind, self.parts.rows[row][0])
         return None if not candidates or choice is None or choice.index is None else candidates[choice.index]
 
-    def mask(self, item: RunExample, kind: Kind, row: str) -> RLE | None:
+    def mask(self, run_example: RunExample, kind: Kind, row: str) -> RLE | None:
         """The mask that the row shows, empty where it shows nothing; None too where no decision could be had."""
-        choice = self.choice(item, kind, row)
+        choice = self.choice(run_example, kind, row)
         if choice is None or choice.kind == "unscored":
             return None
-        chosen = self.chosen(item, kind, row)
+        chosen = self.chosen(run_example, kind, row)
         if choice.kind == "candidate" and chosen is None:  # the choice is older than candidates that could not be had
             return None
-        return chosen_mask(choice.kind, chosen, item.example)
+        return chosen_mask(choice.kind, chosen, run_example.example)
 
     def attention(
-        self, item: RunExample, kind: Kind, row: str, size: tuple[int, int] | None = None
+        self, run_example: RunExample, kind: Kind, row: str, size: tuple[int, int] | None = None
     ) -> npt.NDArray[np.float32] | None:
         """(H, W) attention of the phrase whose mask the row chose; None too where its mask comes from no attention.
 
         size: (H, W) of the map; the image's by default. What cannot be read is warned about, and None.
         """
         extractor = self.parts.extractors[self.parts.rows[row][0]].built
-        chosen = self.chosen(item, kind, row)
+        chosen = self.chosen(run_example, kind, row)
         if not extractor.maps_attention or chosen is None or chosen.phrase is None:
             return None
         try:
-            generation = self.generation(item, kind)
+            generation = self.generation(run_example, kind)
         except (DamagedArrays, OSError) as error:  # the scores do not need them any more
             log.warning("%s", error)
             return None
@@ -134,21 +134,21 @@ class RunData:
             return None
         return extractor.attention_map(_resized(generation, size or generation.image_size), chosen.phrase)
 
-    def scores_of(self, item: RunExample) -> list[Score]:
+    def scores_of(self, run_example: RunExample) -> list[Score]:
         """The scores of an example: of its answers first, then of the rows of the table in order."""
-        return list(scores_of(item, self.parts, self.stores, self.conventions))
+        return list(scores_of(run_example, self.parts, self.stores, self.conventions))
 
-    def answer_scores(self, item: RunExample) -> list[Score]:
+    def answer_scores(self, run_example: RunExample) -> list[Score]:
         """The first of them: those of its answers."""
-        return list(answers_of(item, self.stores, self.conventions))
+        return list(answers_of(run_example, self.stores, self.conventions))
 
 
 def run_fingerprint(
-    items: RunExamples, parts: Parts, prints: Fingerprints, scoring: Part[Scoring], settings: Settings
+    run_examples: RunExamples, parts: Parts, prints: Fingerprints, scoring: Part[Scoring], settings: Settings
 ) -> str:
     """Everything that can change what the run's folder holds."""
     return fingerprint(
-        examples=items.digest,
+        examples=run_examples.digest,
         rows={row: prints.select[pair] for row, pair in parts.rows.items()},
         grade=prints.grade,
         scoring=scoring.identity(),

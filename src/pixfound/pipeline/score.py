@@ -18,80 +18,86 @@ from pixfound.types import Candidate, Example, Kind
 from pixfound.types.masks import RLE, iou
 
 
-def scores_of(item: RunExample, parts: Parts, stores: Stores, conventions: Conventions) -> Iterator[Score]:
+def scores_of(run_example: RunExample, parts: Parts, stores: Stores, conventions: Conventions) -> Iterator[Score]:
     """All scores of one example: of the answers first, then of the rows of the table in order."""
-    yield from answers_of(item, stores, conventions)
-    for kind in item.mask_kinds:
-        yield from _masks(item, kind, parts, stores, conventions)
+    yield from answers_of(run_example, stores, conventions)
+    for kind in run_example.mask_kinds:
+        yield from _masks(run_example, kind, parts, stores, conventions)
 
 
-def answers_of(item: RunExample, stores: Stores, conventions: Conventions) -> Iterator[Score]:
+def answers_of(run_example: RunExample, stores: Stores, conventions: Conventions) -> Iterator[Score]:
     """The scores of the answers about one example."""
-    for kind in item.example.kinds:
-        said = stores.generation_of(item, kind)
-        if said is None or said.value is None:
-            yield _score(item, kind, None, reason=_missing("generate", said))
+    for kind in run_example.example.kinds:
+        record = stores.generation_of(run_example, kind)
+        if record is None or record.value is None:
+            yield _score(run_example, kind, None, reason=_missing("generate", record))
             continue
-        if said.value.get("unanswered"):
-            yield _score(item, kind, None, reason=said.value["unanswered"])
+        if record.value.get("unanswered"):
+            yield _score(run_example, kind, None, reason=record.value["unanswered"])
             continue
-        response, correct, reason = said.value["text"], None, "not a question"
-        if kind == "choice" and item.example.answer is not None:
-            correct, reason = grade_letter(conventions.letters, response, item.example.options, item.example.answer)
+        response, correct, reason = record.value["text"], None, "not a question"
+        if kind == "choice" and run_example.example.answer is not None:
+            correct, reason = grade_letter(
+                conventions.letters, response, run_example.example.options, run_example.example.answer
+            )
         elif kind == "open":
-            judged = stores.grade_of(item)
+            judged = stores.grade_of(run_example)
             if judged is None or judged.value is None:
                 reason = _missing("grade", judged)
             else:
                 correct, reason = judged.value["correct"], judged.value["reason"]
-        prompt = said.value.get("prompt") or None
+        prompt = record.value.get("prompt") or None
         measures = {}
-        if kind == "open" and item.example.answers:
-            measures["credit"] = (answer_credit(item.example.grading, response, item.example.answers),)
+        if kind == "open" and run_example.example.answers:
+            measures["credit"] = (answer_credit(run_example.example.grading, response, run_example.example.answers),)
         yield _score(
-            item, kind, None, correct=correct, response=response, prompt=prompt, reason=reason, measures=measures
+            run_example, kind, None, correct=correct, response=response, prompt=prompt, reason=reason, measures=measures
         )
 
 
-def _masks(item: RunExample, kind: Kind, parts: Parts, stores: Stores, conventions: Conventions) -> Iterator[Score]:
-    said = stores.generation_of(item, kind)
-    lacking = _missing("generate", said) if said is None or said.value is None else said.value.get("ungrounded")
+def _masks(
+    run_example: RunExample, kind: Kind, parts: Parts, stores: Stores, conventions: Conventions
+) -> Iterator[Score]:
+    record = stores.generation_of(run_example, kind)
+    lacking = _missing("generate", record) if record is None or record.value is None else record.value.get("ungrounded")
     if lacking:
-        yield from (_score(item, kind, row, reason=lacking) for row in parts.rows)
+        yield from (_score(run_example, kind, row, reason=lacking) for row in parts.rows)
         return
-    proposed = {extractor: stores.candidates_of(item, kind, extractor) for extractor in stores.extract}
+    proposed = {extractor: stores.candidates_of(run_example, kind, extractor) for extractor in stores.extract}
     for row, (extractor, selector) in parts.rows.items():
-        found = proposed[extractor]
-        chosen = stores.choice_of(item, kind, (extractor, selector))
-        if found is None or found.value is None:
-            yield _score(item, kind, row, reason=_missing("extract", found))
+        candidates = proposed[extractor]
+        chosen = stores.choice_of(run_example, kind, (extractor, selector))
+        if candidates is None or candidates.value is None:
+            yield _score(run_example, kind, row, reason=_missing("extract", candidates))
         elif chosen is None or chosen.value is None:
-            yield _score(item, kind, row, reason=_missing("select", chosen))
+            yield _score(run_example, kind, row, reason=_missing("select", chosen))
         else:
-            yield _mask_score(item, kind, row, chosen.value, found.value, conventions)
+            yield _mask_score(run_example, kind, row, chosen.value, candidates.value, conventions)
 
 
 def _mask_score(
-    item: RunExample,
+    run_example: RunExample,
     kind: Kind,
     row: str,
     choice: Mapping[str, Any],
-    found: Mapping[str, Any],
+    extraction: Mapping[str, Any],
     conventions: Conventions,
 ) -> Score:
-    example, reason = item.example, choice["reason"]
-    if lacking := found.get("lacking"):
+    example, reason = run_example.example, choice["reason"]
+    if lacking := extraction.get("lacking"):
         reason = f"{reason}: {lacking}"
     if choice["kind"] == "unscored":
-        return _score(item, kind, row, choice="unscored", reason=reason)
-    taken = Candidate.from_json(found["candidates"][choice["index"]]) if choice["kind"] == "candidate" else None
-    mask = chosen_mask(choice["kind"], taken, example)
+        return _score(run_example, kind, row, choice="unscored", reason=reason)
+    candidate = (
+        Candidate.from_json(extraction["candidates"][choice["index"]]) if choice["kind"] == "candidate" else None
+    )
+    mask = chosen_mask(choice["kind"], candidate, example)
     wrong = choice["kind"] == "missing" and conventions.no_candidate == "wrong"
     area = mask.area
-    comparison = Comparison(example, mask, taken, not (found["candidates"] or area), wrong)
+    comparison = Comparison(example, mask, candidate, not (extraction["candidates"] or area), wrong)
     measures = {metric.name: metric.measure(comparison) for metric in conventions.found_metrics}
     return _score(
-        item,
+        run_example,
         kind,
         row,
         iou=0.0 if wrong else iou(mask, example.gt_mask, example.ignore),
@@ -101,14 +107,14 @@ def _mask_score(
         index=choice["index"],
         reason=reason,
         measures=measures,
-        **_pointing(example, taken.point if taken else None),
+        **_pointing(example, candidate.point if candidate else None),
     )
 
 
-def chosen_mask(kind: str, taken: Candidate | None, example: Example) -> RLE:
+def chosen_mask(kind: str, candidate: Candidate | None, example: Example) -> RLE:
     """The mask that a choice stands for."""
-    if taken is not None:
-        return taken.mask
+    if candidate is not None:
+        return candidate.mask
     return RLE.full(example.gt_mask.size) if kind == "full" else RLE.empty(example.gt_mask.size)
 
 
@@ -124,11 +130,11 @@ def _pointing(example: Example, point: tuple[float, float] | None) -> dict[str, 
     }
 
 
-def _score(item: RunExample, kind: Kind, row: str | None, **values: Any) -> Score:
-    example = item.example
+def _score(run_example: RunExample, kind: Kind, row: str | None, **values: Any) -> Score:
+    example = run_example.example
     return Score(
-        key=item.key(kind),
-        example_id=item.id,  # the text that is in memory already
+        key=run_example.key(kind),
+        example_id=run_example.id,  # the text that is in memory already
         pair_id=example.pair_id,
         kind=kind,
         row=row,

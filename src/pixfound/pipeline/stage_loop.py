@@ -60,7 +60,7 @@ class Budget:
         if self.failures > self.max_failures:
             raise UserError(
                 f"more than max_failures={self.max_failures} examples failed; the last was {key} in stage {stage}: "
-                f"{describe(error)}. What is done is kept: mend the cause and run the same command again"
+                f"{describe(error)}. What is done is kept: fix the cause and run the same command again"
             ) from error
 
 
@@ -90,12 +90,12 @@ def run_stage(
     missing, reached = work.missing(tasks), 0
     halved: Counter[str] = Counter()
     with (
-        _told_at_the_end(name) as lost,
+        _logged_at_the_end(name) as lost,
         tqdm(total=work.total, initial=work.done, desc=f"{name:<9}", unit="", disable=not world.first) as bar,
     ):
         for number in world.claim(name, len(work.numbers)):
-            for others in islice(missing, number - reached):
-                bar.update(len(others))
+            for skipped in islice(missing, number - reached):
+                bar.update(len(skipped))
             batch, reached = next(missing), number + 1
             failed: list[tuple[str, Exception]] = []
             for task, outcome in zip(batch, _outcomes(name, batch, compute, halved), strict=True):
@@ -117,8 +117,8 @@ def run_stage(
 
 
 @contextmanager
-def _told_at_the_end(name: str) -> Iterator[list[tuple[str, str]]]:
-    """A list for (key, why) of what fails in a stage, which is told by causes when that ends in any way."""
+def _logged_at_the_end(name: str) -> Iterator[list[tuple[str, str]]]:
+    """A list for (key, why) of what fails in a stage; logged by cause when the stage ends in any way."""
     lost: list[tuple[str, str]] = []
     try:
         yield lost
@@ -132,11 +132,11 @@ def by_cause(failures: Iterable[tuple[str, str]]) -> list[str]:
 
     Of one cause are reasons that differ in what they quote, in numbers and in brackets only.
     """
-    found: dict[str, tuple[str, list[str]]] = {}
+    places_by_cause: dict[str, tuple[str, list[str]]] = {}
     for where, why in failures:
-        found.setdefault(_ITS_OWN.sub("", why), (why, []))[1].append(where)
+        places_by_cause.setdefault(_ITS_OWN.sub("", why), (why, []))[1].append(where)
     lines = []
-    for why, places in found.values():
+    for why, places in places_by_cause.values():
         more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
         lines.append(f"{len(places)} failed ({', '.join(places[:_NAMED])}{more}): {why}")
     return lines

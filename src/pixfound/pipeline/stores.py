@@ -24,26 +24,26 @@ class Stores:
     extract: Mapping[str, Store]
     select: Mapping[tuple[str, str], Store]
 
-    def generation_of(self, item: RunExample, kind: Kind) -> Record | None:
+    def generation_of(self, run_example: RunExample, kind: Kind) -> Record | None:
         """The record of an example's generation."""
-        return self.generate.get(item.key(kind), item.generate_digest(kind))
+        return self.generate.get(run_example.key(kind), run_example.generate_digest(kind))
 
-    def grade_of(self, item: RunExample) -> Record | None:
+    def grade_of(self, run_example: RunExample) -> Record | None:
         """The record of the judge's grade of an example's open answer."""
-        return self.grade.get(item.key("open"), item.grade_digest("open"))
+        return self.grade.get(run_example.key("open"), run_example.grade_digest("open"))
 
-    def candidates_of(self, item: RunExample, kind: Kind, extractor: str) -> Record | None:
+    def candidates_of(self, run_example: RunExample, kind: Kind, extractor: str) -> Record | None:
         """The record of what an extractor proposed."""
-        return self.extract[extractor].get(item.key(kind), item.extract_digest(kind))
+        return self.extract[extractor].get(run_example.key(kind), run_example.extract_digest(kind))
 
-    def choice_of(self, item: RunExample, kind: Kind, pair: tuple[str, str]) -> Record | None:
+    def choice_of(self, run_example: RunExample, kind: Kind, pair: tuple[str, str]) -> Record | None:
         """The record of a choice. pair: the extractor and the selector."""
-        return self.select[pair].get(item.key(kind), item.select_digest(kind))
+        return self.select[pair].get(run_example.key(kind), run_example.select_digest(kind))
 
     def of(self, stage: str) -> list[Store]:
         """The stores that a stage writes."""
-        found = getattr(self, stage)
-        return [found] if isinstance(found, Store) else list(dict.fromkeys(found.values()))
+        stores = getattr(self, stage)
+        return [stores] if isinstance(stores, Store) else list(dict.fromkeys(stores.values()))
 
     def all(self) -> list[Store]:
         """Every store once."""
@@ -71,8 +71,8 @@ def open_stores(parts: Parts, prints: Fingerprints, outputs: Path, rank: int = 0
     )
 
 
-def needed(record: Record | None, item: RunExample, kind: Kind) -> Record:
+def needed(record: Record | None, run_example: RunExample, kind: Kind) -> Record:
     """A record that a task was made of, read only now: many tasks wait at once."""
     if record is None:
-        raise LookupError(f"there is no record of {item.key(kind)} any more: run the same command again")
+        raise LookupError(f"there is no record of {run_example.key(kind)} any more: run the same command again")
     return record
