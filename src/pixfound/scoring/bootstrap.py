@@ -53,11 +53,11 @@ class Resampler:
     def ratio(self, clusters: Codes, above: npt.NDArray[Any], below: npt.NDArray[Any]) -> Estimate:
         """The sum of (I,) numbers over the sum of others, of items of these clusters; nan where that is 0."""
         number = len(self._drawn) + len(self._waiting)
-        there, totals, _ = _sums(clusters, np.asarray(above, dtype=np.float64))
-        totals_below = np.bincount(clusters, weights=below)[there]
-        self._waiting.append((there, totals, totals_below))
-        whole = float(np.sum(below))
-        value = float(np.sum(above)) / whole if whole else float("nan")
+        present, totals, _ = _sums(clusters, np.asarray(above, dtype=np.float64))
+        totals_below = np.bincount(clusters, weights=below)[present]
+        self._waiting.append((present, totals, totals_below))
+        denominator = float(np.sum(below))
+        value = float(np.sum(above)) / denominator if denominator else float("nan")
         return Estimate(value, len(above), lambda: self._draws(number))
 
     def median(self, clusters: Codes, values: npt.NDArray[Any]) -> Estimate:
@@ -78,21 +78,21 @@ class Resampler:
 
     def _draw(self) -> None:
         """The resamples of all that wait."""
-        draws, done = np.empty((len(self._waiting), self._resamples)), 0
+        draws, start = np.empty((len(self._waiting), self._resamples)), 0
         for times in self._times(_DRAWN):
             for first in range(0, len(self._waiting), _FIGURES):
-                both = _product(times, self._beside(self._waiting[first : first + _FIGURES]))  # (B, 2 x F)
-                draws[first : first + _FIGURES, done : done + len(times)] = ratios(both[:, 0::2], both[:, 1::2]).T
-            done += len(times)
+                sums = _product(times, self._beside(self._waiting[first : first + _FIGURES]))  # (B, 2 x F)
+                draws[first : first + _FIGURES, start : start + len(times)] = ratios(sums[:, 0::2], sums[:, 1::2]).T
+            start += len(times)
         self._drawn += list(draws)
         self._waiting = []
 
     def _beside(self, figures: Sequence[_Sums]) -> Array:
         """(C, 2 x F) totals and counts of figures."""
-        both = np.zeros((self._clusters, 2 * len(figures)))
+        sums = np.zeros((self._clusters, 2 * len(figures)))
         for column, (clusters, totals, counts) in enumerate(figures):
-            both[clusters, 2 * column], both[clusters, 2 * column + 1] = totals, counts
-        return both
+            sums[clusters, 2 * column], sums[clusters, 2 * column + 1] = totals, counts
+        return sums
 
     def _times(self, rows: int) -> Iterator[Times]:
         """Count how often each resample draws each cluster: (B, C), `rows` at most, in an array that is used again."""
@@ -110,18 +110,18 @@ def _sums(clusters: Codes, values: Array) -> _Sums:
     """The clusters that items are of, with the totals of these and their counts."""
     counts = np.bincount(clusters)
     totals = np.bincount(clusters, weights=values)  # in order, too
-    there = np.flatnonzero(counts)
-    return there, totals[there], counts[there]
+    present = np.flatnonzero(counts)
+    return present, totals[present], counts[present]
 
 
 def _product(times: Times, sums: Array) -> Array:
     """(B, 2 x F) (B, C) times (C, 2 x F)."""
-    found = np.zeros((len(times), sums.shape[1]))
+    products = np.zeros((len(times), sums.shape[1]))
     for row in range(0, len(times), _ROWS):
-        block, rows = found[row : row + _ROWS], times[row : row + _ROWS]
+        block, rows = products[row : row + _ROWS], times[row : row + _ROWS]
         for first in range(0, len(sums), _TERMS):
             block += rows[:, first : first + _TERMS].astype(np.float64) @ sums[first : first + _TERMS]
-    return found
+    return products
 
 
 def numbered(names: Iterable[Hashable]) -> tuple[Codes, int]:
@@ -131,8 +131,8 @@ def numbered(names: Iterable[Hashable]) -> tuple[Codes, int]:
     (array([0, 1, 0], dtype=int32), 2)
     """
     codes: dict[Hashable, int] = {}
-    found = np.fromiter((codes.setdefault(name, len(codes)) for name in names), dtype=np.int32)
-    return found, len(codes)
+    numbers = np.fromiter((codes.setdefault(name, len(codes)) for name in names), dtype=np.int32)
+    return numbers, len(codes)
 
 
 def _medians(numbers: Array, times: Times) -> Array:

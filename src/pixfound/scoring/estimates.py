@@ -35,10 +35,10 @@ class Estimate:
 
     def interval(self, level: float) -> tuple[float, float]:
         """The central percentile interval; (nan, nan) where there is none."""
-        known = self.draws[np.isfinite(self.draws)]
-        if not len(known):
+        finite = self.draws[np.isfinite(self.draws)]
+        if not len(finite):
             return float("nan"), float("nan")
-        low, high = np.quantile(known, [(1 - level) / 2, (1 + level) / 2])
+        low, high = np.quantile(finite, [(1 - level) / 2, (1 + level) / 2])
         return float(low), float(high)
 
 

@@ -64,8 +64,8 @@ def mean_iou(masks: Rows, clusters: Resampler) -> Estimate:
 
 def shown_on_absent(masks: Rows, clusters: Resampler) -> Estimate:
     """Share of the absent objects for which the row shows any pixel. Scores with an unknown `shown` are left out."""
-    known = masks[masks["absent"] & (masks["shown"] != UNKNOWN)]
-    return clusters.mean(known["cluster"], known["shown"])
+    absent = masks[masks["absent"] & (masks["shown"] != UNKNOWN)]
+    return clusters.mean(absent["cluster"], absent["shown"])
 
 
 def pointing(masks: Rows, clusters: Resampler) -> Figures | None:
@@ -75,22 +75,22 @@ def pointing(masks: Rows, clusters: Resampler) -> Figures | None:
     on_target_given_object: share on the referred object, of the points on any object.
     chance_given_object: mean of `chance` over the points on any object.
     """
-    known = masks[masks["on_target"] != UNKNOWN]
-    if not len(known):
+    pointed = masks[masks["on_target"] != UNKNOWN]
+    if not len(pointed):
         return None
-    on_object = known[known["on_object"] == 1]
+    on_object = pointed[pointed["on_object"] == 1]
     return {
-        "on_target": clusters.mean(known["cluster"], known["on_target"]),
-        "on_object": clusters.mean(known["cluster"], known["on_object"]),
+        "on_target": clusters.mean(pointed["cluster"], pointed["on_target"]),
+        "on_object": clusters.mean(pointed["cluster"], pointed["on_object"]),
         "on_target_given_object": clusters.mean(on_object["cluster"], on_object["on_target"]),
         "chance_given_object": clusters.mean(on_object["cluster"], on_object["chance"]),
     }
 
 
-def by_tag(found: Mapping[Place, Figures]) -> dict[str, Any]:
+def by_tag(by_place: Mapping[Place, Figures]) -> dict[str, Any]:
     """Tag -> {"values": value -> figures, "mean": the mean of each figure over the values, each counted alike}."""
     tags: dict[str, dict[str, Figures]] = defaultdict(dict)
-    for (tag, value), figures in found.items():
+    for (tag, value), figures in by_place.items():
         tags[tag][value] = figures
     return {
         tag: {

@@ -73,8 +73,8 @@ def matthews(measured: Measured, clusters: Resampler) -> Estimate:
 
     It is 0 where one of them never varies; resamples of which that is true are left out of the interval.
     """
-    found = combined(correlation, [clusters.mean(measured.of, column) for column in measured.numbers.T[:4]])
-    return replace(found, value=0.0) if math.isnan(found.value) and found.count else found
+    estimate = combined(correlation, [clusters.mean(measured.of, column) for column in measured.numbers.T[:4]])
+    return replace(estimate, value=0.0) if math.isnan(estimate.value) and estimate.count else estimate
 
 
 def micro_f1(measured: Measured, clusters: Resampler) -> Estimate:
@@ -85,5 +85,5 @@ def micro_f1(measured: Measured, clusters: Resampler) -> Estimate:
 
 def gated(measured: Measured, clusters: Resampler) -> Estimate:
     """`matthews` of the first four numbers times `micro_f1` of the rest."""
-    found = Measured(measured.numbers[:, 4:], measured.of, measured.right)
-    return combined(lambda a, b: a * b, [micro_f1(found, clusters), matthews(measured, clusters)])
+    f1_counts = Measured(measured.numbers[:, 4:], measured.of, measured.right)
+    return combined(lambda a, b: a * b, [micro_f1(f1_counts, clusters), matthews(measured, clusters)])

@@ -50,13 +50,13 @@ class Metric:
 
 def find_metric(name: str) -> Metric:
     """The metric of a name; raises UserError for one that there is not."""
-    found = _NAME.fullmatch(str(name))
-    base = found["base"] if found else str(name)
-    if found is None or base not in METRICS:
+    match = _NAME.fullmatch(str(name))
+    base = match["base"] if match else str(name)
+    if match is None or base not in METRICS:
         raise UserError(f"scoring.region_metrics: there is no metric {name}; {nearest(base, METRICS)}")
     function, figure = METRICS[base]
     parameter = inspect.signature(function).parameters.get("threshold")
-    arguments = (float(found["threshold"]),) if found["threshold"] else ()
+    arguments = (float(match["threshold"]),) if match["threshold"] else ()
     if parameter is None and arguments:
         raise UserError(f"scoring.region_metrics: {base} has no threshold; type {base} in place of {name}")
     if parameter is not None and parameter.default is parameter.empty and not arguments:
@@ -65,9 +65,9 @@ def find_metric(name: str) -> Metric:
         raise UserError(f"scoring.region_metrics: {name}: a threshold is above 0 and at most 1; type {base}@0.5")
 
     def measure(comparison: Comparison) -> Sequence[float] | None:
-        if found["skip"] and comparison.missing:
+        if match["skip"] and comparison.missing:
             return None
         numbers: Numbers = function(comparison, *arguments)
         return (float(numbers),) if isinstance(numbers, int | float) else numbers
 
-    return Metric(name, measure, figure, found["tag"])
+    return Metric(name, measure, figure, match["tag"])

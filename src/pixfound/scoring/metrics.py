@@ -58,13 +58,13 @@ class Scoring(Conventions):
     def metrics(self, table: Table) -> dict[str, Any]:
         """The metrics of a run (schema: pixfound/schemas/metrics.schema.json); all shares lie in [0, 1]."""
         clusters = Resampler(table.clusters, self.resamples, self.seed)
-        told, answers = self._answers(table, clusters)
+        answer_metrics, answers = self._answers(table, clusters)
         tree = {
             "examples": len(table.examples),
             "absent": int(table.absent.sum()),
             "pairs": len(np.unique(table.cluster_of[table.paired])),
             "iou_threshold": self.iou_threshold,
-            **told,
+            **answer_metrics,
             "rows": {row: self._row(table, row, answers, clusters) for row in table.rows},
             "unscored": _unscored(table),
         }
@@ -75,37 +75,37 @@ class Scoring(Conventions):
         """The metrics of the answers, and what the rows need of them."""
         letters = table.answers("choice")
         unit = self._unit(letters if len(letters) else table.answers("open"))
-        found, tagged = _figures(table, ACCURACY, table.answers, lambda replies: accuracies(replies, clusters))
-        vqa, vqa_tagged = vqa_figures(found, unit), {place: vqa_figures(by, unit) for place, by in tagged.items()}
-        asked: Kind = "open" if better(vqa["A"].value, vqa["A_dagger"].value) else "choice"
-        told: dict[str, Any] = {
+        accuracy, tagged = _figures(table, ACCURACY, table.answers, lambda replies: accuracies(replies, clusters))
+        vqa, vqa_tagged = vqa_figures(accuracy, unit), {place: vqa_figures(by, unit) for place, by in tagged.items()}
+        answer_kind: Kind = "open" if better(vqa["A"].value, vqa["A_dagger"].value) else "choice"
+        metrics: dict[str, Any] = {
             "accuracy_unit": unit,
-            "answer_prompt": asked,
+            "answer_prompt": answer_kind,
             "vqa": vqa,
             "vqa_by_tag": by_tag(vqa_tagged),
         }
         best = {place: figures["best"] for place, figures in vqa_tagged.items()}
         credits = table.measures.get((None, "open"), {}).get("credit")
         if credits is not None:
-            known = ~np.isnan(credits[:, 0])
-            told["answer_credit"] = clusters.mean(table.answers("open")["cluster"][known], credits[known, 0])
+            scored = ~np.isnan(credits[:, 0])
+            metrics["answer_credit"] = clusters.mean(table.answers("open")["cluster"][scored], credits[scored, 0])
         right = {kind: _right(table.answers(kind), len(table.examples)) for kind in ("open", "choice")}
         by_letter = right["choice"] if (right["choice"] != UNKNOWN).any() else right["open"]
-        return told, _Answers(vqa["best"], best, right[asked], by_letter)
+        return metrics, _Answers(vqa["best"], best, right[answer_kind], by_letter)
 
     def _row(self, table: Table, row: str, answers: _Answers, clusters: Resampler) -> dict[str, Any]:
-        found, tagged = _figures(
+        miou, tagged = _figures(
             table, MIOU, lambda k: self._counted(table.masks(row, k)), lambda masks: mean_iou(masks, clusters)
         )
-        kind: Kind = "open" if better(found["M"].value, found["M_dagger"].value) else "ground"
-        chosen = table.masks(row, kind)
-        joints = self._join(answers, chosen)
+        kind: Kind = "open" if better(miou["M"].value, miou["M_dagger"].value) else "ground"
+        grounding_masks = table.masks(row, kind)
+        joints = self._join(answers, grounding_masks)
         unanswered = accuracies(np.empty(0, SCORE), clusters)["item"]  # of tags whose examples are asked no question
         quadrants: dict[str, dict[str, Any]] = defaultdict(dict)
-        for (tag, value), part in table.groups(chosen):
+        for (tag, value), part in table.groups(grounding_masks):
             quadrants[tag][value] = counts(self._join(answers, part))
         return {
-            **miou_figures(found, answers.best),
+            **miou_figures(miou, answers.best),
             "grounding_prompt": kind,
             "present_only": {name: mean_iou(_present(table.masks(row, k)), clusters) for name, k in MIOU},
             "false_positives_on_absent": {
@@ -119,7 +119,8 @@ class Scoring(Conventions):
             "quadrants_of_pairs": counts(by_pair(joints)),
             "quadrants_by_tag": dict(quadrants),
             "quadrants_by_threshold": {
-                f"{threshold:g}": counts(self._join(answers, chosen, threshold)) for threshold in self.iou_thresholds
+                f"{threshold:g}": counts(self._join(answers, grounding_masks, threshold))
+                for threshold in self.iou_thresholds
             },
             **conditionals(joints, clusters),
             **self._region_metrics(table, row, answers, clusters),
@@ -127,14 +128,14 @@ class Scoring(Conventions):
 
     def _region_metrics(self, table: Table, row: str, answers: _Answers, clusters: Resampler) -> dict[str, Any]:
         """The metrics of `region_metrics` under both kinds of prompt; nothing where none is asked for."""
-        found = {
+        estimates = {
             metric.name: {
                 name: metric.estimate(*_measured(table, row, kind, metric.name, answers, self.nameless), clusters)
                 for name, kind in MIOU
             }
             for metric in self.found_metrics
         }
-        return {"region_metrics": found} if found else {}
+        return {"region_metrics": estimates} if estimates else {}
 
     def _join(self, answers: _Answers, masks: Rows, threshold: float | None = None) -> Joints:
         return join(answers.right, masks, self.iou_threshold if threshold is None else threshold, self.absent_area)
@@ -173,11 +174,11 @@ def _measured(
     """
     masks = table.masks(row, kind)
     numbers = table.measures.get((row, kind), {}).get(name, np.full((len(masks), 1), np.nan))
-    known = ~np.isnan(numbers).any(axis=1) & (masks["named"] | (nameless == "count"))
-    masks = masks[known]
+    counted = ~np.isnan(numbers).any(axis=1) & (masks["named"] | (nameless == "count"))
+    masks = masks[counted]
     of = {tag: about.of[masks["example"]] for tag, about in table.tags.items()}
     groups = {tag: [codes == code for code in np.unique(codes[codes != UNKNOWN])] for tag, codes in of.items()}
-    return Measured(numbers[known], masks["cluster"], answers.letters[masks["example"]]), groups
+    return Measured(numbers[counted], masks["cluster"], answers.letters[masks["example"]]), groups
 
 
 def _present(masks: Rows) -> Rows:
@@ -188,13 +189,13 @@ def _figures(
     table: Table, kinds: Kinds, rows: Callable[[Kind], Rows], figure: Callable[[Rows], T]
 ) -> tuple[dict[str, T], dict[Place, dict[str, T]]]:
     """A figure by the names of some kinds of prompt: of their scores, and of those of each tag's values."""
-    found = {name: _parts(table, rows(kind), figure) for name, kind in kinds}
+    by_name = {name: _parts(table, rows(kind), figure) for name, kind in kinds}
     tagged: dict[Place, dict[str, T]] = {}
-    for place in sorted({place for _, parts in found.values() for place in parts}):
+    for place in sorted({place for _, parts in by_name.values() for place in parts}):
         tagged[place] = {
-            name: parts[place] if place in parts else figure(np.empty(0, SCORE)) for name, (_, parts) in found.items()
+            name: parts[place] if place in parts else figure(np.empty(0, SCORE)) for name, (_, parts) in by_name.items()
         }
-    return {name: whole for name, (whole, _) in found.items()}, tagged
+    return {name: overall for name, (overall, _) in by_name.items()}, tagged
 
 
 def _parts(table: Table, scores: Rows, figure: Callable[[Rows], T]) -> tuple[T, dict[Place, T]]:
@@ -203,10 +204,10 @@ def _parts(table: Table, scores: Rows, figure: Callable[[Rows], T]) -> tuple[T, 
 
 def _right(answers: Rows, examples: int) -> npt.NDArray[np.int8]:
     """(E,) whether each example is answered rightly; UNKNOWN where that is not scored."""
-    found = np.full(examples, UNKNOWN, dtype=np.int8)
+    verdicts = np.full(examples, UNKNOWN, dtype=np.int8)
     scored = answers[answers["correct"] != UNKNOWN]
-    found[scored["example"]] = scored["correct"]
-    return found
+    verdicts[scored["example"]] = scored["correct"]
+    return verdicts
 
 
 def _unscored(table: Table) -> dict[str, int]:
@@ -215,8 +216,8 @@ def _unscored(table: Table) -> dict[str, int]:
     Keys: `answers.KIND` and `masks.ROW.KIND`.
     `answers.ground` counts missing responses, for the grounding prompt is no question.
     """
-    found = {f"answers.{kind}": int((table.answers(kind)["correct"] == UNKNOWN).sum()) for _, kind in ACCURACY}
-    found["answers.ground"] = int((~table.answers("ground")["answered"]).sum())
+    unscored = {f"answers.{kind}": int((table.answers(kind)["correct"] == UNKNOWN).sum()) for _, kind in ACCURACY}
+    unscored["answers.ground"] = int((~table.answers("ground")["answered"]).sum())
     for row in table.rows:
-        found |= {f"masks.{row}.{kind}": int(np.isnan(table.masks(row, kind)["iou"]).sum()) for kind in KINDS}
-    return {what: count for what, count in found.items() if count}
+        unscored |= {f"masks.{row}.{kind}": int(np.isnan(table.masks(row, kind)["iou"]).sum()) for kind in KINDS}
+    return {key: count for key, count in unscored.items() if count}

@@ -54,23 +54,23 @@ def by_pair(joints: Joints) -> Joints:
 def whole_pairs(pairs: Codes, verdicts: npt.NDArray[np.bool_]) -> tuple[Codes, npt.NDArray[np.bool_]]:
     """Of verdicts on members of pairs: the pairs that have two, and whether both are true."""
     members, true = np.bincount(pairs), np.bincount(pairs, weights=verdicts)
-    whole = np.flatnonzero(members == 2)
-    return whole, true[whole] == 2
+    complete = np.flatnonzero(members == 2)
+    return complete, true[complete] == 2
 
 
 def counts(joints: Joints) -> dict[str, int]:
     """Number of examples, or pairs, in each quadrant, by its name in `QUADRANTS`."""
-    found = np.bincount(2 * ~joints.answered + ~joints.grounded, minlength=len(QUADRANTS))
-    return dict(zip(QUADRANTS, found.tolist(), strict=True))
+    numbers = np.bincount(2 * ~joints.answered + ~joints.grounded, minlength=len(QUADRANTS))
+    return dict(zip(QUADRANTS, numbers.tolist(), strict=True))
 
 
 def conditionals(joints: Joints, clusters: Resampler) -> dict[str, Estimate]:
     """The shares P(grounded | answered rightly), P(grounded | answered wrongly) and P(answered rightly | grounded)."""
-    right, shown = joints.answered, joints.grounded
+    right, grounded = joints.answered, joints.grounded
     return {
-        "grounded_given_correct": clusters.mean(joints.cluster[right], shown[right]),
-        "grounded_given_wrong": clusters.mean(joints.cluster[~right], shown[~right]),
-        "correct_given_grounded": clusters.mean(joints.cluster[shown], right[shown]),
+        "grounded_given_correct": clusters.mean(joints.cluster[right], grounded[right]),
+        "grounded_given_wrong": clusters.mean(joints.cluster[~right], grounded[~right]),
+        "correct_given_grounded": clusters.mean(joints.cluster[grounded], right[grounded]),
     }
 
 

@@ -62,8 +62,8 @@ def giou(c: Comparison) -> float:
     Source: gIoU of gRefCOCO (GRES, CVPR 2023; henghuiding/ReLA, gres_model/evaluation/refer_evaluation.py). "Says that
     there is no target" is an empty mask here.
     """
-    common, whole = c.overlap
-    return 0.0 if c.wrong else common / whole if whole else 1.0
+    intersection, union_area = c.overlap
+    return 0.0 if c.wrong else intersection / union_area if union_area else 1.0
 
 
 @_named(mean)
@@ -72,8 +72,8 @@ def giou_eps(c: Comparison) -> float:
 
     Source: gIoU of ReasonSeg (LISA, CVPR 2024; dvlab-research/LISA, train_ds.py, validate).
     """
-    common, whole = c.overlap
-    return common / (whole + 1e-5) + float(whole == 0 and not c.wrong)
+    intersection, union_area = c.overlap
+    return intersection / (union_area + 1e-5) + float(union_area == 0 and not c.wrong)
 
 
 @_named(mean)

@@ -82,11 +82,11 @@ def f1_score(true: npt.ArrayLike, predicted: int, annotated: int, eps: float = 0
 def suppress(masks: Sequence[RLE], threshold: float) -> list[RLE]:
     """Greedy non-maximum suppression of masks, the larger first; those that overlap a kept one by more IoU go."""
     areas = [mask.area for mask in masks]
-    left, kept = [masks[i] for i in np.argsort(areas)[::-1]], list[RLE]()
-    while left:
-        kept.append(left[0])
-        overlaps = ious(left[1:], left[0])
-        left = [mask for mask, value in zip(left[1:], overlaps, strict=True) if not value > threshold]
+    remaining, kept = [masks[i] for i in np.argsort(areas)[::-1]], list[RLE]()
+    while remaining:
+        kept.append(remaining[0])
+        overlaps = ious(remaining[1:], remaining[0])
+        remaining = [mask for mask, value in zip(remaining[1:], overlaps, strict=True) if not value > threshold]
     return kept
 
 

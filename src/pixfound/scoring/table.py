@@ -170,15 +170,17 @@ class ScoreTableBuilder:
             count=self._count,
             examples=self._examples,
             rows=tuple(dict.fromkeys(row for row, _ in self._parts if row is not None)),
-            tags={tag: self._tag(*found) for tag, found in self._tags.items()},
+            tags={tag: self._tag(*entry) for tag, entry in self._tags.items()},
             cluster_of=np.array(of, dtype=np.int32),
             clusters=len(self._clusters),
             absent=np.frombuffer(absent, dtype=np.bool_),
             paired=np.frombuffer(paired, dtype=np.bool_),
             parts={part: np.frombuffer(packed, dtype=SCORE) for part, packed in self._parts.items()},
             measures={
-                part: {name: _spread(*about, len(self._parts[part]) // _PACKED.size) for name, about in found.items()}
-                for part, found in self._measures.items()
+                part: {
+                    name: _spread(*about, len(self._parts[part]) // _PACKED.size) for name, about in measures.items()
+                }
+                for part, measures in self._measures.items()
             },
         )
 
@@ -186,14 +188,14 @@ class ScoreTableBuilder:
         """With its values in alphabetical order."""
         place = {value: number for number, value in enumerate(sorted(values))}
         order = np.array([*(place[value] for value in values), UNKNOWN])  # the last one is that of UNKNOWN
-        every = np.full(len(self._about[0]), UNKNOWN, dtype=np.int32)
-        every[: len(of)] = order[np.frombuffer(of, dtype=np.int32)]
-        return Tag(tuple(sorted(values)), every)
+        codes = np.full(len(self._about[0]), UNKNOWN, dtype=np.int32)
+        codes[: len(of)] = order[np.frombuffer(of, dtype=np.int32)]
+        return Tag(tuple(sorted(values)), codes)
 
 
 def _spread(places: array[int], values: array[float], count: int) -> npt.NDArray[np.float64]:
     """(S, K) the values of some of `count` scores, nan for the others."""
-    known = np.frombuffer(values, dtype=np.float64).reshape(len(places), -1) if places else np.empty((0, 1))
-    found = np.full((count, known.shape[1]), np.nan)
-    found[list(places)] = known
-    return found
+    scored = np.frombuffer(values, dtype=np.float64).reshape(len(places), -1) if places else np.empty((0, 1))
+    numbers = np.full((count, scored.shape[1]), np.nan)
+    numbers[list(places)] = scored
+    return numbers
