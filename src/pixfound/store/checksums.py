@@ -31,10 +31,10 @@ def changed(folder: Path, names: Collection[str] = ()) -> list[str]:
         lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError):
         return [SUMS]
-    known = {line[2]: line[1] for line in map(_LINE.fullmatch, lines) if line}
-    if len(known) < len(lines) or not known.keys() >= set(WRITTEN):
+    sums = {line[2]: line[1] for line in map(_LINE.fullmatch, lines) if line}
+    if len(sums) < len(lines) or not sums.keys() >= set(WRITTEN):
         return [SUMS]
-    return [name for name in sorted(names or known) if _sum(folder / name) != known[name]]
+    return [name for name in sorted(names or sums) if _sum(folder / name) != sums[name]]
 
 
 def refuse_changed(folder: Path) -> None:

@@ -39,7 +39,7 @@ def only_writer(folder: Path, what: str) -> Iterator[None]:
 @contextmanager
 def next_writer(folders: Sequence[Path], what: str) -> Iterator[None]:
     """Hold folders, one after the other in the order of their names; waits for whoever holds one, and says for whom."""
-    with ExitStack() as held:
+    with ExitStack() as locks:
         for folder in sorted(folders):
             lock = FileLock(folder / ".lock")
             with _lockable(lock):
@@ -49,7 +49,7 @@ def next_writer(folders: Sequence[Path], what: str) -> Iterator[None]:
                     whom = f"{holder(folder)}, which computes the same{_by_hand(lock)}"
                     say(f"{what}: waiting for {whom}", stderr=True)
                     lock.acquire()
-            held.callback(lock.release)
+            locks.callback(lock.release)
             _begin(folder)
         yield
 

@@ -14,20 +14,20 @@ _PACKAGES = ("pixfound", "torch", "transformers", "accelerate", "numpy", "pycoco
 @cache
 def provenance() -> dict[str, str | None]:
     """Versions of the libraries that can change a result, and the git revision of the code, if it has one."""
-    found: dict[str, str | None] = {"python": platform.python_version(), "git": _git_revision()}
+    versions: dict[str, str | None] = {"python": platform.python_version(), "git": _git_revision()}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = None
-    return found
+            versions[package] = None
+    return versions
 
 
 def _git_revision() -> str | None:
-    here = Path(__file__).resolve().parents[3]
-    if not (here / ".git").exists():
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
         return None
-    command = ["git", "-C", str(here), "describe", "--always", "--dirty"]
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):

@@ -30,11 +30,15 @@ def pack_generation(generation: Generation) -> Value:
         "bare": generation.bare,
         "unanswered": generation.unanswered,
         "ungrounded": generation.ungrounded,
-        **({"kept": {"layers": kept.layers, "heads": kept.heads}} if (kept := generation.kept) else {}),
+        **(
+            {"kept": {"layers": layer_attention.layers, "heads": layer_attention.heads}}
+            if (layer_attention := generation.kept)
+            else {}
+        ),
     }
     if generation.attention is None or generation.penultimate is None:
         return Value(data)
-    apart = {"kept": kept.rows} if kept else {}
+    apart = {"kept": layer_attention.rows} if layer_attention else {}
     return Value(data, {"attention": generation.attention, "penultimate": generation.penultimate, **apart})
 
 

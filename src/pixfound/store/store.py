@@ -6,7 +6,7 @@ recomputed while everything else stays. A torn or damaged line is ignored, and s
 of the size that it names: what they held is computed again. The line also names the checksum of its arrays, which is
 compared when they are read. Nothing is ever rewritten in place.
 
-Which of two lines is the later one is told by their turns and never by a clock: a line's turn is one more than the
+Which of two lines is the later one follows from their turns and never from a clock: a line's turn is one more than the
 last that its process had read. Half of a surrogate pair in a text is written as JSON's own escape of it.
 
 Memory holds the position of each line, not its content: a record is read when it is asked for.
@@ -87,15 +87,15 @@ class Store:
     def changes(self, provenance: Mapping[str, Any]) -> list[str]:
         """Differences between a provenance and the one that the folder was begun with; [] where it was not begun.
 
-        A commit that only one of them knows is no difference: weights may have been fetched since, or elsewhere.
+        A commit that only one of them has is no difference: weights may have been fetched since, or elsewhere.
         """
         try:
             before = dict(json.loads((self.folder / "stage.json").read_text()).get("provenance", {}))
         except (OSError, ValueError, TypeError, AttributeError, RecursionError):
             return []
         now = json.loads(json.dumps(provenance, default=str))  # as it is read back
-        known = {k for k in {*before, *now} if not k.endswith("commit") or (k in before and k in now)}
-        return [f"{k}: {before.get(k)} -> {now.get(k)}" for k in sorted(known) if before.get(k) != now.get(k)]
+        compared = {k for k in {*before, *now} if not k.endswith("commit") or (k in before and k in now)}
+        return [f"{k}: {before.get(k)} -> {now.get(k)}" for k in sorted(compared) if before.get(k) != now.get(k)]
 
     def read(self) -> None:
         """Read all journals, those of other processes and of earlier runs too; a later line wins.
@@ -123,8 +123,8 @@ class Store:
         for name, line in lost.items():
             if not self._places.done(name):
                 key = self._read_line(line.place)["key"]
-                what = f"the arrays of {printable(key)} are not whole ({line.array_bytes} bytes)"
-                log.warning("%s: %s: computed again", self.folder, what)
+                damage = f"the arrays of {printable(key)} are not whole ({line.array_bytes} bytes)"
+                log.warning("%s: %s: computed again", self.folder, damage)
 
     def _whole(self, lines: Iterable[Line], lost: dict[bytes, Line]) -> Iterator[Line]:
         """The lines whose arrays are of the size that they name; the others are put into `lost`."""
@@ -152,7 +152,7 @@ class Store:
             self._append(record, arrays)
         except OSError as error:
             raise UserError(
-                f"{self.folder}: cannot be written to ({error.strerror or error}): make room on the disk, or mend its "
+                f"{self.folder}: cannot be written to ({error.strerror or error}): make room on the disk, or fix its "
                 "permissions, and run the same command again; what is done is kept"
             ) from error
 
@@ -234,7 +234,7 @@ class Store:
 
     def _unreadable(self, error: OSError) -> UserError:
         return UserError(
-            f"{error.filename or self.folder}: cannot be read ({error.strerror or error}): mend the cause, and run the "
+            f"{error.filename or self.folder}: cannot be read ({error.strerror or error}): fix the cause, and run the "
             "same command again; what is done is kept"
         )
 
