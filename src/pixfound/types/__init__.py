@@ -102,12 +102,12 @@ class Example:
         """What makes the example one that cannot be scored, apart from its options."""
         if self.options and not 2 <= len(self.options) <= MOST_OPTIONS:
             yield f"a question needs 2 to 26 options, a letter for each, not {len(self.options)}"
-        asked = bool(self.options or self.answers)
-        if asked and not self.question.strip():
+        has_question = bool(self.options or self.answers)
+        if has_question and not self.question.strip():
             yield "the question is empty"
         if not self.expression.strip():
             yield "the expression is empty"
-        if self.question and not asked:
+        if self.question and not has_question:
             yield "a question without options needs accepted answers"
         if self.answers and self.options:
             yield "accepted answers stand beside options; it has one of the two"
@@ -139,8 +139,8 @@ class Example:
     @property
     def kinds(self) -> tuple[Kind, ...]:
         """Kinds of prompt to ask: `open` needs a question, `choice` options."""
-        asked = {"open": bool(self.question), "choice": bool(self.options), "ground": True}
-        return tuple(kind for kind in KINDS if asked[kind])
+        available = {"open": bool(self.question), "choice": bool(self.options), "ground": True}
+        return tuple(kind for kind in KINDS if available[kind])
 
     @property
     def right_answer(self) -> str:

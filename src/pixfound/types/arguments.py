@@ -74,8 +74,8 @@ def check_arguments(target: Any, arguments: Mapping[str, Any], where: str) -> No
 
 def parameters(target: Any) -> dict[str, inspect.Parameter]:
     """The parameters of a class or function that have a name, so without *args and **kwargs."""
-    known = _signature(target).parameters.items()
-    return {name: p for name, p in known if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
+    entries = _signature(target).parameters.items()
+    return {name: p for name, p in entries if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)}
 
 
 def _signature(target: Any) -> inspect.Signature:
@@ -98,8 +98,8 @@ def _hints(target: Any) -> dict[str, Any]:
         # fields that a dataclass inherits are resolved in the module of their own class
         source = owner if "__dataclass_params__" in vars(owner) else vars(owner)["__init__"]
     with suppress(NameError, TypeError):
-        found = get_type_hints(source, include_extras=True)
-        return {name: found[name] for name in parameters(target) if name in found}
+        hints = get_type_hints(source, include_extras=True)
+        return {name: hints[name] for name in parameters(target) if name in hints}
     return {}
 
 
@@ -184,11 +184,11 @@ def _meant(value: Any, hint: Any) -> str:
 
 
 def _shown(value: Any, hint: Any) -> str:
-    """A value as it is typed; a text in quotes where no text fits, so that "3" is told from 3."""
-    chosen = any(get_origin(part) is Literal or part is str for part in _alternatives(hint))
-    bare = isinstance(value, str) and chosen and value.isprintable()
-    shown = value if bare else json.dumps(value, ensure_ascii=False, default=_plain)
-    return shown if len(shown) <= _LONGEST else f"{shown[:_LONGEST]}..."
+    """A value as it is typed; a text in quotes where no text fits, so that "3" differs from 3."""
+    takes_text = any(get_origin(part) is Literal or part is str for part in _alternatives(hint))
+    bare = isinstance(value, str) and takes_text and value.isprintable()
+    text = value if bare else json.dumps(value, ensure_ascii=False, default=_plain)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def _plain(value: Any) -> Any:

@@ -47,17 +47,17 @@ def as_indices(indices: Indices) -> tuple[int, ...] | None:
     return (indices,) if isinstance(indices, int) else None if indices is None else tuple(indices)
 
 
-def _places(name: str, wanted: Indices, known: Sequence[int]) -> list[int]:
-    indices = as_indices(wanted)
+def _places(name: str, requested: Indices, stored: Sequence[int]) -> list[int]:
+    indices = as_indices(requested)
     if indices is None:
-        return list(range(len(known)))
-    missing = [index for index in indices if index not in known]
+        return list(range(len(stored)))
+    missing = [index for index in indices if index not in stored]
     if missing:
-        raise UserError(f"{name}: {missing[0]} was not stored; there are {listed(known)}")
-    return [known.index(index) for index in indices]
+        raise UserError(f"{name}: {missing[0]} was not stored; there are {listed(stored)}")
+    return [stored.index(index) for index in indices]
 
 
-def listed(known: Sequence[int]) -> str:
+def listed(indices: Sequence[int]) -> str:
     """Indices as text: `0 to 31` where they are consecutive."""
-    whole = len(known) > 2 and list(known) == list(range(known[0], known[-1] + 1))
-    return f"{known[0]} to {known[-1]}" if whole else ", ".join(map(str, known))
+    consecutive = len(indices) > 2 and list(indices) == list(range(indices[0], indices[-1] + 1))
+    return f"{indices[0]} to {indices[-1]}" if consecutive else ", ".join(map(str, indices))

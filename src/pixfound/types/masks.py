@@ -97,15 +97,15 @@ class RLE:
         sides = segmentation.get("size")
         if not (isinstance(sides, list | tuple) and len(sides) == 2 and all(type(side) is int for side in sides)):
             raise ValueError(f"its `size` must be [height, width] in pixels, not {sides!r:.40}")
-        found = (sides[0], sides[1])
-        _check_size(found)
-        if size is not None and found != tuple(size):
-            raise ValueError(f"the mask is of size {found}, the image of {size} (height, width)")
+        stated = (sides[0], sides[1])
+        _check_size(stated)
+        if size is not None and stated != tuple(size):
+            raise ValueError(f"the mask is of size {stated}, the image of {size} (height, width)")
         runs = _read_counts(segmentation.get("counts"))
-        if runs.sum() != math.prod(found):
-            raise ValueError(f"its runs cover {runs.sum()} pixels, not {found[0]} x {found[1]}")
-        packed = coco.frPyObjects({"size": list(found), "counts": _without_gaps(runs)}, *found)
-        return RLE(found, packed["counts"].decode("ascii"))
+        if runs.sum() != math.prod(stated):
+            raise ValueError(f"its runs cover {runs.sum()} pixels, not {stated[0]} x {stated[1]}")
+        packed = coco.frPyObjects({"size": list(stated), "counts": _without_gaps(runs)}, *stated)
+        return RLE(stated, packed["counts"].decode("ascii"))
 
     @staticmethod
     def from_json(data: Mapping[str, Any]) -> RLE:
@@ -231,14 +231,14 @@ def overlap(pred: RLE, gt: RLE, ignore: RLE | None = None) -> tuple[int, int]:
     """
     _same_size(pred.size, gt.size)
     both, either = (coco.merge([pred._coco(), gt._coco()], intersect=i) for i in (True, False))
-    common, whole = int(coco.area(both)), int(coco.area(either)) + pred.surplus + gt.surplus
+    intersection, union_area = int(coco.area(both)), int(coco.area(either)) + pred.surplus + gt.surplus
     if ignore is not None:
         _same_size(ignore.size, gt.size)
-        common, whole = (
+        intersection, union_area = (
             size - int(coco.area(coco.merge([part, ignore._coco()], intersect=True)))
-            for size, part in ((common, both), (whole, either))
+            for size, part in ((intersection, both), (union_area, either))
         )
-    return common, whole
+    return intersection, union_area
 
 
 def ious(preds: Sequence[RLE], gt: RLE, ignore: RLE | None = None) -> list[float]:
@@ -247,7 +247,7 @@ def ious(preds: Sequence[RLE], gt: RLE, ignore: RLE | None = None) -> list[float
         _same_size(pred.size, gt.size)
     if ignore is not None:
         overlaps = [overlap(pred, gt, ignore) for pred in preds]
-        return [common / whole if whole else 1.0 for common, whole in overlaps]
+        return [intersection / union_area if union_area else 1.0 for intersection, union_area in overlaps]
     if not preds:
         return []
     if gt.area == 0:

@@ -40,22 +40,22 @@ def clip_polygons(polygons: Sequence[Any], size: tuple[int, int]) -> list[list[f
     """
     height, width = size
     margin = float(max(size))
-    found, seen, length = [], False, 0.0
+    clipped, any_inside, length = [], False, 0.0
     for values in polygons:
         points = read_polygon(values)
         (left, top), (right, bottom) = points.min(axis=0), points.max(axis=0)
         if right <= 0 or bottom <= 0 or left >= width or top >= height:
             continue
-        seen = True
+        any_inside = True
         points = _clipped(points, margin, size)
         length += float(np.abs(points - np.roll(points, 1, axis=0)).max(axis=1, initial=0).sum())
         if len(points) > 2:  # pycocotools takes two points for a box
-            found.append([float(value) for value in points.ravel()])
-    if polygons and not seen:
+            clipped.append([float(value) for value in points.ravel()])
+    if polygons and not any_inside:
         raise ValueError(f"no polygon lies in the image of {height} x {width} pixels (height x width)")
     if length > height * width + _TURNS * (height + width):
         raise ValueError(f"the outline is {length:.0f} pixels long in an image of {height} x {width} (height x width)")
-    return found
+    return clipped
 
 
 def _clipped(points: Points, margin: float, size: tuple[int, int]) -> Points:
