@@ -50,7 +50,7 @@ def _quoted(override: str) -> str:
     key, equals, value = override.partition("=")
     if not equals or not key:
         return "write KEY=VALUE"
-    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), value)
+    escaped = re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + ("\\'" if match[2] else ""), value)
     escaped = escaped.replace("${", r"\${")  # or OmegaConf would look for the value of another key
     typed = shlex.quote(f"{key}='{escaped}'")
     return f"where the value is a text with such signs, type {typed}"
@@ -66,8 +66,8 @@ def _no_choice() -> str:
     for override in _overrides():
         group = override.key_or_group
         if override.value() is None and (resources.files("pixfound.conf") / group).is_dir():
-            known = [path.name for path in (resources.files("pixfound.conf") / group).iterdir()]
-            names = [name.removesuffix(".yaml") for name in known if name.endswith(".yaml")]
+            file_names = [path.name for path in (resources.files("pixfound.conf") / group).iterdir()]
+            names = [name.removesuffix(".yaml") for name in file_names if name.endswith(".yaml")]
             return f"{override.input_line}: a group needs a choice; {nearest('none', names)}"
     return "a group needs a choice: type GROUP=NAME instead of GROUP=null"
 
@@ -89,25 +89,25 @@ def _overrides() -> list[Any]:
 def _choices() -> list[str]:
     """The choices of config groups on the command line, the first of each sweep: they decide which keys exist."""
     folder = get_args_parser().parse_known_args()[0].config_dir
-    chosen = [f"hydra.searchpath=[{folder}]"] if folder else []
+    overrides = [f"hydra.searchpath=[{folder}]"] if folder else []
     for override in _overrides():
         if override.is_delete() or override.is_add() or "." in override.key_or_group:
             continue
         value = next(override.sweep_string_iterator()) if override.is_sweep_override() else override.get_value_string()
-        chosen.append(f"{override.get_key_element()}={value}")
-    return chosen
+        overrides.append(f"{override.get_key_element()}={value}")
+    return overrides
 
 
 def known_keys() -> list[str]:
     """All dotted keys of the config chosen on the command line, or of the default config where that has errors."""
-    for chosen in (_choices(), []):
+    for overrides in (_choices(), []):
         GlobalHydra.instance().clear()
         try:
             with initialize_config_module("pixfound.conf", version_base="1.3"):
-                config = compose("config", overrides=chosen)
+                config = compose("config", overrides=overrides)
             break
         except (HydraException, OmegaConfBaseException, ValueError):
-            if not chosen:
+            if not overrides:
                 raise
     keys: list[str] = []
 
@@ -126,13 +126,15 @@ def check_sections(config: Mapping[str, Any]) -> None:
     """Raise UserError where a resolved config lacks a section or value of conf/config.yaml, or has the wrong type."""
     folder = resources.files("pixfound.conf")
     names = ("config.yaml", "launch/default.yaml")
-    whole, launch = (cast(dict[str, Any], OmegaConf.create((folder / name).read_text())) for name in names)
-    choices = {name: choice for entry in whole.pop("defaults") if entry != "_self_" for name, choice in entry.items()}
+    defaults, launch = (cast(dict[str, Any], OmegaConf.create((folder / name).read_text())) for name in names)
+    choices = {
+        name: choice for entry in defaults.pop("defaults") if entry != "_self_" for name, choice in entry.items()
+    }
     sections: dict[str, Any] = {name: {} for name, choice in choices.items() if isinstance(choice, str)}
     sections = {name: section for name, section in sections.items() if "hydra/" not in name and name != "cluster"}
-    whole.pop("hydra")
+    defaults.pop("hydra")
     parts: dict[str, Any] = {"extractors": {}, "selectors": {}, "rows": {}}
-    _check_section({**whole, **sections, "launch": launch, "extraction": parts}, config, "")
+    _check_section({**defaults, **sections, "launch": launch, "extraction": parts}, config, "")
     extraction = config["extraction"]
     for where, entries in (
         *((f"extraction.{name}", extraction[name]) for name in parts),
@@ -143,9 +145,9 @@ def check_sections(config: Mapping[str, Any]) -> None:
         _check_section({"extractor": None, "selector": None}, row, f"extraction.rows.{name}.")
 
 
-def _check_section(known: Mapping[str, Any], config: Mapping[str, Any], prefix: str) -> None:
-    """Raise UserError for a missing key, or for a value where `known` has a section. prefix: of the dotted names."""
-    for name, value in known.items():
+def _check_section(expected: Mapping[str, Any], config: Mapping[str, Any], prefix: str) -> None:
+    """Raise UserError for a missing key, or for a value where `expected` has a section. prefix: of the dotted names."""
+    for name, value in expected.items():
         key = f"{prefix}{name}"
         if name not in config:
             raise UserError(f"{key}: has no value, but the run needs one: type {key}=... and no ~{key}")

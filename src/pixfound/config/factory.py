@@ -97,15 +97,15 @@ def build(
     target = find_target(str(config.get("_target_", "")), where)
     if isinstance(target, type):
         _check_kind(target, kind, where, config)
-    known = parameters(target)
+    accepted = parameters(target)
     arguments = {k: v for k, v in config.items() if k != "_target_"}
     for name in arguments:
-        if name not in known:
-            raise UserError(f"{where}.{name}: {target.__name__} takes no such argument; {nearest(name, known)}")
+        if name not in accepted:
+            raise UserError(f"{where}.{name}: {target.__name__} takes no such argument; {nearest(name, accepted)}")
     check_arguments(target, arguments, where)
-    uses = {k: p for k, p in (services or {}).items() if k in known and k not in arguments}
+    uses = {k: p for k, p in (services or {}).items() if k in accepted and k not in arguments}
     missing = [
-        n for n, p in known.items() if p.default is inspect.Parameter.empty and n not in arguments and n not in uses
+        n for n, p in accepted.items() if p.default is inspect.Parameter.empty and n not in arguments and n not in uses
     ]
     if missing:
         raise UserError(f"{where}: {target.__name__} needs {' and '.join(f'{where}.{n}=...' for n in missing)}")
@@ -140,17 +140,21 @@ def build_parts(config: Mapping[str, Any]) -> Parts:
     model, phrases = build(config["model"], "model", Model), build(config["phrases"], "phrases", PhraseFinder)
     segmenter, judge = build(config["segmenter"], "segmenter", Segmenter), build(config["judge"], "judge", Judge)
     services: dict[str, Part[Any]] = {"model": model, "phrases": phrases, "segmenter": segmenter, "judge": judge}
-    bundle = config["extraction"]
+    extraction = config["extraction"]
     extractors = {
-        k: build(c, f"extraction.extractors.{k}", Extractor, services) for k, c in bundle["extractors"].items()
+        k: build(c, f"extraction.extractors.{k}", Extractor, services) for k, c in extraction["extractors"].items()
     }
-    selectors = {k: build(c, f"extraction.selectors.{k}", Selector, services) for k, c in bundle["selectors"].items()}
+    selectors = {
+        k: build(c, f"extraction.selectors.{k}", Selector, services) for k, c in extraction["selectors"].items()
+    }
     rows = {}
-    for row, pair in bundle["rows"].items():
+    for row, pair in extraction["rows"].items():
         extractor, selector = pair["extractor"], pair["selector"]
-        for name, known, kind in ((extractor, extractors, "extractor"), (selector, selectors, "selector")):
-            if name not in known:
-                raise UserError(f"extraction.rows.{row}.{kind}={name}: no such {kind}; {nearest(str(name), known)}")
+        for name, components, kind in ((extractor, extractors, "extractor"), (selector, selectors, "selector")):
+            if name not in components:
+                raise UserError(
+                    f"extraction.rows.{row}.{kind}={name}: no such {kind}; {nearest(str(name), components)}"
+                )
         rows[row] = (extractor, selector)
     analyses = {k: build(c, f"analyses.{k}", Analysis, services) for k, c in config["analyses"].items()}
     return Parts(benchmark, prompts, model, extractors, selectors, judge, rows, analyses)

@@ -67,16 +67,16 @@ def _imports(path: Path, name: str) -> Iterator[tuple[Path, str]]:
         else:
             continue
         for relative in names:
-            found = _file(relative, package)
-            if found is not None:
-                yield found
+            module = _file(relative, package)
+            if module is not None:
+                yield module
 
 
 def _file(name: str, package: str) -> tuple[Path, str] | None:
     try:
         name = resolve_name(name, package)
-        known: ModuleType | None = sys.modules.get(name)
-        origin = getattr(known, "__file__", None) if known else getattr(find_spec(name), "origin", None)
+        module: ModuleType | None = sys.modules.get(name)
+        origin = getattr(module, "__file__", None) if module else getattr(find_spec(name), "origin", None)
     except (ImportError, ValueError, AttributeError):  # no module: a name that one defines, or an optional library
         return None
     return (Path(origin).resolve(), name) if origin else None
