@@ -82,9 +82,9 @@ class Prompts(Component):
             ground = varied.value
         elif varied.kind == "spelling":
             noise = varied.number
-        asked = {"open": open, "choice": choice, "ground": ground}
-        chosen = ids_by_model(asked, model, by_model or {}) if None in asked.values() else asked
-        self.ids = {**chosen, "extension": extension, **({"vqa": vqa} if vqa is not None else {})}
+        given_ids = {"open": open, "choice": choice, "ground": ground}
+        ids = ids_by_model(given_ids, model, by_model or {}) if None in given_ids.values() else given_ids
+        self.ids = {**ids, "extension": extension, **({"vqa": vqa} if vqa is not None else {})}
         self.texts = {kind: template(templates, kind, str(id), unescape) for kind, id in self.ids.items()}
         self._slots = tuple(self.texts["vqa"].split("|")) if vqa is not None else _PLAIN
         self._fix, self._noise, self._seed, self._edits = articles == "fix", noise, seed, _edits(edits or {})
@@ -118,8 +118,8 @@ class Prompts(Component):
                 self._misspelt(text, count, example, f"wording {i}")
                 for i, (text, count) in enumerate(zip(texts, counts, strict=True))
             ]
-        named = [values[name] if name else "" for _, name in pieces]
-        return "".join(text + value for text, value in zip(texts, named, strict=True))
+        insertions = [values[name] if name else "" for _, name in pieces]
+        return "".join(text + value for text, value in zip(texts, insertions, strict=True))
 
     def _expression(self, example: Example) -> str:
         text = example.expression.strip() if self._fix else example.expression
@@ -133,7 +133,7 @@ class Prompts(Component):
         return misspelt(text, edits, rng, self._edits.repeats)
 
     def variant(self, kind: Kind) -> str:
-        """Label of the template ids, which tells prompts of a kind from those of other templates."""
+        """Label of the template ids, which distinguishes prompts of a kind from those of other templates."""
         return self._variants[kind]
 
     def _variant(self, kind: Kind) -> str:
@@ -155,10 +155,10 @@ def spread(edits: int, lengths: Sequence[int]) -> list[int]:
     return [end - start for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def _edits(given: Mapping[str, Any]) -> Edits:
-    known = [field.name for field in fields(Edits)]
-    for name in given:
-        if name not in known:
-            raise UserError(f"prompts.edits.{name}: there is no such option; {nearest(name, known)}")
-    check_arguments(Edits, given, "prompts.edits")
-    return Edits(**given)
+def _edits(options: Mapping[str, Any]) -> Edits:
+    names = [field.name for field in fields(Edits)]
+    for name in options:
+        if name not in names:
+            raise UserError(f"prompts.edits.{name}: there is no such option; {nearest(name, names)}")
+    check_arguments(Edits, options, "prompts.edits")
+    return Edits(**options)

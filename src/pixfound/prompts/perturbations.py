@@ -41,5 +41,5 @@ def parse_variation(name: str, key: str) -> Variation:
         value = name.removeprefix(f"{kind}_")
         if value not in (name, "") and (kind in TEXT or (value.isascii() and value.isdigit())):
             return Variation(kind, value if kind in TEXT else str(int(value)))
-    known = [NONE, "vqa_t1", "ground_t1", *(f"{kind}_0" for kind in NUMBERED)]
-    raise UserError(f"{key}={name}: there is no such variation; {nearest(name, known)}")
+    names = [NONE, "vqa_t1", "ground_t1", *(f"{kind}_0" for kind in NUMBERED)]
+    raise UserError(f"{key}={name}: there is no such variation; {nearest(name, names)}")

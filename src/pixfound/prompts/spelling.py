@@ -68,12 +68,12 @@ def _first(text: str, at: int) -> int:
 
 def _swaps(text: str, edits: int, order: Sequence[int]) -> list[int]:
     """The first positions of `order` whose swaps change the text and do not overlap."""
-    chosen: list[int] = []
-    taken: set[int] = set()
+    positions: list[int] = []
+    occupied: set[int] = set()
     for at in order:
         first = _first(text, at)
         touched = {at, at + 1, first}
-        if len(chosen) < edits and text[first] != text[first + 1] and not touched & taken:
-            chosen.append(at)
-            taken |= touched
-    return chosen
+        if len(positions) < edits and text[first] != text[first + 1] and not touched & occupied:
+            positions.append(at)
+            occupied |= touched
+    return positions

@@ -16,18 +16,18 @@ FIELDS = ("question", "options", "lettered", "extension", "expression")
 LIBRARY_KINDS = (*KINDS, "extension", "vqa")
 
 
-def ids_by_model(asked: Mapping[str, str | None], model: str | None, by_model: Library) -> dict[str, str | None]:
+def ids_by_model(given_ids: Mapping[str, str | None], model: str | None, by_model: Library) -> dict[str, str | None]:
     """The requested ids, and those of the model's pattern where none is requested."""
     patterns = list(by_model)
     fits = next((p for p in patterns if fnmatchcase(model or "", p)), None)
-    found = {**by_model[patterns[-1]], **by_model[fits]} if fits is not None else {}
-    for kind, id in asked.items():
-        if id is None and kind not in found:
+    model_ids = {**by_model[patterns[-1]], **by_model[fits]} if fits is not None else {}
+    for kind, id in given_ids.items():
+        if id is None and kind not in model_ids:
             raise UserError(f"prompts.{kind} has no value: give a template's id, or one in prompts.by_model")
     if fits == patterns[-1]:
-        ids = ", ".join(f"prompts.{kind}={found[kind]}" for kind, id in asked.items() if id is None)
+        ids = ", ".join(f"prompts.{kind}={model_ids[kind]}" for kind, id in given_ids.items() if id is None)
         log.warning("no wording is known for model=%s: taking the default, %s", model, ids)
-    return {kind: found[kind] if id is None else id for kind, id in asked.items()}
+    return {kind: model_ids[kind] if id is None else id for kind, id in given_ids.items()}
 
 
 def template(templates: Library, kind: str, id: str, unescape: bool) -> str:
