@@ -28,7 +28,7 @@ class TextBlobPhrases(PhraseFinder):
 @lru_cache(maxsize=4096)
 def _phrases(text: str) -> tuple[Phrase, ...]:
     words = _tagged(text)
-    found: list[Phrase] = []
+    phrases: list[Phrase] = []
     run: list[tuple[str, str, int]] = []
     for word, tag, start in [*words, ("", "", len(text))]:
         opens = tag in _OPENERS and run and run[-1][1] in _NOUNS
@@ -38,9 +38,9 @@ def _phrases(text: str) -> tuple[Phrase, ...]:
         if tag in _VERBS_FOR_NOUNS and run and run[-1][1] in ("DT", "JJ", "PRP$"):
             run.append((word, "NN", start))
             continue
-        found += _closed(run, text)
+        phrases += _closed(run, text)
         run = [(word, tag, start)] if tag in _INSIDE else []
-    return tuple(found)
+    return tuple(phrases)
 
 
 def _closed(run: list[tuple[str, str, int]], text: str) -> list[Phrase]:
@@ -82,13 +82,13 @@ def _tagged(text: str) -> list[tuple[str, str, int]]:
 
 def _joined(words: list[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
     """Join the pieces of "cat's" and "isn't" that the tokeniser splits: to a possessive, an adverb."""
-    found: list[tuple[str, str, int]] = []
+    joined: list[tuple[str, str, int]] = []
     for word, tag, start in words:
-        glued = len(found) > 1 and found[-1][0] == "'" and found[-1][2] + 1 == start
+        glued = len(joined) > 1 and joined[-1][0] == "'" and joined[-1][2] + 1 == start
         if glued and word.lower() == "s":
-            found[-1] = ("'s", "POS" if found[-2][1] in _NOUNS else "VBZ", start - 1)
-        elif glued and word.lower() == "t" and found[-2][0].lower() == "n":
-            found[-2:] = [("n't", "RB", start - 2)]
+            joined[-1] = ("'s", "POS" if joined[-2][1] in _NOUNS else "VBZ", start - 1)
+        elif glued and word.lower() == "t" and joined[-2][0].lower() == "n":
+            joined[-2:] = [("n't", "RB", start - 2)]
         else:
-            found.append((word, tag, start))
-    return found
+            joined.append((word, tag, start))
+    return joined
