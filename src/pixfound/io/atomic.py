@@ -53,7 +53,7 @@ def _written(path: Path) -> Iterator[BinaryIO]:
         os.replace(temporary, path)
     except OSError as error:
         raise UserError(
-            f"{path}: cannot be written ({error.strerror or error}): make room on the disk, or mend its permissions, "
+            f"{path}: cannot be written ({error.strerror or error}): make room on the disk, or fix its permissions, "
             "and run the same command again; what is done is kept"
         ) from error
     finally:

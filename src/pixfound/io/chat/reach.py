@@ -23,6 +23,6 @@ def check_reachable(options: ChatOptions) -> None:
         socket.create_connection((host, port), min(options.timeout_s, _PATIENCE_S)).close()
     except (OSError, ValueError) as error:
         raise UserError(
-            f"{options.group}.base_url={options.url}: no server can be reached there ({error}): start it, or mend the "
+            f"{options.group}.base_url={options.url}: no server can be reached there ({error}): start it, or fix the "
             "address. What is done is kept"
         ) from error
