@@ -298,15 +298,15 @@ class Analysis(Component):
     def compute(self, run: Any) -> Mapping[str, Any]:
         """The findings as JSON values; {} if the analysis does not apply. run: `pixfound.pipeline.run_data.RunData`.
 
-        The key `failures` is optional: a line for each thing that another run of the same command may mend.
+        The key `failures` is optional: a line for each thing that another run of the same command may resolve.
         """
         raise NotImplementedError
 
-    def sections(self, found: Mapping[str, Any]) -> list[str]:
-        """Blocks of Markdown about what `compute` found; never called with {}. Text of models and data is escaped."""
+    def sections(self, results: Mapping[str, Any]) -> list[str]:
+        """Blocks of Markdown about the results of `compute`; never called with {}. Escapes text of models and data."""
         return []
 
-    def charts(self, found: Mapping[str, Any]) -> Mapping[str, Figure]:
+    def charts(self, results: Mapping[str, Any]) -> Mapping[str, Figure]:
         """Name -> chart, written beside report.md as NAME.png and NAME.svg, shown below `sections`; never for {}."""
         return {}
 

@@ -9,7 +9,15 @@ import pytest
 from PIL import Image
 
 from pixfound.analyses import concept_words
-from pixfound.analyses.concepts import CONCEPTS, QUESTION, SYSTEM, Asked, Questions, concepts_by_rules, read_concepts
+from pixfound.analyses.concepts import (
+    CONCEPTS,
+    QUESTION,
+    SYSTEM,
+    ConceptLabel,
+    Questions,
+    concepts_by_rules,
+    read_concepts,
+)
 from pixfound.errors import UserError
 from pixfound.interfaces import Judge, JudgeError
 from pixfound.judges.openai import OpenAIJudge
@@ -142,27 +150,29 @@ class Replies(Judge):
 
 def test_a_judge_is_asked_about_the_phrase_in_its_text() -> None:
     judge = Replies("(c), (f)")
-    assert Questions(judge).ask("its eyes", "It shuts its eyes.") == Asked(("part", "state"))
+    assert Questions(judge).ask("its eyes", "It shuts its eyes.") == ConceptLabel(("part", "state"))
     assert judge.asked == [(SYSTEM, QUESTION.format(phrase="its eyes", text="It shuts its eyes."))]
     assert all(f"({letter})" in QUESTION for letter in "abcdef"[: len(CONCEPTS)])
 
 
 def test_braces_in_an_answer_are_no_fields() -> None:
     judge = Replies("e")
-    assert Questions(judge, question="{phrase}: {text}").ask("{x}", "a {text} {0}") == Asked(("object",))
+    assert Questions(judge, question="{phrase}: {text}").ask("{x}", "a {text} {0}") == ConceptLabel(("object",))
     assert judge.asked[0][1] == "{x}: a {text} {0}"
 
 
 def test_what_cannot_be_read_is_no_concept_and_no_failure() -> None:
-    assert Questions(Replies("Hm.")).ask("x", "y") == Asked(None, "the reply could not be read: 'Hm.'", failed=True)
+    assert Questions(Replies("Hm.")).ask("x", "y") == ConceptLabel(
+        None, "the reply could not be read: 'Hm.'", failed=True
+    )
 
 
 def test_a_judge_that_is_down_is_not_asked_for_ever() -> None:
     judge = Replies(None)
     found = Questions(judge, give_up=3).ask_all([("x", "y")] * 8)
     assert len(judge.asked) == 3
-    assert found[0] == Asked(None, "no reply: down", failed=True)
-    assert found[7] == Asked(None, "not asked: the judge failed 3 times in a row", failed=True)
+    assert found[0] == ConceptLabel(None, "no reply: down", failed=True)
+    assert found[7] == ConceptLabel(None, "not asked: the judge failed 3 times in a row", failed=True)
 
 
 def test_failures_now_and_then_do_not_end_the_asking() -> None:

@@ -44,11 +44,11 @@ class Pool:
 def pool_of(run: RunData, extractor: str, kind: Kind, ks: Sequence[int]) -> Pool:
     """The pool of an extractor under one kind of prompt; nothing of an example is kept but its line of it."""
     examples, values, candidates = array("i"), array("d"), 0
-    for item, proposed in _proposals(run, extractor, (kind,)):
-        if not item.example.absent:
+    for run_example, proposed in _proposals(run, extractor, (kind,)):
+        if not run_example.example.absent:
             masks = [candidate.mask for candidate in proposed]
-            fits = ious(masks, item.example.gt_mask, item.example.ignore)
-            examples.append(item.index)
+            fits = ious(masks, run_example.example.gt_mask, run_example.example.ignore)
+            examples.append(run_example.index)
             values.extend((*(best_of(fits, k) for k in (*ks, 1)), max(fits, default=0.0)))
             candidates += len(fits)
     numbers = np.array(values).reshape(len(examples), len(ks) + 2)
@@ -60,16 +60,17 @@ def pool_of(run: RunData, extractor: str, kind: Kind, ks: Sequence[int]) -> Pool
 def has_choices(run: RunData, extractor: str) -> bool:
     """Return True if an extractor proposes more than one candidate for any present object."""
     return any(
-        len(proposed) > 1 and not item.example.absent for item, proposed in _proposals(run, extractor, MASK_KINDS)
+        len(proposed) > 1 and not run_example.example.absent
+        for run_example, proposed in _proposals(run, extractor, MASK_KINDS)
     )
 
 
 def _proposals(run: RunData, extractor: str, kinds: Sequence[Kind]) -> Iterator[tuple[RunExample, list[Candidate]]]:
-    for item in run.examples:
+    for run_example in run.examples:
         for kind in kinds:
-            proposed = run.candidates(item, kind, extractor)
+            proposed = run.candidates(run_example, kind, extractor)
             if proposed is not None:
-                yield item, proposed
+                yield run_example, proposed
 
 
 def best_of(values: Sequence[float], k: int) -> float:

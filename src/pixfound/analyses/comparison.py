@@ -110,6 +110,6 @@ def family_p_values(observed: Array, expected: Array, drawn: Array) -> Array:
     varies = spread > 1e-12
     scale = np.where(varies, spread, 1.0)
     worst = np.where(varies, np.abs(drawn - expected) / scale, 0.0).max(axis=1)
-    own = np.abs(observed - expected) / scale
-    far = worst[:, None] >= np.where(varies, own, 0.0)[None, :] - 1e-9
+    deviations = np.abs(observed - expected) / scale
+    far = worst[:, None] >= np.where(varies, deviations, 0.0)[None, :] - 1e-9
     return np.asarray((1 + far.sum(axis=0)) / (1 + len(drawn)), dtype=np.float64)

@@ -48,21 +48,21 @@ def concepts_by_rules(phrase: Phrase, text: str) -> tuple[Concept, ...]:
 
     What it cannot do: it knows English only and each word in one sense (an orange is a colour unless it is the main
     word), sees no image, and reads no further than the phrase and what it is "of". An unknown part or setting counts
-    as an object, and a state told by a verb ("the door is open") is not seen: so the five other concepts are found
+    as an object, and a state expressed by a verb ("the door is open") is not seen: so the five other concepts are found
     too rarely rather than too often. For figures to compare with the paper's, ask a judge.
     """
     head = singular(phrase.head.lower())
-    own = [singular(word) for word in _WORD.findall(re.sub(r"['\u2019]s?\b", " ", phrase.text.lower()))]
-    attributes = own[:-1] if own and own[-1] == head else own
+    words_of_phrase = [singular(word) for word in _WORD.findall(re.sub(r"['\u2019]s?\b", " ", phrase.text.lower()))]
+    attributes = words_of_phrase[:-1] if words_of_phrase and words_of_phrase[-1] == head else words_of_phrase
     owned = bool(_OWNED.search(phrase.text)) or bool(_OF.match(text, phrase.span[1]))
-    found = {_main_concept(head, owned)}
+    concepts = {_main_concept(head, owned)}
     if any(word in words.COLOURS | words.LOOKS for word in attributes) and head not in words.SETTINGS:
-        found.add("appearance")
+        concepts.add("appearance")
     if any(word in words.PLACE_WORDS for word in attributes):
-        found.add("location")
+        concepts.add("location")
     if any(word in words.STATES for word in attributes):
-        found.add("state")
-    return tuple(concept for concept in CONCEPTS if concept in found)
+        concepts.add("state")
+    return tuple(concept for concept in CONCEPTS if concept in concepts)
 
 
 def _main_concept(head: str, owned: bool) -> Concept:
@@ -78,7 +78,7 @@ def _main_concept(head: str, owned: bool) -> Concept:
         ("appearance", words.LOOK_HEADS),
         ("state", words.STATE_HEADS | words.STATES),
     )
-    return next((concept for concept, known in lists if head in known), "object")
+    return next((concept for concept, heads in lists if head in heads), "object")
 
 
 def read_concepts(reply: str) -> tuple[Concept, ...] | None:
@@ -92,18 +92,18 @@ def read_concepts(reply: str) -> tuple[Concept, ...] | None:
     """
     plain = _CUE.sub("", _TAGS.sub(" ", reply).strip())
     pieces = [piece for part in re.split(r"[,;\n&+]|\band\b", plain) if (piece := part.strip(" .\t\r"))]
-    found = [index for piece in pieces for index in _letters(piece)]
-    if not found or None in found:
+    indices = [index for piece in pieces for index in _letters(piece)]
+    if not indices or None in indices:
         return None
-    return tuple(concept for index, concept in enumerate(CONCEPTS) if index in found)
+    return tuple(concept for index, concept in enumerate(CONCEPTS) if index in indices)
 
 
 def _letters(piece: str) -> Sequence[int | None]:
     """The concepts of one piece of a reply as indices; None for what is none."""
     bare = re.sub(r"[^a-z\s]", " ", piece.lower()).strip()
     letters = bare.split()
-    if letters and all(len(one) == 1 for one in letters):
-        return [index_of(one, len(CONCEPTS)) for one in letters]
+    if letters and all(len(character) == 1 for character in letters):
+        return [index_of(character, len(CONCEPTS)) for character in letters]
     for index, names in enumerate(_NAMES):
         if re.match(rf"(?:{letter(index).lower()}\s+)?(?:{names})", bare) and len(letters) <= 4:
             return [index]
@@ -111,7 +111,7 @@ def _letters(piece: str) -> Sequence[int | None]:
 
 
 @dataclass(frozen=True)
-class Asked:
+class ConceptLabel:
     """The result of asking about one phrase. concepts: None where there are none; then `why` gives the reason.
 
     failed: True if no reply came, or none that can be read; another run asks again.
@@ -132,7 +132,7 @@ class Questions:
         self.judge, self.system, self.question, self.give_up = judge, system, question, give_up
         self._failures = 0
 
-    def ask_all(self, phrases: Sequence[tuple[str, str]]) -> list[Asked]:
+    def ask_all(self, phrases: Sequence[tuple[str, str]]) -> list[ConceptLabel]:
         """Ask the judge about each (phrase, text); the results in the order of `phrases`.
 
         As many requests run at a time as the judge takes. The cost that they may have is printed on stderr beforehand.
@@ -142,22 +142,25 @@ class Questions:
         characters = sum(fixed + len(phrase) + len(text) for phrase, text in phrases)
         if phrases and (cost := self.judge.plan(Load(len(phrases), characters))):
             say(f"judge, concepts: {cost}", stderr=True)
-        asked = side_by_side(lambda pair: self.ask(*pair), phrases, self.judge.concurrency)
-        return [one if isinstance(one, Asked) else Asked(None, str(one), failed=True) for one in asked]
+        labels = side_by_side(lambda pair: self.ask(*pair), phrases, self.judge.concurrency)
+        return [
+            label if isinstance(label, ConceptLabel) else ConceptLabel(None, str(label), failed=True)
+            for label in labels
+        ]
 
-    def ask(self, phrase: str, text: str) -> Asked:
+    def ask(self, phrase: str, text: str) -> ConceptLabel:
         """Ask the judge about one phrase. Neither a concept nor a reply is ever guessed."""
         if self._failures >= self.give_up:
-            return Asked(None, f"not asked: the judge failed {self.give_up} times in a row", failed=True)
+            return ConceptLabel(None, f"not asked: the judge failed {self.give_up} times in a row", failed=True)
         question = self.question.format(phrase=phrase, text=text)
         try:
             reply = self.judge.ask(self.system, question)
         except JudgeError as error:
             self._failures += 1
-            return Asked(None, f"no reply: {error}", failed=True)
+            return ConceptLabel(None, f"no reply: {error}", failed=True)
         self._failures = 0
         concepts = read_concepts(reply)
         if concepts is None:
             why = f"the reply could not be read: {shortened(reply)}"
-            return Asked(None, str(unreadable(self.judge, self.system, question, (), why)), failed=True)
-        return Asked(concepts)
+            return ConceptLabel(None, str(unreadable(self.judge, self.system, question, (), why)), failed=True)
+        return ConceptLabel(concepts)

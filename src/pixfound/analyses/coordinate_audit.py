@@ -1,8 +1,8 @@
 """Audit of written boxes: do their numbers look like the declared reading, and would another one fit far better.
 
-A model whose coordinates are read in another convention than it was taught draws boxes in wrong places, and looks as if
-it could not ground. Harnesses that take the best of several readings of each box hide this and are too optimistic; here
-one reading is declared, all others are measured beside it over the whole run, and none is taken.
+A model whose coordinates are read in another convention than that of its training draws boxes in wrong places, and
+looks as if it could not ground. Harnesses that take the best of several readings of each box hide this and are too
+optimistic; here one reading is declared, all others are measured beside it over the whole run, and none is taken.
 
 Shapes: `N` first boxes of answers about present objects.
 """
@@ -71,7 +71,7 @@ class CoordinateAudit(Analysis):
 
         An extractor that reads as one before it, or that found no box, is left out.
         """
-        found: dict[str, Any] = {}
+        results: dict[str, Any] = {}
         conventions: list[Convention] = []
         for name, part in run.parts.extractors.items():
             extractor = part.built
@@ -79,19 +79,19 @@ class CoordinateAudit(Analysis):
                 conventions.append(extractor.convention)
                 answers = list(_answers(run, extractor.convention))
                 if any(answer.boxes for answer in answers):
-                    found[name] = self._about(extractor.convention, answers)
-                    if better := found[name]["better"]:
-                        log.warning("%s", _warning(name, found[name]["declared"], better, found[name]["readings"]))
-        return found
+                    results[name] = self._about(extractor.convention, answers)
+                    if better := results[name]["better"]:
+                        log.warning("%s", _warning(name, results[name]["declared"], better, results[name]["readings"]))
+        return results
 
-    def sections(self, found: Mapping[str, Any]) -> list[str]:
+    def sections(self, results: Mapping[str, Any]) -> list[str]:
         """The shares, and the readings with their difference to the declared one."""
         blocks = [
             "## Coordinates",
             "Boxes as written under the grounding prompt. IoU: of an answer's first box with the annotated one, over "
             "present objects. Scores take the declared reading; the others are for comparison.",
         ]
-        for name, about in found.items():
+        for name, about in results.items():
             shares = ", ".join(f"{100 * about['shares'][key]:.1f} % {text}" for key, text in _SHARES.items())
             blocks.append(
                 f"{name}: {about['boxes']} boxes in {about['with_box']} of {about['answers']} answers; {shares}."
@@ -153,12 +153,12 @@ class _Answer:
 
 def _answers(run: RunData, convention: Convention) -> Iterator[_Answer]:
     assert convention.boxes is not None
-    for item in run.examples:
-        generation = run.answer(item, "ground")
+    for run_example in run.examples:
+        generation = run.answer(run_example, "ground")
         if generation is not None:
-            example = item.example
+            example = run_example.example
             gt = around(example.boxes) or example.gt_mask.box
-            cluster = int(run.scores.cluster_of[item.index])
+            cluster = int(run.scores.cluster_of[run_example.index])
             boxes = convention.boxes(generation.text)
             yield _Answer(cluster, boxes, generation.image_size, generation.input_size, None if example.absent else gt)
 
@@ -177,9 +177,9 @@ def _iou(answer: _Answer, reading: str) -> float | None:
     return float(box_ious(boxes, [answer.gt])[0, 0]) if boxes else 0.0
 
 
-def _padded(size: Size, whole: float) -> Frame:
+def _padded(size: Size, extent: float) -> Frame:
     frame = of_padded_square(size)
-    return Frame((frame.scale[0] / whole, frame.scale[1] / whole), frame.offset, size)
+    return Frame((frame.scale[0] / extent, frame.scale[1] / extent), frame.offset, size)
 
 
 def _shares(answers: Sequence[_Answer]) -> dict[str, float]:
@@ -188,12 +188,12 @@ def _shares(answers: Sequence[_Answer]) -> dict[str, float]:
     sides = np.array([(*answer.size[::-1], *answer.size[::-1]) for answer in answers for _ in answer.boxes])
     odd = {"over_1": boxes > 1, "over_side": boxes > sides, "over_1000": boxes > 1000, "negative": boxes < 0}
     swapped = (boxes[:, :2] > boxes[:, 2:]).any(axis=1)
-    return {name: float(np.mean(which)) for name, which in {**odd, "swapped": swapped}.items()}
+    return {name: float(np.mean(flags)) for name, flags in {**odd, "swapped": swapped}.items()}
 
 
 def _warning(name: str, declared: str, better: str, readings: Mapping[str, Any]) -> str:
     before, after = (100 * readings[reading]["iou"]["value"] for reading in (declared, better))
     return (
         f"coordinates of {name}: read as {declared} its boxes have a mean IoU of {before:.1f}, as {better} {after:.1f}"
-        f"; if the model was taught so, declare it: extraction.extractors.{name}.convention=NAME"
+        f"; if the model was trained so, declare it: extraction.extractors.{name}.convention=NAME"
     )

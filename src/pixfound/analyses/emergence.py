@@ -15,7 +15,7 @@ from annotated_types import Interval
 
 from pixfound.analyses import emergence_chart, emergence_text
 from pixfound.analyses.comparison import Comparison
-from pixfound.analyses.concepts import QUESTION, SYSTEM, Asked, Concept, Questions, concepts_by_rules
+from pixfound.analyses.concepts import QUESTION, SYSTEM, Concept, ConceptLabel, Questions, concepts_by_rules
 from pixfound.analyses.emergence_points import (
     Emergence,
     Length,
@@ -70,10 +70,10 @@ class When(Analysis):
         level: Fraction = 0.95,
         seed: NonNegative = 0,
     ) -> None:
-        whole = (unit, place) == ("characters", "start")
-        _check(length == "answer" or whole, "length=original goes with unit=characters and place=start alone")
-        asked = concepts != "judge" or judge.answers_questions
-        _check(asked, f"concepts=judge: judge {judge.name!r} answers no questions; take judge=openai or mllm")
+        as_original = (unit, place) == ("characters", "start")
+        _check(length == "answer" or as_original, "length=original goes with unit=characters and place=start alone")
+        can_ask = concepts != "judge" or judge.answers_questions
+        _check(can_ask, f"concepts=judge: judge {judge.name!r} answers no questions; take judge=openai or mllm")
         _check_fields(question)
         self.judge, self.phrases, self.kinds, self.row = judge, phrases, tuple(kinds), row
         self.reading = Reading(unit, place, length, ties, iou_floor)
@@ -84,8 +84,8 @@ class When(Analysis):
         """The results for each kind of prompt; {} where no candidate of the row comes from a phrase."""
         if self.row not in run.parts.rows:
             return {}
-        found = {kind: self._about(run, kind) for kind in self.kinds}
-        if not any(one["examples"] for one in found.values()):
+        prompts = {kind: self._about(run, kind) for kind in self.kinds}
+        if not any(prompt["examples"] for prompt in prompts.values()):
             return {}
         reading = self.reading
         return {
@@ -96,23 +96,23 @@ class When(Analysis):
             "iou_floor": reading.iou_floor,
             "level": self.level,
             "concepts_by": {"rules": "rules", "judge": self.judge.name, "none": None}[self.concepts],
-            "prompts": found,
-            "failures": [failure for one in found.values() for failure in one.pop("failures", ())],
+            "prompts": prompts,
+            "failures": [failure for prompt in prompts.values() for failure in prompt.pop("failures", ())],
         }
 
-    def sections(self, found: Mapping[str, Any]) -> list[str]:
+    def sections(self, results: Mapping[str, Any]) -> list[str]:
         """Tables of positions, nulls, wording and concepts."""
-        return emergence_text.sections(found)
+        return emergence_text.sections(results)
 
-    def charts(self, found: Mapping[str, Any]) -> Mapping[str, Figure]:
+    def charts(self, results: Mapping[str, Any]) -> Mapping[str, Figure]:
         """The chart of positions."""
-        return {"when": emergence_chart.draw(found)}
+        return {"when": emergence_chart.draw(results)}
 
     def _about(self, run: RunData, kind: Kind) -> dict[str, Any]:
         emergences: list[Emergence] = []
         left_out: Counter[str] = Counter()
-        for item in run.examples:
-            outcome = _find(run, item, self.row, kind, self.reading)
+        for run_example in run.examples:
+            outcome = _find(run, run_example, self.row, kind, self.reading)
             if isinstance(outcome, Emergence):
                 emergences.append(outcome)
             else:
@@ -145,47 +145,47 @@ class When(Analysis):
             "deciles": [{"examples": compared.count(name), **compared.figure(name)} for name in DECILES],
             "not_the_expression": {name: compared.figure(name) for name in WORDINGS},
             "concepts": {c: compared.figure(c) for c in ABOUT} if ruled else self._shares(emergences, labels, compared),
-            "concepts_unscored": [f"{id}: {one.why}" for id, one in labels.items() if one.concepts is None],
-            "failures": [f"concept of {kind} {id}: {one.why}" for id, one in labels.items() if one.failed],
+            "concepts_unscored": [f"{id}: {label.why}" for id, label in labels.items() if label.concepts is None],
+            "failures": [f"concept of {kind} {id}: {label.why}" for id, label in labels.items() if label.failed],
             "emergences": [_record(e, _concepts(labels, e)) for e in emergences],
         }
 
     def _shares(
-        self, emergences: Sequence[Emergence], labels: Mapping[str, Asked], compared: Comparison
+        self, emergences: Sequence[Emergence], labels: Mapping[str, ConceptLabel], compared: Comparison
     ) -> dict[str, Any]:
         """The share of each concept among the phrases of which the judge's reply could be read."""
         about = [_concepts(labels, e) for e in emergences]
-        read = np.array([found is not None for found in about])
-        if not read.any():
+        readable = np.array([concepts is not None for concepts in about])
+        if not readable.any():
             return {}
-        values = np.array([flags(found) for found in about if found is not None])
+        values = np.array([flags(concepts) for concepts in about if concepts is not None])
         shares = {
-            c: compared.clusters.mean(compared.of[read], column) for c, column in zip(ABOUT, values.T, strict=True)
+            c: compared.clusters.mean(compared.of[readable], column) for c, column in zip(ABOUT, values.T, strict=True)
         }
         return {c: {**figure(share, self.level), "nulls": {}} for c, share in shares.items()}
 
-    def _labels(self, emergences: Sequence[Emergence]) -> dict[str, Asked]:
+    def _labels(self, emergences: Sequence[Emergence]) -> dict[str, ConceptLabel]:
         """Example id -> the concepts of its best phrase, as far as they are asked for."""
         if self.concepts == "none":
             return {}
         if self.concepts == "rules":
-            return {e.example_id: Asked(concepts_by_rules(e.phrases[e.best], e.text)) for e in emergences}
+            return {e.example_id: ConceptLabel(concepts_by_rules(e.phrases[e.best], e.text)) for e in emergences}
         questions = Questions(self.judge, self.system, self.question)
-        asked = questions.ask_all([(e.phrases[e.best].text, e.text) for e in emergences])
-        return {e.example_id: one for e, one in zip(emergences, asked, strict=True)}
+        answers = questions.ask_all([(e.phrases[e.best].text, e.text) for e in emergences])
+        return {e.example_id: label for e, label in zip(emergences, answers, strict=True)}
 
 
-def _concepts(labels: Mapping[str, Asked], emergence: Emergence) -> tuple[Concept, ...] | None:
+def _concepts(labels: Mapping[str, ConceptLabel], emergence: Emergence) -> tuple[Concept, ...] | None:
     return labels[emergence.example_id].concepts if emergence.example_id in labels else None
 
 
-def _find(run: RunData, item: RunExample, row: str, kind: Kind, reading: Reading) -> Emergence | str:
+def _find(run: RunData, run_example: RunExample, row: str, kind: Kind, reading: Reading) -> Emergence | str:
     """The emergence of one example from the run's records, or why there is none."""
     extractor = run.parts.rows[row][0]
-    answer, candidates = run.answer(item, kind), run.candidates(item, kind, extractor)
+    answer, candidates = run.answer(run_example, kind), run.candidates(run_example, kind, extractor)
     if answer is None or candidates is None:
-        return "object absent" if item.example.absent else "nothing on record"
-    return find_emergence(item.example, candidates, answer.text, answer.spans, reading)
+        return "object absent" if run_example.example.absent else "nothing on record"
+    return find_emergence(run_example.example, candidates, answer.text, answer.spans, reading)
 
 
 def _record(emergence: Emergence, concepts: tuple[Concept, ...] | None) -> dict[str, Any]:
@@ -199,8 +199,8 @@ def _record(emergence: Emergence, concepts: tuple[Concept, ...] | None) -> dict[
     }
 
 
-def _check(kept: bool, rule: str) -> None:
-    if not kept:
+def _check(valid: bool, rule: str) -> None:
+    if not valid:
         raise UserError(f"analyses.when.{rule}")
 
 

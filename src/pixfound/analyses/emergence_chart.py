@@ -15,7 +15,7 @@ _SIGNIFICANT = 0.05
 
 
 def draw(results: Mapping[str, Any]) -> Figure:
-    """A panel for each kind of prompt, below each other. found: what `When.compute` returned."""
+    """A panel for each kind of prompt, below each other. results: those of `When.compute`."""
     shown = {kind: prompt for kind, prompt in results["prompts"].items() if prompt["examples"]}
     nulls = list(next(iter(shown.values()))["mean"]["nulls"])
     axis = f"{results['place']} of the best phrase in the answer, % of its {results['unit']}"

@@ -73,13 +73,13 @@ def _about(kind: str, results: Mapping[str, Any], concepts_by: str | None) -> li
         ),
     ]
     if results["concepts"]:
-        shown = [null for null in nulls if all(null in value["nulls"] for value in results["concepts"].values())]
+        nulls_shown = [null for null in nulls if all(null in value["nulls"] for value in results["concepts"].values())]
         blocks.append(
             f"What the best phrase is about, by `{escape(str(concepts_by))}`. A phrase may be about several, so the "
             "shares of the six may add up to more than 100 %."
         )
-        lines = [_line(_CONCEPT_TITLES[concept], value, shown) for concept, value in results["concepts"].items()]
-        blocks.append(grid(("concept, %", "best phrase", *(NULL_TITLES[null] for null in shown)), lines))
+        lines = [_line(_CONCEPT_TITLES[concept], value, nulls_shown) for concept, value in results["concepts"].items()]
+        blocks.append(grid(("concept, %", "best phrase", *(NULL_TITLES[null] for null in nulls_shown)), lines))
     if results["concepts_unscored"]:
         blocks.append(_unscored(results["concepts_unscored"]))
     return blocks
@@ -96,5 +96,5 @@ def _p(value: float) -> str:
 
 def _unscored(reasons: Sequence[str]) -> str:
     more = f"\n- and {len(reasons) - _SHOWN} more" if len(reasons) > _SHOWN else ""
-    shown = "\n".join(f"- {escape(reason)}" for reason in reasons[:_SHOWN])
-    return f"{len(reasons)} phrases without a concept, left out of the shares:\n\n{shown}{more}"
+    listed = "\n".join(f"- {escape(reason)}" for reason in reasons[:_SHOWN])
+    return f"{len(reasons)} phrases without a concept, left out of the shares:\n\n{listed}{more}"

@@ -1,4 +1,4 @@
-"""Is the selecting judge to be trusted: does it look at the masks, or at the places where they are shown?"""
+"""Audit of the selecting judge: whether it chooses by the masks or by the places where they are shown."""
 
 from __future__ import annotations
 
@@ -48,16 +48,23 @@ class JudgeAudit(Analysis):
         """A table of places, one of quality, one of presence."""
         places, quality, presence = [], [], []
         for row, about in results.items():
-            shown = about["places"]
+            place_counts = about["places"]
             places.append(
-                [row, *(str(shown["counts"][third]) for third in _THIRDS), f"{shown['p']:.3f}", *_first(shown)]
+                [
+                    row,
+                    *(str(place_counts["counts"][third]) for third in _THIRDS),
+                    f"{place_counts['p']:.3f}",
+                    *_first(place_counts),
+                ]
             )
             good, kinds = about["quality"], about["kinds"]
             shares = (kinds.get("empty", 0) / sum(kinds.values()), kinds.get("unscored", 0) / sum(kinds.values()))
             figures = (good["agreement"], good["chance"], good["regret"], good["regret_of_picks"], *shares)
             quality.append([row, str(good["examples"]), *map(_percent, figures)])
-            seen = about["presence"]
-            presence.append([row, *(str(seen[name]) for name in _PRESENCE), str(about["kinds"].get("unscored", 0))])
+            presence_counts = about["presence"]
+            presence.append(
+                [row, *(str(presence_counts[name]) for name in _PRESENCE), str(about["kinds"].get("unscored", 0))]
+            )
         return [
             "## The judge's choices",
             "Where in a question the picked overlay was shown. A small p: the judge prefers some places (or, with "
@@ -75,19 +82,19 @@ class JudgeAudit(Analysis):
         questions = [
             (question["picked"], len(question["order"]))
             for choice in choices
-            for question in choice.made.about.get("questions", ())
+            for question in choice.decision.about.get("questions", ())
             if question["picked"] is not None
         ]
         presence = Counter(
-            f"{'absent' if choice.absent else 'present'}_{'yes' if choice.made.about['present'] else 'no'}"
+            f"{'absent' if choice.absent else 'present'}_{'yes' if choice.decision.about['present'] else 'no'}"
             for choice in choices
-            if choice.made.about.get("present") is not None
+            if choice.decision.about.get("present") is not None
         )
         return {
             "places": {"questions": len(questions), **self._places(questions)},
             "quality": _quality(choices),
             "presence": {name: presence[name] for name in _PRESENCE},
-            "kinds": dict(Counter(choice.made.kind for choice in choices)),
+            "kinds": dict(Counter(choice.decision.kind for choice in choices)),
         }
 
     def _places(self, questions: list[tuple[int, int]]) -> dict[str, Any]:
@@ -116,25 +123,27 @@ class _Choice:
     """A stored choice. ious: of its candidates with the truth, in order."""
 
     absent: bool
-    made: Choice
+    decision: Choice
     ious: Sequence[float]
 
 
 def _decisions(run: RunData, row: str) -> Iterator[tuple[RunExample, Kind, Choice]]:
     """The stored choices of a row, those that could be made."""
-    for item in run.examples:
+    for run_example in run.examples:
         for kind in MASK_KINDS:
-            choice = run.choice(item, kind, row)
+            choice = run.choice(run_example, kind, row)
             if choice is not None:
-                yield item, kind, choice
+                yield run_example, kind, choice
 
 
 def _choices(run: RunData, row: str) -> Iterator[_Choice]:
-    for item, kind, choice in _decisions(run, row):
-        candidates = run.candidates(item, kind, run.parts.rows[row][0])
+    for run_example, kind, choice in _decisions(run, row):
+        candidates = run.candidates(run_example, kind, run.parts.rows[row][0])
         if candidates is not None:
             masks = [candidate.mask for candidate in candidates]
-            yield _Choice(item.example.absent, choice, ious(masks, item.example.gt_mask, item.example.ignore))
+            yield _Choice(
+                run_example.example.absent, choice, ious(masks, run_example.example.gt_mask, run_example.example.ignore)
+            )
 
 
 def _quality(choices: Sequence[_Choice]) -> dict[str, Any]:
@@ -143,11 +152,11 @@ def _quality(choices: Sequence[_Choice]) -> dict[str, Any]:
     Counted are present objects with two or more candidates. regret counts an empty choice as IoU 0. Unscored choices
     are in neither.
     """
-    real = [c for c in choices if not c.absent and len(c.ious) > 1 and c.made.kind in ("candidate", "empty")]
-    picks = [c for c in real if c.made.kind == "candidate"]
-    lost = [max(c.ious) - c.ious[c.made.index] for c in picks if c.made.index is not None]
+    real = [c for c in choices if not c.absent and len(c.ious) > 1 and c.decision.kind in ("candidate", "empty")]
+    picks = [c for c in real if c.decision.kind == "candidate"]
+    lost = [max(c.ious) - c.ious[c.decision.index] for c in picks if c.decision.index is not None]
     chance = [sum(value == max(c.ious) for value in c.ious) / len(c.ious) for c in picks]
-    empty = [max(c.ious) for c in real if c.made.kind == "empty"]
+    empty = [max(c.ious) for c in real if c.decision.kind == "empty"]
     return {
         "examples": len(real),
         "picks": len(picks),

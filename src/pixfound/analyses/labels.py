@@ -47,16 +47,16 @@ class Labels(Analysis):
 
     def compute(self, run: RunData) -> Mapping[str, Any]:
         """Versions -> figures, differences to the first version, and the examples that they disagree about."""
-        names = list(dict.fromkeys(name for item in run.examples for name in item.example.labels))
+        names = list(dict.fromkeys(name for run_example in run.examples for name in run_example.example.labels))
         if len(names) < 2:
             return {}
         disputed, failures = [], []
         versions = {name: ScoreTableBuilder() for name in names}
-        for item in run.examples:
-            example = item.example
+        for run_example in run.examples:
+            example = run_example.example
             if len(set(example.labels.values())) > 1:
                 disputed.append(example.id)
-            for score in run.answer_scores(item):
+            for score in run.answer_scores(run_example):
                 if score.kind != "ground":
                     for name, filling in versions.items():
                         graded = self._graded(score, example, name)

@@ -16,7 +16,7 @@ def place_of(span: Span, text: str, tokens: Sequence[Span], unit: Unit, place: P
     """The position of a phrase, in [0, 1): 0 is the answer's first character or token.
 
     span: (start, end) of the phrase in characters of `text`, not empty. tokens: spans of the generated tokens. Those
-    that show nothing (end of text) count neither for the phrase nor for the length. None where it cannot be told:
+    that show nothing (end of text) count neither for the phrase nor for the length. None where it cannot be determined:
     the phrase lies outside the text, or no token belongs to it.
     """
     start, end = span
@@ -24,11 +24,11 @@ def place_of(span: Span, text: str, tokens: Sequence[Span], unit: Unit, place: P
         return None
     length = len(text)
     if unit == "tokens":
-        seen = [token for token in tokens if token[1] > token[0]]
-        own = tokens_of(span, seen)
-        if not own:
+        visible = [token for token in tokens if token[1] > token[0]]
+        phrase_tokens = tokens_of(span, visible)
+        if not phrase_tokens:
             return None
-        start, end, length = own[0], own[-1] + 1, len(seen)
+        start, end, length = phrase_tokens[0], phrase_tokens[-1] + 1, len(visible)
     return start / length if place == "start" else (start + end) / (2 * length)
 
 

@@ -31,7 +31,7 @@ def show(result: Result) -> None:
     for first in range(1, len(headers) if lines else 0, _COLUMNS):
         part = slice(first, first + _COLUMNS)
         _print(console, [headers[0], *headers[part]], [[line[0], *line[part]] for line in lines])
-    unscored = ", ".join(f"{count} {what}" for what, count in metrics["unscored"].items())
+    unscored = ", ".join(f"{count} {reason}" for reason, count in metrics["unscored"].items())
     if unscored:
         console.print(printable(f"unscored (neither right nor wrong): {unscored}"))
     if metrics.get("cut"):

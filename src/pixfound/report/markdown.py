@@ -43,8 +43,8 @@ def write_report(result: Result, run: RunData, pictures: int, charts: bool) -> N
 
 def _charts(metrics: Mapping[str, Any], run: RunData) -> Charts:
     charts: dict[str | None, Mapping[str, Figure]] = {None: {"rows": draw_rows(metrics)}}
-    for name, found in metrics["analyses"].items():
-        charts[name] = run.parts.analyses[name].built.charts(found)
+    for name, results in metrics["analyses"].items():
+        charts[name] = run.parts.analyses[name].built.charts(results)
     return charts
 
 
@@ -74,8 +74,8 @@ def _sections(result: Result, run: RunData, charts: Charts, pictures: bool) -> l
     ]
     for tag in metrics["vqa_by_tag"]:
         sections += _tag_sections(metrics, tag)
-    for name, found in metrics["analyses"].items():
-        sections += [*run.parts.analyses[name].built.sections(found), *map(chart_lines, charts.get(name, ()))]
+    for name, results in metrics["analyses"].items():
+        sections += [*run.parts.analyses[name].built.sections(results), *map(chart_lines, charts.get(name, ()))]
     if metrics["unscored"]:
         sections += ["## Unscored", "Neither right nor wrong, and left out of every mean."]
         sections.append(grid(("what", "count"), [[k, str(v)] for k, v in metrics["unscored"].items()]))
@@ -85,10 +85,10 @@ def _sections(result: Result, run: RunData, charts: Charts, pictures: bool) -> l
     if result.failures:
         parted = (_parted(failure, metrics["analyses"]) for failure in result.failures)
         causes = by_cause(parted)
-        shown = [f"- {escape(cause)}" for cause in causes[:_FAILURES]]
+        listed = [f"- {escape(cause)}" for cause in causes[:_FAILURES]]
         if len(causes) > _FAILURES:
-            shown.append(f"- and {len(causes) - _FAILURES} other causes")
-        sections += ["## Failures", "\n".join(shown), "All of them: `failed:` in the reasons of scores.jsonl."]
+            listed.append(f"- and {len(causes) - _FAILURES} other causes")
+        sections += ["## Failures", "\n".join(listed), "All of them: `failed:` in the reasons of scores.jsonl."]
     if pictures:
         sections += [
             "## Pictures",
@@ -137,14 +137,16 @@ def _joint(metrics: Mapping[str, Any]) -> list[str]:
     """The quadrants, and what answering and grounding say about each other."""
     unit = "examples, and in brackets pairs" if metrics["pairs"] else "examples"
     lines = []
-    for row, found in metrics["rows"].items():
-        pairs = found["quadrants_of_pairs"]
-        cells = [f"{found['quadrants'][q]}{f' ({pairs[q]})' if metrics['pairs'] else ''}" for q in QUADRANTS]
-        lines.append([row, *cells, *(figure(found[name]) for name in _CONDITIONALS)])
-    thresholds = list(dict.fromkeys(t for found in metrics["rows"].values() for t in found["quadrants_by_threshold"]))
+    for row, figures in metrics["rows"].items():
+        pairs = figures["quadrants_of_pairs"]
+        cells = [f"{figures['quadrants'][q]}{f' ({pairs[q]})' if metrics['pairs'] else ''}" for q in QUADRANTS]
+        lines.append([row, *cells, *(figure(figures[name]) for name in _CONDITIONALS)])
+    thresholds = list(
+        dict.fromkeys(t for figures in metrics["rows"].values() for t in figures["quadrants_by_threshold"])
+    )
     curves = [
-        [row, *(str(found["quadrants_by_threshold"][t]["both"]) for t in thresholds)]
-        for row, found in metrics["rows"].items()
+        [row, *(str(figures["quadrants_by_threshold"][t]["both"]) for t in thresholds)]
+        for row, figures in metrics["rows"].items()
     ]
     return [
         "## Answered and grounded",
@@ -165,17 +167,17 @@ def _tag_sections(metrics: Mapping[str, Any], tag: str) -> list[str]:
     sections = [f"## By {escape(tag)}"]
     lines = []
     for name in names:
-        found = answers["mean"] if name == names[-1] else answers["values"][name]
-        lines.append([name, str(found["A_dagger_item"]["count"]), *(figure(found[a]) for a in _ACCURACIES)])
+        figures = answers["mean"] if name == names[-1] else answers["values"][name]
+        lines.append([name, str(figures["A_dagger_item"]["count"]), *(figure(figures[a]) for a in _ACCURACIES)])
     sections.append(grid((tag, "n", "A item", "A pair", "A† item", "A† pair"), lines))
     lines = []
-    for row, about in metrics["rows"].items():
+    for row, row_figures in metrics["rows"].items():
         for name in names:
-            found = about["by_tag"][tag]["mean" if name == names[-1] else "values"]
-            found = found if name == names[-1] else found[name]
-            cells = about["quadrants_by_tag"][tag].get(name)
+            figures = row_figures["by_tag"][tag]["mean" if name == names[-1] else "values"]
+            figures = figures if name == names[-1] else figures[name]
+            cells = row_figures["quadrants_by_tag"][tag].get(name)
             counted = [str(cells[q]) for q in QUADRANTS] if cells else [""] * len(QUADRANTS)
-            lines.append([row, name, *(figure(found[m]) for m in ("M", "M_dagger", "S")), *counted])
+            lines.append([row, name, *(figure(figures[m]) for m in ("M", "M_dagger", "S")), *counted])
     sections.append(grid(("row", tag, "M", "M†", f"S ({by})", *QUADRANTS), lines))
     return sections
 
@@ -183,18 +185,18 @@ def _tag_sections(metrics: Mapping[str, Any], tag: str) -> list[str]:
 def _caveats(result: Result, run: RunData) -> list[str]:
     """Caveats that a reader must know before believing the numbers."""
     segments = any("segmenter" in part.uses for part in run.parts.extractors.values())
-    used = ("model", "segmenter") if segments else ("model",)
-    embedded = [name for name in used if str(result.config[name].get("path", "")).startswith(EMBEDDED)]
+    roles = ("model", "segmenter") if segments else ("model",)
+    embedded = [name for name in roles if str(result.config[name].get("path", "")).startswith(EMBEDDED)]
     if not embedded or result.config["benchmark"]["_target_"].endswith(".PixShapes"):
         return []
-    what = {
+    texts = {
         "model": "The model is the embedded miniature, which has seen PixShapes' drawings only, knows about ninety "
         "words, and reads an image at 64 x 64 pixels.",
         "segmenter": "The segmenter is the embedded miniature, which has seen PixShapes' drawings only, and reads an "
         "image at 128 x 128 pixels.",
     }
     return [
-        f"**These numbers are expected to be poor.** {' '.join(what[name] for name in embedded)} The run shows that "
+        f"**These numbers are expected to be poor.** {' '.join(texts[name] for name in embedded)} The run shows that "
         "every stage works at the pictures' true sizes, and nothing about real models."
     ]
 

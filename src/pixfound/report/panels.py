@@ -39,7 +39,7 @@ def overlay(image: Image.Image, mask: BoolMask, colour: tuple[int, int, int]) ->
 
 
 def heat_panel(
-    image: Image.Image, heat: npt.NDArray[np.float32] | None, taken: Candidate | None, full: tuple[int, int]
+    image: Image.Image, heat: npt.NDArray[np.float32] | None, chosen: Candidate | None, full: tuple[int, int]
 ) -> Image.Image:
     """The attention over the image in grey, and the point of the candidate. full: (H, W) of the point's frame."""
     grey = np.repeat(np.asarray(image.convert("L"), dtype=np.float32)[..., None], 3, axis=2)
@@ -52,24 +52,24 @@ def heat_panel(
         weight = (0.75 * np.sqrt(strength))[..., None]
         grey = (1 - weight) * grey + weight * warm
     panel = Image.fromarray(grey.astype(np.uint8))
-    if taken is not None and taken.point is not None:
-        x, y = taken.point[0] * image.width / full[1], taken.point[1] * image.height / full[0]
+    if chosen is not None and chosen.point is not None:
+        x, y = chosen.point[0] * image.width / full[1], chosen.point[1] * image.height / full[0]
         radius = max(image.size) / 28
         draw = ImageDraw.Draw(panel)
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), outline="cyan", width=max(1, int(radius / 2)))
     return panel
 
 
-def candidate_panel(image: Image.Image, candidates: Sequence[Candidate], taken: Candidate | None) -> Image.Image:
+def candidate_panel(image: Image.Image, candidates: Sequence[Candidate], chosen: Candidate | None) -> Image.Image:
     """Up to nine candidates in small, those of the chosen phrase first; the chosen one framed."""
-    ours = [c for c in candidates if taken is not None and c.phrase == taken.phrase]
-    shown = (ours + [c for c in candidates if c not in ours])[:9]
-    side = 1 if len(shown) <= 1 else 2 if len(shown) <= 4 else 3
+    ours = [c for c in candidates if chosen is not None and c.phrase == chosen.phrase]
+    displayed = (ours + [c for c in candidates if c not in ours])[:9]
+    side = 1 if len(displayed) <= 1 else 2 if len(displayed) <= 4 else 3
     panel = Image.new("RGB", image.size, (225, 225, 225))
     size = (max(1, image.width // side), max(1, image.height // side))
-    for i, candidate in enumerate(shown):
+    for i, candidate in enumerate(displayed):
         small = overlay(image, mask_at(candidate.mask, image.size), (240, 150, 20)).resize(size)
-        if candidate == taken:
+        if candidate == chosen:
             border = max(2, size[0] // 30)
             ImageDraw.Draw(small).rectangle((0, 0, size[0] - 1, size[1] - 1), outline=(235, 40, 40), width=border)
         panel.paste(small, ((i % side) * size[0], (i // side) * size[1]))

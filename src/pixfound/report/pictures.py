@@ -43,53 +43,53 @@ def draw_sheet(run: RunData, metrics: Mapping[str, Any], count: int) -> Image.Im
     row = _main_row(run)
     if row is None:
         return None
-    strips = [draw_strip(item, row, run, metrics) for item in _picked(run, count)]
-    shown = [strip for strip in strips if strip is not None]
-    if not shown:
+    strips = [draw_strip(run_example, row, run, metrics) for run_example in _picked(run, count)]
+    drawn = [strip for strip in strips if strip is not None]
+    if not drawn:
         return None
-    head = Image.new("RGB", (shown[0].width, 2 * LINE + GAP), "white")
+    head = Image.new("RGB", (drawn[0].width, 2 * LINE + GAP), "white")
     draw = ImageDraw.Draw(head)
     draw.text((GAP, 2), f"row: {row}, prompt: {metrics['rows'][row]['grounding_prompt']}", fill="black", font=_font())
     for i, title in enumerate(_TITLES):
         draw.text((TEXT + i * (CELL + GAP), LINE + 2), title, fill="black", font=_font())
-    sheet = Image.new("RGB", (head.width, head.height + sum(s.height for s in shown)), "white")
+    sheet = Image.new("RGB", (head.width, head.height + sum(s.height for s in drawn)), "white")
     sheet.paste(head, (0, 0))
     top = head.height
-    for strip in shown:
+    for strip in drawn:
         sheet.paste(strip, (0, top))
         top += strip.height
     return sheet
 
 
-def draw_strip(item: RunExample, row: str, run: RunData, metrics: Mapping[str, Any]) -> Image.Image | None:
+def draw_strip(run_example: RunExample, row: str, run: RunData, metrics: Mapping[str, Any]) -> Image.Image | None:
     """One example from left to right, framed in its quadrant's colour; None where its image cannot be read."""
     kind: Kind = metrics["rows"][row]["grounding_prompt"]
-    kind = kind if kind in item.mask_kinds else "ground"  # an example may have no question
+    kind = kind if kind in run_example.mask_kinds else "ground"  # an example may have no question
     try:
-        image = load(item.example)
-    except Exception:  # whatever its source raises, which is told among the failures
+        image = load(run_example.example)
+    except Exception:  # whatever its source raises, which is listed among the failures
         return None
-    scores = {(s.kind, s.row): s for s in run.scores_of(item)}
+    scores = {(s.kind, s.row): s for s in run.scores_of(run_example)}
     mask_score = scores[kind, row]
     image = shrunk(image)  # before anything is drawn: what is drawn with takes many bytes a pixel
-    candidates = run.candidates(item, kind, run.parts.rows[row][0]) or []
-    taken, shown = run.chosen(item, kind, row), run.mask(item, kind, row)
-    heat = run.attention(item, kind, row, (image.height, image.width))
+    candidates = run.candidates(run_example, kind, run.parts.rows[row][0]) or []
+    chosen, mask = run.chosen(run_example, kind, row), run.mask(run_example, kind, row)
+    heat = run.attention(run_example, kind, row, (image.height, image.width))
     panels = [
         image,
-        heat_panel(image, heat, taken, item.example.gt_mask.size),
-        candidate_panel(image, candidates, taken),
+        heat_panel(image, heat, chosen, run_example.example.gt_mask.size),
+        candidate_panel(image, candidates, chosen),
     ]
-    if shown is None:
+    if mask is None:
         panels.append(Image.new("RGB", image.size, (225, 225, 225)))
     else:
-        panels.append(overlay(image, mask_at(shown, image.size), (235, 40, 40)))
-    panels.append(overlay(image, mask_at(item.example.gt_mask, image.size), (40, 200, 70)))
-    return _compose(panels, _words(item, kind, scores, mask_score), _frame(scores, mask_score, metrics))
+        panels.append(overlay(image, mask_at(mask, image.size), (235, 40, 40)))
+    panels.append(overlay(image, mask_at(run_example.example.gt_mask, image.size), (40, 200, 70)))
+    return _compose(panels, _words(run_example, kind, scores, mask_score), _frame(scores, mask_score, metrics))
 
 
-def _words(item: RunExample, kind: Kind, scores: Mapping[Any, Score], mask_score: Score) -> list[str]:
-    example = item.example
+def _words(run_example: RunExample, kind: Kind, scores: Mapping[Any, Score], mask_score: Score) -> list[str]:
+    example = run_example.example
     iou = "-" if mask_score.iou is None else f"{mask_score.iou:.2f}"
     marks = {True: "right", False: "wrong", None: "unscored"}
     replies = {k: scores[k, None] for k in example.kinds}
@@ -137,9 +137,9 @@ def _main_row(run: RunData) -> str | None:
 def _picked(run: RunData, count: int) -> list[RunExample]:
     """About `count` examples from all over the benchmark, pairs kept whole and together."""
     cluster_of, clusters = run.scores.cluster_of, run.scores.clusters
-    wanted = min(clusters, max(1, round(count / (len(cluster_of) / clusters))))
+    size = min(clusters, max(1, round(count / (len(cluster_of) / clusters))))
     # Drawn, not strided: categories often follow each other in a cycle, which a stride would walk along.
-    chosen = sorted(np.random.default_rng(0).choice(clusters, size=wanted, replace=False))
+    chosen = sorted(np.random.default_rng(0).choice(clusters, size=size, replace=False))
     return [run.examples[int(i)] for cluster in chosen for i in np.flatnonzero(cluster_of == cluster)]
 
 

@@ -23,7 +23,9 @@ HEADERS = (
 
 def region_table(metrics: Mapping[str, Any], intervals: bool = True) -> tuple[list[str], list[list[str]]]:
     """Headers and cells of a table of `scoring.region_metrics` under the grounding prompt; no cells without any."""
-    names = list(dict.fromkeys(name for found in metrics["rows"].values() for name in found.get("region_metrics", {})))
+    names = list(
+        dict.fromkeys(name for figures in metrics["rows"].values() for name in figures.get("region_metrics", {}))
+    )
     main = figure if intervals else plain
     rows = metrics["rows"].items() if names else ()
     return ["row", *names], [[row, *(main(f["region_metrics"][n]["M_dagger"]) for n in names)] for row, f in rows]
