@@ -51,9 +51,9 @@ def check(result: Result, shows_nothing: bool = True) -> None:
 def test_a_model_that_says_nothing(extraction: str, text: str, models: Path, tmp_path: Path) -> None:
     more = {
         "automatic": ["judge=mllm", f"judge.model.path={models / 'llava'}", "judge.model.generation.max_new_tokens=2"],
-        "text_box": ["extraction.extractors.text_box.convention=json_1000"],
-        "text_point": ["extraction.extractors.text_point.convention=json_1000"],
-        "text_mask": ["extraction.extractors.text_mask.convention=loc_1000"],
+        "text_box": ["extraction.extractors.text_box.format=json_1000"],
+        "text_point": ["extraction.extractors.text_point.format=json_1000"],
+        "text_mask": ["extraction.extractors.text_mask.format=loc_1000"],
     }
     result = say(text, models, tmp_path, f"extraction={extraction}", *more.get(extraction, []), draws=False)
     if extraction != "automatic":

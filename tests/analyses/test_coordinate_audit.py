@@ -1,4 +1,4 @@
-"""A model that writes boxes in one convention and is read in another."""
+"""A model that writes boxes in one format and is read in another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.examples import make_example
 HEIGHT, WIDTH, RESIZED = 300, 400, (448, 616)
 
 
-def make_run(write: Any, convention: str, count: int = 12) -> Any:
+def make_run(write: Any, format: str, count: int = 12) -> Any:
     """A run whose model writes the right boxes, as `write(box in pixels)` has them; the last object is absent."""
     rng, items, said = np.random.default_rng(0), [], []
     for i in range(count):
@@ -29,7 +29,7 @@ def make_run(write: Any, convention: str, count: int = 12) -> Any:
         items.append(SimpleNamespace(index=i, example=make_example(RLE.encode(mask), id=str(i))))
         box = write(np.array([x0, y0, x0 + 120, y0 + 90], dtype=float))
         said.append(Generation(f"Here: {[round(float(v), 3) for v in box]}", (HEIGHT, WIDTH), input_size=RESIZED))
-    extractors = {name: TextBox(BoxSegmenter(), convention) for name in ("text_box", "each_box")}
+    extractors = {name: TextBox(BoxSegmenter(), format) for name in ("text_box", "each_box")}
     return SimpleNamespace(
         examples=items,
         parts=SimpleNamespace(extractors={name: SimpleNamespace(built=one) for name, one in extractors.items()}),
@@ -61,7 +61,7 @@ def test_the_reading_that_fits_is_named_and_not_taken(reading: str, caplog: pyte
     assert (about["answers"], about["with_box"], about["readings"][reading]["iou"]["count"]) == (12, 12, 11)
     text = "\n".join(CoordinateAudit().sections(found))
     for told in (caplog.text, text):
-        assert f"as {reading} " in told and "extraction.extractors.text_box.convention=NAME" in told
+        assert f"as {reading} " in told and "extraction.extractors.text_box.format=NAME" in told
 
 
 def test_the_declared_reading_brings_no_warning(caplog: pytest.LogCaptureFixture) -> None:

@@ -58,10 +58,10 @@ MISTAKES = [
     (
         "extraction=text_box",
         "the model's YAML declares no format of boxes (model.coordinates.boxes): type "
-        "extraction.extractors.text_box.convention=NAME and prompts.ground=ID",
+        "extraction.extractors.text_box.format=NAME and prompts.ground=ID",
     ),
-    ("extraction=text_point", "extraction.extractors.text_point.convention=NAME"),
-    ("extraction=text_mask", "extraction.extractors.text_mask.convention=NAME"),
+    ("extraction=text_point", "extraction.extractors.text_point.format=NAME"),
+    ("extraction=text_mask", "extraction.extractors.text_mask.format=NAME"),
     ("scoring.accuracy=pairs", 'scoring.accuracy=pairs: must be one of "auto", "pair", "item"; did you mean pair?'),
     (
         "prompts.templates.open.paper='{quest}'",
@@ -121,6 +121,10 @@ def test_a_mistake_is_one_line(
             "benchmark.rot: there is no such option; did you mean benchmark.root",
         ),
         (["-m", "model=precomputed,tiny", "model.mask.ground=x"], "did you mean model.masks.ground"),
+        (
+            ["extraction=text_box", "extraction.extractors.text_box.convention=json_1000"],
+            "text_box.convention: there is no such option any more; type extraction.extractors.text_box.format",
+        ),
         (["zzz=1"], "zzz: there is no such option; valid names are analyses, batch_size, benchmark, "),
         (["extraction.rows.zzz=1"], "did you mean extraction.rows"),
         (["model=zzz"], "model=zzz: there is no such choice; valid names are aya_vision_8b, "),
@@ -288,7 +292,7 @@ def test_a_grid_goes_past_a_failed_cell_and_joins_the_rows_of_the_others(models:
 
 def test_an_error_that_nobody_expected_is_told_with_its_cell(models: Path, tmp_path: Path) -> None:
     """A benchmark that raises while it is built: the trace is on the console, the reason in the table."""
-    (tmp_path / "broken.py").write_text("def make(pairs, seed):\n    raise RuntimeError('no such luck')\n")
+    (tmp_path / "broken.py").write_text("def make(pairs, seed, level):\n    raise RuntimeError('no such luck')\n")
     command = [sys.executable, "-m", "pixfound", "-m", *random_models(models), f"outputs_dir={tmp_path / 'out'}"]
     command += ["benchmark._target_=broken.make"]
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}

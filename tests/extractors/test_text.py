@@ -103,7 +103,7 @@ def test_the_whole_pipeline(models, tmp_path, kind):
     """The answers of a perfect model, and of one that names no place: the former finds the objects, the latter none."""
     given = [*random_models(models), f"outputs_dir={tmp_path}", "limit=4", f"extraction=text_{kind}", "segmenter=tiny"]
     given[given.index(f"segmenter.path={models / 'sam'}")] = "segmenter.path=embedded:tiny_sam"
-    given.append(f"extraction.extractors.text_{kind}.convention=list_image")
+    given.append(f"extraction.extractors.text_{kind}.format=list_image")
     config = config_of(*given)
     ious = {}
     for name, reply in {"right": lambda example: place(example, kind), "none": lambda example: "No idea."}.items():

@@ -88,11 +88,11 @@ def test_an_answer_without_a_mask_gives_nothing(painter, text, combine):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"convention": "loc_1024"}, "text_mask.decoder to a local copy of gs://big_vision/paligemma/vae-oid.npz"),
-        ({"convention": "loc_1024", "decoder": "no/such.npz"}, "decoder=no/such.npz: there is no such file; set"),
-        ({"convention": "loc_1000", "decoder": "no/such.npz"}, "text_mask.decoder=null"),
-        ({"convention": "loc_1000", "combine": "all"}, "combine=all"),
-        ({"convention": "json_1000"}, "no convention for masks"),
+        ({"format": "loc_1024"}, "text_mask.decoder to a local copy of gs://big_vision/paligemma/vae-oid.npz"),
+        ({"format": "loc_1024", "decoder": "no/such.npz"}, "decoder=no/such.npz: there is no such file; set"),
+        ({"format": "loc_1000", "decoder": "no/such.npz"}, "text_mask.decoder=null"),
+        ({"format": "loc_1000", "combine": "all"}, "combine=all"),
+        ({"format": "json_1000"}, "no format for masks"),
     ],
 )
 def test_arguments_are_checked(arguments, message):
@@ -101,7 +101,7 @@ def test_arguments_are_checked(arguments, message):
 
 
 def test_a_missing_file_is_named_before_a_model_is_looked_for(tmp_path):
-    config = config_of("extraction=text_mask", "extraction.extractors.text_mask.convention=loc_1024", "model=hf",
+    config = config_of("extraction=text_mask", "extraction.extractors.text_mask.format=loc_1024", "model=hf",
                        f"model.path={tmp_path / 'none'}", f"outputs_dir={tmp_path}")  # fmt: skip
     with pytest.raises(UserError, match=r"set extraction.extractors.text_mask.decoder to a local copy of gs://"):
         evaluate(config)
@@ -111,7 +111,7 @@ def test_records_depend_on_the_content_of_the_file_and_not_on_its_place(tmp_path
     def prints(arrays, name):
         file = save(arrays, tmp_path / name)
         config = config_of(*random_models(models), "extraction=text_mask",
-                           "extraction.extractors.text_mask.convention=loc_1024",
+                           "extraction.extractors.text_mask.format=loc_1024",
                            f"extraction.extractors.text_mask.decoder={file}")  # fmt: skip
         return fingerprints(build_parts(config)).extract["text_mask"]
 
@@ -119,17 +119,17 @@ def test_records_depend_on_the_content_of_the_file_and_not_on_its_place(tmp_path
     assert prints(painting_weights(), "b.npz") == first != prints(random_weights(), "c.npz")
 
 
-@pytest.mark.parametrize("convention", ["loc_1000", "loc_1024"])
-def test_the_whole_pipeline(models, tmp_path, painter, convention):
+@pytest.mark.parametrize("format", ["loc_1000", "loc_1024"])
+def test_the_whole_pipeline(models, tmp_path, painter, format):
     """The answers of a model that spells the truth, and of one that names no place."""
     given = [*random_models(models), f"outputs_dir={tmp_path}", "limit=4", "extraction=text_mask"]
-    given.append(f"extraction.extractors.text_mask.convention={convention}")
-    if convention == "loc_1024":
+    given.append(f"extraction.extractors.text_mask.format={format}")
+    if format == "loc_1024":
         given.append(f"extraction.extractors.text_mask.decoder={painter}")
     config, ious = config_of(*given), {}
     for name in ("right", "none"):
         replies = {
-            example.id: truth(example, convention) if name == "right" else "No idea."
+            example.id: truth(example, format) if name == "right" else "No idea."
             for example in build(config["benchmark"], "benchmark", Benchmark).built
         }
         result = evaluate({**config, "model": {"_target_": "tests.support.saying.Saying", "replies": replies}})
@@ -140,12 +140,12 @@ def test_the_whole_pipeline(models, tmp_path, painter, convention):
     assert max(ious["none", "text_mask"]) == max(ious["none", "oracle"]) == 0
 
 
-def truth(example, convention):
+def truth(example, format):
     """An example's mask in 4 x 4 codes, or as the polygon around its rows."""
     mask = example.gt_mask.decode()
     if not mask.any():
         return "It is not there."
-    if convention == "loc_1024":
+    if format == "loc_1024":
         return spell(mask) + " the thing"
     rows = np.flatnonzero(mask.any(axis=1))
     left = [(np.flatnonzero(mask[y])[0], y + 0.5) for y in rows]

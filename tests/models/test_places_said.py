@@ -1,4 +1,4 @@
-"""What a family's models say of a place, in the convention that they were taught, becomes a mask at that place.
+"""What a family's models say of a place, in the format that they were taught, becomes a mask at that place.
 
 Tiny random models are made to write it token by token; the image is not square, and each is shown it as its own
 processor does. Places are put into a model's units by hand here.
@@ -17,7 +17,7 @@ from transformers import AutoTokenizer
 from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import smart_resize
 
 from pixfound.config.factory import build
-from pixfound.extractors.parsers.formats import find_convention
+from pixfound.extractors.parsers.formats import find_format
 from pixfound.interfaces import Model
 from pixfound.models.huggingface import HuggingFace
 from tests.support.families import FAMILIES
@@ -54,7 +54,7 @@ def bins(values: Sequence[float]) -> str:
 _1000 = units(BOX, 1000, 1000)
 _1024 = units(BOX, 1024, 1024)
 _RESIZED = QWEN[1], QWEN[0]
-SAID = {  # (family, column) -> convention, what it says
+SAID = {  # (family, column) -> format, what it says
     ("cambrian", "boxes"): ("list_padded", padded(BOX)),
     ("florence2", "boxes"): ("loc_1000", f"the thing{bins(BOX)}"),
     ("florence2", "native masks"): ("loc_1000", bins(THING)),
@@ -110,11 +110,11 @@ def test_what_is_said_of_a_place_is_drawn_there(
     family: str, column: str, tmp_path: Path, family_folder: Callable[[str], Path]
 ) -> None:
     folder, model = model_of(family, tmp_path, family_folder)
-    convention, text = SAID[family, column]
+    format, text = SAID[family, column]
     tokenizer = AutoTokenizer.from_pretrained(folder)
     ids = [*tokenizer(text, add_special_tokens=False)["input_ids"], tokenizer.eos_token_id]
     speaking = {**model, "generation": made_to_say(ids)}
-    (mask,) = masks_for(tmp_path, speaking, EXTRACTION[column], convention)
+    (mask,) = masks_for(tmp_path, speaking, EXTRACTION[column], format)
     assert mask.size == SIZE
     assert box_of(mask) == pytest.approx(BOX, abs=2)
 
@@ -131,9 +131,9 @@ def test_a_models_yaml_declares_what_is_read(family: str, column: str) -> None:
     extraction, kind = EXTRACTION[column], column.removeprefix("native ")
     for name in YAMLS[family]:
         config = config_of(f"model={name}", f"extraction={extraction}")
-        convention = config["extraction"]["extractors"][extraction]["convention"]
-        assert convention == SAID[family, column][0]
-        assert find_convention(convention, kind)  # type: ignore[arg-type]
+        format = config["extraction"]["extractors"][extraction]["format"]
+        assert format == SAID[family, column][0]
+        assert find_format(format, kind)  # type: ignore[arg-type]
         asked = config["prompts"]["ground"]
         assert asked == config["model"]["coordinates"][kind]["ground"] != "pixfoundation"
         assert asked in config["prompts"]["templates"]["ground"]
@@ -153,11 +153,9 @@ def test_no_yaml_declares_what_no_test_shows() -> None:
 
 
 def test_what_is_typed_goes_before_what_a_model_declares() -> None:
-    typed = ["extraction.extractors.text_box.convention=list_image", "prompts.ground=lisa"]
+    typed = ["extraction.extractors.text_box.format=list_image", "prompts.ground=lisa"]
     config = config_of("model=qwen3_vl_8b", "extraction=text_box", *typed)
-    assert {config["extraction"]["extractors"][name]["convention"] for name in ("text_box", "each_box")} == {
-        "list_image"
-    }
+    assert {config["extraction"]["extractors"][name]["format"] for name in ("text_box", "each_box")} == {"list_image"}
     assert config["prompts"]["ground"] == "lisa"
 
 

@@ -63,10 +63,10 @@ def made_to_say(ids: Sequence[int]) -> dict[str, Any]:
     return {"sequence_bias": bias, "suppress_tokens": [], "max_new_tokens": len(ids) + 1, "do_sample": False}
 
 
-def masks_for(outputs: Path, model: Mapping[str, Any], extraction: str, convention: str, *more: str) -> list[RLE]:
+def masks_for(outputs: Path, model: Mapping[str, Any], extraction: str, format: str, *more: str) -> list[RLE]:
     """Run a model over that example, and the masks that the row `extraction` has for the request for a mask."""
     config = config_of(
-        f"extraction={extraction}", f"extraction.extractors.{extraction}.convention={convention}",
+        f"extraction={extraction}", f"extraction.extractors.{extraction}.format={format}",
         "scoring.resamples=100", "report.pictures=0", f"outputs_dir={outputs}", *more,
     )  # fmt: skip
     bundle = config["extraction"]

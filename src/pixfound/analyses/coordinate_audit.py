@@ -1,6 +1,6 @@
 """Audit of written boxes: do their numbers look like the declared reading, and would another one fit far better.
 
-A model whose coordinates are read in another convention than that of its training draws boxes in wrong places, and
+A model whose coordinates are read in another format than that of its training draws boxes in wrong places, and
 looks as if it could not ground. Harnesses that take the best of several readings of each box hide this and are too
 optimistic; here one reading is declared, all others are measured beside it over the whole run, and none is taken.
 
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pixfound.extractors.parsers.coordinates import Box, Frame, of_image, of_padded_square, of_resized
-from pixfound.extractors.parsers.formats import Convention
+from pixfound.extractors.parsers.formats import CoordinateFormat
 from pixfound.extractors.text import TextBox
 from pixfound.interfaces import Analysis
 from pixfound.io.text import grid
@@ -72,14 +72,14 @@ class CoordinateAudit(Analysis):
         An extractor that reads as one before it, or that found no box, is left out.
         """
         results: dict[str, Any] = {}
-        conventions: list[Convention] = []
+        formats: list[CoordinateFormat] = []
         for name, part in run.parts.extractors.items():
             extractor = part.built
-            if isinstance(extractor, TextBox) and extractor.convention not in conventions:
-                conventions.append(extractor.convention)
-                answers = list(_answers(run, extractor.convention))
+            if isinstance(extractor, TextBox) and extractor.format not in formats:
+                formats.append(extractor.format)
+                answers = list(_answers(run, extractor.format))
                 if any(answer.boxes for answer in answers):
-                    results[name] = self._about(extractor.convention, answers)
+                    results[name] = self._about(extractor.format, answers)
                     if better := results[name]["better"]:
                         log.warning("%s", _warning(name, results[name]["declared"], better, results[name]["readings"]))
         return results
@@ -105,9 +105,9 @@ class CoordinateAudit(Analysis):
                 blocks.append(f"**{_warning(name, about['declared'], about['better'], about['readings'])}**")
         return blocks
 
-    def _about(self, convention: Convention, answers: Sequence[_Answer]) -> dict[str, Any]:
-        declared = _DECLARED[convention.units]
-        sized = convention.units != "resized"
+    def _about(self, format: CoordinateFormat, answers: Sequence[_Answer]) -> dict[str, Any]:
+        declared = _DECLARED[format.units]
+        sized = format.units != "resized"
         judged = [answer for answer in answers if answer.boxes and answer.gt and (sized or answer.resized)]
         of, clusters = numbered(answer.cluster for answer in judged)
         draws = Resampler(clusters, self.resamples, self.seed)
@@ -151,15 +151,15 @@ class _Answer:
     gt: Box | None
 
 
-def _answers(run: RunData, convention: Convention) -> Iterator[_Answer]:
-    assert convention.boxes is not None
+def _answers(run: RunData, format: CoordinateFormat) -> Iterator[_Answer]:
+    assert format.boxes is not None
     for run_example in run.examples:
         generation = run.answer(run_example, "ground")
         if generation is not None:
             example = run_example.example
             gt = around(example.boxes) or example.gt_mask.box
             cluster = int(run.scores.cluster_of[run_example.index])
-            boxes = convention.boxes(generation.text)
+            boxes = format.boxes(generation.text)
             yield _Answer(cluster, boxes, generation.image_size, generation.input_size, None if example.absent else gt)
 
 
@@ -195,5 +195,5 @@ def _warning(name: str, declared: str, better: str, readings: Mapping[str, Any])
     before, after = (100 * readings[reading]["iou"]["value"] for reading in (declared, better))
     return (
         f"coordinates of {name}: read as {declared} its boxes have a mean IoU of {before:.1f}, as {better} {after:.1f}"
-        f"; if the model was trained so, declare it: extraction.extractors.{name}.convention=NAME"
+        f"; if the model was trained so, declare it: extraction.extractors.{name}.format=NAME"
     )

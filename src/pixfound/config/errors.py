@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from pixfound.errors import UserError, nearest
 
+_RENAMED = {"convention": "format"}  # options of the last release, and what they are called now
 _NO_CHOICE = "Config group override must be a string or a list. Got NoneType"  # Hydra's words for GROUP=null
 
 
@@ -35,6 +36,9 @@ def explain(error: Exception) -> str:
     )
     if unknown:
         name = unknown[1] or unknown[2]
+        parent, dot, last = name.rpartition(".")
+        if last in _RENAMED:
+            return f"{name}: there is no such option any more; type {parent}{dot}{_RENAMED[last]}"
         keys = [key for key in known_keys() if key != name]
         return f"{name}: there is no such option; {nearest(name, keys, _beside(name, keys))}"
     if isinstance(error, OverrideParseException):

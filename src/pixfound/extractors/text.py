@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from pixfound.extractors.parsers.coordinates import Box, Point
-from pixfound.extractors.parsers.formats import find_convention
+from pixfound.extractors.parsers.formats import find_format
 from pixfound.interfaces import Extractor, ExtractRequest, Segmenter, SegmenterMasks
 from pixfound.types import Candidate, Generation
 from pixfound.types.masks import RLE, union
@@ -18,17 +18,17 @@ Pick = Literal["best", "first", "last"]
 class TextBox(Extractor):
     """Masks of the segmenter for each box in an answer; an answer without a box gives no candidate.
 
-    convention: the notation of boxes, see `pixfound.extractors.parsers.formats`; raises UserError for None, where the
+    format: the notation of boxes, see `pixfound.extractors.parsers.formats`; raises UserError for None, where the
     model's YAML declares none. combine: `union` makes one candidate of one mask for each box, `instances` the same that
     keeps each box with its mask, `candidates` makes one of every mask of every box. pick: the mask of each box for the
     union: `best` by predicted IoU, `first` or `last`.
     """
 
     def __init__(
-        self, segmenter: Segmenter, convention: str | None, combine: Combine = "union", pick: Pick = "best"
+        self, segmenter: Segmenter, format: str | None, combine: Combine = "union", pick: Pick = "best"
     ) -> None:
         self.segmenter, self.combine, self.pick = segmenter, combine, pick
-        self.convention = find_convention(convention, "boxes")
+        self.format = find_format(format, "boxes")
 
     def extract(self, requests: Sequence[ExtractRequest]) -> list[list[Candidate]]:
         """The candidates in the order of the boxes in the answer, and of the segmenter's masks."""
@@ -39,19 +39,19 @@ class TextBox(Extractor):
 
     def _boxes(self, generation: Generation) -> Sequence[Box]:
         """The boxes of an answer, in pixels of the image."""
-        assert self.convention.boxes is not None
-        said = self.convention.boxes(generation.text)
-        return self.convention.frame(generation.image_size, generation.input_size).boxes(said) if said else []
+        assert self.format.boxes is not None
+        said = self.format.boxes(generation.text)
+        return self.format.frame(generation.image_size, generation.input_size).boxes(said) if said else []
 
 
 class TextPoint(Extractor):
     """Masks of the segmenter for each point in an answer. The arguments are those of `TextBox`."""
 
     def __init__(
-        self, segmenter: Segmenter, convention: str | None, combine: Combine = "union", pick: Pick = "best"
+        self, segmenter: Segmenter, format: str | None, combine: Combine = "union", pick: Pick = "best"
     ) -> None:
         self.segmenter, self.combine, self.pick = segmenter, combine, pick
-        self.convention = find_convention(convention, "points")
+        self.format = find_format(format, "points")
 
     def extract(self, requests: Sequence[ExtractRequest]) -> list[list[Candidate]]:
         """The candidates in the order of the points in the answer, and of the segmenter's masks."""
@@ -62,9 +62,9 @@ class TextPoint(Extractor):
 
     def _points(self, generation: Generation) -> Sequence[Point]:
         """The points of an answer, in pixels of the image."""
-        assert self.convention.points is not None
-        said = self.convention.points(generation.text)
-        return self.convention.frame(generation.image_size, generation.input_size).points(said) if said else []
+        assert self.format.points is not None
+        said = self.format.points(generation.text)
+        return self.format.frame(generation.image_size, generation.input_size).points(said) if said else []
 
 
 def _candidates(

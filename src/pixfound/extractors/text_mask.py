@@ -9,7 +9,7 @@ from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.extractors.parsers.coordinates import Box, Frame
-from pixfound.extractors.parsers.formats import find_convention
+from pixfound.extractors.parsers.formats import find_format
 from pixfound.extractors.parsers.vqvae import SOURCE, MaskDecoder, paste
 from pixfound.extractors.text import Combine
 from pixfound.interfaces import Extractor
@@ -22,7 +22,7 @@ _KEY = "extraction.extractors.text_mask.decoder"
 class TextMask(Extractor):
     """The masks of an answer; an answer without one gives no candidate.
 
-    convention: the notation of masks, see `pixfound.extractors.parsers.formats`. decoder: the file with the decoder of
+    format: the notation of masks, see `pixfound.extractors.parsers.formats`. decoder: the file with the decoder of
     codes, see `pixfound.extractors.parsers.vqvae`; None for polygons, which need none. combine: `union` makes one
     candidate of all masks, `instances` one that keeps each, `candidates` makes one of each. A repeated object
     counts once.
@@ -31,16 +31,15 @@ class TextMask(Extractor):
     needs_image = False
     runtime_options = ("decoder",)  # a path; `identity` says what it holds
 
-    def __init__(self, convention: str | None, decoder: str | None = None, combine: Combine = "union") -> None:
-        self.convention, self.combine = find_convention(convention, "masks"), combine
-        coded = self.convention.codes is not None
+    def __init__(self, format: str | None, decoder: str | None = None, combine: Combine = "union") -> None:
+        self.format, self.combine = find_format(format, "masks"), combine
+        coded = self.format.codes is not None
         if coded and decoder is None:
             raise UserError(
-                f"convention={convention}: its masks are codes, which a file decodes; "
-                f"set {_KEY} to a local copy of {SOURCE}"
+                f"format={format}: its masks are codes, which a file decodes; set {_KEY} to a local copy of {SOURCE}"
             )
         if not coded and decoder is not None:
-            raise UserError(f"convention={convention}: its masks are polygons, which nothing decodes; set {_KEY}=null")
+            raise UserError(f"format={format}: its masks are polygons, which nothing decodes; set {_KEY}=null")
         self.decoder = None if decoder is None else MaskDecoder(decoder, _KEY)
 
     def identity(self) -> Mapping[str, Any]:
@@ -50,7 +49,7 @@ class TextMask(Extractor):
     def extract_one(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """The candidates in the order of the objects in the answer; objects without a pixel are left out."""
         size = generation.image_size
-        frame = self.convention.frame(size, generation.input_size)
+        frame = self.format.frame(size, generation.input_size)
         read = self._outlined if self.decoder is None else self._decoded
         found = [(mask, box) for mask, box in read(generation.text, frame) if mask.area]
         each = [Candidate(mask, box=box) for mask, box in found]
@@ -60,14 +59,14 @@ class TextMask(Extractor):
         return [Candidate(union([mask for mask, _ in found], size), parts=parts)]
 
     def _outlined(self, text: str, frame: Frame) -> list[tuple[RLE, Box | None]]:
-        assert self.convention.polygons is not None
-        objects = [frame.polygons(polygons) for polygons in dict.fromkeys(self.convention.polygons(text))]
+        assert self.format.polygons is not None
+        objects = [frame.polygons(polygons) for polygons in dict.fromkeys(self.format.polygons(text))]
         flat = [[[value for corner in polygon for value in corner] for polygon in polygons] for polygons in objects]
         return [(RLE.from_polygons(polygons, frame.size), None) for polygons in flat]
 
     def _decoded(self, text: str, frame: Frame) -> list[tuple[RLE, Box | None]]:
-        assert self.convention.codes is not None and self.decoder is not None
-        said = [(frame.boxes([box]), codes) for box, codes in dict.fromkeys(self.convention.codes(text))]
+        assert self.format.codes is not None and self.decoder is not None
+        said = [(frame.boxes([box]), codes) for box, codes in dict.fromkeys(self.format.codes(text))]
         objects = [(boxes[0], codes) for boxes, codes in said if boxes]
         if not objects:
             return []

@@ -80,8 +80,8 @@ def test_boxes_in_the_answers_of_a_harness_are_read_and_segmented(exported: tupl
         for n, (id, box) in enumerate(boxes.items())
     ]
     path = write_lines(folder / "boxes.jsonl", lines)
-    convention = "extraction.extractors.text_box.convention=list_1000"
-    given = ["extraction=text_box", convention, "segmenter=tiny"]
+    format = "extraction.extractors.text_box.format=list_1000"
+    given = ["extraction=text_box", format, "segmenter=tiny"]
     given += ["scoring.region_metrics=[written_box_iou,written_box_iou:skip_missing]"]
     back = again(exported, f"model.answers.ground={path}", *given)
     readings = back.metrics["analyses"]["coordinate_audit"]["text_box"]

@@ -11,7 +11,7 @@ from transformers.models.florence2.processing_florence2 import Florence2PostProc
 
 from pixfound.errors import UserError
 from pixfound.extractors.parsers.coordinates import of_image
-from pixfound.extractors.parsers.formats import CONVENTIONS, find_convention
+from pixfound.extractors.parsers.formats import FORMATS, find_format
 from pixfound.extractors.parsers.grammars import coded_masks, loc_polygons
 
 SIZE = (300, 500)  # (H, W)
@@ -72,7 +72,7 @@ def test_no_text_raises_and_all_lies_in_the_image(text, size):
     height, width = size
     for polygons in loc_polygons(text):
         assert polygons
-        for polygon in CONVENTIONS["loc_1000"].frame(size, None).polygons(polygons):
+        for polygon in FORMATS["loc_1000"].frame(size, None).polygons(polygons):
             assert len(polygon) >= 3 and all(0 <= x <= width and 0 <= y <= height for x, y in polygon)
     for _, codes in coded_masks(text):
         assert len(codes) == 16 and all(0 <= code < 128 for code in codes)
@@ -114,5 +114,5 @@ def test_objects_that_are_not_whole_are_left_out(text, found):
 
 
 def test_what_has_no_masks_is_refused():
-    with pytest.raises(UserError, match=r"convention=tags: no convention for masks; .*loc_1000"):
-        find_convention("tags", "masks")
+    with pytest.raises(UserError, match=r"format=tags: no format for masks; .*loc_1000"):
+        find_format("tags", "masks")

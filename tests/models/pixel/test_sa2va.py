@@ -34,13 +34,13 @@ LINES = {
     "rga3": "rga3",
 }
 REQUEST = (PICTURE, Prompt("x", "ground", "v", "Please segment it."))
-CONVENTIONS = ("architecture", "place", "final_norm", "bf16_mean")
+FORMATS = ("architecture", "place", "final_norm", "bf16_mean")
 
 
 def tiny(line: str, folder: Path | None = None, **options: object) -> Sa2VA:
-    """The tiny checkpoint with the published line's conventions."""
+    """The tiny checkpoint with the published line's formats."""
     published = yaml.safe_load((ROOT / "conf" / "model" / f"{LINES[line]}.yaml").read_text())
-    settings = {name: published[name] for name in CONVENTIONS}
+    settings = {name: published[name] for name in FORMATS}
     settings |= {"dtype": "float32", "device": "cpu", "generation": {"max_new_tokens": 16}, **options}
     return Sa2VA(path=str(folder or DATA / line / "model"), **settings)
 
@@ -250,13 +250,13 @@ def test_code_that_a_repository_brings_is_never_asked_for(
 
 
 @pytest.mark.parametrize("line", LINES)
-@pytest.mark.parametrize("convention", ["place", "final_norm", "bf16_mean"])
-def test_every_convention_matters(line: str, convention: str) -> None:
+@pytest.mark.parametrize("format", ["place", "final_norm", "bf16_mean"])
+def test_every_convention_matters(line: str, format: str) -> None:
     """With any of them the other way, the masks are far from the original's."""
     model, expected = tiny(line), np.load(DATA / line / "expected.npz")
-    now = getattr(model, convention)
+    now = getattr(model, format)
     wrong = {"at": "before", "before": "at"}.get(now, not now)
-    other = tiny(line, **{convention: wrong})
+    other = tiny(line, **{format: wrong})
     assert np.abs(drawn(other, expected["new"].tolist()) - expected["masks"]).max() > 1e-3
 
 

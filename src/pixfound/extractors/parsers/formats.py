@@ -1,4 +1,4 @@
-"""Conventions of models for coordinates in text: the notation and its units."""
+"""Formats of coordinates in text: the notation and its units."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ Units = Literal["resized", "padded"] | float  # pixels of the resized picture, 0
 
 
 @dataclass(frozen=True)
-class Convention:
-    """Parsers of one convention, each from a text to coordinates in the text's own units; None where it has none.
+class CoordinateFormat:
+    """Parsers of one format, each from a text to coordinates in the text's own units; None where it has none.
 
     boxes, points: (x0, y0, x1, y1) and (x, y). polygons: the polygons of each object. codes: the box of each object,
     and the codes of the mask inside it.
@@ -40,38 +40,38 @@ class Convention:
             return of_image(size, self.units)
         if resized is None:
             raise UserError(
-                "the convention counts pixels of the resized picture, but this model does not say to which size it "
-                "resized one: set convention=json_1000, or another that it was taught"
+                "the format counts pixels of the resized picture, but this model does not say to which size it "
+                "resized one: set format=json_1000, or another that it was taught"
             )
         return of_resized(size, resized)
 
 
 _JSON, _LIST = (grammars.json_boxes, grammars.json_points), (grammars.list_boxes, grammars.list_points)
-CONVENTIONS: Mapping[str, Convention] = {
-    "json_resized": Convention("resized", *_JSON),  # {"bbox_2d": [x0, y0, x1, y1]}: Qwen2.5-VL
-    "json_1000": Convention(1000.0, *_JSON),  # the same in 0-1000: Qwen3-VL
-    "list_1000": Convention(1000.0, *_LIST),  # [x0, y0, x1, y1] or (x0, y0), (x1, y1): GLM-V, InternVL, Qwen2-VL
-    "list_padded": Convention("padded", *_LIST),  # the same in 0-1 of the padded square: LLaVA-1.5
-    "list_image": Convention(1.0, *_LIST),  # in 0-1 of the image
-    "tags": Convention(100.0, None, grammars.tag_points),  # <point x="63.5" y="44.5">: Molmo
-    "coords": Convention(1000.0, None, grammars.coords_points),  # <points coords="1 1 635 445">: Molmo2
-    "patch_index": Convention(1.0, grammars.patch_boxes),  # <patch_index_0044><patch_index_0863>: Kosmos-2
-    "loc_1000": Convention(1000.0, grammars.loc_boxes, None, grammars.loc_polygons),  # <loc_52> ...: Florence-2
+FORMATS: Mapping[str, CoordinateFormat] = {
+    "json_resized": CoordinateFormat("resized", *_JSON),  # {"bbox_2d": [x0, y0, x1, y1]}: Qwen2.5-VL
+    "json_1000": CoordinateFormat(1000.0, *_JSON),  # the same in 0-1000: Qwen3-VL
+    "list_1000": CoordinateFormat(1000.0, *_LIST),  # [x0, y0, x1, y1] or (x0, y0), (x1, y1): GLM-V, InternVL, Qwen2-VL
+    "list_padded": CoordinateFormat("padded", *_LIST),  # the same in 0-1 of the padded square: LLaVA-1.5
+    "list_image": CoordinateFormat(1.0, *_LIST),  # in 0-1 of the image
+    "tags": CoordinateFormat(100.0, None, grammars.tag_points),  # <point x="63.5" y="44.5">: Molmo
+    "coords": CoordinateFormat(1000.0, None, grammars.coords_points),  # <points coords="1 1 635 445">: Molmo2
+    "patch_index": CoordinateFormat(1.0, grammars.patch_boxes),  # <patch_index_0044><patch_index_0863>: Kosmos-2
+    "loc_1000": CoordinateFormat(1000.0, grammars.loc_boxes, None, grammars.loc_polygons),  # <loc_52> ...: Florence-2
     # <loc0256><loc0128><loc0768><loc0512>, and <seg000> ... for a mask: PaliGemma
-    "loc_1024": Convention(1024.0, grammars.yxyx_boxes, codes=grammars.coded_masks),
+    "loc_1024": CoordinateFormat(1024.0, grammars.yxyx_boxes, codes=grammars.coded_masks),
 }
 
 
-def find_convention(name: str | None, what: Literal["boxes", "points", "masks"]) -> Convention:
-    """The convention of a name; raises UserError for None, an unknown name, or one that does not support `what`."""
-    known = [key for key, convention in CONVENTIONS.items() if getattr(convention, what) is not None]
+def find_format(name: str | None, what: Literal["boxes", "points", "masks"]) -> CoordinateFormat:
+    """The format of a name; raises UserError for None, an unknown name, or one that does not support `what`."""
+    known = [key for key, format in FORMATS.items() if getattr(format, what) is not None]
     if name is None:
         extractor = {"boxes": "text_box", "points": "text_point", "masks": "text_mask"}[what]
         raise UserError(
             f"the model's YAML declares no format of {what} (model.coordinates.{what}): type "
-            f"extraction.extractors.{extractor}.convention=NAME and prompts.ground=ID as the model was taught; "
+            f"extraction.extractors.{extractor}.format=NAME and prompts.ground=ID as the model was taught; "
             f"names: {', '.join(known)}"
         )
     if name not in known:
-        raise UserError(f"convention={name}: no convention for {what}; {nearest(name, known)}")
-    return CONVENTIONS[name]
+        raise UserError(f"format={name}: no format for {what}; {nearest(name, known)}")
+    return FORMATS[name]

@@ -1,4 +1,4 @@
-"""What is written in a convention is read back, whatever surrounds it; and no text raises."""
+"""What is written in a format is read back, whatever surrounds it; and no text raises."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from transformers.models.kosmos2.processing_kosmos2 import patch_index_to_coordinate
 
 from pixfound.errors import UserError
-from pixfound.extractors.parsers.formats import CONVENTIONS, find_convention
+from pixfound.extractors.parsers.formats import FORMATS, find_format
 from pixfound.extractors.parsers.grammars import (
     coords_points,
     json_boxes,
@@ -33,7 +33,7 @@ def cell(x, y):
     return f"<patch_index_{y * 32 + x:04d}>"
 
 
-# How each convention writes boxes given in whole units of its own grid, and where a unit lies in pixels.
+# How each format writes boxes given in whole units of its own grid, and where a unit lies in pixels.
 BOX_WRITERS = {
     "json_resized": lambda bs: fenced([{"bbox_2d": list(b), "label": "the cat"} for b in bs]),
     "json_1000": lambda bs: fenced([{"bbox_2d": list(b), "label": "a [1, 2] cat"} for b in bs]),
@@ -61,7 +61,7 @@ POINT_WRITERS = {
 
 
 def to_pixels(name, x, y):
-    """By hand: the unit (x, y) of a convention in pixels of a 500 x 300 image."""
+    """By hand: the unit (x, y) of a format in pixels of a 500 x 300 image."""
     if name == "json_resized":
         return x * 500 / 476, y * 300 / 252
     if name == "list_padded":  # the square is 500 wide, and 100 pixels above the image are padding
@@ -89,8 +89,8 @@ def test_boxes_that_are_written_are_read(name, data):
     xs = st.tuples(st.integers(0, top - 1), st.integers(0, top)).filter(lambda v: v[0] < v[1])
     ys = st.tuples(st.integers(low, top - 1), st.integers(low, top)).filter(lambda v: v[0] < v[1])
     boxes = [(x[0], y[0], x[1], y[1]) for x, y in data.draw(st.lists(st.tuples(xs, ys), max_size=4))]
-    convention = find_convention(name, "boxes")
-    found = convention.frame(SIZE, RESIZED).boxes(convention.boxes(BOX_WRITERS[name](boxes)))
+    format = find_format(name, "boxes")
+    found = format.frame(SIZE, RESIZED).boxes(format.boxes(BOX_WRITERS[name](boxes)))
     assert found == pixel_boxes(name, boxes)
 
 
@@ -101,15 +101,15 @@ def test_points_that_are_written_are_read(name, data):
     low, top = (201, 790) if name == "list_padded" else (0, GRID.get(name, 990))
     pair = st.tuples(st.integers(0, top), st.integers(low, top))
     points = data.draw(st.lists(pair, max_size=4))
-    convention = find_convention(name, "points")
-    found = convention.frame(SIZE, RESIZED).points(convention.points(POINT_WRITERS[name](points)))
+    format = find_format(name, "points")
+    found = format.frame(SIZE, RESIZED).points(format.points(POINT_WRITERS[name](points)))
     expected = [to_pixels(name, *point) for point in points]
     assert found == [pytest.approx((min(x, 499), min(y, 299)), abs=1e-6) for x, y in expected]
 
 
 def test_every_convention_is_tested():
-    assert {name for name, c in CONVENTIONS.items() if c.boxes} == BOX_WRITERS.keys()
-    assert {name for name, c in CONVENTIONS.items() if c.points} == POINT_WRITERS.keys()
+    assert {name for name, c in FORMATS.items() if c.boxes} == BOX_WRITERS.keys()
+    assert {name for name, c in FORMATS.items() if c.points} == POINT_WRITERS.keys()
 
 
 GARBAGE = st.lists(
@@ -127,11 +127,11 @@ GARBAGE = st.lists(
 @given(GARBAGE, st.tuples(st.integers(1, 40), st.integers(1, 40)), st.tuples(st.integers(1, 9), st.integers(1, 9)))
 def test_no_text_raises_and_all_lies_in_the_image(text, size, resized):
     height, width = size
-    for convention in CONVENTIONS.values():
-        frame = convention.frame(size, resized)
-        for x0, y0, x1, y1 in frame.boxes(convention.boxes(text)) if convention.boxes else ():
+    for format in FORMATS.values():
+        frame = format.frame(size, resized)
+        for x0, y0, x1, y1 in frame.boxes(format.boxes(text)) if format.boxes else ():
             assert 0 <= x0 < x1 <= width and 0 <= y0 < y1 <= height
-        for x, y in frame.points(convention.points(text)) if convention.points else ():
+        for x, y in frame.points(format.points(text)) if format.points else ():
             assert 0 <= x <= width - 1 and 0 <= y <= height - 1
 
 
@@ -168,8 +168,8 @@ def test_nothing_is_nothing(text):
 
 
 def test_corners_are_put_in_order_and_clamped_and_what_has_no_area_is_left_out():
-    convention = find_convention("list_image", "boxes")
-    frame = convention.frame(SIZE, None)
+    format = find_format("list_image", "boxes")
+    frame = format.frame(SIZE, None)
     assert frame.boxes([(0.8, 0.9, 0.2, 0.1)]) == [pytest.approx((100, 30, 400, 270))]
     assert frame.boxes([(-1, -1, 2, 2)]) == [(0, 0, 500, 300)]
     assert frame.boxes([(0.5, 0.5, 0.5, 0.5), (1.5, 0, 2, 1)]) == []
@@ -199,11 +199,11 @@ def test_tokens_of_locations():
 
 
 def test_a_model_that_does_not_say_its_size_is_told_what_to_do():
-    with pytest.raises(UserError, match="convention=json_1000"):
-        find_convention("json_resized", "boxes").frame(SIZE, None)
+    with pytest.raises(UserError, match="format=json_1000"):
+        find_format("json_resized", "boxes").frame(SIZE, None)
 
 
 @pytest.mark.parametrize(("name", "what"), [("tags", "boxes"), ("loc_1000", "points"), ("jsn_1000", "boxes")])
 def test_an_unknown_convention_is_refused(name, what):
-    with pytest.raises(UserError, match=f"convention={name}: no convention for {what}"):
-        find_convention(name, what)
+    with pytest.raises(UserError, match=f"format={name}: no format for {what}"):
+        find_format(name, what)
