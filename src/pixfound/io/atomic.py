@@ -69,13 +69,13 @@ def remove_leftovers(folder: Path, pids: Container[int] | None = None) -> None:
     """
     with suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
-            named = _TEMPORARY.fullmatch(entry.name)
-            if named is None:
+            match = _TEMPORARY.fullmatch(entry.name)
+            if match is None:
                 continue
-            pid = int(next(filter(None, named.groups())))
+            pid = int(next(filter(None, match.groups())))
             with suppress(OSError):
-                old = time.time() - entry.stat().st_mtime > _OLD_S
-                if pid in pids if pids is not None else old or not _is_running(pid):
+                is_old = time.time() - entry.stat().st_mtime > _OLD_S
+                if pid in pids if pids is not None else is_old or not _is_running(pid):
                     os.unlink(entry.path)
 
 

@@ -123,12 +123,12 @@ def read_coco(path: Path, key: str | None = None, allow_empty: bool = False) -> 
 
 def by_file_name(images: Mapping[Any, CocoImage], label: object) -> dict[str, CocoImage]:
     """The images by file name; raises UserError where several share one. label: the file."""
-    named: dict[str, CocoImage] = {}
+    by_name: dict[str, CocoImage] = {}
     for image in images.values():
-        if image.file_name in named:
+        if image.file_name in by_name:
             raise UserError(f"{label}: two images have the file_name {image.file_name!r}; remove one of them")
-        named[image.file_name] = image
-    return named
+        by_name[image.file_name] = image
+    return by_name
 
 
 def read_coco_results(path: Path, key: str) -> Iterator[CocoResult]:

@@ -54,8 +54,8 @@ def mask_of(levels: Levels, size: tuple[int, int], grey: Grey = "threshold", res
         if resize == "linear":
             return _kept(linear(inside.astype(np.uint8), size).astype(np.uint8))
         return RLE.encode(nearest(inside, size))
-    kept = np.where(levels == 255, 1, levels).astype(np.uint8)
-    return _kept(linear(kept, size).astype(np.uint8) if resize == "linear" else nearest(kept, size))
+    weights = np.where(levels == 255, 1, levels).astype(np.uint8)
+    return _kept(linear(weights, size).astype(np.uint8) if resize == "linear" else nearest(weights, size))
 
 
 def nearest(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
@@ -90,8 +90,8 @@ def linear_mask(mask: npt.NDArray[np.bool_], size: tuple[int, int]) -> npt.NDArr
     rows = (plain.take(left, axis=1) * _fixed(1 - x) + plain.take(right, axis=1) * _fixed(x)) >> 4
     above = rows.take(upper, axis=0) * _fixed(1 - y)[:, None] >> 16
     below = rows.take(lower, axis=0) * _fixed(y)[:, None] >> 16
-    found: npt.NDArray[np.bool_] = (above + below + 2) >> 2 > 0
-    return found
+    resized: npt.NDArray[np.bool_] = (above + below + 2) >> 2 > 0
+    return resized
 
 
 def _blend(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], weight: Any) -> npt.NDArray[np.float32]:
@@ -112,13 +112,13 @@ def _fixed(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
     return np.asarray(np.rint(weights * np.float32(2048)), dtype=np.int32)
 
 
-def _taps(length: int, wanted: int, clamp: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Any]:
+def _taps(length: int, target: int, clamp: bool) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Any]:
     """The two source pixels of each wanted pixel, and the second one's weight as float32.
 
     clamp: give a pixel beyond the border no weight, as is done along a row; along a column it is the border's again.
     """
-    scale = 1.0 / (wanted / length)
-    places = ((np.arange(wanted) + 0.5) * scale - 0.5).astype(np.float32)
+    scale = 1.0 / (target / length)
+    places = ((np.arange(target) + 0.5) * scale - 0.5).astype(np.float32)
     first = np.floor(places).astype(np.int64)
     weights = places - first.astype(np.float32)
     if clamp:

@@ -69,11 +69,11 @@ def _scaled(image: Image.Image) -> Image.Image:
     """Grey of 16 bits in 8, whose levels are 257 times as far apart."""
     table = np.rint(np.arange(2**16) / 257).astype(np.uint8)
     levels = np.asarray(image)
-    found = np.empty(levels.shape, np.uint8)
+    scaled = np.empty(levels.shape, np.uint8)
     rows = max(1, _PART // image.width)
     for top in range(0, image.height, rows):
-        found[top : top + rows] = table[levels[top : top + rows]]
-    return Image.fromarray(found)
+        scaled[top : top + rows] = table[levels[top : top + rows]]
+    return Image.fromarray(scaled)
 
 
 def orientation(image: Image.Image) -> int:
@@ -105,7 +105,7 @@ def pixel_hash(image: Image.Image) -> Any:
 
 
 def picture_keys(images: Sequence[Image.Image]) -> list[str]:
-    """For each picture what is equal for equal pictures only: bytes alone do not tell a wide one from a tall one."""
-    each = {id(image): image for image in images}  # many prompts may be about one
-    keys = {name: f"{pixel_hash(image).hexdigest()} {image.mode} {image.size}" for name, image in each.items()}
+    """A key for each picture, equal for equal pictures only: with the size, as bytes alone may agree for two shapes."""
+    by_id = {id(image): image for image in images}  # many prompts may be about one
+    keys = {name: f"{pixel_hash(image).hexdigest()} {image.mode} {image.size}" for name, image in by_id.items()}
     return [keys[id(image)] for image in images]

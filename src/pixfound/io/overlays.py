@@ -31,10 +31,10 @@ def draw_overlay(
     pixels[mask] = (1 - opacity) * pixels[mask] + opacity * np.asarray(colour, dtype=np.float32)
     if rim:
         pixels[mask & ~without_rim(mask, rim)] = 255
-    shown = Image.fromarray(pixels.astype(np.uint8))
+    overlay = Image.fromarray(pixels.astype(np.uint8))
     if number is not None:
-        _write(shown, str(number))
-    return shown
+        _write(overlay, str(number))
+    return overlay
 
 
 def without_rim(mask: BoolMask, width: int) -> BoolMask:
@@ -58,12 +58,12 @@ def sheet(images: Sequence[Image.Image]) -> Image.Image:
         return images[0]
     across = math.ceil(math.sqrt(len(images)))
     width, height = max(i.width for i in images) + _GAP, max(i.height for i in images) + _GAP
-    whole = Image.new("RGB", (across * width, math.ceil(len(images) / across) * height), "white")
+    canvas = Image.new("RGB", (across * width, math.ceil(len(images) / across) * height), "white")
     for number, image in enumerate(images):
         panel = image.convert("RGB")
         _write(panel, str(number + 1))
-        whole.paste(panel, (number % across * width, number // across * height))
-    return whole
+        canvas.paste(panel, (number % across * width, number // across * height))
+    return canvas
 
 
 def _write(image: Image.Image, text: str) -> None:

@@ -41,10 +41,10 @@ def read_table(path: Path, keys: Sequence[str], columns: Sequence[str]) -> dict[
 
     keys: spellings of the key column; rows have the first.
     """
-    key, *others = keys
+    key, *aliases = keys
     rows: dict[int, Row] = {}
     try:
-        for line, row in table_rows(path, (*columns, key), aliases=dict.fromkeys(others, key)):
+        for line, row in table_rows(path, (*columns, key), aliases=dict.fromkeys(aliases, key)):
             index = _number(row[key], f"{path}, line {line}: {key}")
             if index in rows:
                 raise UserError(f"{path}, line {line}: {key} {index} stands in an earlier line too; remove one of them")
@@ -81,13 +81,13 @@ def _down_to_header(stream: TextIO) -> Iterator[str]:
             return
 
 
-def _separator(head: Sequence[str], wanted: Collection[str]) -> str:
+def _separator(head: Sequence[str], columns: Collection[str]) -> str:
     """The one that finds most of the wanted columns in the header; commas where none does."""
 
-    def found(separator: str) -> int:
-        return len({name.strip(' "\n') for name in head[-1].split(separator)} & set(wanted)) if head else 0
+    def matches(separator: str) -> int:
+        return len({name.strip(' "\n') for name in head[-1].split(separator)} & set(columns)) if head else 0
 
-    return max(_SEPARATORS, key=found)  # the first of several
+    return max(_SEPARATORS, key=matches)  # the first of several
 
 
 def _lines(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
@@ -103,13 +103,13 @@ def _lines(path: Path, reader: Any) -> Iterator[tuple[int, list[str]]]:
 
 
 def _check(path: Path, names: Sequence[str], columns: Sequence[str]) -> None:
-    """UserError where a column is missing, or where there are two, of which nobody knows which one is meant."""
+    """Raise UserError where a column is missing or is there twice."""
     for name, count in Counter(filter(None, names)).items():
         if count > 1:
             raise UserError(f"{path}: the table has {count} columns {name!r}; remove or rename all but one")
-    for wanted in columns:
-        if wanted not in names:
-            raise UserError(f"{path}: the table has no column {wanted!r}; {nearest(wanted, filter(None, names))}")
+    for column in columns:
+        if column not in names:
+            raise UserError(f"{path}: the table has no column {column!r}; {nearest(column, filter(None, names))}")
 
 
 def _number(text: str, where: str) -> int:

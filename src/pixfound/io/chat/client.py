@@ -54,23 +54,25 @@ class ChatClient(ChatOptions):
         self, system: str | None, question: str, images: Sequence[Image.Image] = ()
     ) -> Mapping[str, str | int | None]:
         """The fields of the `Completion` that answers a question about images, from the cache where there is one."""
-        key, body = self._asked(system, question, images)
-        kept = self._replies.get(key)
-        if kept is not None:
+        key, body = self._key_and_body(system, question, images)
+        reply = self._replies.get(key)
+        if reply is not None:
             self._count(cached=1)
-            return {**kept, "reply": self.without_key(kept["reply"])}
+            return {**reply, "reply": self.without_key(reply["reply"])}
         with self._slots:
             return self._request(key, body)
 
     def forget(self, system: str | None, question: str, images: Sequence[Image.Image] = ()) -> None:
         """Drop the reply to a question from the cache: it is asked anew the next time."""
-        self._replies.drop(self._asked(system, question, images)[0])
+        self._replies.drop(self._key_and_body(system, question, images)[0])
 
-    def _asked(self, system: str | None, question: str, images: Sequence[Image.Image]) -> tuple[str, dict[str, Any]]:
+    def _key_and_body(
+        self, system: str | None, question: str, images: Sequence[Image.Image]
+    ) -> tuple[str, dict[str, Any]]:
         """(the hash that names a request in the cache, its body)."""
         question = replace_surrogates(question)  # it may quote a model
-        shown = [{"type": "image_url", "image_url": {"url": data_url(image)}} for image in images]
-        content = [{"type": "text", "text": question}, *shown] if shown else question
+        image_parts = [{"type": "image_url", "image_url": {"url": data_url(image)}} for image in images]
+        content = [{"type": "text", "text": question}, *image_parts] if image_parts else question
         messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
         if system is not None:
             messages.insert(0, {"role": "system", "content": system})

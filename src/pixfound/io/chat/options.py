@@ -64,8 +64,8 @@ class ChatOptions(Checked):
             "max_cost needs price_per_million_input and price_per_million_output": self.max_cost is None
             or None not in prices,
         }
-        for rule, kept in checks.items():
-            if not kept:
+        for rule, holds in checks.items():
+            if not holds:
                 raise UserError(f"{self.group}.{rule}")
 
     @property
@@ -75,13 +75,15 @@ class ChatOptions(Checked):
 
     def identity(self) -> Mapping[str, Any]:
         """The options that a reply depends on."""
-        asked = {name: getattr(self, name) for name in ("model", "temperature", "max_tokens")}
-        return {**asked, "base_url": self.url}
+        options = {name: getattr(self, name) for name in ("model", "temperature", "max_tokens")}
+        return {**options, "base_url": self.url}
 
     def cost(self, tokens_in: int, tokens_out: int) -> float | None:
         """The price of so many tokens; None where a price is unknown."""
-        paid, made = self.price_per_million_input, self.price_per_million_output
-        return None if paid is None or made is None else (tokens_in * paid + tokens_out * made) / 1e6
+        input_price, output_price = self.price_per_million_input, self.price_per_million_output
+        if input_price is None or output_price is None:
+            return None
+        return (tokens_in * input_price + tokens_out * output_price) / 1e6
 
     def key(self) -> str:
         """The key as the environment has it now; empty where it has none."""

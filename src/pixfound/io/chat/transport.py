@@ -54,11 +54,11 @@ def _bounded_client(timeout_s: float, sent: Callable[[], None]) -> Any:
             sent()
             try:
                 async with asyncio.timeout(timeout_s):
-                    return await self._whole(request, **options)
+                    return await self._send_bounded(request, **options)
             except TimeoutError as error:
                 raise httpx2.ReadTimeout(str(error), request=request) from error  # which the package tries again
 
-        async def _whole(self, request: Any, **options: Any) -> Any:
+        async def _send_bounded(self, request: Any, **options: Any) -> Any:
             response = await super().send(request, stream=True, **options)
             body = bytearray()
             try:

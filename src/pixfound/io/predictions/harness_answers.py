@@ -74,15 +74,15 @@ def reply_of(row: Mapping[str, Any], where: str) -> str:
     return text
 
 
-def names_of(rows: Sequence[Row], known: Callable[[str], bool]) -> list[Any]:
+def names_of(rows: Sequence[Row], is_known: Callable[[str], bool]) -> list[Any]:
     """What each row calls its example.
 
     An image's file name, `image`, or `question_id`; VLMEvalKit's `index`; of lmms-eval the document's `question_id` or
-    `id` where all of these are examples', else `doc_id`. known: tells whether a name is an example's.
+    `id` where all of these are examples', else `doc_id`. is_known: True for a name of an example.
     """
     documents: list[dict[str, Any]] = [row["doc"] if isinstance(row.get("doc"), dict) else {} for _, row in rows]
     for name in ("question_id", "id"):
-        if documents and all(name in document and known(str(document[name])) for document in documents):
+        if documents and all(name in document and is_known(str(document[name])) for document in documents):
             return [document[name] for document in documents]
     return [_name(row) for _, row in rows]
 

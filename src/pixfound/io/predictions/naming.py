@@ -36,11 +36,11 @@ class Owners:
 
     def __init__(self, images: Mapping[str, ImageInfo]) -> None:
         self.images = images
-        self._others: dict[str, set[str]] = {}  # ids by what else is said for them
+        self._aliases: dict[str, set[str]] = {}  # ids by the other names of each
         for id, info in images.items():
             for name in {str(int(id)) if id.isdecimal() else id, info.stem} - {id, ""}:
                 if name not in images:
-                    self._others.setdefault(name, set()).add(id)
+                    self._aliases.setdefault(name, set()).add(id)
 
     def present(self) -> Iterator[tuple[str, ImageInfo]]:
         """The run's examples by id, without those that it leaves out."""
@@ -48,37 +48,37 @@ class Owners:
 
     def of(self, name: str) -> str | None:
         """The id of the run's example that a name means; None for none, or for several."""
-        return self._taken(self._known(name))
+        return self._unless_left_out(self._resolve(name))
 
     def find(self, name: str, where: str) -> str | None:
         """Return the id of the run's example that a name means; None for one that the run leaves out.
 
         Raises UserError, unlike `of`, for a name that means no example or may mean several.
         """
-        id = self._known(name)
+        id = self._resolve(name)
         if id is None:
-            what = "may mean several examples" if name in self._others else "is no example of this benchmark"
+            problem = "may mean several examples" if name in self._aliases else "is no example of this benchmark"
             raise UserError(
-                f"{where}: {name!r} {what}; they are called {self._called()}: put it right, or take it away"
+                f"{where}: {name!r} {problem}; they are called {self._called()}: put it right, or take it away"
             )
-        return self._taken(id)
+        return self._unless_left_out(id)
 
     def know(self, name: str) -> bool:
         """Return True if a name means one example, which may be left out."""
-        return self._known(name) is not None
+        return self._resolve(name) is not None
 
-    def _taken(self, id: str | None) -> str | None:
+    def _unless_left_out(self, id: str | None) -> str | None:
         return None if id is None or self.images[id].left_out else id
 
-    def _known(self, name: str) -> str | None:
+    def _resolve(self, name: str) -> str | None:
         padded = name.isdecimal() and len(name) <= _PADDED  # a longer number is the name of an image, as COCO has them
-        return self._one(name) or (self._one(str(int(name))) if padded else None) or None
+        return self._exact(name) or (self._exact(str(int(name))) if padded else None) or None
 
-    def _one(self, name: str) -> str | None:
-        """The example of just that name; two examples of one image are told apart by their ids only."""
+    def _exact(self, name: str) -> str | None:
+        """The example of just that name; two examples of one image differ by their ids only."""
         if name in self.images:
             return name
-        ids = self._others.get(name, set())
+        ids = self._aliases.get(name, set())
         return next(iter(ids)) if len(ids) == 1 else None
 
     def _called(self) -> str:
@@ -91,20 +91,20 @@ def mask_files(folder: Path, owners: Owners, names: Sequence[str], key: str) -> 
 
     names: patterns with {id}, {number} (the id as a number) and {stem} (of the image's file). key: of the folder.
     """
-    there = names_in(folder, key)
+    existing = names_in(folder, key)
     for pattern in names:
-        found: dict[str, Path] = {}
-        known: set[str] = set()
+        files: dict[str, Path] = {}
+        matched: set[str] = set()
         for id, info in owners.images.items():
             name = _named(pattern, id, info)
-            if name is not None and name in there:
-                known.add(name)
+            if name is not None and name in existing:
+                matched.add(name)
                 if not info.left_out:
-                    found[id] = folder / name
-        if found:
-            _check_rest(sorted(there - known), pattern, f"{key}={folder}")
-            return found
-    first = min(there, default="no file at all")
+                    files[id] = folder / name
+        if files:
+            _check_rest(sorted(existing - matched), pattern, f"{key}={folder}")
+            return files
+    first = min(existing, default="no file at all")
     raise UserError(
         f"{key}={folder}: no file is named after an example: tried {', '.join(names)}, and the folder has {first}; "
         "name the files so, or say how they are named with model.names=[PATTERN]"
@@ -117,39 +117,39 @@ def candidate_files(folder: Path, owners: Owners, key: str) -> Mapping[str, list
     Files are named {number or stem}_{phrase:03d}_{mask:03d}.png; {number or stem}.png stands for "no phrase".
     """
     where = f"{key}={folder}"
-    found: dict[str, list[CandidateFile]] = {}
-    there = names_in(folder, key)
-    stranger: tuple[str, str] | None = None
-    for name in sorted(there):
+    candidates: dict[str, list[CandidateFile]] = {}
+    existing = names_in(folder, key)
+    unknown: tuple[str, str] | None = None
+    for name in sorted(existing):
         match = _CANDIDATE.fullmatch(name) or _NO_PHRASE.fullmatch(name)
         id = match and owners.of(match["owner"])
         if match and id:
             phrase, mask = map(int, match.groups()[1:]) if match.re is _CANDIDATE else (None, None)
-            found.setdefault(id, []).append(CandidateFile(folder / name, phrase, mask))
-        elif match and stranger is None and not owners.know(match["owner"]):
-            stranger = match["owner"], name
-    if not found:
-        first = min(there, default="no file at all")
+            candidates.setdefault(id, []).append(CandidateFile(folder / name, phrase, mask))
+        elif match and unknown is None and not owners.know(match["owner"]):
+            unknown = match["owner"], name
+    if not candidates:
+        first = min(existing, default="no file at all")
         raise UserError(
             f"{where}: no file is named NUMBER_PHRASE_MASK.png (as 12_000_002.png) after an example of the "
             f"benchmark; the folder has {first}"
         )
-    if stranger is not None:
-        owners.find(stranger[0], f"{where}: file {stranger[1]}")
-    return {id: _in_order(files, where) for id, files in found.items()}
+    if unknown is not None:
+        owners.find(unknown[0], f"{where}: file {unknown[1]}")
+    return {id: _in_order(files, where) for id, files in candidates.items()}
 
 
 def _in_order(files: list[CandidateFile], where: str) -> list[CandidateFile]:
     """Candidates of one example by phrase and mask; the UserError that names two files of one candidate."""
     ordered = sorted(files, key=lambda f: (f.phrase is None, f.phrase or 0, f.mask or 0))
-    for one, other in pairwise(ordered):
-        if (one.phrase, one.mask) == (other.phrase, other.mask):
+    for first, second in pairwise(ordered):
+        if (first.phrase, first.mask) == (second.phrase, second.mask):
             raise UserError(
-                f"{where}: {one.path.name} and {other.path.name} are the same candidate; remove one of them"
+                f"{where}: {first.path.name} and {second.path.name} are the same candidate; remove one of them"
             )
-        if other.phrase is None:
+        if second.phrase is None:
             raise UserError(
-                f"{where}: {other.path.name} says that there is no phrase, but there is {one.path.name}; remove one"
+                f"{where}: {second.path.name} says that there is no phrase, but there is {first.path.name}; remove one"
             )
     return ordered
 
@@ -194,7 +194,7 @@ def _named(pattern: str, id: str, info: ImageInfo) -> str | None:
     except KeyError as error:
         if error.args[0] in ("number", "stem"):
             return None
-        known = nearest(str(error.args[0]), ("id", "number", "stem"))
-        raise UserError(f"model.names: {pattern!r}: there is no field {{{error.args[0]}}}; {known}") from error
+        hint = nearest(str(error.args[0]), ("id", "number", "stem"))
+        raise UserError(f"model.names: {pattern!r}: there is no field {{{error.args[0]}}}; {hint}") from error
     except (ValueError, IndexError) as error:
         raise UserError(f"model.names: {pattern!r} is no pattern ({error}); write it as {MASK_NAMES[0]!r}") from error

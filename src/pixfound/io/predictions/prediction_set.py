@@ -56,14 +56,14 @@ class Given:
         masks, candidates = self._masks(id, size), self._candidates(id, size, text or "", lines)
         unanswered = ""
         if text is None:
-            lacks = "has no answer of this example" if self.answers is not None else "is not given"
-            unanswered = f"model.answers.{self.kind} {lacks}"
+            reason = "has no answer of this example" if self.answers is not None else "is not given"
+            unanswered = f"model.answers.{self.kind} {reason}"
         ungrounded = ""
-        written = self.kind == "ground" and answer is not None  # boxes may be written in it
-        if masks is None and candidates is None and not written:
-            given = self.masks is not None or self.candidates is not None
-            lacks = "have no file of this example" if given else "are not given"
-            ungrounded = f"model.masks.{self.kind} and model.candidates.{self.kind} {lacks}"
+        may_hold_boxes = self.kind == "ground" and answer is not None  # boxes may be written in it
+        if masks is None and candidates is None and not may_hold_boxes:
+            has_files = self.masks is not None or self.candidates is not None
+            reason = "have no file of this example" if has_files else "are not given"
+            ungrounded = f"model.masks.{self.kind} and model.candidates.{self.kind} {reason}"
         return Generation(
             text or "",
             size,
@@ -83,10 +83,10 @@ class Given:
         """The masks of an example; None where there is neither a file nor an agreement to take that for empty."""
         if self.masks is None:
             return None
-        found = self.masks.get(id)
-        if found is None:
+        entry = self.masks.get(id)
+        if entry is None:
             return [] if self._reading.missing == "empty" else None
-        return [self._decoded(found, size)] if isinstance(found, Path) else [mask for mask, _ in found]
+        return [self._decoded(entry, size)] if isinstance(entry, Path) else [mask for mask, _ in entry]
 
     def _candidates(
         self, id: str, size: tuple[int, int], text: str, lines: Mapping[int, Line]
@@ -96,40 +96,40 @@ class Given:
         entries = self.candidates.get(id)
         if entries is None:
             return [] if self._reading.missing == "empty" else None
-        found: list[Candidate] = []
+        candidates: list[Candidate] = []
         for entry in entries:
             if not isinstance(entry, CandidateFile):
                 mask, score = entry
-                found.append(Candidate(mask, score=score))
+                candidates.append(Candidate(mask, score=score))
             elif entry.phrase is not None:
                 line = lines.get(entry.phrase)
                 phrase = Phrase(line.phrase, line.head, line.span or _span(line.phrase, text)) if line else None
                 mask = self._decoded(entry.path, size)
                 similarity = line.similarity if line else None
-                found.append(Candidate(mask, phrase, similarity=similarity, name=entry.path.name))
-        return found
+                candidates.append(Candidate(mask, phrase, similarity=similarity, name=entry.path.name))
+        return candidates
 
     def _decoded(self, path: Path, size: tuple[int, int]) -> RLE:
         return read_mask(path, size, self._reading.resize, self._reading.grey)
 
-    def _read(self, what: str, owners: Owners) -> Any:
-        path, key = self._paths.get(what), f"model.{what}.{self.kind}"
+    def _read(self, field: str, owners: Owners) -> Any:
+        path, key = self._paths.get(field), f"model.{field}.{self.kind}"
         if path is None:
             return None
-        found: Mapping[str, Any]
-        if what == "answers":
-            found = read_answers(path, owners, key, self._reading.offset)
-        elif what == "meta":
+        by_id: Mapping[str, Any]
+        if field == "answers":
+            by_id = read_answers(path, owners, key, self._reading.offset)
+        elif field == "meta":
             return read_meta(path, owners, key)
         elif _holds_results(path):
-            found = read_results(path, owners, key)
-        elif what == "masks":
-            found = mask_files(path, owners, self._reading.names, key)
+            by_id = read_results(path, owners, key)
+        elif field == "masks":
+            by_id = mask_files(path, owners, self._reading.names, key)
         else:
-            found = candidate_files(path, owners, key)
+            by_id = candidate_files(path, owners, key)
         if self._reading.missing == "error":
-            _require(found, owners, f"{key}={path}")
-        return found
+            _require(by_id, owners, f"{key}={path}")
+        return by_id
 
     def _check_phrases(self) -> None:
         """Every candidate of a phrase must have its line."""
@@ -145,14 +145,14 @@ class Given:
                     )
 
     def _check_pictures(self, owners: Owners) -> None:
-        """Every picture must be one, and of its image's size: told by its header and check sums, not by its pixels."""
-        for what, found in (("masks", self.masks), ("candidates", self.candidates)):
-            if found is None or _holds_results(self._paths[what]):
+        """Every picture must be one, and of its image's size: as its header and check sums say; no pixel is decoded."""
+        for field, by_id in (("masks", self.masks), ("candidates", self.candidates)):
+            if by_id is None or _holds_results(self._paths[field]):
                 continue
             for id, info in owners.present():
-                entry: Any = found.get(id, [])
+                entry: Any = by_id.get(id, [])
                 for path in [entry] if isinstance(entry, Path) else [file.path for file in entry]:
-                    check_picture(path, info.size, self._reading.resize, f"model.{what}.{self.kind}")
+                    check_picture(path, info.size, self._reading.resize, f"model.{field}.{self.kind}")
 
 
 def _holds_results(path: Path) -> bool:
@@ -160,16 +160,16 @@ def _holds_results(path: Path) -> bool:
     return path.suffix == ".json"
 
 
-def _require(found: Mapping[str, Any], owners: Owners, where: str) -> None:
+def _require(by_id: Mapping[str, Any], owners: Owners, where: str) -> None:
     """Raise the UserError that counts the examples of which there is nothing."""
     total = sum(1 for _ in owners.present())
-    if len(found) == total:
+    if len(by_id) == total:
         return
-    lacking = (id for id, _ in owners.present() if id not in found)
-    shown = [id for id, _ in zip(lacking, range(6), strict=False)]
+    missing = (id for id, _ in owners.present() if id not in by_id)
+    first_ids = [id for id, _ in zip(missing, range(6), strict=False)]
     raise UserError(
-        f"{where}: has nothing of {total - len(found)} of {total} examples "
-        f"({', '.join(shown[:5])}{' ...' if len(shown) > 5 else ''}); add it, or say what that "
+        f"{where}: has nothing of {total - len(by_id)} of {total} examples "
+        f"({', '.join(first_ids[:5])}{' ...' if len(first_ids) > 5 else ''}); add it, or say what that "
         "means with model.missing=empty (nothing is shown) or model.missing=unscored"
     )
 

@@ -46,7 +46,7 @@ def read_answers(path: Path, owners: Owners, key: str, offset: int = 0) -> Mappi
     number, an id, or again a file name. offset: added to such a number to get an example's; 0 where it is counted
     as the images' files are.
     """
-    found: dict[str, str] = {}
+    answers: dict[str, str] = {}
     places: dict[str, str] = {}
     table = table_rows(path, key)
     rows = list(json_lines(path, f"{key}={path}") if table is None else table)
@@ -55,10 +55,10 @@ def read_answers(path: Path, owners: Owners, key: str, offset: int = 0) -> Mappi
         id = owners.find(_name_of(name, offset, where), f"{where}: question_id + model.offset")
         if id is not None:
             _once(id, where, places)
-            found[id] = text
-    if not found:
+            answers[id] = text
+    if not answers:
         raise UserError(f"{key}={path}: answers no question of this benchmark: check `question_id` and model.offset")
-    return found
+    return answers
 
 
 def read_meta(path: Path, owners: Owners, key: str) -> Mapping[str, Mapping[int, Line]]:
@@ -67,17 +67,17 @@ def read_meta(path: Path, owners: Owners, key: str) -> Mapping[str, Mapping[int,
     A line is `{file} - {group} - {phrase}| {head}| {similarity}`, and in the longer form ends in
     ` | {start} | {end}| {answer}`: the phrase's characters in the answer.
     """
-    found: dict[str, dict[int, Line]] = {}
+    by_id: dict[str, dict[int, Line]] = {}
     for where, text in text_lines(path, f"{key}={path}"):
         file, line = _meta_line(text, where)
         id = owners.find(file, where)
         if id is None:
             continue
-        lines = found.setdefault(id, {})
+        lines = by_id.setdefault(id, {})
         if line.group in lines:
             raise UserError(f"{where}: {file} has a phrase number {line.group} already; remove one of them")
         lines[line.group] = line
-    return found
+    return by_id
 
 
 def read_selections(path: Path, owners: Owners, key: str, offset: int = 1) -> Mapping[str, str]:
@@ -86,20 +86,20 @@ def read_selections(path: Path, owners: Owners, key: str, offset: int = 1) -> Ma
     A JSON line has `question_id`, which the original counts from 0, and `selected file`, without
     regard to its folder.
     """
-    found: dict[str, str] = {}
+    selections: dict[str, str] = {}
     places: dict[str, str] = {}
     for where, row in json_lines(path, f"{key}={path}"):
-        chosen = row.get("selected file")
-        if not isinstance(chosen, str):
+        file = row.get("selected file")
+        if not isinstance(file, str):
             raise UserError(f"{where}: has no text `selected file`; write a file name or {NONE}")
         id = owners.find(_name_of(row.get("question_id"), offset, where), f"{where}: question_id + offset")
         if id is not None:
-            name = inside(chosen.replace("\\", "/").rpartition("/")[2], where)
+            name = inside(file.replace("\\", "/").rpartition("/")[2], where)
             _once(id, where, places)
-            found[id] = name
-    if not found:
+            selections[id] = name
+    if not selections:
         raise UserError(f"{key}={path}: selects for no example of this benchmark: check `question_id` and the offset")
-    return found
+    return selections
 
 
 def _once(id: str, where: str, places: dict[str, str]) -> None:
@@ -135,6 +135,6 @@ def _meta_line(text: str, where: str) -> tuple[str, Line]:
     span = None if end["start"] is None else (int(end["start"]), int(end["end"]))
     if span is not None and span[0] > span[1]:
         raise UserError(f"{where}: its phrase ends at character {span[1]}, before it starts at {span[0]}")
-    known = similarity if math.isfinite(similarity) else None
+    finite_similarity = similarity if math.isfinite(similarity) else None
     phrase, head = text[begin.end() : bar], text[bar + 2 : end.start()]
-    return begin["file"], Line(int(begin["group"]), phrase, head, known, span, end["text"])
+    return begin["file"], Line(int(begin["group"]), phrase, head, finite_similarity, span, end["text"])
