@@ -43,8 +43,8 @@ def check_folder(folder: Path, where: str) -> None:
 
 def _check_value(key: str, value: Any, where: str) -> None:
     if key.strip("_").startswith(("attn_implementation", "experts_implementation")) and "/" in str(value):
-        named = str(value)[:100]
-        raise UserError(f"{where}: {key} names code on the hub ({named}), which is never fetched; remove it there")
+        reference = str(value)[:100]
+        raise UserError(f"{where}: {key} names code on the hub ({reference}), which is never fetched; remove it there")
     numbers = [number for number in (value if isinstance(value, list) else [value]) if isinstance(number, int)]
     if key in _LAYERS and max(numbers, default=0) > _MOST_LAYERS:
         raise UserError(f"{where}: {key} is {max(numbers)}, more than {_MOST_LAYERS}; fetch the file again")

@@ -105,24 +105,24 @@ class KeyMap:
             start = re.match(prefix, name)
             if start is None:
                 continue
-            rest = name[start.end() :]
+            suffix = name[start.end() :]
             for pattern, replacement in renames:
-                rest = re.sub(pattern, replacement, rest)
-            made = target + rest
-            copies = (made.removesuffix(a) + b for a, b in self.copies.items() if made.endswith(a))
-            return [found for one in (made, *copies) for found in _targets(one)]
+                suffix = re.sub(pattern, replacement, suffix)
+            renamed = target + suffix
+            copies = (renamed.removesuffix(a) + b for a, b in self.copies.items() if renamed.endswith(a))
+            return [t for key in (renamed, *copies) for t in _targets(key)]
         return [Target(name)]
 
 
-def _targets(made: str) -> list[Target]:
+def _targets(key: str) -> list[Target]:
     """The targets of a name with `[i]` or `{a,b}`."""
-    row, parts = _ROW.match(made), _PARTS.match(made)
+    row, parts = _ROW.match(key), _PARTS.match(key)
     if row:
         return [Target(row[1], row=int(row[2]))]
     if parts:
         names = parts[2].split(",")
         return [Target(f"{parts[1]}{name}{parts[3]}", part=(i, len(names))) for i, name in enumerate(names)]
-    return [Target(made)]
+    return [Target(key)]
 
 
 class Checkpoint:
@@ -137,24 +137,24 @@ class Checkpoint:
     @cached_property
     def files(self) -> list[Path]:
         """Files of tensors; safetensors where both formats exist."""
-        found = sorted(self.folder.glob("*.safetensors")) or sorted(self.folder.glob("pytorch_model*.bin"))
-        if not found:
+        files = sorted(self.folder.glob("*.safetensors")) or sorted(self.folder.glob("pytorch_model*.bin"))
+        if not files:
             raise UserError(
                 f"{self.key}={self.path}: has no weights (*.safetensors or pytorch_model*.bin) beside its config; "
                 "fetch the whole repository, or give the folder that holds them"
             )
-        return found
+        return files
 
     @cached_property
     def names(self) -> list[str]:
         """The keys of all files; those of shards are read from the index."""
         indices = sorted(self.folder.glob("*.index.json"), key=lambda f: self.files[0].suffix not in f.name)
         if indices:
-            places: dict[str, str] = json.loads(indices[0].read_text())["weight_map"]
-            lacking = sorted({f for f in places.values() if not (self.folder / f).is_file()})
-            if lacking:
-                raise UserError(f"{self.key}={self.path}: lacks {', '.join(lacking[:3])}; fetch the missing shards")
-            return list(places)
+            shards: dict[str, str] = json.loads(indices[0].read_text())["weight_map"]
+            missing = sorted({f for f in shards.values() if not (self.folder / f).is_file()})
+            if missing:
+                raise UserError(f"{self.key}={self.path}: lacks {', '.join(missing[:3])}; fetch the missing shards")
+            return list(shards)
         return [name for name, _ in self.tensors()]
 
     def tensors(self) -> Iterator[tuple[str, Any]]:
@@ -174,8 +174,8 @@ def read_bin(file: Path, place: str) -> Mapping[str, Any]:
     """The tensors of a PyTorch .bin on a device, `meta` for shapes alone; raises where the file has other content."""
     import torch
 
-    found: Mapping[str, Any] = torch.load(file, map_location=place, weights_only=True, mmap=zipfile.is_zipfile(file))
-    return found
+    tensors: Mapping[str, Any] = torch.load(file, map_location=place, weights_only=True, mmap=zipfile.is_zipfile(file))
+    return tensors
 
 
 def fetch(path: str, revision: str | None, key: str, tensors: bool = True) -> str:
@@ -216,28 +216,28 @@ def load_strict(model: Any, checkpoint: Checkpoint, keymap: KeyMap) -> None:
     """
     import torch
 
-    wanted, where = model.state_dict(), f"{checkpoint.key}={checkpoint.path}"
+    parameters, where = model.state_dict(), f"{checkpoint.key}={checkpoint.path}"
     targets = {name: keymap.targets(name) for name in checkpoint.names}
-    unknown = [n for n, found in targets.items() if any(t.name not in wanted for t in found)]
-    filled = {t.name for found in targets.values() for t in found}
-    places = {wanted[n].data_ptr() for n in filled if n in wanted}  # tied weights are stored once
-    given = (*keymap.elsewhere, "\0")
-    empty = [n for n, t in wanted.items() if t.data_ptr() not in places and not n.startswith(given)]
-    for wrong, what in ((unknown, "keys that this model has no place for"), (empty, "nothing for the parameters")):
-        if wrong:
+    unknown = [n for n, mapped in targets.items() if any(t.name not in parameters for t in mapped)]
+    filled = {t.name for mapped in targets.values() for t in mapped}
+    places = {parameters[n].data_ptr() for n in filled if n in parameters}  # tied weights are stored once
+    elsewhere = (*keymap.elsewhere, "\0")
+    empty = [n for n, t in parameters.items() if t.data_ptr() not in places and not n.startswith(elsewhere)]
+    for keys, problem in ((unknown, "keys that this model has no place for"), (empty, "nothing for the parameters")):
+        if keys:
             raise UserError(
-                f"{where}: the checkpoint has {what} {', '.join(wrong[:3])} ({len(wrong)} in "
+                f"{where}: the checkpoint has {problem} {', '.join(keys[:3])} ({len(keys)} in "
                 "all), so it is of another model or line: choose the model=... that it was published as"
             )
     with torch.no_grad():
-        for name, whole in checkpoint.tensors():
+        for name, stored in checkpoint.tensors():
             for target in targets[name]:
                 i, parts = target.part
-                tensor = whole.tensor_split(parts)[i]
-                place = wanted[target.name] if target.row is None else wanted[target.name][target.row]
+                tensor = stored.tensor_split(parts)[i]
+                place = parameters[target.name] if target.row is None else parameters[target.name][target.row]
                 if place.shape != tensor.shape and place.shape != tensor.squeeze(0).shape:
                     raise UserError(
-                        f"{where}: {name} has shape {tuple(whole.shape)}, which does not fit this model's "
+                        f"{where}: {name} has shape {tuple(stored.shape)}, which does not fit this model's "
                         f"{target.name} {tuple(place.shape)}: choose the model=... that it was published as"
                     )
                 place.copy_(tensor.reshape(place.shape))

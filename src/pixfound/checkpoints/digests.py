@@ -37,9 +37,9 @@ def file_digest(file: Path) -> bytes:
             return _hashed(file)
         state = _state(file)
         try:
-            known = json.loads(note.read_text())
-            if known["state"] == state:
-                return bytes.fromhex(known["sha256"])
+            cached = json.loads(note.read_text())
+            if cached["state"] == state:
+                return bytes.fromhex(cached["sha256"])
         except (OSError, ValueError, KeyError, TypeError):
             pass
         digest = _hashed(file)
@@ -57,7 +57,7 @@ def file_digest(file: Path) -> bytes:
 def _hashed(file: Path) -> bytes:
     size = file.stat().st_size
     if size > _SAID:
-        say(f"{file.name}: hashing {size / 2**30:.1f} GiB of weights once, to know them again", stderr=True)
+        say(f"{file.name}: hashing {size / 2**30:.1f} GiB of weights once, to recognise them", stderr=True)
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").digest()
 

@@ -39,8 +39,8 @@ def _register(config: Any, folder: str) -> None:
 
     name = getattr(config, "auto_map", {}).get(AutoModelForImageTextToText.__name__)
     if name is not None:
-        made = get_class_from_dynamic_module(name, folder)
-        AutoModelForImageTextToText.register(type(config), made, exist_ok=True)
+        model_class = get_class_from_dynamic_module(name, folder)
+        AutoModelForImageTextToText.register(type(config), model_class, exist_ok=True)
 
 
 def check_served(config: Any, path: str) -> None:
@@ -70,7 +70,7 @@ def load_model(
     from transformers.utils.logging import disable_progress_bar
 
     disable_progress_bar()  # the stage has its own
-    chosen = dtype if dtype == "auto" else getattr(torch, dtype)
+    torch_dtype = dtype if dtype == "auto" else getattr(torch, dtype)
     if not any(Path(folder).glob("*.safetensors")):
         raise UserError(
             f"model.path={path}: has no weights (*.safetensors) beside its config; fetch them as well. A .bin is not "
@@ -78,7 +78,7 @@ def load_model(
         )
     if device_map is None:
         check_memory(folder, path, dtype, device)
-    options = {"dtype": chosen, "device_map": device_map, "trust_remote_code": code}
+    options = {"dtype": torch_dtype, "device_map": device_map, "trust_remote_code": code}
     model = load_pretrained(AutoModelForImageTextToText, folder, path, "model.path", **options)
     if device_map is None:
         with locating.loading(path, "model.path"):
@@ -112,16 +112,19 @@ def load_pretrained(architecture: Any, folder: str, path: str, key: str, **optio
     logging.set_verbosity_error()  # it would print a table of what is wrong
     try:
         with locating.loading(path, key):
-            model, told = architecture.from_pretrained(
+            model, loading_info = architecture.from_pretrained(
                 folder, output_loading_info=True, ignore_mismatched_sizes=True, **options
             )
     finally:
         logging.set_verbosity(before)
-    misfits = [name for name, *_ in told["mismatched_keys"]]
-    for wrong, what in ((told["missing_keys"], "lack"), (misfits, "have another shape than its config says for")):
-        if wrong:
+    misfits = [name for name, *_ in loading_info["mismatched_keys"]]
+    for names, problem in (
+        (loading_info["missing_keys"], "lack"),
+        (misfits, "have another shape than its config says for"),
+    ):
+        if names:
             raise UserError(
-                f"{key}={path}: the weights {what} {', '.join(sorted(wrong)[:3])} ({len(wrong)} parameters in all), so "
-                "they are incomplete or of another model; fetch the whole repository again"
+                f"{key}={path}: the weights {problem} {', '.join(sorted(names)[:3])} ({len(names)} parameters in all), "
+                "so they are incomplete or of another model; fetch the whole repository again"
             )
     return model

@@ -37,10 +37,10 @@ def locate(path: str, key: str) -> str:
     """
     if path.startswith(EMBEDDED):
         root = Path(str(files("pixfound.weights")))
-        known = [folder.name for folder in root.iterdir() if (folder / "config.json").is_file()]
+        names = [folder.name for folder in root.iterdir() if (folder / "config.json").is_file()]
         name = path.removeprefix(EMBEDDED)
-        if name not in known:
-            raise UserError(f"{key}={path}: no embedded model of this name; {nearest(name, known)}")
+        if name not in names:
+            raise UserError(f"{key}={path}: no embedded model of this name; {nearest(name, names)}")
         return str(root / name)
     folder = Path(path).expanduser()
     if folder.is_dir():
@@ -60,14 +60,14 @@ def fetch(path: str, revision: str | None, key: str, tensors: bool = True, code:
     code: True includes Python files.
     Raises UserError for a revision of a local folder.
     """
-    found = _locate(path, revision, key)
-    if Path(found).is_dir():
-        return found
+    located = _locate(path, revision, key)
+    if Path(located).is_dir():
+        return located
     from huggingface_hub import snapshot_download
 
     with loading(path, key):
-        wanted = [*(_NEEDED if tensors else _SMALL), *(["*.py"] if code else [])]
-        folder = snapshot_download(found, revision=revision, allow_patterns=wanted)
+        patterns = [*(_NEEDED if tensors else _SMALL), *(["*.py"] if code else [])]
+        folder = snapshot_download(located, revision=revision, allow_patterns=patterns)
         check_folder(Path(folder), f"{key}={path}")
         return folder
 
@@ -77,13 +77,13 @@ def identity(path: str, revision: str | None, key: str) -> Mapping[str, Any]:
 
     Raises UserError for a revision of a local folder.
     """
-    found = Path(_locate(path, revision, key))
-    if not found.is_dir():
+    folder = Path(_locate(path, revision, key))
+    if not folder.is_dir():
         return {"hub": path, "revision": revision or "main"}
     digest = hashlib.sha256()
     with loading(path, key):
-        for file in sorted(f for f in found.rglob("*") if f.is_file()):
-            digest.update(str(file.relative_to(found)).encode())
+        for file in sorted(f for f in folder.rglob("*") if f.is_file()):
+            digest.update(str(file.relative_to(folder)).encode())
             digest.update(file_digest(file))
     return {"content": digest.hexdigest()}
 
@@ -93,30 +93,30 @@ def origin(path: str, revision: str | None) -> dict[str, str | None]:
 
     A branch such as main may move. Results are then still found under its name, and the commits show the change.
     """
-    asked = {"path": path, "revision": revision}
+    source = {"path": path, "revision": revision}
     if path.count("/") != 1 or path.startswith(EMBEDDED) or Path(path).expanduser().is_dir():
-        return asked
+        return source
     from huggingface_hub import constants
 
     name = f"models--{path.replace('/', '--')}"
     try:
         commit = (Path(constants.HF_HUB_CACHE) / name / "refs" / (revision or "main")).read_text().strip()
     except (OSError, ValueError):  # not fetched yet, or the revision is a commit
-        return asked
-    return {**asked, "commit": commit}
+        return source
+    return {**source, "commit": commit}
 
 
 def _locate(path: str, revision: str | None, key: str) -> str:
     """The folder of `path`, or the hub id; raises UserError for a revision of a local folder."""
-    found, name = locate(path, key), _revision_key(key)
+    located, name = locate(path, key), _revision_key(key)
     if not isinstance(revision, str | None):  # a commit of digits alone is a number where it is typed without quotes
         raise UserError(f"{name}={revision}: must be a text; type it as '{name}=\"{revision}\"'")
-    if revision is not None and Path(found).is_dir():
+    if revision is not None and Path(located).is_dir():
         raise UserError(
             f"{name}={revision}: {key}={path} is a folder, of which there are no revisions: what lies in it would be "
             f"used, whatever {name} says; use {name}=null, or give a hub id (owner/name) as {key}"
         )
-    return found
+    return located
 
 
 def _revision_key(key: str) -> str:
@@ -140,10 +140,10 @@ def header(file: Path) -> tuple[int, dict[str, Any]]:
     try:
         tensors: dict[str, Any] = json.loads(body)
         ends = [about["data_offsets"][1] for name, about in tensors.items() if name != "__metadata__"]
-        whole = 8 + length + max(ends, default=0) == size
+        complete = 8 + length + max(ends, default=0) == size
     except (ValueError, KeyError, TypeError, AttributeError, IndexError):
-        whole = False
-    if not whole:
+        complete = False
+    if not complete:
         raise DamagedWeights(f"{file.name} is cut short or damaged; remove it and fetch it again")
     return 8 + length, tensors
 

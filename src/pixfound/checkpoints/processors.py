@@ -42,52 +42,52 @@ def load_processor(folder: str, path: str, config: Any = None, code: bool = Fals
     return processor
 
 
-def _from_parts(folder: str, path: str, config: Any, whole: Exception, code: bool) -> Any:
+def _from_parts(folder: str, path: str, config: Any, cause: Exception, code: bool) -> Any:
     """The model's own processor class without its video processor, which in transformers needs torchvision."""
     from transformers import AutoImageProcessor, AutoTokenizer
     from transformers.models.auto.processing_auto import PROCESSOR_MAPPING
 
     if type(config) not in PROCESSOR_MAPPING:
-        raise missing_package(whole, f"model.path={path}") from whole
-    made = PROCESSOR_MAPPING[type(config)]
-    names = made.get_attributes()
+        raise missing_package(cause, f"model.path={path}") from cause
+    processor_class = PROCESSOR_MAPPING[type(config)]
+    names = processor_class.get_attributes()
     if not any(_optional(name) for name in names):
-        raise missing_package(whole, f"model.path={path}") from whole
+        raise missing_package(cause, f"model.path={path}") from cause
     loaders = {"image_processor": AutoImageProcessor, "tokenizer": AutoTokenizer}
     try:
         parts = [
             _Absent() if _optional(name) else loaders[name].from_pretrained(folder, trust_remote_code=code)
             for name in names
         ]
-        settings, _ = made.get_processor_dict(folder)
-        return _tolerant(made).from_args_and_dict(parts, settings)
+        settings, _ = processor_class.get_processor_dict(folder)
+        return _tolerant(processor_class).from_args_and_dict(parts, settings)
     except Exception as error:
         raise missing_package(error, f"model.path={path}") from error
 
 
-def put_together(made: Any, image_processor: Any, tokenizer: Any, **settings: Any) -> Any:
+def put_together(processor_class: Any, image_processor: Any, tokenizer: Any, **settings: Any) -> Any:
     """A processor of the class `made` with these two parts, and an `_Absent` for each optional part."""
-    parts = {name: _Absent() for name in made.get_attributes() if _optional(name)}
-    return _tolerant(made)(image_processor=image_processor, tokenizer=tokenizer, **parts, **settings)
+    parts = {name: _Absent() for name in processor_class.get_attributes() if _optional(name)}
+    return _tolerant(processor_class)(image_processor=image_processor, tokenizer=tokenizer, **parts, **settings)
 
 
 def _optional(name: str) -> bool:
     return any(word in name for word in _OPTIONAL)
 
 
-def _tolerant(made: Any) -> Any:
+def _tolerant(processor_class: Any) -> Any:
     """A subclass of a processor class that accepts an `_Absent` for any part."""
 
-    class Partial(made):  # type: ignore[misc]
+    class Partial(processor_class):  # type: ignore[misc]
         def __repr__(self) -> str:  # transformers' own would write the parts as JSON
-            return str(made.__name__)
+            return str(processor_class.__name__)
 
         def check_argument_for_proper_class(self, argument_name: str, argument: Any) -> Any:
             if isinstance(argument, _Absent):
                 return _Absent
             return super().check_argument_for_proper_class(argument_name, argument)
 
-    Partial.__name__ = Partial.__qualname__ = made.__name__
+    Partial.__name__ = Partial.__qualname__ = processor_class.__name__
     return Partial
 
 
@@ -109,12 +109,12 @@ def missing_package(error: Exception, where: str) -> UserError:
     text = " ".join(str(error).split())
     if locating.wants_code(error):
         return UserError(f"{where}: {locating.OWN_CODE}")
-    missing = isinstance(error, ImportError) or "missing optional dependencies" in text.lower()
-    wanted = [name for name in _PACKAGES if missing and name in text.lower() and not _installed(name)]
-    if wanted:
-        build = ", in the build that fits your torch" if "torchvision" in wanted else ""
+    is_missing = isinstance(error, ImportError) or "missing optional dependencies" in text.lower()
+    packages = [name for name in _PACKAGES if is_missing and name in text.lower() and not _installed(name)]
+    if packages:
+        build = ", in the build that fits your torch" if "torchvision" in packages else ""
         return UserError(
-            f"{where}: its processor needs {' and '.join(wanted)}: pip install {' '.join(wanted)}{build}; "
+            f"{where}: its processor needs {' and '.join(packages)}: pip install {' '.join(packages)}{build}; "
             "then run the same command"
         )
     return UserError(

@@ -30,9 +30,9 @@ _FLOATS = ("F64", "F32", "F16", "BF16")
 def check_memory(folder: str, path: str, dtype: str, device: str, beside: Sequence[Place] = ()) -> None:
     """Raise UserError where the weights alone exceed the free memory of `device`. beside: further weights."""
     needed = 0
-    for one, typed, key in ((folder, path, "model.path"), *beside):
+    for checkpoint, typed, key in ((folder, path, "model.path"), *beside):
         with locating.loading(typed, key):
-            needed += weight_bytes(one, dtype)
+            needed += weight_bytes(checkpoint, dtype)
     free = free_bytes(device)
     if free is not None and needed > free:
         raise UserError(
