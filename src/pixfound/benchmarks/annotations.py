@@ -10,14 +10,14 @@ from pixfound.types.option_letters import index_of
 _AGAIN = "download it again"
 
 
-def expect(found: Sequence[object], wanted: Sequence[object], where: str) -> None:
+def expect(entries: Sequence[object], expected: Sequence[object], where: str) -> None:
     """Raise the UserError that names what is missing or too much, unless both hold the same."""
-    here, there = set(found), set(wanted)
-    missing, extra = [w for w in wanted if w not in here], [f for f in found if f not in there]
+    present, allowed = set(entries), set(expected)
+    missing, extra = [w for w in expected if w not in present], [f for f in entries if f not in allowed]
     if missing or extra:
         lists = [f"lacks {missing[0]!r}" if missing else "", f"has an unknown {extra[0]!r}" if extra else ""]
         raise UserError(
-            f"{where}: has {len(found)} entries, not {len(wanted)}: {' and '.join(filter(None, lists))}; {_AGAIN}"
+            f"{where}: has {len(entries)} entries, not {len(expected)}: {' and '.join(filter(None, lists))}; {_AGAIN}"
         )
 
 

@@ -88,17 +88,17 @@ def _count_pair(category: str, level: Level, rng: np.random.Generator) -> Sides 
     scene = _scene(placed, rng)
     scenes = (scene, _with(scene, placed[-1], shape=shape))
     question, options = f"How many {shape}s are there?", NUMBERS[number - 1 : number + 1]
-    found = [tuple(t for t in s.things if t.shape == shape) for s in scenes]
-    asked = [Asked(category, question, options, i, f"the {shape}s", found[i]) for i in range(2)]
-    return (scenes[0], asked[0]), (scenes[1], asked[1])
+    referred = [tuple(t for t in s.things if t.shape == shape) for s in scenes]
+    queries = [Asked(category, question, options, i, f"the {shape}s", referred[i]) for i in range(2)]
+    return (scenes[0], queries[0]), (scenes[1], queries[1])
 
 
 def _named_pair(category: str, level: Level, rng: np.random.Generator) -> Sides | None:
     """A pair about one thing; None where the draw gives its name to a second thing, or has no room for all."""
     by = _NAMED_BY[level.names].get(category, _NAMED_BY[level.names]["else"])
-    kept = by if level.names == 2 else ("size",) if category in ("colour", "shape") else ("shape",)
+    shared = by if level.names == 2 else ("size",) if category in ("colour", "shape") else ("shape",)
     first, total = _random_thing(level, rng), int(rng.integers(level.things[0], level.things[1] + 1))
-    alike = [_look_alike(first, attribute, rng) for attribute in kept]
+    alike = [_look_alike(first, attribute, rng) for attribute in shared]
     fill = [_random_thing(level, rng) for _ in range(total - 1 - len(alike))]
     placed = _placed([first, *alike, *fill], level, rng)
     if placed is None:
@@ -107,7 +107,7 @@ def _named_pair(category: str, level: Level, rng: np.random.Generator) -> Sides 
     options: tuple[str, ...]
     if category == "presence":
         question, options = f"Is there {'an' if name[0] in 'aeiou' else 'a'} {name}?", ("yes", "no")
-        here, other = "yes", replace(scene, things=tuple(t for t in scene.things if t is not subject))
+        value, other = "yes", replace(scene, things=tuple(t for t in scene.things if t is not subject))
     elif category == "relation":
         axis, mate = int(rng.integers(level.axes)), placed[-1]
         moved = _moved_across(scene, subject, mate, axis, rng)
@@ -115,19 +115,19 @@ def _named_pair(category: str, level: Level, rng: np.random.Generator) -> Sides 
             return None
         low, high, words = _AXES[axis]
         question, options = f"Is the {name} {words} the {_name(mate, by)}?", (low, high)
-        here, other = low if subject.centre[axis] < mate.centre[axis] else high, moved
+        value, other = low if subject.centre[axis] < mate.centre[axis] else high, moved
     elif category == "state":
         question, options = f"Is the {name} marked or plain?", ("marked", "plain")
-        here, other = "marked" if subject.marked else "plain", _with(scene, subject, marked=not subject.marked)
+        value, other = "marked" if subject.marked else "plain", _with(scene, subject, marked=not subject.marked)
     else:  # the look-alike has the other value
-        here, there = (getattr(thing, category) for thing in (subject, placed[len(alike)]))
+        value, other_value = (getattr(thing, category) for thing in (subject, placed[len(alike)]))
         question = f"What {category} is the {name}?" if category != "size" else f"Is the {name} large or small?"
-        options = tuple(v for v in _VALUES[category] if v in (here, there))
-        other = _with(scene, subject, **{category: there})
+        options = tuple(v for v in _VALUES[category] if v in (value, other_value))
+        other = _with(scene, subject, **{category: other_value})
     twins = _of_name(other, subject, by)
     if len(_of_name(scene, subject, by)) != 1 or len(twins) != (category != "presence"):
         return None
-    right = options.index(here)
+    right = options.index(value)
     sides = ((scene, right, (subject,)), (other, 1 - right, twins))
     first_side, second_side = ((s, Asked(category, question, options, a, f"the {name}", t)) for s, a, t in sides)
     return first_side, second_side
@@ -139,10 +139,10 @@ def _random_thing(level: Level, rng: np.random.Generator) -> Thing:
     return Thing(colour, shape, size, cell=0, marked=bool(rng.integers(2)), scale=level.scale)
 
 
-def _look_alike(thing: Thing, kept: str, rng: np.random.Generator) -> Thing:
+def _look_alike(thing: Thing, shared: str, rng: np.random.Generator) -> Thing:
     """A thing that shares one attribute and differs in the two others, and in being marked."""
     changed = {name: _draw([v for v in values if v != getattr(thing, name)], rng) for name, values in _VALUES.items()}
-    return replace(thing, **{**changed, kept: getattr(thing, kept)}, marked=not thing.marked)
+    return replace(thing, **{**changed, shared: getattr(thing, shared)}, marked=not thing.marked)
 
 
 def _placed(things: Sequence[Thing], level: Level, rng: np.random.Generator) -> list[Thing] | None:
@@ -150,10 +150,10 @@ def _placed(things: Sequence[Thing], level: Level, rng: np.random.Generator) -> 
     placed: list[Thing] = []
     for thing in things:
         over = bool(placed) and rng.random() < level.overlap
-        found = _place(thing, placed, over, rng)
-        if found is None:
+        moved = _place(thing, placed, over, rng)
+        if moved is None:
             return None
-        placed.append(found)
+        placed.append(moved)
     return placed
 
 
@@ -193,11 +193,11 @@ def _is_clear(scene: Scene, level: Level) -> bool:
     """True where all things are inside, show enough of themselves and their dots, and hide none of their own colour."""
     above = {colour: np.zeros((SIZE, SIZE), dtype=bool) for colour in COLOURS}
     for thing in reversed(scene.things):
-        whole, hiding = outline(thing), np.any(list(above.values()), axis=0)
-        hidden = (whole & hiding).sum() > (1 - level.seen) * whole.sum() or (dot(thing) & hiding).any()
-        if hidden or not _is_inside(thing) or (whole & above[thing.colour]).any():
+        mask, hiding = outline(thing), np.any(list(above.values()), axis=0)
+        hidden = (mask & hiding).sum() > (1 - level.seen) * mask.sum() or (dot(thing) & hiding).any()
+        if hidden or not _is_inside(thing) or (mask & above[thing.colour]).any():
             return False
-        above[thing.colour] |= whole
+        above[thing.colour] |= mask
     return True
 
 

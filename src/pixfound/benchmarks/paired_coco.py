@@ -56,13 +56,13 @@ class PairedCoco(Benchmark):
         rows = _read_table(Path(questions).expanduser())
         names = [row["image"] for _, row in rows]
         source = images_in(Path(images).expanduser(), names, "benchmark.images", turn=exif == "turned")
-        seen: set[str] = set()
+        ids: set[str] = set()
         pairs: dict[str, list[int]] = {}  # the lines of each
         for line, row in rows:
             where, name = f"{questions}, line {line}", row["image"]
-            if row["id"] in seen:
+            if row["id"] in ids:
                 raise UserError(f"{where}: the id {row['id']!r} stands in an earlier line too; ids must be unique")
-            seen.add(row["id"])
+            ids.add(row["id"])
             image = outlined.get(name)
             if image is None:
                 raise UserError(f"{where}: image {name!r} is not in {annotations}; {nearest(name, outlined)}")

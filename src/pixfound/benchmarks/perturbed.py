@@ -90,16 +90,16 @@ class Varied(Benchmark):
         self._variation = parse_variation(variation, "benchmark.variation")
         self._redraw, self._seed, self._least = redraw, seed, least_pixels
         try:
-            others = build(of, "benchmark.of", Benchmark).built
-        except UserError as error:  # it does not know where its options lie here
+            examples = build(of, "benchmark.of", Benchmark).built
+        except UserError as error:  # its message has the keys of an unwrapped benchmark
             raise UserError(re.sub(r"benchmark\.(?!of\.)", "benchmark.of.", str(error))) from error
-        self.left_out = others.left_out
-        super().__init__(self._varied(others) if self._variation.kind in _OFFSET else others)
+        self.left_out = examples.left_out
+        super().__init__(self._varied(examples) if self._variation.kind in _OFFSET else examples)
 
-    def _varied(self, others: Sequence[Example]) -> Iterator[Example]:
+    def _varied(self, examples: Sequence[Example]) -> Iterator[Example]:
         kind, number = self._variation.kind, self._variation.number
         once = np.random.RandomState(self._seed + _OFFSET[kind] + number)  # one stream of draws for all
-        for example in others:
+        for example in examples:
             box = None if example.absent else self._box(example, once)
             if box is None and not example.absent:
                 log.info("%s_%d leaves example %s as it is", kind, number, example.id)
@@ -146,19 +146,19 @@ def change(mask: RLE, kind: str, box: Box) -> RLE:
 def draw(kind: str, mask: BoolMask, rng: Random, least: int = 30) -> Box | None:
     """A rectangle that holds enough of the mask; None where there is none in many draws. least: pixels of a crop."""
     for _ in range(TRIES):
-        box, held = _drawn(kind, mask, rng, least)
-        if _enough(mask, held):
+        box, inner = _drawn(kind, mask, rng, least)
+        if _enough(mask, inner):
             return box
     return None
 
 
 def draw_once(kind: str, mask: BoolMask, rng: Random, least: int = 30) -> Box | None:
     """The same from a single draw; a mask-out that holds too little is moved to the box's corner, and that is all."""
-    box, held = _drawn(kind, mask, rng, least)
-    if kind == "mask_out" and not _enough(mask, held):
+    box, inner = _drawn(kind, mask, rng, least)
+    if kind == "mask_out" and not _enough(mask, inner):
         left, top, _, _ = bounding_box(mask)
-        box = held = (left, top, left + box[2] - box[0], top + box[3] - box[1])
-    return box if _enough(mask, held) else None
+        box = inner = (left, top, left + box[2] - box[0], top + box[3] - box[1])
+    return box if _enough(mask, inner) else None
 
 
 def _drawn(kind: str, mask: BoolMask, rng: Random, least: int) -> tuple[Box, Box]:
@@ -172,8 +172,8 @@ def _drawn(kind: str, mask: BoolMask, rng: Random, least: int) -> tuple[Box, Box
         share = 0.5 + rng.random() * 0.3
         x1 = left + max(least, int((right - left) * share))
         y1 = top + max(least, int((bottom - top) * share))
-        whole = (0, 0, min(x1, mask.shape[1]), min(y1, mask.shape[0]))
-        return whole, (left, top, x1, y1)
+        crop = (0, 0, min(x1, mask.shape[1]), min(y1, mask.shape[0]))
+        return crop, (left, top, x1, y1)
     share = rng.random() * 0.8
     x0, y0 = _integer(rng, left, right), _integer(rng, top, bottom)
     box = (x0, y0, x0 + int((right - left) * share), y0 + int((bottom - top) * share))

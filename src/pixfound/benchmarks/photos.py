@@ -61,9 +61,9 @@ class SkimageFile(ImageSource):
         with opened(self.path) as image:
             picture = image.convert("RGB")
         if (picture.height, picture.width) != self.size:
-            found = f"{picture.height} x {picture.width}"
+            actual = f"{picture.height} x {picture.width}"
             raise UserError(
-                f"{self.file} of the installed scikit-image is {found} pixels, its outlines are for "
+                f"{self.file} of the installed scikit-image is {actual} pixels, its outlines are for "
                 f"{self.size[0]} x {self.size[1]} (height x width): pip install 'scikit-image>=0.25'"
             )
         return picture

@@ -77,16 +77,16 @@ def read_drafts(
     questions = read_questions(questions_path, sources)
     outlines = {s: outlines_by_name(first_of(folder, OUTLINES[s])) for s in sources}
     names = {id: place_of(row["file"], f"{table}, Id {id}") for id, row in rows.items()}
-    chosen = {id: place for id, place in names.items() if place[0] in sources}
+    places = {id: place for id, place in names.items() if place[0] in sources}
     files: dict[str, Callable[[str], ImageFile | NoImage]] = {}
     for s in sources:
-        wanted = [name for origin, name in chosen.values() if origin == s]
-        if len(set(wanted)) != COUNTS[s]:
-            raise UserError(f"{table}: has {len(set(wanted))} images of {s}, not {COUNTS[s]}; {AGAIN}")
-        expect(list(outlines[s]), wanted, f"{first_of(folder, OUTLINES[s])}, file names of the images")
-        files[s] = images_in(folder / IMAGES[s], wanted, "benchmark.root, images", images == NO_IMAGES)
+        file_names = [name for origin, name in places.values() if origin == s]
+        if len(set(file_names)) != COUNTS[s]:
+            raise UserError(f"{table}: has {len(set(file_names))} images of {s}, not {COUNTS[s]}; {AGAIN}")
+        expect(list(outlines[s]), file_names, f"{first_of(folder, OUTLINES[s])}, file names of the images")
+        files[s] = images_in(folder / IMAGES[s], file_names, "benchmark.root, images", images == NO_IMAGES)
     drafts = []
-    for id, (origin, name) in sorted(chosen.items()):
+    for id, (origin, name) in sorted(places.items()):
         where = f"{table}, Id {id}"
         if (origin, name) not in questions:
             raise UserError(f"{where}: {questions_path} has no 2D question about {name} of {origin}; {AGAIN}")
@@ -99,7 +99,7 @@ def read_drafts(
         blank = RLE.empty(outlines[origin][name].likely_size)
         draft = Example(str(id), files[origin](name), text, options, answer, expression, blank, tags=tags)
         drafts.append((draft, outlines[origin][name]))
-    return drafts, {str(id): Path(name).stem for id, (_, name) in names.items() if id not in chosen}
+    return drafts, {str(id): Path(name).stem for id, (_, name) in names.items() if id not in places}
 
 
 def _size_of(image: ImageSource) -> Size | None:

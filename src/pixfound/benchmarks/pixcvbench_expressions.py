@@ -45,15 +45,15 @@ def highlighted(question: str, names: tuple[str, str]) -> int:
     if ends[0] != ends[1]:
         return int(ends[1] > ends[0])
     marked = before.rpartition("the ")[2]
-    other = question.lower().rpartition("with respect to the ")[2].strip(" ?.")
-    first = _alike(marked, names[0]) + _alike(other, names[1])
-    second = _alike(marked, names[1]) + _alike(other, names[0])
+    reference = question.lower().rpartition("with respect to the ")[2].strip(" ?.")
+    first = _alike(marked, names[0]) + _alike(reference, names[1])
+    second = _alike(marked, names[1]) + _alike(reference, names[0])
     return int(second > first)
 
 
 def _synonyms(name: str) -> set[str]:
-    whole = name.lower().strip()
-    return {whole, *(part.strip() for part in whole.split(",") if part.strip())}
+    full_name = name.lower().strip()
+    return {full_name, *(part.strip() for part in full_name.split(",") if part.strip())}
 
 
 def _alike(words: str, name: str) -> float:

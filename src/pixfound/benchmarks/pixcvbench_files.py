@@ -36,7 +36,7 @@ def image_names(folder: Path) -> list[tuple[str, str]]:
 def read_questions(path: Path, sources: Sequence[str]) -> dict[tuple[str, str], Mapping[str, Any]]:
     """CV-Bench's rows by source and file name of the image; those of other sources (Omni3D) are left out."""
     rows = _read_parquet(path) if path.suffix == ".parquet" else _read_lines(path)
-    found: dict[tuple[str, str], Mapping[str, Any]] = {}
+    questions: dict[tuple[str, str], Mapping[str, Any]] = {}
     for number, row in enumerate(rows):
         if row["source"] not in sources:
             continue
@@ -44,10 +44,10 @@ def read_questions(path: Path, sources: Sequence[str]) -> dict[tuple[str, str], 
         if not isinstance(row["source_filename"], str) or not isinstance(row["choices"], list):
             raise UserError(f"{where}: source_filename is no text or choices no list; {AGAIN}")
         key = (str(row["source"]), PurePosixPath(row["source_filename"]).name)
-        if key in found:
+        if key in questions:
             raise UserError(f"{where}: {key[1]} of {key[0]} stands in an earlier row too; {AGAIN}")
-        found[key] = row
-    return found
+        questions[key] = row
+    return questions
 
 
 def first_of(folder: Path, names: Sequence[str]) -> Path:
@@ -67,8 +67,8 @@ def _read_parquet(path: Path) -> list[dict[str, Any]]:
         ) from error
     try:
         has = parquet.read_schema(path).names
-        if lacking := [name for name in _COLUMNS if name not in has]:
-            raise UserError(f"{path}: has no column {lacking[0]!r}, so it is not CV-Bench's; {AGAIN}")
+        if missing := [name for name in _COLUMNS if name not in has]:
+            raise UserError(f"{path}: has no column {missing[0]!r}, so it is not CV-Bench's; {AGAIN}")
         rows: list[dict[str, Any]] = parquet.read_table(path, columns=list(_COLUMNS)).to_pylist()
     except UserError:
         raise

@@ -113,14 +113,16 @@ def clean(expression: str) -> str:
 def _nones(folder: Path, objects: dict[int, dict[str, str]]) -> set[int]:
     """Numbers of the images whose object is `None`; both files that say so must agree."""
     path = folder / "meta_none.txt"
-    named = [name for _, line in text_lines(path, str(path)) for name in line.split()]
-    expect(named, [f"{n}.jpg" for n, row in objects.items() if clean(row["Object"]) == NONE], f"{path}, beside None")
-    found = {int(Path(name).stem) for name in named}
-    for number in found:
+    file_names = [name for _, line in text_lines(path, str(path)) for name in line.split()]
+    expect(
+        file_names, [f"{n}.jpg" for n, row in objects.items() if clean(row["Object"]) == NONE], f"{path}, beside None"
+    )
+    numbers = {int(Path(name).stem) for name in file_names}
+    for number in numbers:
         partner = number + 1 if number % 2 else number - 1
-        if partner not in found:
+        if partner not in numbers:
             raise UserError(f"{path}: has {number}.jpg without {partner}.jpg, the other of its pair; add it")
-    return found
+    return numbers
 
 
 def _compare(path: Path, table: dict[int, dict[str, str]]) -> None:

@@ -90,21 +90,21 @@ def ask(category: str, scene: Scene, subject: str, other: Scene) -> Ask:
     if category == "colour":
         thing = _only(scene, subject)
         options = _ordered(tuple(COLOURS), thing.colour, _only(other, subject).colour)
-        question, chosen, name = f"What colour is the {subject}?", thing.colour, f"the {subject}"
-        spoken = f"The {subject} is {chosen}."
+        question, value, name = f"What colour is the {subject}?", thing.colour, f"the {subject}"
+        statement = f"The {subject} is {value}."
     else:
         thing = _named(scene, subject)
         name = f"the {subject} object"
         if category == "shape":
             options = _ordered(SHAPES, thing.shape, _named(other, subject).shape)
-            question, chosen = f"What shape is {name}?", thing.shape
-            spoken = f"The {subject} object is a {chosen}."
+            question, value = f"What shape is {name}?", thing.shape
+            statement = f"The {subject} object is a {value}."
         else:
             options = ("large", "small") if category == "size" else ("marked", "plain")
-            chosen = thing.size if category == "size" else ("marked" if thing.marked else "plain")
+            value = thing.size if category == "size" else ("marked" if thing.marked else "plain")
             question = f"Is {name} {options[0]} or {options[1]}?"
-            spoken = f"The {subject} {thing.shape} is {chosen}."
-    return Ask(category, question, options, options.index(chosen), name, (thing,), spoken)
+            statement = f"The {subject} {thing.shape} is {value}."
+    return Ask(category, question, options, options.index(value), name, (thing,), statement)
 
 
 def make_pair(category: str, rng: np.random.Generator) -> tuple[tuple[Scene, Ask], tuple[Scene, Ask]]:
@@ -142,60 +142,62 @@ class PixShapes(Benchmark):
         for index in range(pairs):
             category, rng = schedule[index % len(schedule)], np.random.default_rng([seed, index])
             drawn = make_pair(category, rng) if level == "easy" else crowds.make_pair(category, LEVELS[level], rng)
-            for side, (scene, asked) in zip("ab", drawn, strict=True):
-                self.append(_example(f"{index:04d}{side}", f"{index:04d}", scene, asked))
+            for side, (scene, query) in zip("ab", drawn, strict=True):
+                self.append(_example(f"{index:04d}{side}", f"{index:04d}", scene, query))
 
 
-def _example(id: str, pair_id: str, scene: Scene, asked: Asked) -> Example:
+def _example(id: str, pair_id: str, scene: Scene, query: Asked) -> Example:
     masks = {thing: RLE.encode(scene.mask(thing)) for thing in scene.things}
     return Example(
         id=id,
         image=SceneImage(scene),
-        question=asked.question,
-        options=asked.options,
-        answer=asked.answer,
-        expression=asked.expression,
-        gt_mask=union((masks[t] for t in asked.referred), (SIZE, SIZE)),
+        question=query.question,
+        options=query.options,
+        answer=query.answer,
+        expression=query.expression,
+        gt_mask=union((masks[t] for t in query.referred), (SIZE, SIZE)),
         pair_id=pair_id,
         objects=tuple(masks.values()),
-        tags={"category": asked.category},
+        tags={"category": query.category},
     )
 
 
 def _ask_presence(scene: Scene, subject: str) -> Ask:
     thing = scene.thing(subject)
-    spoken = f"Yes, there is a {thing.size} {subject} {thing.shape}." if thing else f"No, there is no {subject} object."
+    statement = (
+        f"Yes, there is a {thing.size} {subject} {thing.shape}." if thing else f"No, there is no {subject} object."
+    )
     question, name = f"Is there {_article(subject)} {subject} object?", f"the {subject} object"
-    return Ask("presence", question, ("yes", "no"), 0 if thing else 1, name, (thing,) if thing else (), spoken)
+    return Ask("presence", question, ("yes", "no"), 0 if thing else 1, name, (thing,) if thing else (), statement)
 
 
 def _ask_count(scene: Scene, subject: str) -> Ask:
     things = tuple(t for t in scene.things if t.shape == subject)
-    spoken = f"There is one {subject}." if len(things) == 1 else f"There are two {subject}s."
+    statement = f"There is one {subject}." if len(things) == 1 else f"There are two {subject}s."
     question, name = f"How many {subject}s are there?", f"the {subject}s"
-    return Ask("count", question, ("one", "two"), len(things) - 1, name, things, spoken)
+    return Ask("count", question, ("one", "two"), len(things) - 1, name, things, statement)
 
 
 def _ask_position(scene: Scene, subject: str, other: Scene) -> Ask:
     thing = _named(scene, subject)
-    here, there = divmod(thing.cell, 3), divmod(_named(other, subject).cell, 3)
-    axis = 0 if {here[1], there[1]} == {0, 2} else 1
+    position, other_position = divmod(thing.cell, 3), divmod(_named(other, subject).cell, 3)
+    axis = 0 if {position[1], other_position[1]} == {0, 2} else 1
     first, second, words = _AXES[axis]
-    at = here[1] if axis == 0 else here[0]
-    chosen = first if at == 0 else second
+    at = position[1] if axis == 0 else position[0]
+    side = first if at == 0 else second
     question = f"Is the {subject} object {words}{first} or {words}{second}?"
-    spoken = f"The {subject} {thing.shape} is {words}{chosen}."
+    statement = f"The {subject} {thing.shape} is {words}{side}."
     name = f"the {subject} object"
-    return Ask("position", question, (first, second), 0 if at == 0 else 1, name, (thing,), spoken)
+    return Ask("position", question, (first, second), 0 if at == 0 else 1, name, (thing,), statement)
 
 
 def _opposite(scene: Scene, thing: Thing) -> list[int]:
     """The free cells on the other side; those in the same row or column where there are any."""
     row, column = divmod(thing.cell, 3)
-    taken = {t.cell for t in scene.things}
+    occupied = {t.cell for t in scene.things}
     sides = [(3 * r + 2 - column, r == row) for r in range(3) if column != 1]
     sides += [(3 * (2 - row) + c, c == column) for c in range(3) if row != 1 and column in (1, c)]
-    free = [(cell, near) for cell, near in sides if cell not in taken]
+    free = [(cell, near) for cell, near in sides if cell not in occupied]
     return [cell for cell, near in free if near] or [cell for cell, _ in free]
 
 

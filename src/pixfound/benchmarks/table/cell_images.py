@@ -97,14 +97,14 @@ class ImageFolder:
         place = self.folder / path
         if self.without:
             return NoImage(str(place))
-        others = (place.with_name(path.stem + suffix) for suffix in self.suffixes)
-        there = next((file for file in (place, *others) if _is_file(file)), None)
-        if there is None:
+        alternatives = (place.with_name(path.stem + suffix) for suffix in self.suffixes)
+        existing = next((file for file in (place, *alternatives) if _is_file(file)), None)
+        if existing is None:
             self.missing += 1
             self.first_missing = self.first_missing or name
         else:
             self.found += 1
-        return ImageFile(str(there or place), self.turn)
+        return ImageFile(str(existing or place), self.turn)
 
 
 def bytes_source(content: bytes | ParquetCell, turn: bool) -> BytesImage | ParquetImage:

@@ -146,9 +146,9 @@ class Columns:
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_columns(given: Mapping[str, Any]) -> Columns:
+def read_columns(specs: Mapping[str, Any]) -> Columns:
     """The specs of `benchmark.columns`; UserError for an unknown key or value. tags: columns in a list, or by name."""
-    values = dict(given)
+    values = dict(specs)
     tags = values.pop("tags", None) or {}
     if not isinstance(tags, Mapping):
         tags = {str(name).rsplit(".", 1)[-1].removeprefix("@"): str(name) for name in tags}
@@ -163,23 +163,23 @@ def read_columns(given: Mapping[str, Any]) -> Columns:
     return replace(columns, tags=dict(tags))
 
 
-def _read(cls: Any, given: Any, where: str) -> Any:
-    if isinstance(given, str | int) and not isinstance(given, bool):
-        given = {"column": str(given)}
-    if not isinstance(given, Mapping):
-        raise UserError(f"{where}={given}: must name a column, or say more: {{column: NAME, ...}}")
+def _read(cls: Any, spec: Any, where: str) -> Any:
+    if isinstance(spec, str | int) and not isinstance(spec, bool):
+        spec = {"column": str(spec)}
+    if not isinstance(spec, Mapping):
+        raise UserError(f"{where}={spec}: must name a column, or say more: {{column: NAME, ...}}")
     hints = get_type_hints(cls)
-    known = [f.name for f in fields(cls)]
-    for name in given:
-        if name not in known:
-            raise UserError(f"{where}.{name}: there is no such option; {nearest(str(name), known)}")
-    check_arguments(cls, given, where)
-    return cls(**{name: _nested(hints[name], value, f"{where}.{name}") for name, value in given.items()})
+    names = [f.name for f in fields(cls)]
+    for name in spec:
+        if name not in names:
+            raise UserError(f"{where}.{name}: there is no such option; {nearest(str(name), names)}")
+    check_arguments(cls, spec, where)
+    return cls(**{name: _nested(hints[name], value, f"{where}.{name}") for name, value in spec.items()})
 
 
 def _nested(hint: Any, value: Any, where: str) -> Any:
     """A value, or the spec that it stands for where the type is one."""
-    specs = [one for one in (hint, *get_args(hint)) if is_dataclass(one)]
+    specs = [part for part in (hint, *get_args(hint)) if is_dataclass(part)]
     if not specs:
         return value
     optional = type(None) in get_args(hint)

@@ -34,15 +34,15 @@ CONVENTIONS = tuple(
 
 def read_boxes(boxes: Any, sizes: Any, convention: Convention) -> npt.NDArray[np.float64]:
     """(B, 4) corners in pixels of the image. boxes: (B, 4) as written; sizes: (B, 2) of the images, (H, W)."""
-    found = np.array(boxes, dtype=np.float64)
+    corners = np.array(boxes, dtype=np.float64)
     extent = np.asarray(sizes, dtype=np.float64)[:, ::-1]  # (W, H)
     if convention.order == "xywh":
-        found[:, 2:] += found[:, :2]
+        corners[:, 2:] += corners[:, :2]
     square = convention.frame == "square"
     side = np.repeat(extent.max(axis=1, keepdims=True), 2, axis=1) if square else extent
     if convention.scale != "pixels":
-        found *= np.tile(side, 2) / (1000 if convention.scale == "0-1000" else 1)
-    return found - np.tile((side - extent) / 2, 2) if square else found
+        corners *= np.tile(side, 2) / (1000 if convention.scale == "0-1000" else 1)
+    return corners - np.tile((side - extent) / 2, 2) if square else corners
 
 
 def fitting_share(boxes: Any, sizes: Any, convention: Convention) -> float:
@@ -57,7 +57,7 @@ def fitting_share(boxes: Any, sizes: Any, convention: Convention) -> float:
 def other_convention(boxes: Sequence[Sequence[float]], sizes: Sequence[tuple[int, int]], declared: Convention) -> str:
     """What to type where most boxes fit another convention and not the declared one; "" where they do.
 
-    Those that fit as well are named, the nearest first: in small images thousandths and pixels cannot be told apart.
+    Those that fit as well are named, the nearest first: in small images thousandths and pixels cannot be distinguished.
     """
     if not boxes:
         return ""
@@ -67,10 +67,10 @@ def other_convention(boxes: Sequence[Sequence[float]], sizes: Sequence[tuple[int
         return ""
     fits = [convention for convention in CONVENTIONS if shares[convention] >= best - 0.01]
     fits.sort(key=lambda convention: len(list(changes(convention, declared))))
-    wanted = " ".join(f"benchmark.columns.region.{name}={value}" for name, value in changes(fits[0], declared))
+    options = " ".join(f"benchmark.columns.region.{name}={value}" for name, value in changes(fits[0], declared))
     return (
         f"{shares[declared]:.0%} of {len(boxes)} boxes lie in their images as {', '.join(declared)}, but {best:.0%} as "
-        f"{' or as '.join(', '.join(one) for one in fits)}; type {wanted}"
+        f"{' or as '.join(', '.join(fit) for fit in fits)}; type {options}"
     )
 
 

@@ -78,7 +78,7 @@ class PairedTable(Benchmark):
         self.root = Path(root or ".").expanduser()
         if not self.root.is_dir():
             raise UserError(f"benchmark.root={root}: there is no such folder; give the one that holds the benchmark")
-        self.rows = [self._path(one) for one in ([rows] if isinstance(rows, str) else rows)]
+        self.rows = [self._path(path) for path in ([rows] if isinstance(rows, str) else rows)]
         self.inside, self.wanted = inside, dict(where or {})
         without = images == NO_IMAGES
         folder = find_files(self.rows[0])[0][0] if images is None or without else Path(self._path(images))
@@ -89,7 +89,7 @@ class PairedTable(Benchmark):
         self._pictures: dict[str, Any] = {}
         self.faults: list[tuple[str, Fault]] = []
         self.left_out: dict[str, str] = {}
-        self._written: list[tuple[list[float], Size]] = []  # boxes as they stand in the table, with their images' sizes
+        self._raw_boxes: list[tuple[list[float], Size]] = []  # as they stand in the table; (H, W) of their images
         self._read(unusable == "leave_out")
 
     def _path(self, path: str) -> str:
@@ -97,24 +97,24 @@ class PairedTable(Benchmark):
         return path if path.startswith(HUB) else str(self.root / Path(path).expanduser())
 
     def _read(self, leave_out: bool) -> None:
-        seen: dict[str, str] = {}
+        places: dict[str, str] = {}
         pairs: dict[str, list[str]] = {}
         for row in self._rows():
             try:
-                made = list(self._examples(row))
-                for example in made:
-                    _check_unique(example, seen, pairs)
+                examples = list(self._examples(row))
+                for example in examples:
+                    _check_unique(example, places, pairs)
             except Fault as error:
                 if not leave_out:
                     raise UserError(f"{row.where}: {error}") from error
                 self.faults.append((row.where, error))
                 self._leave_out(row)
                 continue
-            for example in made:
-                seen[example.id] = row.where
+            for example in examples:
+                places[example.id] = row.where
                 if example.pair_id is not None:
                     pairs.setdefault(example.pair_id, []).append(row.where)
-            self.extend(made)
+            self.extend(examples)
         self._audit()
         if self.faults:
             where, fault = self.faults[0]
@@ -136,11 +136,11 @@ class PairedTable(Benchmark):
         """Raise UserError where the boxes are of another convention than the declared one."""
         spec = self.columns.region
         if spec and spec.form == "box":
-            boxes, sizes = [box for box, _ in self._written], [size for _, size in self._written]
-            found = other_convention(boxes, sizes, Convention(spec.order, spec.scale, spec.frame))
-            self._written.clear()
-            if found:
-                raise UserError(f"{self.rows[0]}: {found}")
+            boxes, sizes = [box for box, _ in self._raw_boxes], [size for _, size in self._raw_boxes]
+            advice = other_convention(boxes, sizes, Convention(spec.order, spec.scale, spec.frame))
+            self._raw_boxes.clear()
+            if advice:
+                raise UserError(f"{self.rows[0]}: {advice}")
 
     def _rows(self) -> Iterator[Row]:
         needed = {*columns_of(self.columns), *self.wanted}
@@ -159,14 +159,14 @@ class PairedTable(Benchmark):
         """The examples of a row: one for each expression, and one for that of something absent."""
         columns = self.columns
         id = text_of(row, columns.id, {}) if columns.id else plain(row.cell("@number"))
-        question, options, answer, answers = self._asked(row, id)
+        question, options, answer, answers = self._question(row, id)
         right = options[answer] if answer is not None else answers[0] if answers else ""
         fields = {"question": question, "answer": right}
         spec = columns.region or RegionColumn()
-        found = entries(row, spec)
+        region_entries = entries(row, spec)
         coco = self._annotated(row)
-        image, size = self._image(row, spec, found, coco)
-        region, ignore = self._region(row, spec, found, size, coco)
+        image, size = self._image(row, spec, region_entries, coco)
+        region, ignore = self._region(row, spec, region_entries, size, coco)
         expressions = texts_of(row, columns.expression, fields) if columns.expression else []
         if columns.expression and columns.expression.several == "first":
             expressions = expressions[:1]
@@ -205,7 +205,7 @@ class PairedTable(Benchmark):
         except UserError as error:
             raise Fault(str(error), "put it right in the table") from error
 
-    def _asked(self, row: Row, id: str) -> tuple[str, tuple[str, ...], int | None, tuple[str, ...]]:
+    def _question(self, row: Row, id: str) -> tuple[str, tuple[str, ...], int | None, tuple[str, ...]]:
         """(question, options, index of the right one, accepted free answers)."""
         columns = self.columns
         if columns.question is None or columns.answer is None:
@@ -228,17 +228,17 @@ class PairedTable(Benchmark):
         spec = self.columns.image
         name = matched(row.cell(spec.column), spec.match, spec.column)
         if spec.form == "annotations":
-            found = next((self._coco[id] for id in (name, plain(name)) if id in self._coco), None)
-            found = found or (self._coco.get(int(name)) if plain(name).isdecimal() else None)
+            image = next((self._coco[id] for id in (name, plain(name)) if id in self._coco), None)
+            image = image or (self._coco.get(int(name)) if plain(name).isdecimal() else None)
             close = ""
         else:
-            found, close = self._by_name.get(str(name)), nearest(str(name), self._by_name)
-        if found is None:
+            image, close = self._by_name.get(str(name)), nearest(str(name), self._by_name)
+        if image is None:
             raise Fault("is not in the COCO file", close or "give the file that lists it", spec.column, name)
-        return found
+        return image
 
     def _image(
-        self, row: Row, spec: RegionColumn, found: list[Any] | None, coco: CocoImage | None
+        self, row: Row, spec: RegionColumn, region_entries: list[Any] | None, coco: CocoImage | None
     ) -> tuple[ImageSource, Size]:
         """(image source, (H, W)): the size as the table states it, else the region's own, else of the picture."""
         column, form = self.columns.image.column, self.columns.image.form
@@ -266,8 +266,8 @@ class PairedTable(Benchmark):
             shown = value if isinstance(value, str) and form != "base64" else None
             raise Fault(str(error), "say what it is by benchmark.columns.image.form", column, shown) from error
         folder = self._folder_of(spec)
-        size = stated or size_in(found, spec, folder) or (size_of(head, self._turn) if head else None)
-        return source, size or around(found, spec)
+        size = stated or size_in(region_entries, spec, folder) or (size_of(head, self._turn) if head else None)
+        return source, size or around(region_entries, spec)
 
     def _stated_size(self, row: Row) -> Size | None:
         spec = self.columns.size
@@ -288,27 +288,31 @@ class PairedTable(Benchmark):
         return height, width
 
     def _region(
-        self, row: Row, spec: RegionColumn, found: list[Any] | None, size: Size, coco: CocoImage | None
+        self, row: Row, spec: RegionColumn, region_entries: list[Any] | None, size: Size, coco: CocoImage | None
     ) -> tuple[Region, RLE | None]:
         """(region, pixels to ignore)."""
         absent, ignore = self.columns.absent, self.columns.ignore
-        said = absent.column is not None and row.cell(absent.column) in absent.values
-        gone = said or says_absent(found, absent.when)
-        if spec.form == "box" and not gone:
-            self._written += [(box, size) for box in map(four_numbers, found or ()) if box]
-        region = Region(size, ()) if gone else region_of(found or [], spec, size, self._folder_of(spec), coco)
-        if not gone and "empty" not in absent.when and region.mask.area == 0:
+        is_marked = absent.column is not None and row.cell(absent.column) in absent.values
+        is_absent = is_marked or says_absent(region_entries, absent.when)
+        if spec.form == "box" and not is_absent:
+            self._raw_boxes += [(box, size) for box in map(four_numbers, region_entries or ()) if box]
+        region = (
+            Region(size, ()) if is_absent else region_of(region_entries or [], spec, size, self._folder_of(spec), coco)
+        )
+        if not is_absent and "empty" not in absent.when and region.mask.area == 0:
             cure = "where that means that the object is absent: benchmark.columns.absent.when=[empty]"
             raise Fault("holds no pixel", cure, spec.column or "")
         ignored = entries(row, ignore) if ignore else None
         if not ignore or not ignored:
             return region, None
-        other = region_of(ignored, ignore, size, self._folder_of(ignore), coco)
-        return _drawn(region, other) if ignore.form == "polygon" else (region, other.mask)
+        ignored_region = region_of(ignored, ignore, size, self._folder_of(ignore), coco)
+        return _drawn(region, ignored_region) if ignore.form == "polygon" else (region, ignored_region.mask)
 
     def _boxes(self, row: Row, size: Size) -> tuple[tuple[float, float, float, float], ...]:
-        found = entries(row, self.columns.boxes) if self.columns.boxes else None
-        return region_of(found, self.columns.boxes, size, None).boxes if found and self.columns.boxes else ()
+        box_entries = entries(row, self.columns.boxes) if self.columns.boxes else None
+        return (
+            region_of(box_entries, self.columns.boxes, size, None).boxes if box_entries and self.columns.boxes else ()
+        )
 
     def _folder_of(self, spec: RegionColumn) -> Path:
         return Path(self._path(spec.folder)) if spec.folder else self.folder.folder
@@ -317,24 +321,24 @@ class PairedTable(Benchmark):
 def _drawn(region: Region, ignored: Region) -> tuple[Region, RLE]:
     """Region and pixels to ignore; where polygons of both overlap the smaller is drawn over the larger (ReasonSeg)."""
     target = np.zeros(region.size, np.bool_)
-    other = np.zeros(region.size, np.bool_)
+    ignored_pixels = np.zeros(region.size, np.bool_)
     drawn = [(part, True) for part in region.parts] + [(part, False) for part in ignored.parts]
-    for part, is_target in sorted(drawn, key=lambda one: -one[0].area):
+    for part, is_target in sorted(drawn, key=lambda entry: -entry[0].area):
         pixels = part.decode()
-        target[pixels], other[pixels] = is_target, not is_target
+        target[pixels], ignored_pixels[pixels] = is_target, not is_target
     mask = RLE.encode(target)
     return replace(
         region, parts=(mask,) if len(region.parts) == 1 else tuple(_within(part, mask) for part in region.parts)
-    ), RLE.encode(other)
+    ), RLE.encode(ignored_pixels)
 
 
 def _within(part: RLE, mask: RLE) -> RLE:
     return RLE.encode(part.decode() & mask.decode())
 
 
-def _check_unique(example: Example, seen: Mapping[str, str], pairs: Mapping[str, Sequence[str]]) -> None:
-    if example.id in seen:
-        raise Fault(f"the id {example.id!r} stands in an earlier row too ({seen[example.id]})", "ids must be unique")
+def _check_unique(example: Example, places: Mapping[str, str], pairs: Mapping[str, Sequence[str]]) -> None:
+    if example.id in places:
+        raise Fault(f"the id {example.id!r} stands in an earlier row too ({places[example.id]})", "ids must be unique")
     members = pairs.get(example.pair_id or "", ())
     if len(members) > 1:
         raise Fault(
@@ -343,5 +347,7 @@ def _check_unique(example: Example, seen: Mapping[str, str], pairs: Mapping[str,
         )
 
 
-def _is_one_of(value: Any, wanted: Any) -> bool:
-    return any(plain(value) == plain(one) for one in (wanted if isinstance(wanted, list | tuple) else [wanted]))
+def _is_one_of(value: Any, allowed: Any) -> bool:
+    return any(
+        plain(value) == plain(choice) for choice in (allowed if isinstance(allowed, list | tuple) else [allowed])
+    )

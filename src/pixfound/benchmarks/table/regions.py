@@ -63,7 +63,7 @@ def entries(row: Row, spec: RegionColumn) -> list[Any] | None:
         return _polygons(value)
     if spec.form == "box":
         single = isinstance(value, Mapping) or _is_box(value)
-        return [_in_order(one) for one in ([value] if single or not isinstance(value, list | tuple) else value)]
+        return [_in_order(box) for box in ([value] if single or not isinstance(value, list | tuple) else value)]
     return list(value) if isinstance(value, list | tuple) else [value]
 
 
@@ -75,32 +75,34 @@ def parsed(value: Any, form: str) -> Any:
         return []
     if form == "annotations":
         return value.split()
-    for read in (json.loads, ast.literal_eval):
+    for parse in (json.loads, ast.literal_eval):
         try:
-            return read(value)
+            return parse(value)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             continue
     return value
 
 
-def says_absent(found: Sequence[Any] | None, when: Sequence[str | None]) -> bool:
-    """Whether the entries of a region say that there is none, in a way that the benchmark has."""
-    if found is None:
+def says_absent(region_entries: Sequence[Any] | None, when: Sequence[str | None]) -> bool:
+    """True where the entries of a region say that there is none in one of the ways of `when`."""
+    if region_entries is None:
         return "null" in when or None in when  # as YAML reads a bare null
-    if not found:
+    if not region_entries:
         return "empty" in when
-    return "zeros" in when and all(not any(np.ravel(one).tolist()) for one in found if isinstance(one, list | tuple))
+    return "zeros" in when and all(
+        not any(np.ravel(entry).tolist()) for entry in region_entries if isinstance(entry, list | tuple)
+    )
 
 
 def region_of(
-    found: Sequence[Any], spec: RegionColumn, size: Size, masks: Path | None, coco: CocoImage | None = None
+    region_entries: Sequence[Any], spec: RegionColumn, size: Size, masks: Path | None, coco: CocoImage | None = None
 ) -> Region:
     """The region of some entries in an image of `size`. masks: folder of mask pictures. coco: the image's annotations.
 
     Raises Fault for an entry that is no region of this kind, or none inside the image.
     """
     column = spec.column or " ".join(spec.columns)
-    if not found:
+    if not region_entries:
         raise Fault(
             "says no region",
             "where that means that the object is absent: benchmark.columns.absent.when=[null,empty]",
@@ -109,7 +111,7 @@ def region_of(
     boxes: list[Box] = []
     parts: list[RLE] = []
     try:
-        for entry in found:
+        for entry in region_entries:
             if spec.form == "box":
                 boxes.append(box_of(entry, spec, size))
                 parts.append(box_mask(boxes[-1], size))
@@ -122,32 +124,36 @@ def region_of(
             else:
                 parts.append(_annotation(entry, coco, size))
     except Fault as fault:
-        raise Fault(fault.what, fault.cure, column, found if len(found) > 1 else found[0]) from fault
+        raise Fault(
+            fault.what, fault.cure, column, region_entries if len(region_entries) > 1 else region_entries[0]
+        ) from fault
     except (ValueError, OSError, TypeError) as error:
-        shown = None if spec.form in ("mask", "rle") else found if len(found) > 1 else found[0]
+        shown = (
+            None if spec.form in ("mask", "rle") else region_entries if len(region_entries) > 1 else region_entries[0]
+        )
         raise Fault(f"is no {spec.form} of this image ({error})", _cure(spec), column, shown) from error
     return Region(size, tuple(parts), tuple(boxes))
 
 
-def size_in(found: Sequence[Any] | None, spec: RegionColumn, masks: Path | None) -> Size | None:
+def size_in(region_entries: Sequence[Any] | None, spec: RegionColumn, masks: Path | None) -> Size | None:
     """(H, W) that RLEs or mask pictures have themselves; None for other regions."""
     try:
-        if found and spec.form == "rle":
-            height, width = found[0]["size"]
+        if region_entries and spec.form == "rle":
+            height, width = region_entries[0]["size"]
             return int(height), int(width)
-        if found and spec.form == "mask":
-            height, width = read_levels(_mask_file(found[0], masks)).shape
+        if region_entries and spec.form == "mask":
+            height, width = read_levels(_mask_file(region_entries[0], masks)).shape
             return height, width
     except (KeyError, TypeError, ValueError, OSError):
         pass
     return None
 
 
-def around(found: Sequence[Any] | None, spec: RegionColumn) -> Size:
+def around(region_entries: Sequence[Any] | None, spec: RegionColumn) -> Size:
     """The smallest (H, W) that holds boxes or polygons in pixels, for pictures that are not at hand."""
     large = RegionColumn(**{**vars(spec), "scale": "pixels", "frame": "image"})
     corners = [(1.0, 1.0)]
-    for entry in found or () if spec.scale == "pixels" else ():
+    for entry in region_entries or () if spec.scale == "pixels" else ():
         try:
             corners.append(
                 box_of(entry, large, None)[2:] if spec.form == "box" else tuple(np.max(_points(entry), axis=0))
@@ -211,10 +217,10 @@ def fitting(entry: Any, spec: RegionColumn, size: Size | None) -> str:
 def four_numbers(value: Any) -> list[float] | None:
     """The numbers of a box as they are written, in whatever convention; None where they are not four."""
     try:
-        found = [float(one) for one in value] if isinstance(value, list | tuple) else []
+        numbers = [float(number) for number in value] if isinstance(value, list | tuple) else []
     except (TypeError, ValueError):
         return None
-    return found if len(found) == 4 and all(map(math.isfinite, found)) else None
+    return numbers if len(numbers) == 4 and all(map(math.isfinite, numbers)) else None
 
 
 def _in_order(value: Any) -> Any:

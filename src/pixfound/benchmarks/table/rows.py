@@ -61,8 +61,8 @@ class Row:
             return self.values[path]
         column, *steps = path.split(".")
         if column not in self.values:
-            known = [name for name in self.values if not name.startswith("@")]
-            raise Fault(f"there is no column `{column}`", f"{nearest(column, known, known)}, or null for none")
+            columns = [name for name in self.values if not name.startswith("@")]
+            raise Fault(f"there is no column `{column}`", f"{nearest(column, columns, columns)}, or null for none")
         return _follow(self.values[column], steps)
 
 
@@ -73,8 +73,8 @@ def read_rows(source: str | Sequence[str], columns: Collection[str], inside: str
     `hf://datasets/OWNER/NAME[@REVISION]/PATTERN`. columns: those that are looked at; Parquet files are read no further.
     inside: path of the list of rows in a JSON file.
     """
-    given = [source] if isinstance(source, str) else list(source)
-    files = [(root, file) for text in given for root, file in find_files(text)]
+    sources = [source] if isinstance(source, str) else list(source)
+    files = [(root, file) for text in sources for root, file in find_files(text)]
     for root, file in files:
         more = {"@stem": file.relative_to(root).with_suffix("").as_posix(), "@folder": file.parent.name}
         more["@split"] = re.split(r"[-.]", file.name)[0]
@@ -86,10 +86,10 @@ def find_files(source: str) -> list[tuple[Path, Path]]:
     """(folder that was given, file) for each file that a source names; UserError where there is none."""
     path = _from_hub(source) if source.startswith(HUB) else Path(source).expanduser()
     if path.is_file():
-        found = [(path.parent, path)]
+        files = [(path.parent, path)]
     elif path.is_dir():
-        found = [(path, path / name) for name in _METADATA if (path / name).is_file()][:1]
-        if not found:
+        files = [(path, path / name) for name in _METADATA if (path / name).is_file()][:1]
+        if not files:
             raise UserError(
                 f"benchmark.rows={source}: is a folder without {' or '.join(_METADATA)}; give a file or DIR/*.json"
             )
@@ -97,15 +97,15 @@ def find_files(source: str) -> list[tuple[Path, Path]]:
         parts = path.parts
         fixed = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), len(parts) - 1)
         root = Path(*parts[:fixed])
-        found = [(root, file) for file in sorted(root.glob(str(Path(*parts[fixed:])))) if file.is_file()]
-    if not found:
+        files = [(root, file) for file in sorted(root.glob(str(Path(*parts[fixed:])))) if file.is_file()]
+    if not files:
         raise UserError(
             f"benchmark.rows={source}: there is no such file; give a path, or a pattern such as DIR/*.parquet"
         )
-    for _, file in found:
+    for _, file in files:
         if file.suffix.lower() not in KINDS:
             raise UserError(f"{file}: is none of {', '.join(KINDS)}; save it as one of these")
-    return found
+    return files
 
 
 def _read(file: Path, columns: Collection[str], inside: str | None) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -153,7 +153,7 @@ def _json(file: Path, inside: str | None) -> Iterator[tuple[str, Mapping[str, An
 
 
 def _parquet(file: Path, columns: Collection[str]) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Rows of a Parquet file, one row group after the other; bytes are `ParquetCell`s, which know where they are."""
+    """Rows of a Parquet file, one row group after the other; bytes are `ParquetCell`s, which hold their position."""
     try:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -163,16 +163,18 @@ def _parquet(file: Path, columns: Collection[str]) -> Iterator[tuple[str, Mappin
         table = pq.ParquetFile(file)
     except pa.ArrowException as error:
         raise UserError(f"{file}: is no Parquet file ({error}); download it again") from error
-    first, known = _first(columns), table.schema_arrow.names
+    first, existing = _first(columns), table.schema_arrow.names
     for name in first:
-        if name not in known:
-            raise UserError(f"{file}: there is no column `{name}`; {nearest(name, known, known)}, or null for none")
-    names = [name for name in known if name in first]
+        if name not in existing:
+            raise UserError(
+                f"{file}: there is no column `{name}`; {nearest(name, existing, existing)}, or null for none"
+            )
+    names = [name for name in existing if name in first]
     number = 0
     for group in range(table.num_row_groups):
-        read = table.read_row_group(group, columns=names)
-        lists = {name: read.column(name).to_pylist() for name in names}
-        for place in range(read.num_rows):
+        chunk = table.read_row_group(group, columns=names)
+        lists = {name: chunk.column(name).to_pylist() for name in names}
+        for place in range(chunk.num_rows):
             cells = {n: _stored(values[place], file, group, place, n) for n, values in lists.items()}
             yield f"row {number}", cells
             number += 1
@@ -184,7 +186,7 @@ def _stored(value: Any, file: Path, group: int, place: int, column: str, element
     if isinstance(value, bytes):
         return ParquetCell(str(file), group, place, column, element, value)
     if isinstance(value, list) and element is None and value and isinstance(value[0], bytes | dict):
-        return [_stored(one, file, group, place, column, index) for index, one in enumerate(value)]
+        return [_stored(part, file, group, place, column, index) for index, part in enumerate(value)]
     return value
 
 
@@ -195,15 +197,15 @@ def _first(columns: Collection[str]) -> set[str]:
 
 def _from_hub(source: str) -> Path:
     """The path, or the pattern, of a Hub dataset's files in the cache, to which they are downloaded."""
-    found = _HUB_PATH.fullmatch(source)
-    if not found:
+    match = _HUB_PATH.fullmatch(source)
+    if not match:
         raise UserError(
             f"benchmark.rows={source}: give it as hf://datasets/OWNER/NAME/PATTERN, the revision as NAME@REVISION"
         )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, LocalEntryNotFoundError
 
-    repo, revision, pattern = found.groups()
+    repo, revision, pattern = match.groups()
     try:
         folder = snapshot_download(
             repo, repo_type="dataset", revision=revision and unquote(revision), allow_patterns=pattern
@@ -228,7 +230,7 @@ def _object(value: Any, where: str) -> Mapping[str, Any]:
 def _follow(value: Any, steps: Sequence[str]) -> Any:
     for place, step in enumerate(steps):
         if isinstance(value, list) and (step == "*" or _FILTER.fullmatch(step)):
-            return [_follow(one, steps[place + 1 :]) for one in value if step == "*" or _fits(one, step)]
+            return [_follow(element, steps[place + 1 :]) for element in value if step == "*" or _fits(element, step)]
         if isinstance(value, list) and step.lstrip("-").isdecimal():
             value = value[int(step)] if -len(value) <= int(step) < len(value) else None
         elif isinstance(value, Mapping):

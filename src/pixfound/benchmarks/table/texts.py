@@ -23,10 +23,10 @@ def matched(value: Any, pattern: str | None, column: str) -> Any:
     """The part of a text that a pattern's first group matches, or all that it matches; other values as they are."""
     if pattern is None or not isinstance(value, str):
         return value
-    found = re.search(pattern, value, re.DOTALL)
-    if found is None:
+    match = re.search(pattern, value, re.DOTALL)
+    if match is None:
         raise Fault(f"does not match {pattern!r}", "change `match` in the spec of this column", column, value)
-    return found[1] if found.re.groups else found[0]
+    return match[1] if match.re.groups else match[0]
 
 
 def texts_of(row: Row, spec: Text, fields: Mapping[str, str]) -> list[str]:
@@ -43,16 +43,16 @@ def texts_of(row: Row, spec: Text, fields: Mapping[str, str]) -> list[str]:
     column = spec.column or ""
     value = row.cell(column)
     values = value if isinstance(value, list | tuple) else [value]
-    found = [plain(matched(one, spec.match, column)) for one in values if one is not None]
-    return [re.sub(spec.remove, "", text).strip() if spec.remove else text for text in found]
+    texts = [plain(matched(element, spec.match, column)) for element in values if element is not None]
+    return [re.sub(spec.remove, "", text).strip() if spec.remove else text for text in texts]
 
 
 def text_of(row: Row, spec: Text, fields: Mapping[str, str]) -> str:
     """The one text of a cell; "" for null."""
-    found = texts_of(row, spec, fields)
-    if len(found) > 1:
-        raise Fault("is a list where one text is wanted", "name an element: COLUMN.0", spec.column or "", found)
-    return found[0] if found else ""
+    texts = texts_of(row, spec, fields)
+    if len(texts) > 1:
+        raise Fault("is a list where one text is wanted", "name an element: COLUMN.0", spec.column or "", texts)
+    return texts[0] if texts else ""
 
 
 def plain(value: Any) -> str:
@@ -104,7 +104,7 @@ def options_of(row: Row, spec: OptionColumns, question: str) -> tuple[str, tuple
     if isinstance(value, Mapping):  # letter -> text
         value = [value[name] for name in sorted(value)]
     if isinstance(value, list | tuple):
-        texts = tuple(plain(one).strip() for one in value)
+        texts = tuple(plain(element).strip() for element in value)
         return question, split_options("\n".join(texts))[1] if _lettered(texts) else texts
     text = plain(value)
     if "|" in text:
@@ -123,7 +123,7 @@ def answer_of(
     value = None if spec.form == "first" else matched(row.cell(column), spec.match, column)
     if not options:
         accepted = value if isinstance(value, list | tuple) else [value]
-        answers = tuple(text for text in (plain(one).strip() for one in accepted) if text)
+        answers = tuple(text for text in (plain(answer).strip() for answer in accepted) if text)
         if not answers:
             raise Fault("has no answer", "leave the row out, or write one", column, value)
         return (), None, answers
@@ -141,8 +141,8 @@ def _index(value: Any, spec: AnswerColumn, options: Sequence[str], column: str) 
     if spec.form == "first":
         index = 0
     elif spec.form == "letter":
-        named = re.match(r"\(?([A-Za-z])(?:[).:]|\s|$)", text)
-        index = index_of(named[1], count) if named else None
+        match = re.match(r"\(?([A-Za-z])(?:[).:]|\s|$)", text)
+        index = index_of(match[1], count) if match else None
     elif spec.form == "index":
         index = int(text) - spec.start if re.fullmatch(r"-?\d+", text) else None
     elif list(map(str.casefold, options)).count(text.casefold()) == 1:
