@@ -146,7 +146,7 @@ def change(mask: RLE, kind: str, box: Box) -> RLE:
 def draw(kind: str, mask: BoolMask, rng: Random, least: int = 30) -> Box | None:
     """A rectangle that holds enough of the mask; None where there is none in many draws. least: pixels of a crop."""
     for _ in range(TRIES):
-        box, inner = _drawn(kind, mask, rng, least)
+        box, inner = _sample(kind, mask, rng, least)
         if _enough(mask, inner):
             return box
     return None
@@ -154,14 +154,14 @@ def draw(kind: str, mask: BoolMask, rng: Random, least: int = 30) -> Box | None:
 
 def draw_once(kind: str, mask: BoolMask, rng: Random, least: int = 30) -> Box | None:
     """The same from a single draw; a mask-out that holds too little is moved to the box's corner, and that is all."""
-    box, inner = _drawn(kind, mask, rng, least)
+    box, inner = _sample(kind, mask, rng, least)
     if kind == "mask_out" and not _enough(mask, inner):
         left, top, _, _ = bounding_box(mask)
         box = inner = (left, top, left + box[2] - box[0], top + box[3] - box[1])
     return box if _enough(mask, inner) else None
 
 
-def _drawn(kind: str, mask: BoolMask, rng: Random, least: int) -> tuple[Box, Box]:
+def _sample(kind: str, mask: BoolMask, rng: Random, least: int) -> tuple[Box, Box]:
     """(the rectangle, the one that must hold enough of the mask).
 
     A crop takes 0.5 to 0.8 of each side of the object's bounding box, from its left top corner, and keeps all that

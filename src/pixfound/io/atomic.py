@@ -20,7 +20,7 @@ _TEMPORARY = re.compile(r"\.probe\.(\d+)|\..*\.(\d+)\.tmp|[0-9a-f]+\.(\d+)\.tmp"
 
 
 def write_atomic(path: Path, text: str | Iterable[str]) -> None:
-    r"""Write a file, all at once or part by part, under a temporary name and then rename it: nobody sees half of it.
+    r"""Write a file, whole or in parts, under a temporary name and then rename it, so that no reader sees a part.
 
     Half of a surrogate pair, which UTF-8 cannot hold, is written as \udXXX: inside a JSON string that is it again.
     """

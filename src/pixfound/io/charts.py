@@ -76,17 +76,17 @@ class Panel:
 
 def bar_chart(panels: Sequence[Panel], note: str) -> Figure:
     """Groups of bars with their intervals; references stand beside them as points. note: below all panels."""
-    return _drawn(panels, note, _bars, from_zero=True)
+    return _figure(panels, note, _bars, from_zero=True)
 
 
 def line_chart(panels: Sequence[Panel], note: str) -> Figure:
     """Lines, their intervals as bands; references are level, dashed lines without an interval."""
-    return _drawn(panels, note, _lines, from_zero=True)
+    return _figure(panels, note, _lines, from_zero=True)
 
 
 def scatter_chart(panels: Sequence[Panel], note: str) -> Figure:
     """Points with intervals in both directions."""
-    return _drawn(panels, note, _points)
+    return _figure(panels, note, _points)
 
 
 def heat_map(
@@ -133,7 +133,7 @@ def chart_lines(name: str) -> str:
     return f"![{name}]({name}.png)\n\n[{name}.svg]({name}.svg)"
 
 
-def _drawn(panels: Sequence[Panel], note: str, draw: Any, from_zero: bool = False) -> Figure:
+def _figure(panels: Sequence[Panel], note: str, draw: Any, from_zero: bool = False) -> Figure:
     import matplotlib
     from matplotlib.figure import Figure
 

@@ -47,26 +47,26 @@ def mask_of(levels: Levels, size: tuple[int, int], grey: Grey = "threshold", res
     """A mask of `size` (H, W) out of levels of any size.
 
     grey: `threshold` takes what is brighter than 127; `levels` keeps the levels as the paper's code does, so that
-        1 is inside as 255 is, and the mask has a surplus where there are others. resize: how it is brought to size.
+        1 is inside as 255 is, and the mask has a surplus where there are others. resize: the interpolation.
     """
     if grey == "threshold":
         inside = levels > 127
         if resize == "linear":
-            return _kept(linear(inside.astype(np.uint8), size).astype(np.uint8))
+            return _with_surplus(linear(inside.astype(np.uint8), size).astype(np.uint8))
         return RLE.encode(nearest(inside, size))
     weights = np.where(levels == 255, 1, levels).astype(np.uint8)
-    return _kept(linear(weights, size).astype(np.uint8) if resize == "linear" else nearest(weights, size))
+    return _with_surplus(linear(weights, size).astype(np.uint8) if resize == "linear" else nearest(weights, size))
 
 
 def nearest(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[Any]:
-    """(H, W) values brought to `size` by taking the nearest pixel's."""
+    """(H, W) values resized to `size` by taking the nearest pixel's."""
     if values.shape == size:
         return values
     return np.asarray(Image.fromarray(values).resize((size[1], size[0]), Image.Resampling.NEAREST), dtype=values.dtype)
 
 
 def linear(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """(H, W) values brought to `size` as OpenCV's bilinear resize of float32 does it, to the last bit.
+    """(H, W) values resized to `size` as OpenCV's bilinear resize of float32 does it, to the last bit.
 
     Builds of OpenCV with Intel's IPP round otherwise where neighbours differ, so that a cut level may be one off; of
     masks with two levels, nothing changes.
@@ -81,7 +81,7 @@ def linear(values: npt.NDArray[Any], size: tuple[int, int]) -> npt.NDArray[np.fl
 
 
 def linear_mask(mask: npt.NDArray[np.bool_], size: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """An (H, W) mask brought to `size` as OpenCV's bilinear resize of bytes does it, in its fixed-point numbers."""
+    """An (H, W) mask resized to `size` as OpenCV's bilinear resize of bytes does it, in its fixed-point numbers."""
     if mask.shape == size:
         return mask
     left, right, x = _taps(mask.shape[1], size[1], clamp=True)
@@ -102,7 +102,7 @@ def _blend(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], weight: Any) 
     return a
 
 
-def _kept(levels: Levels) -> RLE:
+def _with_surplus(levels: Levels) -> RLE:
     odd = (levels & 1).astype(np.bool_)
     mask = RLE.encode(odd)
     return RLE(mask.size, mask.counts, int(levels.sum(dtype=np.int64)) - int(odd.sum()))

@@ -83,7 +83,7 @@ def orientation(image: Image.Image) -> int:
 
 
 def without_exif(image: Image.Image, was: int) -> Image.Image:
-    """The image itself with nothing but its pixels, lest what it is handed to turns it. was: its `orientation`."""
+    """Clear the image's metadata, so that no later reader rotates it, and return it. was: its `orientation`."""
     image.getexif().clear()
     image.info.clear()
     image.info[_ORIENTATION] = was

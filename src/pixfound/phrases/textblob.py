@@ -38,12 +38,12 @@ def _phrases(text: str) -> tuple[Phrase, ...]:
         if tag in _VERBS_FOR_NOUNS and run and run[-1][1] in ("DT", "JJ", "PRP$"):
             run.append((word, "NN", start))
             continue
-        phrases += _closed(run, text)
+        phrases += _trim(run, text)
         run = [(word, tag, start)] if tag in _INSIDE else []
     return tuple(phrases)
 
 
-def _closed(run: list[tuple[str, str, int]], text: str) -> list[Phrase]:
+def _trim(run: list[tuple[str, str, int]], text: str) -> list[Phrase]:
     """The phrase of a run of words, or an empty list: trailing words that are not nouns are dropped."""
     verbal = ("VBN", "VBG")
     while run and run[0][1] in verbal:  # "is marked": a participle opens no noun phrase
@@ -77,10 +77,10 @@ def _tagged(text: str) -> list[tuple[str, str, int]]:
             if start >= 0:
                 words.append((word, tag, start))
                 position = start + len(word)
-    return _joined(words)
+    return _merge_clitics(words)
 
 
-def _joined(words: list[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
+def _merge_clitics(words: list[tuple[str, str, int]]) -> list[tuple[str, str, int]]:
     """Join the pieces of "cat's" and "isn't" that the tokeniser splits: to a possessive, an adverb."""
     joined: list[tuple[str, str, int]] = []
     for word, tag, start in words:

@@ -18,10 +18,10 @@ from pixfound.types.masks import RLE, overlap
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a row shows for an example, beside the truth.
+    """The prediction of a row for an example, and its ground truth.
 
-    mask: what it shows, empty for nothing. chosen: the candidate that it comes from; None for none. missing: there was
-    no candidate to choose from. wrong: that counts as wrong also where the object is absent.
+    mask: the predicted mask, empty for nothing. chosen: the candidate that it comes from; None for none.
+    missing: there was no candidate to choose from. wrong: that counts as wrong also where the object is absent.
     """
 
     example: Example

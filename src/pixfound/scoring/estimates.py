@@ -74,7 +74,7 @@ def combined(function: Callable[..., Array], parts: Sequence[Estimate]) -> Estim
 def figure(estimate: Estimate, level: float) -> dict[str, Any]:
     """An estimate as JSON: value, low and high end of its interval, count; null where there is none."""
     low, high = estimate.interval(level)
-    return {"value": _known(estimate.value), "low": _known(low), "high": _known(high), "count": estimate.count}
+    return {"value": _finite(estimate.value), "low": _finite(low), "high": _finite(high), "count": estimate.count}
 
 
 def plain(node: Any, level: float) -> Any:
@@ -84,7 +84,7 @@ def plain(node: Any, level: float) -> Any:
     return {key: plain(child, level) for key, child in node.items()} if isinstance(node, dict) else node
 
 
-def _known(value: float) -> float | None:
+def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 

@@ -19,7 +19,7 @@ from pixfound.io.terminal import say
 
 @contextmanager
 def only_writer(folder: Path, what: str) -> Iterator[None]:
-    """Hold a folder; raises UserError with who holds it where somebody does. The lock ends with the process."""
+    """Lock a folder; raises UserError with its holder where it is locked. The lock ends with the process."""
     lock = FileLock(folder / ".lock")
     try:
         with _lockable(lock):
@@ -38,7 +38,7 @@ def only_writer(folder: Path, what: str) -> Iterator[None]:
 
 @contextmanager
 def next_writer(folders: Sequence[Path], what: str) -> Iterator[None]:
-    """Hold folders, one after the other in the order of their names; waits for whoever holds one, and says for whom."""
+    """Lock folders, one after the other in the order of their names; waits for a holder, and says for whom."""
     with ExitStack() as locks:
         for folder in sorted(folders):
             lock = FileLock(folder / ".lock")

@@ -118,7 +118,7 @@ class Store:
             return
         self._near.cache_clear()
         lost: dict[bytes, Line] = {}
-        self._places = Places(line for path in journals for line in self._whole(lines_of(path), lost))
+        self._places = Places(line for path in journals for line in self._complete_lines(lines_of(path), lost))
         self._read_at = state
         for name, line in lost.items():
             if not self._places.done(name):
@@ -126,7 +126,7 @@ class Store:
                 damage = f"the arrays of {printable(key)} are not whole ({line.array_bytes} bytes)"
                 log.warning("%s: %s: computed again", self.folder, damage)
 
-    def _whole(self, lines: Iterable[Line], lost: dict[bytes, Line]) -> Iterator[Line]:
+    def _complete_lines(self, lines: Iterable[Line], lost: dict[bytes, Line]) -> Iterator[Line]:
         """The lines whose arrays are of the size that they name; the others are put into `lost`."""
         for line in lines:
             self._turn = max(self._turn, line.place.turn + 1)

@@ -99,7 +99,7 @@ class Example:
             raise UserError(f"example {self.id}: {fault}")
 
     def _faults(self) -> Iterator[str]:
-        """What makes the example one that cannot be scored, apart from its options."""
+        """Reasons why the example cannot be scored, apart from those of its options."""
         if self.options and not 2 <= len(self.options) <= MOST_OPTIONS:
             yield f"a question needs 2 to 26 options, a letter for each, not {len(self.options)}"
         has_question = bool(self.options or self.answers)

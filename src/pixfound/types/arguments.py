@@ -113,7 +113,7 @@ def _problem(key: str, value: Any, hint: Any) -> str | None:
             names, values = names_and_values
             for name, entry in value.items():
                 if not _fits(name, names):
-                    return f"{key}.{name}: the name must be {_wanted(names)}{_meant(name, names)}"
+                    return f"{key}.{name}: the name must be {_expected(names)}{_meant(name, names)}"
                 problem = _problem(f"{key}.{name}", entry, values)
                 if problem:
                     return problem
@@ -126,7 +126,7 @@ def _problem(key: str, value: Any, hint: Any) -> str | None:
             advice += f"; type {key}.{' or .'.join(names) if names else 'NAME'}=VALUE"
         elif _is(part, Sequence) and isinstance(value, str):
             advice += f"; type [{value}]"
-    return f"{key}={_shown(value, hint)}: must be {_wanted(hint)}{advice}"
+    return f"{key}={_as_typed(value, hint)}: must be {_expected(hint)}{advice}"
 
 
 def _fits(value: Any, hint: Any) -> bool:
@@ -155,24 +155,24 @@ def _fits(value: Any, hint: Any) -> bool:
     return True
 
 
-def _wanted(hint: Any) -> str:
+def _expected(hint: Any) -> str:
     """A clause about the values that fit, for after "must be"."""
     origin, parts = get_origin(hint) or hint, get_args(hint)
     if origin is Annotated:
         limits = {type(bound): _limit(bound) for bound in _bounds(parts[1:])}
         if limits.keys() == {Ge, Le}:
-            return f"{_wanted(parts[0])} from {limits[Ge]} to {limits[Le]}"
+            return f"{_expected(parts[0])} from {limits[Ge]} to {limits[Le]}"
         clauses = " and ".join(f"{_BOUNDS[kind][1]} {limit}" for kind, limit in limits.items())
-        return f"{_wanted(parts[0])}{', ' if MinLen in limits else ' of ' if limits else ''}{clauses}"
+        return f"{_expected(parts[0])}{', ' if MinLen in limits else ' of ' if limits else ''}{clauses}"
     if origin in (Union, UnionType):
-        return ", or ".join(_wanted(part) for part in sorted(parts, key=lambda part: part is NoneType))
+        return ", or ".join(_expected(part) for part in sorted(parts, key=lambda part: part is NoneType))
     if origin is Literal:
         return ("one of " if len(parts) > 1 else "") + ", ".join(json.dumps(part) for part in parts)
     if _is(hint, Mapping):
         return "a mapping"
     if _is(hint, Sequence):
         count = f"of {len(parts)} values" if origin is tuple and Ellipsis not in parts else "in brackets"
-        return f"a list {count}, as [A,B]" + (f", each {_wanted(parts[0])}" if parts else "")
+        return f"a list {count}, as [A,B]" + (f", each {_expected(parts[0])}" if parts else "")
     return _SCALARS.get(origin, getattr(origin, "__name__", str(origin)))
 
 
@@ -183,7 +183,7 @@ def _meant(value: Any, hint: Any) -> str:
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _shown(value: Any, hint: Any) -> str:
+def _as_typed(value: Any, hint: Any) -> str:
     """A value as it is typed; a text in quotes where no text fits, so that "3" differs from 3."""
     takes_text = any(get_origin(part) is Literal or part is str for part in _alternatives(hint))
     bare = isinstance(value, str) and takes_text and value.isprintable()

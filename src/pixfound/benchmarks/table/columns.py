@@ -112,7 +112,7 @@ class RegionColumn:
 
 @dataclass(frozen=True)
 class AbsentColumns:
-    """What says that the object is not in the image. when: regions that say it: `null`, `empty` (text or list),
+    """Marks of an object that is not in the image. when: regions that say it: `null`, `empty` (text or list),
     `zeros`. column, values: a column that says it by one of these values. expression: a column with the expression of
     something that is not there: a second example of the row, its pair.
     """

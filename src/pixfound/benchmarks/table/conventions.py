@@ -18,7 +18,7 @@ _SURE, _WRONG = 0.9, 0.5  # shares of boxes that fit
 
 
 class Convention(NamedTuple):
-    """How four numbers are read."""
+    """A convention of boxes: the order, scale and frame of their four numbers."""
 
     order: str
     scale: str
@@ -55,7 +55,7 @@ def fitting_share(boxes: Any, sizes: Any, convention: Convention) -> float:
 
 
 def other_convention(boxes: Sequence[Sequence[float]], sizes: Sequence[tuple[int, int]], declared: Convention) -> str:
-    """What to type where most boxes fit another convention and not the declared one; "" where they do.
+    """Advice where most boxes fit another convention than the declared one; "" otherwise.
 
     Those that fit as well are named, the nearest first: in small images thousandths and pixels cannot be distinguished.
     """

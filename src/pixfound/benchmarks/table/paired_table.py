@@ -306,7 +306,7 @@ class PairedTable(Benchmark):
         if not ignore or not ignored:
             return region, None
         ignored_region = region_of(ignored, ignore, size, self._folder_of(ignore), coco)
-        return _drawn(region, ignored_region) if ignore.form == "polygon" else (region, ignored_region.mask)
+        return _resolve_overlap(region, ignored_region) if ignore.form == "polygon" else (region, ignored_region.mask)
 
     def _boxes(self, row: Row, size: Size) -> tuple[tuple[float, float, float, float], ...]:
         box_entries = entries(row, self.columns.boxes) if self.columns.boxes else None
@@ -318,7 +318,7 @@ class PairedTable(Benchmark):
         return Path(self._path(spec.folder)) if spec.folder else self.folder.folder
 
 
-def _drawn(region: Region, ignored: Region) -> tuple[Region, RLE]:
+def _resolve_overlap(region: Region, ignored: Region) -> tuple[Region, RLE]:
     """Region and pixels to ignore; where polygons of both overlap the smaller is drawn over the larger (ReasonSeg)."""
     target = np.zeros(region.size, np.bool_)
     ignored_pixels = np.zeros(region.size, np.bool_)

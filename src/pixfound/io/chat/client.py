@@ -95,7 +95,7 @@ class ChatClient(ChatOptions):
         return {**counts, "cost": self.cost(counts["input_tokens"], counts["output_tokens"])}
 
     def plan(self, load: Load) -> str:
-        """Estimate the most that so many requests cost, by rule of thumb, as one line of text.
+        """Estimate an upper bound of the cost of a load, by rule of thumb, as one line of text.
 
         Raises UserError where that is over max_cost.
         """

@@ -79,7 +79,7 @@ class ChatOptions(Checked):
         return {**options, "base_url": self.url}
 
     def cost(self, tokens_in: int, tokens_out: int) -> float | None:
-        """The price of so many tokens; None where a price is unknown."""
+        """The price of the tokens; None where a price is unknown."""
         input_price, output_price = self.price_per_million_input, self.price_per_million_output
         if input_price is None or output_price is None:
             return None

@@ -15,7 +15,7 @@ from pixfound.io.text_files import parse_json
 
 
 class Replies:
-    """Replies on disk, one file for each request's hash; files are never changed, and nobody sees half of one."""
+    """Replies on disk, one file for each request's hash; files are never changed, and are written atomically."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

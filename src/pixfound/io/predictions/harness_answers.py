@@ -75,7 +75,7 @@ def reply_of(row: Mapping[str, Any], where: str) -> str:
 
 
 def names_of(rows: Sequence[Row], is_known: Callable[[str], bool]) -> list[Any]:
-    """What each row calls its example.
+    """The name of the example in each row.
 
     An image's file name, `image`, or `question_id`; VLMEvalKit's `index`; of lmms-eval the document's `question_id` or
     `id` where all of these are examples', else `doc_id`. is_known: True for a name of an example.
