@@ -28,17 +28,17 @@ def segment_points(
         together = max(1, _PIXELS // (image.width * image.height))
         for start in range(0, len(points), together):
             pieces.append((i, image, points[start : start + together], phrases[start : start + together]))
-    found: list[list[Candidate]] = [[] for _ in requests]
+    candidates: list[list[Candidate]] = [[] for _ in requests]
     if pieces:
         masks = segmenter.point_masks([(image, points) for _, image, points, _ in pieces])
-        for (i, _, points, phrases), these in zip(pieces, masks, strict=True):
-            found[i] += _candidates(these, points, phrases)
-    return found
+        for (i, _, points, phrases), segmented in zip(pieces, masks, strict=True):
+            candidates[i] += _candidates(segmented, points, phrases)
+    return candidates
 
 
-def _candidates(found: SegmenterMasks, points: Points, phrases: Sequence[Phrase | None]) -> list[Candidate]:
+def _candidates(segmented: SegmenterMasks, points: Points, phrases: Sequence[Phrase | None]) -> list[Candidate]:
     return [
         Candidate(RLE.encode(mask), phrase, point, score=round(float(score), 6))
-        for point, phrase, masks, scores in zip(points, phrases, found.masks, found.scores, strict=True)
+        for point, phrase, masks, scores in zip(points, phrases, segmented.masks, segmented.scores, strict=True)
         for mask, score in zip(masks, scores, strict=True)
     ]

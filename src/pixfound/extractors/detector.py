@@ -36,13 +36,13 @@ class TextDetector(Instances):
     def boxes(self, image: Image.Image, outputs: Any) -> list[tuple[tuple[float, float, float, float], float]]:
         """The boxes in pixels of the image, clamped to it, with their confidence; the most confident first."""
         size = (image.height, image.width)
-        (found,) = self._weights.processor.post_process_grounded_object_detection(
+        (detections,) = self._weights.processor.post_process_grounded_object_detection(
             outputs, threshold=self.threshold, target_sizes=[size]
         )
         pixels = Frame((1.0, 1.0), (0.0, 0.0), size)  # clamps
         pairs = [
             (inside, score)
-            for box, score in zip(found["boxes"].tolist(), found["scores"].tolist(), strict=True)
+            for box, score in zip(detections["boxes"].tolist(), detections["scores"].tolist(), strict=True)
             for inside in pixels.boxes([tuple(box)])  # none where the box lies in the padding of the model's picture
         ]
         return sorted(pairs, key=lambda pair: -pair[1])[: self.max_boxes]
@@ -58,12 +58,12 @@ class TextDetector(Instances):
         return self._weights.outputs(inputs)
 
     def _propose(self, image: Image.Image, outputs: Any) -> list[Candidate]:
-        found = self.boxes(image, outputs)
-        if not found:
+        boxes = self.boxes(image, outputs)
+        if not boxes:
             return []
-        (drawn,) = self.segmenter.box_masks([(image, [box for box, _ in found])])
-        best = drawn.scores.argmax(axis=1)
+        (segmented,) = self.segmenter.box_masks([(image, [box for box, _ in boxes])])
+        best = segmented.scores.argmax(axis=1)
         return [
             Candidate(RLE.encode(masks[k]), box=box, score=round(score, 6))
-            for masks, k, (box, score) in zip(drawn.masks, best, found, strict=True)
+            for masks, k, (box, score) in zip(segmented.masks, best, boxes, strict=True)
         ]

@@ -49,7 +49,7 @@ class Sam3Concept(Instances):
         scores = outputs.pred_logits[0].float().sigmoid()  # (Q,)
         if outputs.presence_logits is not None:
             scores = scores * outputs.presence_logits[0].float().sigmoid()
-        found = []
+        candidates = []
         for index in scores.argsort(descending=True, stable=True).tolist():
             score = float(scores[index])
             if score <= self.threshold:
@@ -58,8 +58,8 @@ class Sam3Concept(Instances):
             mask = interpolate(small, size=size, mode="bilinear", align_corners=False)[0, 0] > self.mask_threshold
             boxes = of_image(size, 1.0).boxes([tuple(outputs.pred_boxes[0, index].float().tolist())])
             box = boxes[0] if boxes else None  # it may lie beside the image, as its mask then does not
-            found.append(Candidate(RLE.encode(mask.cpu().numpy()), box=box, score=round(score, 6)))
-        return found
+            candidates.append(Candidate(RLE.encode(mask.cpu().numpy()), box=box, score=round(score, 6)))
+        return candidates
 
     @cached_property
     def _settings(self) -> dict[str, Any]:

@@ -33,15 +33,20 @@ class TextBox(Extractor):
     def extract(self, requests: Sequence[ExtractRequest]) -> list[list[Candidate]]:
         """The candidates in the order of the boxes in the answer, and of the segmenter's masks."""
         boxes = [self._boxes(generation) for _, generation, _ in requests]
-        asked = [(image, said) for (image, _, _), said in zip(requests, boxes, strict=True) if said]
-        found = iter(self.segmenter.box_masks(asked) if asked else ())
-        return [_candidates(next(found), [], said, self.combine, self.pick) if said else [] for said in boxes]
+        prompted = [
+            (image, image_boxes) for (image, _, _), image_boxes in zip(requests, boxes, strict=True) if image_boxes
+        ]
+        masks = iter(self.segmenter.box_masks(prompted) if prompted else ())
+        return [
+            _candidates(next(masks), [], image_boxes, self.combine, self.pick) if image_boxes else []
+            for image_boxes in boxes
+        ]
 
     def _boxes(self, generation: Generation) -> Sequence[Box]:
         """The boxes of an answer, in pixels of the image."""
         assert self.format.boxes is not None
-        said = self.format.boxes(generation.text)
-        return self.format.frame(generation.image_size, generation.input_size).boxes(said) if said else []
+        written = self.format.boxes(generation.text)
+        return self.format.frame(generation.image_size, generation.input_size).boxes(written) if written else []
 
 
 class TextPoint(Extractor):
@@ -56,37 +61,44 @@ class TextPoint(Extractor):
     def extract(self, requests: Sequence[ExtractRequest]) -> list[list[Candidate]]:
         """The candidates in the order of the points in the answer, and of the segmenter's masks."""
         points = [self._points(generation) for _, generation, _ in requests]
-        asked = [(image, said) for (image, _, _), said in zip(requests, points, strict=True) if said]
-        found = iter(self.segmenter.point_masks(asked) if asked else ())
-        return [_candidates(next(found), said, [], self.combine, self.pick) if said else [] for said in points]
+        prompted = [
+            (image, image_points) for (image, _, _), image_points in zip(requests, points, strict=True) if image_points
+        ]
+        masks = iter(self.segmenter.point_masks(prompted) if prompted else ())
+        return [
+            _candidates(next(masks), image_points, [], self.combine, self.pick) if image_points else []
+            for image_points in points
+        ]
 
     def _points(self, generation: Generation) -> Sequence[Point]:
         """The points of an answer, in pixels of the image."""
         assert self.format.points is not None
-        said = self.format.points(generation.text)
-        return self.format.frame(generation.image_size, generation.input_size).points(said) if said else []
+        written = self.format.points(generation.text)
+        return self.format.frame(generation.image_size, generation.input_size).points(written) if written else []
 
 
 def _candidates(
-    found: SegmenterMasks, points: Sequence[Point], boxes: Sequence[Box], combine: Combine, pick: Pick
+    segmented: SegmenterMasks, points: Sequence[Point], boxes: Sequence[Box], combine: Combine, pick: Pick
 ) -> list[Candidate]:
     """Candidates from masks (P, K, H, W) of P points or boxes; a union stores its point or box only where P is 1."""
-    prompts, masks_each = found.scores.shape
+    prompts, masks_each = segmented.scores.shape
 
     def candidate(p: int, k: int) -> Candidate:
         return Candidate(
-            RLE.encode(found.masks[p, k]),
+            RLE.encode(segmented.masks[p, k]),
             point=points[p] if points else None,
             box=boxes[p] if boxes else None,
-            score=round(float(found.scores[p, k]), 6),
+            score=round(float(segmented.scores[p, k]), 6),
         )
 
     if combine == "candidates":
         return [candidate(p, k) for p in range(prompts) for k in range(masks_each)]
-    picked = [{"best": int(found.scores[p].argmax()), "first": 0, "last": masks_each - 1}[pick] for p in range(prompts)]
+    picked = [
+        {"best": int(segmented.scores[p].argmax()), "first": 0, "last": masks_each - 1}[pick] for p in range(prompts)
+    ]
     parts = [candidate(p, k) for p, k in enumerate(picked)]
     if prompts == 1:
         return parts
-    mean = sum(float(found.scores[p, k]) for p, k in enumerate(picked)) / prompts
-    mask = union([part.mask for part in parts], found.masks.shape[2:])
+    mean = sum(float(segmented.scores[p, k]) for p, k in enumerate(picked)) / prompts
+    mask = union([part.mask for part in parts], segmented.masks.shape[2:])
     return [Candidate(mask, score=round(mean, 6), parts=tuple(parts) if combine == "instances" else ())]

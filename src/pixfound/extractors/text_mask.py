@@ -50,13 +50,13 @@ class TextMask(Extractor):
         """The candidates in the order of the objects in the answer; objects without a pixel are left out."""
         size = generation.image_size
         frame = self.format.frame(size, generation.input_size)
-        read = self._outlined if self.decoder is None else self._decoded
-        found = [(mask, box) for mask, box in read(generation.text, frame) if mask.area]
-        each = [Candidate(mask, box=box) for mask, box in found]
-        if self.combine == "candidates" or len(each) < 2:
-            return each
-        parts = tuple(each) if self.combine == "instances" else ()
-        return [Candidate(union([mask for mask, _ in found], size), parts=parts)]
+        masks_in = self._outlined if self.decoder is None else self._decoded
+        masks = [(mask, box) for mask, box in masks_in(generation.text, frame) if mask.area]
+        candidates = [Candidate(mask, box=box) for mask, box in masks]
+        if self.combine == "candidates" or len(candidates) < 2:
+            return candidates
+        parts = tuple(candidates) if self.combine == "instances" else ()
+        return [Candidate(union([mask for mask, _ in masks], size), parts=parts)]
 
     def _outlined(self, text: str, frame: Frame) -> list[tuple[RLE, Box | None]]:
         assert self.format.polygons is not None
@@ -66,8 +66,8 @@ class TextMask(Extractor):
 
     def _decoded(self, text: str, frame: Frame) -> list[tuple[RLE, Box | None]]:
         assert self.format.codes is not None and self.decoder is not None
-        said = [(frame.boxes([box]), codes) for box, codes in dict.fromkeys(self.format.codes(text))]
-        objects = [(boxes[0], codes) for boxes, codes in said if boxes]
+        written = [(frame.boxes([box]), codes) for box, codes in dict.fromkeys(self.format.codes(text))]
+        objects = [(boxes[0], codes) for boxes, codes in written if boxes]
         if not objects:
             return []
         values = self.decoder.decode([codes for _, codes in objects])

@@ -50,13 +50,13 @@ class TextPrompted(Extractor):
         if self.template.count("{}") != 1:
             raise UserError(f"template={self.template}: must hold {{}} once, where the expression goes")
         self._weights = shared(self.architecture, self.path, self.revision, self.dtype, self.device)
-        self._found: Recent[list[Candidate]] = Recent(_CANDIDATES)
+        self._candidates: Recent[list[Candidate]] = Recent(_CANDIDATES)
 
     def identity(self) -> Mapping[str, Any]:
         """The identity of the weights; raises UserError for another kind of model, before weights are read."""
-        found = locating.locate(self.path, KEY)
-        if Path(found).is_dir():
-            self._weights.check(self.model_types, found)
+        location = locating.locate(self.path, KEY)
+        if Path(location).is_dir():
+            self._weights.check(self.model_types, location)
         return locating.identity(self.path, self.revision, KEY)
 
     def provenance(self) -> Mapping[str, Any]:
@@ -70,13 +70,13 @@ class TextPrompted(Extractor):
             return []
         text = self.template.replace("{}", text)
         key = f"{picture_keys([image])[0]} {text}"
-        return list(self._found.get(key, lambda: self._propose(image, self._outputs(image, text, key))))
+        return list(self._candidates.get(key, lambda: self._propose(image, self._outputs(image, text, key))))
 
     def _outputs(self, image: Image.Image, text: str, key: str) -> Any:
         """The model's outputs, cached so that extractors with the same weights run the model once."""
         if "model" not in vars(self._weights):
             self._weights.check(self.model_types, self._weights.description)
-        return self._weights.seen.get(key, lambda: self._look(as_rgb(image), text))
+        return self._weights.recent_outputs.get(key, lambda: self._look(as_rgb(image), text))
 
     def _look(self, image: Image.Image, text: str) -> Any:
         """The model's outputs for an image and a text."""
@@ -99,9 +99,13 @@ class Instances(TextPrompted):
 
     def extract_one(self, image: Image.Image, generation: Generation, expression: str) -> list[Candidate]:
         """Candidates, the most confident first, or their union; empty where nothing was found, or for no expression."""
-        found = super().extract_one(image, generation, expression)
-        if self.combine == "candidates" or not found:
-            return found
-        mask = union([c.mask for c in found], (image.height, image.width))
-        parts = tuple(found) if self.combine == "instances" and len(found) > 1 else ()
-        return [Candidate(mask, box=found[0].box if len(found) == 1 else None, score=found[0].score, parts=parts)]
+        instances = super().extract_one(image, generation, expression)
+        if self.combine == "candidates" or not instances:
+            return instances
+        mask = union([c.mask for c in instances], (image.height, image.width))
+        parts = tuple(instances) if self.combine == "instances" and len(instances) > 1 else ()
+        return [
+            Candidate(
+                mask, box=instances[0].box if len(instances) == 1 else None, score=instances[0].score, parts=parts
+            )
+        ]

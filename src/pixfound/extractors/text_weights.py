@@ -38,21 +38,21 @@ class Recent(Generic[T]):
 class TextWeights:
     """A transformers model with its processor; create it with `shared`.
 
-    architecture: the model's class, or an auto class. seen: cache of the outputs for the last images and texts, so that
-    extractors with the same weights run the model once on a batch.
+    architecture: the model's class, or an auto class. recent_outputs: cache of outputs for the last images and texts,
+    so that extractors with the same weights run the model once on a batch.
     """
 
     def __init__(self, architecture: str, path: str, revision: str | None, dtype: str, device: str) -> None:
         self.architecture, self.path, self.revision = architecture, path, revision
         self.dtype, self.device = dtype, device
-        self.seen: Recent[Any] = Recent(_OUTPUTS)
+        self.recent_outputs: Recent[Any] = Recent(_OUTPUTS)
 
-    def check(self, model_types: tuple[str, ...], found: str) -> None:
-        """Raise UserError where the config in the folder `found` has a model type other than these."""
+    def check(self, model_types: tuple[str, ...], folder: str) -> None:
+        """Raise UserError where the config in `folder` has a model type other than these."""
         from transformers import PretrainedConfig
 
         with locating.loading(self.path, KEY):
-            values, _ = PretrainedConfig.get_config_dict(found)
+            values, _ = PretrainedConfig.get_config_dict(folder)
         if values.get("model_type") not in model_types:
             raise UserError(
                 f"{KEY}={self.path}: holds a model of the type {values.get('model_type')}; this extractor takes "
@@ -84,8 +84,8 @@ class TextWeights:
         disable_progress_bar()  # the stage has its own
         folder = locating.fetch(self.path, self.revision, KEY)
         architecture, dtype = getattr(transformers, self.architecture), getattr(torch, self.dtype)
-        made = load_pretrained(architecture, folder, self.path, KEY, dtype=dtype)
-        return made.to(pick_device(self.device)).eval()
+        model = load_pretrained(architecture, folder, self.path, KEY, dtype=dtype)
+        return model.to(pick_device(self.device)).eval()
 
     def outputs(self, inputs: Any) -> Any:
         """The model's outputs for a processor's inputs, moved to its device and dtype.
@@ -99,11 +99,11 @@ class TextWeights:
         device, dtype = self.model.device, self.model.dtype
         moved = {k: v.to(device, dtype) if v.is_floating_point() else v.to(device) for k, v in inputs.items()}
         with torch.inference_mode():
-            found = self.model(**moved)
+            outputs = self.model(**moved)
         for name in ("logits", "pred_logits", "pred_masks"):
-            if getattr(found, name, None) is not None:
-                check_finite(found[name].amax(dim=-1), f"the model's {name}")  # -inf: of tokens of padding
-        return found
+            if getattr(outputs, name, None) is not None:
+                check_finite(outputs[name].amax(dim=-1), f"the model's {name}")  # -inf: of tokens of padding
+        return outputs
 
     def text_length(self) -> int:
         """The maximum number of text tokens of the model; in GroundingDINO it is below the limit of BERT."""
@@ -127,7 +127,7 @@ _alive: WeakValueDictionary[tuple[str | None, ...], TextWeights] = WeakValueDict
 def shared(architecture: str, path: str, revision: str | None, dtype: str, device: str) -> TextWeights:
     """The weights for these arguments; the same object while any reference exists, so that they are loaded once."""
     key = (architecture, path, revision, dtype, device)
-    found = _alive.get(key)
-    if found is None:
-        found = _alive[key] = TextWeights(architecture, path, revision, dtype, device)
-    return found
+    weights = _alive.get(key)
+    if weights is None:
+        weights = _alive[key] = TextWeights(architecture, path, revision, dtype, device)
+    return weights

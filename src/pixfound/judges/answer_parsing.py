@@ -49,8 +49,8 @@ def pick_option(reply: str, options: Sequence[str]) -> tuple[int | None, str]:
         return None, "the reply is empty"
     parts = [text[match.end() :].strip() for match in deque(_CUE.finditer(text), maxlen=_CUES)]
     for part in [*reversed(parts), text]:
-        for read, rule in ((_letter, "letter"), (_option_text, "option text")):
-            index = read(part, options)
+        for parse, rule in ((_letter, "letter"), (_option_text, "option text")):
+            index = parse(part, options)
             if index is not None:
                 return index, rule
     return None, "the reply names no option, or several"

@@ -110,8 +110,8 @@ def vqa_normal(text: str) -> str:
 def _without_some(word: str) -> list[str]:
     """The word without one or more of its apostrophes."""
     places = [i for i, sign in enumerate(word) if sign == "'"]
-    dropped = (set(some) for count in range(1, len(places) + 1) for some in combinations(places, count))
-    return ["".join(sign for i, sign in enumerate(word) if i not in gone) for gone in dropped]
+    removals = (set(removed) for count in range(1, len(places) + 1) for removed in combinations(places, count))
+    return ["".join(sign for i, sign in enumerate(word) if i not in removed) for removed in removals]
 
 
 _WITH_APOSTROPHES = {bare: word for word in _CONTRACTIONS.split() for bare in _without_some(word)}
@@ -138,9 +138,9 @@ def _distance(a: str, b: str) -> int:
 
 
 def _near(reply: str, accepted: str) -> bool:
-    number, wanted = _number(reply), _number(accepted)
-    if number is not None and wanted:
-        return abs(number - wanted) / abs(wanted) <= _TOLERANCE
+    number, target = _number(reply), _number(accepted)
+    if number is not None and target:
+        return abs(number - target) / abs(target) <= _TOLERANCE
     return reply.lower() == accepted.lower()
 
 

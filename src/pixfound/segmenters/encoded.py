@@ -32,7 +32,7 @@ class EncodedImages:
     """Cache of the embeddings of a SAM-like image encoder. The key of an image is a hash of its content."""
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[str, tuple[Embeddings, tuple[int, int]]] = OrderedDict()
+        self._cache: OrderedDict[str, tuple[Embeddings, tuple[int, int]]] = OrderedDict()
 
     def encode(
         self, images: Sequence[Image.Image], prepare: Callable[[Image.Image], Prepared], load: Callable[[], Any]
@@ -44,29 +44,31 @@ class EncodedImages:
         import torch
 
         keys = picture_keys(images)
-        new = {key: image for key, image in zip(keys, images, strict=True) if key not in self._kept}
+        new = {key: image for key, image in zip(keys, images, strict=True) if key not in self._cache}
         prepared = {key: prepare(image) for key, image in new.items()}
         for key in keys:
-            if key in self._kept:
-                self._kept.move_to_end(key)
+            if key in self._cache:
+                self._cache.move_to_end(key)
         if prepared:
             model = load()
             for part in _by_pixels(prepared, _ENCODED if model.device.type != "cpu" else _ENCODED // 4):
                 pixels = torch.cat([prepared[key].pixels for key in part])
                 with torch.inference_mode():
-                    found = model.get_image_embeddings(pixels.to(model.device, model.dtype))
+                    output = model.get_image_embeddings(pixels.to(model.device, model.dtype))
                 names = ("image_embeddings", "intermediate_embeddings")  # SAM-HQ's decoder takes both
-                embeddings = dict(zip(names, found, strict=True)) if isinstance(found, tuple) else {names[0]: found}
+                embeddings = dict(zip(names, output, strict=True)) if isinstance(output, tuple) else {names[0]: output}
                 for place, key in enumerate(part):
-                    own = {name: _each(lambda t, i=place: t[i : i + 1], value) for name, value in embeddings.items()}
-                    self._kept[key] = (own, prepared[key].size)
-        while len(self._kept) > max(_KEPT, len(set(keys))):
-            self._kept.popitem(last=False)
+                    embeddings_of_image = {
+                        name: _each(lambda t, i=place: t[i : i + 1], value) for name, value in embeddings.items()
+                    }
+                    self._cache[key] = (embeddings_of_image, prepared[key].size)
+        while len(self._cache) > max(_KEPT, len(set(keys))):
+            self._cache.popitem(last=False)
         return keys
 
     def size(self, key: str) -> tuple[int, int]:
         """(height, width) of an image within the model's square."""
-        return self._kept[key][1]
+        return self._cache[key][1]
 
     def joined(self, keys: Sequence[str]) -> dict[str, Any]:
         """The embeddings of several images as one batch."""
@@ -77,12 +79,12 @@ class EncodedImages:
                 return [torch.cat(level) for level in zip(*values, strict=True)]
             return torch.cat(values)
 
-        rows = [self._kept[key][0] for key in keys]
+        rows = [self._cache[key][0] for key in keys]
         return {name: join([row[name] for row in rows]) for name in rows[0]}
 
     def clear(self) -> None:
         """Drop all cached embeddings."""
-        self._kept.clear()
+        self._cache.clear()
 
 
 def _by_pixels(prepared: Mapping[str, Prepared], most: int) -> Iterator[list[str]]:

@@ -88,10 +88,10 @@ class PromptedSegmenter(Segmenter):
 
         name: the model's argument for the prompts; the last axis of a prompt is x, y, x, y ...
         """
-        asked = [image for image, prompts in requests if prompts]
-        found = self._encoded.encode(asked, self._prepare, lambda: self._model)
-        sizes = {key: self._encoded.size(key) for key in found}
-        keys = iter(found)
+        images = [image for image, prompts in requests if prompts]
+        encoded_keys = self._encoded.encode(images, self._prepare, lambda: self._model)
+        sizes = {key: self._encoded.size(key) for key in encoded_keys}
+        keys = iter(encoded_keys)
         together: dict[str, list[Any]] = {}  # the prompts of an image, of all its requests
         slices: list[tuple[str, slice]] = []
         for image, prompts in requests:
@@ -101,12 +101,12 @@ class PromptedSegmenter(Segmenter):
             slices.append((key, slice(len(before), len(before) + len(scaled))))
             before.extend(scaled)
         decoded = self._decode(together, name, multimask)
-        for (image, prompts), (key, which) in zip(requests, slices, strict=True):
+        for (image, prompts), (key, rows) in zip(requests, slices, strict=True):
             shape = (image.height, image.width)
             if not prompts:
                 yield SegmenterMasks(np.zeros((0, 1, *shape), bool), np.zeros((0, 1), np.float32))
                 continue
-            logits, scores = (values[which] for values in decoded[key])
+            logits, scores = (values[rows] for values in decoded[key])
             yield SegmenterMasks(self._inside(logits, sizes[key], shape), scores.numpy())
 
     def _inside(self, logits: Any, size: tuple[int, int], image_size: tuple[int, int]) -> npt.NDArray[np.bool_]:
@@ -145,7 +145,7 @@ class PromptedSegmenter(Segmenter):
             for key, prompts in together.items()
             for start in range(0, len(prompts), width)
         ]
-        found: dict[str, list[tuple[Any, Any]]] = {key: [] for key in together}
+        parts_of: dict[str, list[tuple[Any, Any]]] = {key: [] for key in together}
         size = max(1, _CHUNK // width)
         for part in (rows[start : start + size] for start in range(0, len(rows), size)):
             filled = [prompts + prompts[-1:] * (width - len(prompts)) for _, prompts in part]
@@ -153,14 +153,14 @@ class PromptedSegmenter(Segmenter):
             with torch.inference_mode():
                 embeddings = self._encoded.joined([key for key, _ in part])
                 out = self._model(**embeddings, **{name: values}, multimask_output=multimask)
-            both = (out.pred_masks.float().cpu(), out.iou_scores.float().cpu())
-            check_finite(both[0], "the segmenter's logits")
-            check_finite(both[1], "the segmenter's scores")
-            for (key, prompts), logits, scores in zip(part, *both, strict=True):
-                found[key].append((logits[: len(prompts)], scores[: len(prompts)]))
+            outputs = (out.pred_masks.float().cpu(), out.iou_scores.float().cpu())
+            check_finite(outputs[0], "the segmenter's logits")
+            check_finite(outputs[1], "the segmenter's scores")
+            for (key, prompts), logits, scores in zip(part, *outputs, strict=True):
+                parts_of[key].append((logits[: len(prompts)], scores[: len(prompts)]))
         return {
             key: (torch.cat([logits for logits, _ in parts]), torch.cat([scores for _, scores in parts]))
-            for key, parts in found.items()
+            for key, parts in parts_of.items()
         }
 
     @cached_property

@@ -122,33 +122,33 @@ class JudgeChoice(Selector):
     def _tournament(
         self, example: Example, image: Image.Image, candidates: Sequence[Candidate], about: dict[str, Any]
     ) -> Choice:
-        left = self._order(example, candidates)
-        while len(left) > 1:
+        remaining = self._order(example, candidates)
+        while len(remaining) > 1:
             winners: list[int] = []
-            for part in _chunks(left, self.chunk or len(left)):
+            for part in _chunks(remaining, self.chunk or len(remaining)):
                 picked: int | None = 0
                 if len(part) > 1:
                     picked = self._ask(example, image, [candidates[i] for i in part])
                     about["questions"].append({"order": list(part), "picked": picked})
                 if picked is not None:
                     winners.append(part[picked])
-            left = winners
-        if left:
-            return Choice("candidate", left[0], f"the judge's choice of {len(candidates)}", about)
+            remaining = winners
+        if remaining:
+            return Choice("candidate", remaining[0], f"the judge's choice of {len(candidates)}", about)
         if self.none == "unscored":
             return Choice("unscored", reason="the judge names none of the candidates", about=about)
         return Choice("empty", reason="the judge names none of the candidates", about=about)
 
     def _ask(self, example: Example, image: Image.Image, candidates: Sequence[Candidate]) -> int | None:
         """Index from 0 of the best of several overlays; None for none of them."""
-        shown = [
+        overlays = [
             draw_overlay(image, c.mask.decode(), number if self.numbered else None, self.colour, self.opacity)
             for number, c in enumerate(candidates, start=1)
         ]
-        question = self.choice_question.format(expression=example.expression, count=len(shown))
-        place, why = read_choice(self.judge.ask(self.system, question, shown), len(shown))
+        question = self.choice_question.format(expression=example.expression, count=len(overlays))
+        place, why = read_choice(self.judge.ask(self.system, question, overlays), len(overlays))
         if why:
-            raise unreadable(self.judge, self.system, question, shown, why)
+            raise unreadable(self.judge, self.system, question, overlays, why)
         return place
 
     def _order(self, example: Example, candidates: Sequence[Candidate]) -> list[int]:
@@ -189,5 +189,5 @@ def read_choice(reply: str, count: int) -> tuple[int | None, str]:
     return number - 1, ""
 
 
-def _chunks(items: Sequence[int], size: int) -> list[Sequence[int]]:
-    return [items[i : i + size] for i in range(0, len(items), size)]
+def _chunks(indices: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [indices[i : i + size] for i in range(0, len(indices), size)]

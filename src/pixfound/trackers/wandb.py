@@ -63,25 +63,25 @@ class Wandb(Tracker):
         """A line for each example: the picture with the choice and the truth of every row over it."""
         rows = list(run.parts.rows)
         columns = ["id", "question", "truth", "open", "choice", "ground", "expression"]
-        grid = wandb.Table(columns=[*columns, *(f"{row} {what}" for row in rows for what in ("mask", "iou"))])
-        for item in run.examples[: self.pictures]:
-            example = item.example
+        grid = wandb.Table(columns=[*columns, *(f"{row} {column}" for row in rows for column in ("mask", "iou"))])
+        for run_example in run.examples[: self.pictures]:
+            example = run_example.example
             try:
                 image = load(example)
-            except Exception:  # whatever its source raises, which is told among the failures
+            except Exception:  # whatever its source raises, which is listed among the failures
                 continue
-            scores = {(s.kind, s.row): s for s in run.scores_of(item)}
-            said = [scores[kind, None].response if kind in example.kinds else None for kind in KINDS]
+            scores = {(s.kind, s.row): s for s in run.scores_of(run_example)}
+            responses = [scores[kind, None].response if kind in example.kinds else None for kind in KINDS]
             cells: list[Any] = [
                 example.id,
                 example.question,
                 example.right_answer,
-                *said,
+                *responses,
                 example.expression,
             ]
             for row in rows:
                 layers = {"truth": _layer(example.gt_mask.decode())}
-                mask = run.mask(item, "ground", row)
+                mask = run.mask(run_example, "ground", row)
                 if mask is not None:
                     layers["choice"] = _layer(mask.decode())
                 cells += [wandb.Image(image, masks=layers), scores["ground", row].iou]

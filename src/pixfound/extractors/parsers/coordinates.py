@@ -21,13 +21,13 @@ class Frame:
     def boxes(self, values: Iterable[Box]) -> list[Box]:
         """(x0, y0, x1, y1) in pixels with ordered corners, clamped to the image; boxes without area are left out."""
         height, width = self.size
-        found = []
+        boxes = []
         for box in values:
             xs = sorted(_clamp(v * self.scale[0] + self.offset[0], width) for v in box[0::2])
             ys = sorted(_clamp(v * self.scale[1] + self.offset[1], height) for v in box[1::2])
             if xs[0] < xs[1] and ys[0] < ys[1]:
-                found.append((xs[0], ys[0], xs[1], ys[1]))
-        return found
+                boxes.append((xs[0], ys[0], xs[1], ys[1]))
+        return boxes
 
     def polygons(self, values: Iterable[Polygon]) -> list[Polygon]:
         """Corners (x, y) in pixels, clamped to the image."""
@@ -42,9 +42,9 @@ class Frame:
         return [(_clamp(x * sx + dx, width - 1), _clamp(y * sy + dy, height - 1)) for x, y in values]
 
 
-def of_image(size: tuple[int, int], whole: float) -> Frame:
+def of_image(size: tuple[int, int], extent: float) -> Frame:
     """The frame of coordinates from 0 to `whole` along each side of the image."""
-    return Frame((size[1] / whole, size[0] / whole), (0.0, 0.0), size)
+    return Frame((size[1] / extent, size[0] / extent), (0.0, 0.0), size)
 
 
 def of_padded_square(size: tuple[int, int]) -> Frame:

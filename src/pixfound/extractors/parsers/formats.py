@@ -41,7 +41,7 @@ class CoordinateFormat:
         if resized is None:
             raise UserError(
                 "the format counts pixels of the resized picture, but this model does not say to which size it "
-                "resized one: set format=json_1000, or another that it was taught"
+                "resized one: set format=json_1000, or another that it was trained with"
             )
         return of_resized(size, resized)
 
@@ -62,16 +62,16 @@ FORMATS: Mapping[str, CoordinateFormat] = {
 }
 
 
-def find_format(name: str | None, what: Literal["boxes", "points", "masks"]) -> CoordinateFormat:
-    """The format of a name; raises UserError for None, an unknown name, or one that does not support `what`."""
-    known = [key for key, format in FORMATS.items() if getattr(format, what) is not None]
+def find_format(name: str | None, target: Literal["boxes", "points", "masks"]) -> CoordinateFormat:
+    """The format of a name; raises UserError for None, an unknown name, or one that does not support `target`."""
+    names = [key for key, format in FORMATS.items() if getattr(format, target) is not None]
     if name is None:
-        extractor = {"boxes": "text_box", "points": "text_point", "masks": "text_mask"}[what]
+        extractor = {"boxes": "text_box", "points": "text_point", "masks": "text_mask"}[target]
         raise UserError(
-            f"the model's YAML declares no format of {what} (model.coordinates.{what}): type "
-            f"extraction.extractors.{extractor}.format=NAME and prompts.ground=ID as the model was taught; "
-            f"names: {', '.join(known)}"
+            f"the model's YAML declares no format of {target} (model.coordinates.{target}): type "
+            f"extraction.extractors.{extractor}.format=NAME and prompts.ground=ID as in its training; "
+            f"names: {', '.join(names)}"
         )
-    if name not in known:
-        raise UserError(f"format={name}: no format for {what}; {nearest(name, known)}")
+    if name not in names:
+        raise UserError(f"format={name}: no format for {target}; {nearest(name, names)}")
     return FORMATS[name]

@@ -41,8 +41,10 @@ _NUMBERED = re.compile(r"(?<![\d.])\d+ (\d{3,4}) (\d{3,4})(?![\d.])")
 
 def list_boxes(text: str) -> list[Box]:
     """`[x0, y0, x1, y1]` or `(x0, y0), (x1, y1)` anywhere."""
-    found = [(match.start(), _box(match)) for pattern in (_FOUR, _CORNERS) for match in pattern.finditer(text)]
-    return [box for _, box in sorted(found)]
+    starts_and_boxes = [
+        (match.start(), _box(match)) for pattern in (_FOUR, _CORNERS) for match in pattern.finditer(text)
+    ]
+    return [box for _, box in sorted(starts_and_boxes)]
 
 
 def list_points(text: str) -> list[Point]:
@@ -64,13 +66,13 @@ def json_points(text: str) -> list[Point]:
 
 def tag_points(text: str) -> list[Point]:
     """`<point x="1" y="2">` and `<points x1="1" y1="2" x2= ...>` (Molmo); an x without its y is left out."""
-    found = []
+    points = []
     for tag in _TAG.finditer(text):
         values: dict[str, dict[str, float]] = {}
         for axis, number, value in _ATTRIBUTE.findall(tag[1]):
             values.setdefault(number, {})[axis] = float(value)
-        found += [(pair["x"], pair["y"]) for pair in values.values() if len(pair) == 2]
-    return found
+        points += [(pair["x"], pair["y"]) for pair in values.values() if len(pair) == 2]
+    return points
 
 
 def coords_points(text: str) -> list[Point]:
@@ -78,7 +80,7 @@ def coords_points(text: str) -> list[Point]:
 
     Coordinates are in 0 to 1000 and have three digits or more, which distinguishes them from the numbers.
     """
-    return [(float(x), float(y)) for said in _COORDS.findall(text) for x, y in _NUMBERED.findall(said)]
+    return [(float(x), float(y)) for coords in _COORDS.findall(text) for x, y in _NUMBERED.findall(coords)]
 
 
 def patch_boxes(text: str, side: int = 32) -> list[Box]:
@@ -86,30 +88,30 @@ def patch_boxes(text: str, side: int = 32) -> list[Box]:
 
     A corner is the middle of its cell, or the cell's outer edge where both corners are in one row or one column.
     """
-    found = []
+    boxes = []
     for first, last in _PATCHES.findall(text):
         (y0, x0), (y1, x1) = divmod(int(first), side), divmod(int(last), side)
         low, high = (0.0, 1.0) if x0 == x1 or y0 == y1 else (0.5, 0.5)
-        found.append(((x0 + low) / side, (y0 + low) / side, (x1 + high) / side, (y1 + high) / side))
-    return found
+        boxes.append(((x0 + low) / side, (y0 + low) / side, (x1 + high) / side, (y1 + high) / side))
+    return boxes
 
 
 def loc_boxes(text: str) -> list[Box]:
     """`<loc_52><loc_332><loc_932><loc_774>` (Florence-2): the middles of bins in 0 to 1000."""
-    found = []
+    boxes = []
     for run in _BINS.finditer(text):
         bins = [int(number) + 0.5 for number in _BIN.findall(run[0])]
-        found += [(bins[i], bins[i + 1], bins[i + 2], bins[i + 3]) for i in range(0, len(bins) - 3, 4)]
-    return found
+        boxes += [(bins[i], bins[i + 1], bins[i + 2], bins[i + 3]) for i in range(0, len(bins) - 3, 4)]
+    return boxes
 
 
 def yxyx_boxes(text: str) -> list[Box]:
     """`<loc0256><loc0128><loc0768><loc0512>` (PaliGemma): y0, x0, y1, x1 in 1/1024 of the image."""
-    found = []
+    boxes = []
     for match in _PALI.finditer(text):
         y0, x0, y1, x1 = (float(value) for value in match.groups())
-        found.append((x0, y0, x1, y1))
-    return found
+        boxes.append((x0, y0, x1, y1))
+    return boxes
 
 
 def coded_masks(text: str) -> list[tuple[Box, Codes]]:
@@ -118,13 +120,13 @@ def coded_masks(text: str) -> list[tuple[Box, Codes]]:
     An object with fewer codes, or with a code outside the codebook of 128, is left out. Only the first 16 codes are
     read.
     """
-    found = []
+    masks = []
     for match in _CODED.finditer(text):
         y0, x0, y1, x1 = (float(value) for value in match.groups()[:4])
         codes = tuple(int(code) for code in _CODE.findall(match[5]))
         if max(codes) < NUM_CODES:
-            found.append(((x0, y0, x1, y1), codes))
-    return found
+            masks.append(((x0, y0, x1, y1), codes))
+    return masks
 
 
 def loc_polygons(text: str) -> list[tuple[Polygon, ...]]:
@@ -133,16 +135,16 @@ def loc_polygons(text: str) -> list[tuple[Polygon, ...]]:
     `<sep>` stands between the polygons of an object, `<poly>` and `</poly>` around an object where there are several.
     An odd number at the end of a polygon is dropped, and so are polygons of fewer than three corners.
     """
-    found = []
+    objects = []
     for run in _OUTLINES.finditer(text):
         several = "<poly>" in run[0] and "</poly>" in run[0]
-        objects = [part.partition("<poly>")[2] for part in run[0].split("</poly>")[:-1]]
-        for said in objects if several else [run[0]]:
-            bins = [[int(n) + 0.5 for n in _BIN.findall(outline)] for outline in _OUTLINE.findall(said)]
+        parts = [part.partition("<poly>")[2] for part in run[0].split("</poly>")[:-1]]
+        for object_text in parts if several else [run[0]]:
+            bins = [[int(n) + 0.5 for n in _BIN.findall(outline)] for outline in _OUTLINE.findall(object_text)]
             polygons = [tuple(zip(values[0::2], values[1::2], strict=False)) for values in bins if len(values) >= 6]
             if polygons:
-                found.append(tuple(polygons))
-    return found
+                objects.append(tuple(polygons))
+    return objects
 
 
 def _runs(text: str, key: re.Pattern[str]) -> Iterator[str]:

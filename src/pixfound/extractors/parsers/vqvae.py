@@ -53,20 +53,20 @@ class MaskDecoder:
     """
 
     def __init__(self, path: str, key: str) -> None:
-        wanted = f"set {key} to a local copy of {SOURCE}"
+        remedy = f"set {key} to a local copy of {SOURCE}"
         file = Path(path).expanduser()
         if not file.is_file():
-            raise UserError(f"{key}={path}: there is no such file; {wanted}")
+            raise UserError(f"{key}={path}: there is no such file; {remedy}")
         try:
             with np.load(file, allow_pickle=False) as stored:
                 self._arrays = {name: np.asarray(stored[name], dtype=np.float32) for name in stored.files}
         except (OSError, ValueError, zipfile.BadZipFile, AttributeError, EOFError) as error:
-            raise UserError(f"{key}={path}: cannot be read as an .npz of plain arrays ({error}); {wanted}") from error
+            raise UserError(f"{key}={path}: cannot be read as an .npz of plain arrays ({error}); {remedy}") from error
         for name, size in shapes().items():
-            found = self._arrays[name].shape if name in self._arrays else None
-            if found != size:
-                what = "is missing" if found is None else f"has the shape {found} in place of {size}"
-                raise UserError(f"{key}={path}: the array {name} {what}; {wanted}")
+            actual = self._arrays[name].shape if name in self._arrays else None
+            if actual != size:
+                problem = "is missing" if actual is None else f"has the shape {actual} in place of {size}"
+                raise UserError(f"{key}={path}: the array {name} {problem}; {remedy}")
         self.digest = hashlib.sha256(file.read_bytes()).hexdigest()
 
     def decode(self, codes: Sequence[Codes]) -> npt.NDArray[np.float32]:
