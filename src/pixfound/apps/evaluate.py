@@ -64,10 +64,10 @@ def guarded(app: Callable[[], Any]) -> None:
             raise
     finally:
         try:
-            whole = close_grid()
+            all_done = close_grid()
         except UserError as error:
-            whole, complaint = False, complaint or str(error)
-    if complaint or not whole:
+            all_done, complaint = False, complaint or str(error)
+    if complaint or not all_done:
         _complain(complaint or "some cells failed, see the table; the same command tries them again")
 
 
@@ -103,16 +103,16 @@ def resolve(config: DictConfig) -> dict[str, Any]:
 
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
-    found = {str(key): value for key, value in plain.items()}
-    check_sections(found)
-    return found
+    sections = {str(key): value for key, value in plain.items()}
+    check_sections(sections)
+    return sections
 
 
 def score_of(metrics: Mapping[str, Any], row: str | None) -> float | None:
     """S of a row of a run's metrics, of the first one for None; None where it has none."""
     rows = metrics.get("rows", {})
-    found = rows.get(next(iter(rows), None) if row is None else row)
-    return None if found is None or found["S"]["value"] is None else float(found["S"]["value"])
+    figures = rows.get(next(iter(rows), None) if row is None else row)
+    return None if figures is None or figures["S"]["value"] is None else float(figures["S"]["value"])
 
 
 def run(config: dict[str, Any]) -> Result:
@@ -139,7 +139,7 @@ def run(config: dict[str, Any]) -> Result:
     if len(result.failures):
         raise UserError(
             f"{len(result.failures)} scores are missing because of failures, see {result.folder / 'report.md'}; "
-            "mend the cause and run the same command: only these are tried again"
+            "fix the cause and run the same command: only these are tried again"
         )
     return result
 

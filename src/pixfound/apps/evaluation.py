@@ -54,11 +54,11 @@ def evaluate(config: Mapping[str, Any]) -> Result:
 def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Result:
     parts = build_parts(config)
     scoring = build(config["scoring"], "scoring", Scoring)
-    items = RunExamples(parts.benchmark.built, parts.prompts.built, settings.limit)
+    run_examples = RunExamples(parts.benchmark.built, parts.prompts.built, settings.limit)
     for built in (parts.model.built, *(part.built for part in parts.selectors.values())):
-        built.bind_examples(items.files)
+        built.bind_examples(run_examples.files)
     prints = fingerprints(parts)
-    name = run_fingerprint(items, parts, prints, scoring, settings)
+    name = run_fingerprint(run_examples, parts, prints, scoring, settings)
     folder = (
         settings.outputs_dir / "runs" / Path(*(settings.names[k] for k in ("benchmark", "model", "extraction"))) / name
     )
@@ -66,20 +66,20 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
     with closing(open_stores(parts, prints, settings.outputs_dir, world.rank)) as stores:
         if world.first:
             _warn_of_changes(parts, stores)
-        done = finished(folder, config["tracker"], settings.page) if world.first else {"metrics": {}}
-        if world.least(done is not None) and done:  # the first one says so for all
-            return Result(folder, settings.names, name, config, done["metrics"], was_complete=True)
+        metrics_file = finished(folder, config["tracker"], settings.page) if world.first else {"metrics": {}}
+        if world.least(metrics_file is not None) and metrics_file:  # the first one says so for all
+            return Result(folder, settings.names, name, config, metrics_file["metrics"], was_complete=True)
         with only_writer(folder, "this run") if world.first else nullcontext():
             world.meet()
             use_threads(config["launch"]["threads"])
-            settings = _run_stages(items, parts, stores, settings, world)
+            settings = _run_stages(run_examples, parts, stores, settings, world)
             result = Result(folder, settings.names, name, config, {}, was_complete=False)
-            result = finish(items, parts, stores, scoring, result, settings) if world.first else result
+            result = finish(run_examples, parts, stores, scoring, result, settings) if world.first else result
             world.meet()
     return result
 
 
-def _run_stages(items: RunExamples, parts: Parts, stores: Stores, settings: Settings, world: World) -> Settings:
+def _run_stages(run_examples: RunExamples, parts: Parts, stores: Stores, settings: Settings, world: World) -> Settings:
     """Run all stages in order, with a barrier after each, as the next one reads the results of all processes.
 
     Returns the settings with the batch size measured for batch_size=auto.
@@ -89,27 +89,27 @@ def _run_stages(items: RunExamples, parts: Parts, stores: Stores, settings: Sett
 
     def batch_size() -> int:  # asked for when the stores are read: what is done needs none
         nonlocal size
-        size = choose_batch_size(size, items, parts, stores.generate, world)
+        size = choose_batch_size(size, run_examples, parts, stores.generate, world)
         return 1 if size == "auto" else size
 
     steps: tuple[tuple[str, Callable[[], Iterator[Task[Any]]], Callable[[Any], Sequence[Value | Exception]]], ...] = (
         (
             "generate",
-            lambda: generate_tasks(items, stores.generate, batch_size()),
+            lambda: generate_tasks(run_examples, stores.generate, batch_size()),
             partial(generate, parts),
         ),
-        ("extract", lambda: extract_tasks(items, stores), partial(extract, parts, stores)),
-        ("grade", lambda: grade_tasks(items, stores), partial(grade, parts, stores)),
-        ("select", lambda: select_tasks(items, stores), partial(select, parts, stores)),
+        ("extract", lambda: extract_tasks(run_examples, stores), partial(extract, parts, stores)),
+        ("grade", lambda: grade_tasks(run_examples, stores), partial(grade, parts, stores)),
+        ("select", lambda: select_tasks(run_examples, stores), partial(select, parts, stores)),
     )
     if world.first:
         stores.generate.read()
-        preflight(items, parts, stores, settings.max_failures)
+        preflight(run_examples, parts, stores, settings.max_failures)
     for name, tasks, compute in steps:
         if name == "generate":
-            _announce("model", generate_load(items, stores.generate), parts.model.built, world)
+            _announce("model", generate_load(run_examples, stores.generate), parts.model.built, world)
         if name == "grade":
-            _announce("judge", judge_load(items, parts, stores), parts.judge.built, world)
+            _announce("judge", judge_load(run_examples, parts, stores), parts.judge.built, world)
         folders = [store.folder for store in stores.of(name)]
         with next_writer(folders, f"stage {name}") if world.first else nullcontext():
             world.meet()
@@ -124,13 +124,13 @@ def _run_stages(items: RunExamples, parts: Parts, stores: Stores, settings: Sett
     return replace(settings, batch_size=size)
 
 
-def _announce(who: str, load: Load, part: Component, world: World) -> None:
+def _announce(role: str, load: Load, part: Component, world: World) -> None:
     """Print the cost of a judge or model before its first request. Each process has its share and its own limit."""
     if load.requests:
         share = Load(*(-(-number // world.size) for number in (load.requests, load.characters, load.images)))
         line = part.plan(share)
         if line and world.first:
-            say(f"{who}{f', each of {world.size} processes' if world.size > 1 else ''}: {line}", stderr=True)
+            say(f"{role}{f', each of {world.size} processes' if world.size > 1 else ''}: {line}", stderr=True)
 
 
 def _described(stage: str, parts: Parts, stores: Stores) -> list[tuple[Store, Part[Any]]]:

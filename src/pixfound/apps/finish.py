@@ -21,7 +21,7 @@ from pixfound.store.provenance import provenance
 
 
 def finish(
-    items: Sequence[RunExample],
+    run_examples: Sequence[RunExample],
     parts: Parts,
     stores: Stores,
     scoring: Part[Scoring],
@@ -30,17 +30,19 @@ def finish(
 ) -> Result:
     """Compute scores, metrics and analyses of a run whose stages are done, and write them to its folder."""
     scored = _Scored()
-    write_atomic(result.folder / "scores.jsonl", scored.lines(items, parts, stores, scoring.built))
-    run = RunData(items, parts, stores, scoring.built, scored.filling.table())
-    found = {key: part.built.compute(run) for key, part in parts.analyses.items()}
+    write_atomic(result.folder / "scores.jsonl", scored.lines(run_examples, parts, stores, scoring.built))
+    run = RunData(run_examples, parts, stores, scoring.built, scored.filling.table())
+    results = {key: part.built.compute(run) for key, part in parts.analyses.items()}
     metrics = {
         **scoring.built.metrics(run.scores),
         **({"cut": dict(scored.cut)} if scored.cut else {}),
         **({"bare": dict(scored.bare)} if scored.bare else {}),
-        "analyses": {key: value for key, value in found.items() if value},
+        "analyses": {key: value for key, value in results.items() if value},
     }
-    lost = [f"{key}: {failure}" for key, value in found.items() for failure in value.get("failures", ())]
-    result = replace(result, metrics=metrics, failures=[*scored.failures, *lost])
+    failures_of_analyses = [
+        f"{key}: {failure}" for key, value in results.items() for failure in value.get("failures", ())
+    ]
+    result = replace(result, metrics=metrics, failures=[*scored.failures, *failures_of_analyses])
     _write(result, run, settings)
     return result
 

@@ -64,8 +64,8 @@ def in_cell(work: Callable[[], Result]) -> Result | None:
             why = f"{type(error).__name__}: {error}"
         _leave(number, {**note, "why": " ".join(why.split())[:1000]})
         return None
-    found = {"status": "skipped" if result.was_complete else "done", "why": "", "folder": str(result.folder)}
-    _leave(number, {**note, **found})
+    outcome = {"status": "skipped" if result.was_complete else "done", "why": "", "folder": str(result.folder)}
+    _leave(number, {**note, **outcome})
     return result
 
 

@@ -25,7 +25,7 @@ _GO_ON = "What is done is kept: run the same command to go on"
 _FOLDERS = ("runs/*/*/*/*", "stages/*/*", "stages/*/*/arrays")  # of the outputs, that processes write to
 
 
-class _Told(NamedTuple):
+class _Message(NamedTuple):
     """A message from a process. reason: of its end, "" when it starts. trace: of an unexpected error."""
 
     rank: int
@@ -64,7 +64,7 @@ def launch(config: dict[str, Any], num_processes: int, num_nodes: int = 1) -> Re
         logs_specs=DefaultLogsSpecs(log_dir=os.devnull),  # else each launch leaves a folder in TMPDIR
     )
     queue = get_context("spawn").SimpleQueue()
-    told: list[_Told] = []
+    messages: list[_Message] = []
     try:
         results: dict[int, Result] = elastic_launch(settings, worker)(config, queue)
         return results[min(results)]
@@ -73,40 +73,40 @@ def launch(config: dict[str, Any], num_processes: int, num_nodes: int = 1) -> Re
             raise KeyboardInterrupt from None
         raise UserError(f"ended by {error.sigval.name}. {_GO_ON}") from None
     except ChildFailedError as error:
-        told += _received(queue)
+        messages += _received(queue)
         exits = {failed.local_rank: failed.exitcode for failed in error.failures.values()}
-        raise UserError(_cause(told, exits, num_processes * num_nodes)) from None
+        raise UserError(_cause(messages, exits, num_processes * num_nodes)) from None
     finally:
-        pids = {news.pid for news in [*told, *_received(queue)]}
+        pids = {message.pid for message in [*messages, *_received(queue)]}
         for pattern in _FOLDERS:
             for folder in outputs_folder(config).glob(pattern):
                 remove_leftovers(folder, pids)
 
 
-def _received(queue: Any) -> list[_Told]:
-    found = []
+def _received(queue: Any) -> list[_Message]:
+    messages = []
     while not queue.empty():
-        found.append(queue.get())
-    return found
+        messages.append(queue.get())
+    return messages
 
 
-def _cause(told: Sequence[_Told], exits: Mapping[int, int], count: int) -> str:
+def _cause(messages: Sequence[_Message], exits: Mapping[int, int], count: int) -> str:
     """The cause of a failed launch: a user error, else a killed process, else the first unexpected error.
 
     Later errors only come from waiting for a process that has ended. exits: exit code by rank on this machine.
     """
-    ended = [news for news in told if news.reason]
-    for news in ended:
-        if not news.trace:
-            return news.reason
+    ended = [message for message in messages if message.reason]
+    for message in ended:
+        if not message.trace:
+            return message.reason
     for rank, code in exits.items():
         if code < 0:
             print(file=sys.stderr)  # its progress bar may have left a line open
             memory = " (the system does so when memory runs out)" if -code == signal.SIGKILL else ""
             return f"process {rank} of {count} was ended by {signal.Signals(-code).name}{memory}. {_GO_ON}"
-    for news in ended:
-        print(news.trace, file=sys.stderr)
-        return f"process {news.rank} of {count} failed, its error is above: {news.reason}. {_GO_ON}"
+    for message in ended:
+        print(message.trace, file=sys.stderr)
+        return f"process {message.rank} of {count} failed, its error is above: {message.reason}. {_GO_ON}"
     codes = ", ".join(f"{rank} with {code}" for rank, code in exits.items())
     return f"of {count} processes ended {codes}. {_GO_ON}"
 
@@ -130,17 +130,17 @@ def meeting_point() -> str:
 def worker(config: dict[str, Any], queue: Any) -> Result:
     """The work of each process. The reason of its end is sent to the parent process, which prints it once."""
     prepare()
-    news = _Told(int(os.environ["RANK"]), os.getpid())
-    queue.put(news)
+    message = _Message(int(os.environ["RANK"]), os.getpid())
+    queue.put(message)
     try:
         return evaluate(config)
     except UserError as error:
-        queue.put(news._replace(reason=str(error)[:4000]))
+        queue.put(message._replace(reason=str(error)[:4000]))
         sys.exit(2)
     except Exception as error:
         if (why := outside_cause(error)) is not None:
-            queue.put(news._replace(reason=why))
+            queue.put(message._replace(reason=why))
             sys.exit(2)
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:500]
-        queue.put(news._replace(reason=reason, trace=traceback.format_exc()[-8000:]))
+        queue.put(message._replace(reason=reason, trace=traceback.format_exc()[-8000:]))
         sys.exit(1)

@@ -31,16 +31,16 @@ class Search(Callback):
             return
         # Every search writes the same file, without the trials that failed: search.json has more.
         (Path(str(config.hydra.sweep.dir)) / _WRITTEN).unlink(missing_ok=True)
-        found = ranked([json.loads(p.read_text()) for p in sorted(Path(notes).glob("cell-*.json"))], config.objective)
-        write_atomic(Path(notes) / "search.json", json.dumps(found, indent=2) + "\n")
-        best = [trial for trial in found if trial["S"] is not None]
-        shared = set.intersection(*(set(trial["overrides"]) for trial in found)) if len(found) > 1 else set()
+        trials = ranked([json.loads(p.read_text()) for p in sorted(Path(notes).glob("cell-*.json"))], config.objective)
+        write_atomic(Path(notes) / "search.json", json.dumps(trials, indent=2) + "\n")
+        best = [trial for trial in trials if trial["S"] is not None]
+        shared = set.intersection(*(set(trial["overrides"]) for trial in trials)) if len(trials) > 1 else set()
         if not best:
             return
-        say(f"best of {len(found)} trials, by S of {config.objective or 'the first row'}:")
+        say(f"best of {len(trials)} trials, by S of {config.objective or 'the first row'}:")
         for trial in best[:_SHOWN]:
-            own = [override.partition("=") for override in trial["overrides"] if override not in shared]
-            say(f"  {100 * trial['S']:5.1f}  " + "  ".join(f"{key.rpartition('.')[2]}={v}" for key, _, v in own))
+            varied = [override.partition("=") for override in trial["overrides"] if override not in shared]
+            say(f"  {100 * trial['S']:5.1f}  " + "  ".join(f"{key.rpartition('.')[2]}={v}" for key, _, v in varied))
         say(f"the best again: pixfound {shlex.join(best[0]['overrides'])}")
 
 

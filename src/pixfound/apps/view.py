@@ -53,36 +53,36 @@ def _view(runs: Sequence[Path], folder: Path | None, port: int) -> None:
         with server_of(Path(temporary), port) as server:
             at = server.server_address[1]
             say(f"http://{_LOOPBACK}:{at}/ (Ctrl-C ends it)")
-            there = f"{getpass.getuser()}@{socket.gethostname()}"
-            say(f"from another machine first: ssh -N -L {at}:{_LOOPBACK}:{at} {there}")
+            account = f"{getpass.getuser()}@{socket.gethostname()}"
+            say(f"from another machine first: ssh -N -L {at}:{_LOOPBACK}:{at} {account}")
             with suppress(KeyboardInterrupt):
                 server.serve_forever()
 
 
 def page_runs(folders: Sequence[Path]) -> list[PageRun]:
-    """The runs of a page; those of one title are told apart by the options in which they differ."""
+    """The runs of a page; those of one title are distinguished by the options in which they differ."""
     from pixfound.apps.sensitivity.cells import flat
     from pixfound.pipeline.run_data import RunData
     from pixfound.pipeline.run_folder import read_config, read_metrics
     from pixfound.report.page import PageRun, page_run
 
-    found = [page_run(RunData.open(f), m["names"], m["metrics"]) for f in folders if (m := read_metrics(f))]
+    runs = [page_run(RunData.open(f), m["names"], m["metrics"]) for f in folders if (m := read_metrics(f))]
     configs = [flat(read_config(folder)) for folder in folders]
     titles = []
-    for run, config in zip(found, configs, strict=True):
-        others = [c for other, c in zip(found, configs, strict=True) if other.title == run.title]
-        titles.append(", ".join([run.title, *_differing(config, others)]))
-    return [PageRun(run.data, run.names, run.metrics, title) for run, title in zip(found, titles, strict=True)]
+    for run, config in zip(runs, configs, strict=True):
+        same_title = [c for other, c in zip(runs, configs, strict=True) if other.title == run.title]
+        titles.append(", ".join([run.title, *_differing(config, same_title)]))
+    return [PageRun(run.data, run.names, run.metrics, title) for run, title in zip(runs, titles, strict=True)]
 
 
-def _differing(config: Mapping[str, Any], others: Sequence[Mapping[str, Any]]) -> list[str]:
+def _differing(config: Mapping[str, Any], configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Options that not all of some configs have, as KEY=VALUE; `seed` stands for all seeds that are taken from it."""
-    own = {key: value for key, value in config.items() if any(other.get(key) != value for other in others)}
-    known = {key: value for key, value in own.items() if not key.startswith(_APART)}
+    differing = {key: value for key, value in config.items() if any(other.get(key) != value for other in configs)}
+    relevant = {key: value for key, value in differing.items() if not key.startswith(_APART)}
     return [
         f"{key}={value}"
-        for key, value in known.items()
-        if not ("." in key and known.get(key.rpartition(".")[2]) == value)
+        for key, value in relevant.items()
+        if not ("." in key and relevant.get(key.rpartition(".")[2]) == value)
     ]
 
 

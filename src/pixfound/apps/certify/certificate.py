@@ -48,11 +48,11 @@ def certify(config: Mapping[str, Any]) -> Certificate:
     asking = build(config["prompts"], "prompts", Prompts).built
     examples = golden_examples()
     findings = run_gates(model, examples, [asking.prompt(example, "ground") for example in examples])
-    heat, what = (
+    heat, label = (
         _heat(findings, build(config["phrases"], "phrases", PhraseFinder).built) if model.captures else (None, "")
     )
-    body = _body(config, model, findings, heat, what)
-    write_picture(folder / "certificate.png", draw(findings, heat, what))
+    body = _body(config, model, findings, heat, label)
+    write_picture(folder / "certificate.png", draw(findings, heat, label))
     write_atomic(folder / "certificate.md", _markdown(body))
     write_atomic(folder / "certificate.json", json.dumps(body, indent=2) + "\n")
     return Certificate(folder, findings.passed, findings.gates)
@@ -71,7 +71,7 @@ def _heat(findings: Findings, phrases: Any) -> tuple[FloatArray, str]:
 
 
 def _body(
-    config: Mapping[str, Any], model: DecoderModel, findings: Findings, heat: FloatArray | None, what: str
+    config: Mapping[str, Any], model: DecoderModel, findings: Findings, heat: FloatArray | None, label: str
 ) -> dict[str, Any]:
     """The JSON values of certificate.json."""
     loaded = model.loaded()
@@ -95,7 +95,7 @@ def _body(
             "prompt": findings.prompt,
             "answer": findings.generation.text,
             "refers_to": findings.golden.expression,
-            "map": what,
+            "map": label,
             "peak": point,
             "peak_on_it": inside,
             "image_tokens": sum(tile.grid[0] * tile.grid[1] for tile in findings.generation.tiles),

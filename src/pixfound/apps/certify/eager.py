@@ -52,8 +52,8 @@ class EagerRows:
             return
         chosen = weights[0] if self.heads is None else weights[0, list(self.heads)]
         local = self.columns - (self._length - weights.shape[-1])  # a sliding window has lost the first keys
-        seen = chosen[:, -2:, local.clamp(min=0)].float() * (local >= 0)
-        self._passes[-1].append(seen.mean(dim=0))
+        rows = chosen[:, -2:, local.clamp(min=0)].float() * (local >= 0)
+        self._passes[-1].append(rows.mean(dim=0))
 
 
 def eager_attention(

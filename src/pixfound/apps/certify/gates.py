@@ -94,10 +94,10 @@ def _template_gate(model: DecoderModel) -> Gate:
         return Gate(
             name, True, None, "", "the one that was given" if "chat_template" in model.identity() else "its own"
         )
-    made = type(model.processor).__name__
+    processor = type(model.processor).__name__
     if usually_has_one(model.processor):
-        return Gate(name, False, None, "", f"none, and models with a {made} are asked through one")
-    return Gate(name, None, None, "", f"none, as models with a {made} have: prompts are bare text")
+        return Gate(name, False, None, "", f"none, and models with a {processor} are asked through one")
+    return Gate(name, None, None, "", f"none, as models with a {processor} have: prompts are bare text")
 
 
 def _exact(model: DecoderModel) -> bool:
@@ -140,14 +140,14 @@ def _without_capture(model: DecoderModel, requests: Sequence[Request]) -> list[G
         return without_errors(model.generate(requests))
 
 
-def _same_text(name: str, found: Sequence[Generation], expected: Sequence[Generation], strict: bool) -> Gate:
-    equal = [a.text == b.text for a, b in zip(found, expected, strict=True)]
+def _same_text(name: str, actual: Sequence[Generation], expected: Sequence[Generation], strict: bool) -> Gate:
+    equal = [a.text == b.text for a, b in zip(actual, expected, strict=True)]
     share = sum(equal) / len(equal)
     note = "" if all(equal) or strict else "in 16 bits another batch rounds otherwise, so this gate does not shut"
     return Gate(name, all(equal) or (None if not strict else False), share, "all answers equal", note)
 
 
-def _eager_gate(model: DecoderModel, requests: Sequence[Request], found: Sequence[Generation]) -> Gate:
+def _eager_gate(model: DecoderModel, requests: Sequence[Request], generations: Sequence[Generation]) -> Gate:
     """Compare captured rows with eager attention; only rows of the prompt where the two answers differ."""
     from pixfound.apps.certify.eager import NAME, EagerRows
     from pixfound.models.attention.prefix_sharing import greedy
@@ -155,14 +155,14 @@ def _eager_gate(model: DecoderModel, requests: Sequence[Request], found: Sequenc
 
     worst, compared = 0.0, 0
     loaded = model.loaded()
-    for request, generation in zip(requests, found, strict=True):
+    for request, generation in zip(requests, generations, strict=True):
         inputs = model.encode([request])
         columns = (inputs["input_ids"][0] == loaded.config.image_token_id).nonzero()[:, 0]
         recorder = EagerRows(columns, model.layers, model.heads)
         config = greedy(loaded.generation_config, **model.generation)
         with _attention(model, NAME), recorder.active():
-            told = loaded.generate(**inputs, **whole_passes(loaded), generation_config=config)
-        ids = told[0, inputs["input_ids"].shape[1] :]
+            output = loaded.generate(**inputs, **whole_passes(loaded), generation_config=config)
+        ids = output[0, inputs["input_ids"].shape[1] :]
         rows, ours = recorder.rows().cpu().numpy(), _all_rows(generation)
         text = model.tokenizer.decode(ids, skip_special_tokens=True)
         # Where rounding changed the answer, only the rows of the prompt can be compared.
@@ -173,10 +173,10 @@ def _eager_gate(model: DecoderModel, requests: Sequence[Request], found: Sequenc
     return Gate("attention", worst <= limit, worst, f"<= {limit:g}", f"{compared} rows against eager attention")
 
 
-def _forced_gate(model: DecoderModel, requests: Sequence[Request], found: Sequence[Generation]) -> Gate:
+def _forced_gate(model: DecoderModel, requests: Sequence[Request], generations: Sequence[Generation]) -> Gate:
     with _changed(model, capture="forced"):
         forced = without_errors(model.generate(requests))
-    pairs = [(a, b) for a, b in zip(forced, found, strict=True) if a.text == b.text]
+    pairs = [(a, b) for a, b in zip(forced, generations, strict=True) if a.text == b.text]
     worst = max((float(np.abs(_all_rows(a) - _all_rows(b)).max()) for a, b in pairs), default=float("inf"))
     limit = _limit(model)
     return Gate("forced pass", worst <= limit, worst, f"<= {limit:g}", "one pass over the answer, against every step")

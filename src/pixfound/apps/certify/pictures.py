@@ -55,12 +55,12 @@ def _placed(example: Example, ground: tuple[int, int], corner: tuple[int, int]) 
     return replace(example, image=PaddedScene(example.image, ground, corner), gt_mask=RLE.encode(mask), objects=())
 
 
-def draw(findings: Findings, heat: FloatArray | None, what: str) -> Image.Image:
-    """Draw the golden image, its attention, and the changed pixels of every image. heat: (H, W), the map of `what`."""
+def draw(findings: Findings, heat: FloatArray | None, label: str) -> Image.Image:
+    """Draw the golden image, its attention, and the changed pixels of every image. heat: (H, W), the map of `label`."""
     image = findings.golden.image.load()
     panels = [(image, "golden picture")]
     if heat is not None:
-        panels.append((_warm(image, heat), what))
+        panels.append((_warm(image, heat), label))
     panels += [(_spots(picture, probes), "moved pixels, and the token found") for picture, probes in findings.probes]
     words = [f"asked: {findings.prompt}", f"answer: {findings.generation.text}"]
     words += [f"{_MARKS[gate.passed]} {gate.name}: {_number(gate.value)} {gate.limit}" for gate in findings.gates]

@@ -33,10 +33,10 @@ def image_embeddings(model: DecoderModel, image: Image.Image) -> FloatArray:
     """(N, D) input embeddings of the text decoder at the image's tokens."""
     import torch
 
-    given: list[Any] = []
+    embeddings: list[Any] = []
 
     def keep(_: Any, __: Any, kwargs: dict[str, Any]) -> None:
-        given.append(kwargs["inputs_embeds"])
+        embeddings.append(kwargs["inputs_embeds"])
         raise _Stop
 
     loaded = model.loaded()
@@ -50,7 +50,7 @@ def image_embeddings(model: DecoderModel, image: Image.Image) -> FloatArray:
     finally:
         hook.remove()
     where = inputs["input_ids"][0] == loaded.config.image_token_id
-    return np.asarray(given[0][0][where].float().cpu().numpy(), dtype=np.float32)
+    return np.asarray(embeddings[0][0][where].float().cpu().numpy(), dtype=np.float32)
 
 
 def move_pixels(model: DecoderModel, image: Image.Image, count: int, seed: int = 0) -> list[Probe]:

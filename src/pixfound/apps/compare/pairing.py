@@ -52,9 +52,9 @@ def pair(first: Contestant, second: Contestant, unit: Unit, threshold: float) ->
         measure = _measure(base, unit, threshold)
         shared = [{key: lines[key] for key in common} for lines in (a, b)]
         first_values, second_values = measure(shared[0]), measure(shared[1])
-        both = [name for name in first_values if name in second_values]
+        in_both = [name for name in first_values if name in second_values]
         unscored[base] = len(first_values.keys() ^ second_values.keys())
-        for name in both:
+        for name in in_both:
             cluster = clusters[owners[name] if unit == "pair" and base not in _MIOU else where[name]]
             sums[:, cluster, index] += (first_values[name], second_values[name])
             counts[cluster, index] += 1
@@ -99,7 +99,9 @@ def _in_unit(lines: Lines, verdicts: Mapping[str, bool], unit: Unit) -> Values:
     for line in lines.values():
         if line.pair_id is not None and line.example_id in verdicts:
             pairs[line.pair_id][line.example_id] = verdicts[line.example_id]
-    return {name: float(all(both.values())) for name, both in pairs.items() if len(both) == 2}
+    return {
+        name: float(all(pair_verdicts.values())) for name, pair_verdicts in pairs.items() if len(pair_verdicts) == 2
+    }
 
 
 def _named(entry: ScoreEntry) -> str:

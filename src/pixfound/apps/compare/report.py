@@ -112,9 +112,9 @@ def legend(tournament: Tournament) -> str:
 
 def _ways(tournament: Tournament) -> str:
     exact = {difference.exact for c in tournament.comparisons for difference in c.differences.values()}
-    some = f"{tournament.settings.permutations} random choices"
-    return {frozenset({True}): "every choice", frozenset({False}): some}.get(
-        frozenset(exact), f"every choice or {some}"
+    random = f"{tournament.settings.permutations} random choices"
+    return {frozenset({True}): "every choice", frozenset({False}): random}.get(
+        frozenset(exact), f"every choice or {random}"
     )
 
 

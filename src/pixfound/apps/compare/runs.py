@@ -98,13 +98,13 @@ def read_run(folder: Path) -> Run:
     """Read a run's scores, metrics and config; raises UserError where one is missing or damaged."""
     if not (folder / "scores.jsonl").is_file():
         below = sorted(path.parent for path in folder.glob("**/scores.jsonl")) if folder.is_dir() else []
-        found = f"; did you mean {' or '.join(map(str, below[:3]))}?" if below else ""
-        raise UserError(f"{folder}: not a finished run, no scores.jsonl{found or '; give the folder of a run'}")
+        hint = f"; did you mean {' or '.join(map(str, below[:3]))}?" if below else ""
+        raise UserError(f"{folder}: not a finished run, no scores.jsonl{hint or '; give the folder of a run'}")
     refuse_changed(folder)
     metrics, config = read_metrics(folder), read_config(folder)
     try:
-        names, found = dict(metrics["names"]), metrics["metrics"]
-        unit, threshold = cast(Unit, found["accuracy_unit"]), float(found["iou_threshold"])
+        names, figures = dict(metrics["names"]), metrics["metrics"]
+        unit, threshold = cast(Unit, figures["accuracy_unit"]), float(figures["iou_threshold"])
         benchmark = dict(config["benchmark"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder}: metrics.json or config.yaml lacks {error}; run the evaluation again") from error
@@ -128,10 +128,12 @@ def differences(first: Run, second: Run) -> list[str]:
     keys = sorted({*first.benchmark, *second.benchmark} - {"_target_", "root", "images"})
     pairs = ((key, first.benchmark.get(key), second.benchmark.get(key)) for key in keys)
     notes = [f"benchmark.{key} is {a} in one run and {b} in another" for key, a, b in pairs if a != b]
-    both = sorted(first.answers.keys() & second.answers.keys())
-    other = next(((first.answers[k].key, second.answers[k].key) for k in both), ("", ""))
+    shared = sorted(first.answers.keys() & second.answers.keys())
+    prompt_keys = next(((first.answers[k].key, second.answers[k].key) for k in shared), ("", ""))
     return notes + (
-        [f"the prompts differ: {other[0]} in one run, {other[1]} in another"] if other[0] != other[1] else []
+        [f"the prompts differ: {prompt_keys[0]} in one run, {prompt_keys[1]} in another"]
+        if prompt_keys[0] != prompt_keys[1]
+        else []
     )
 
 

@@ -190,14 +190,14 @@ def _cluster_values(paired: Paired, name: str) -> Array:
     prompts = [int(better_prompts(ratios(total, counts))) for total in totals]
     if name == "S":
         bases = [[int(JOINTS[i][0] == "choice"), 2 + int(JOINTS[i][1] == "ground")] for i in prompts]
-        there = paired.counts[:, sorted({*bases[0], *bases[1]})].any(axis=1)
-        number, size = counts - paired.counts[there], int(there.sum())
+        scored = paired.counts[:, sorted({*bases[0], *bases[1]})].any(axis=1)
+        number, size = counts - paired.counts[scored], int(scored.sum())
         complete = [harmonic_mean(*ratios(total, counts)[base]) for total, base in zip(totals, bases, strict=True)]
-        left = [
-            harmonic_mean(*ratios(total - sums[there], number)[:, base].T)
+        without_each = [
+            harmonic_mean(*ratios(total - sums[scored], number)[:, base].T)
             for total, sums, base in zip(totals, paired.sums, bases, strict=True)
         ]
-        values: Array = size * (complete[1] - complete[0]) - (size - 1) * (left[1] - left[0])
+        values: Array = size * (complete[1] - complete[0]) - (size - 1) * (without_each[1] - without_each[0])
         return values
     columns = [BASES.index(name)] * 2 if name in BASES else [4 + i for i in prompts]
     first, second = (ratios(s[:, i], paired.counts[:, i]) for s, i in zip(paired.sums, columns, strict=True))

@@ -61,11 +61,11 @@ def play(
 
     unit, iou_threshold: None takes those of the runs; raises UserError where the runs differ in them.
     """
-    taken: Unit = unit or _agreed(contestants, "unit", "--unit pair or --unit item")
+    agreed_unit: Unit = unit or _agreed(contestants, "unit", "--unit pair or --unit item")
     threshold: float = iou_threshold or _agreed(contestants, "iou_threshold", "--iou-threshold")
     comparisons = []
     for first, second in itertools.combinations(contestants, 2):
-        paired = pair(first, second, taken, threshold)
+        paired = pair(first, second, agreed_unit, threshold)
         comparisons.append(Comparison(first, second, paired, compare(paired, settings)))
     for figure in FIGURES:
         having = [c for c in comparisons if figure in c.differences]
@@ -73,7 +73,7 @@ def play(
         for comparison, p in zip(having, adjusted, strict=True):
             comparison.differences[figure] = replace(comparison.differences[figure], p_holm=p)
     notes = dict.fromkeys(n for c in comparisons for n in differences(c.first.run, c.second.run))
-    return Tournament(contestants, comparisons, taken, threshold, settings, list(notes))
+    return Tournament(contestants, comparisons, agreed_unit, threshold, settings, list(notes))
 
 
 def _agreed(contestants: Sequence[Contestant], name: str, option: str) -> Any:

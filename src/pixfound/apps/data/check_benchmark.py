@@ -39,18 +39,18 @@ def check_benchmark(overrides: Sequence[str]) -> Checked:
     nothing can be read at all.
     """
     plain = _config(overrides)
-    given: Mapping[str, Any] = plain["benchmark"]
-    if "unusable" in parameters(find_target(str(given.get("_target_")), "benchmark")):
-        given = {**given, "unusable": "leave_out"}
-    benchmark = build(given, "benchmark", Benchmark).built
+    settings: Mapping[str, Any] = plain["benchmark"]
+    if "unusable" in parameters(find_target(str(settings.get("_target_")), "benchmark")):
+        settings = {**settings, "unusable": "leave_out"}
+    benchmark = build(settings, "benchmark", Benchmark).built
     problems = [f"{where}: {fault}" for where, fault in benchmark.faults]
     if not len(benchmark):
         raise UserError("\n".join(["no row makes an example:", *problems[:10]]))
-    without = given.get("images") == "none"
+    without = settings.get("images") == "none"
     pictures = {} if without else _by_picture(benchmark)
     with ThreadPoolExecutor(_WORKERS) as pool:
-        for found in pool.map(_picture_problems, pictures.values()):
-            problems += found
+        for picture_problems in pool.map(_picture_problems, pictures.values()):
+            problems += picture_problems
     problems += _pairs_of_one(benchmark)
     return Checked(plain["names"]["benchmark"], benchmark, len(pictures), problems)
 
@@ -72,39 +72,39 @@ def _config(overrides: Sequence[str]) -> dict[str, Any]:
 
 
 def _by_picture(benchmark: Benchmark) -> dict[object, list[Example]]:
-    found: dict[object, list[Example]] = {}
+    by_picture: dict[object, list[Example]] = {}
     for example in benchmark:
-        found.setdefault(example.image.location or id(example.image), []).append(example)
-    return found
+        by_picture.setdefault(example.image.location or id(example.image), []).append(example)
+    return by_picture
 
 
 def _picture_problems(examples: Sequence[Example]) -> list[str]:
     """The problems of one picture: it cannot be read, or is of another size than masks over it."""
     first = examples[0]
     name = first.image.location or f"the picture of example {first.id}"
-    others = f" (of {len(examples)} examples)" if len(examples) > 1 else f" (of example {first.id})"
+    users = f" (of {len(examples)} examples)" if len(examples) > 1 else f" (of example {first.id})"
     try:
         picture = first.image.load()
     except Exception as error:  # whatever its source raises
         reason = str(error).replace(str(name), "it")
-        return [f"{name}{others}: cannot be read ({reason}); put it there, or leave the rows out"]
+        return [f"{name}{users}: cannot be read ({reason}); put it there, or leave the rows out"]
     size = (picture.height, picture.width)
-    found = []
+    problems = []
     for example in examples:
         if example.gt_mask.size != size:
             turned = "; it is turned: benchmark.exif" if example.gt_mask.size == size[::-1] else "; get the right one"
-            found.append(
+            problems.append(
                 f"{name} (of example {example.id}): is {size[1]} x {size[0]} pixels, its region "
                 f"{example.gt_mask.size[1]} x {example.gt_mask.size[0]}{turned}"
             )
         for box in example.boxes:
             if min(box[:2]) < -1 or box[2] > size[1] + 1 or box[3] > size[0] + 1:
-                shown = ", ".join(f"{value:g}" for value in box)
-                found.append(
-                    f"example {example.id}: the box [{shown}] reaches over the edge of {size[1]} x {size[0]} pixels; "
+                corners = ", ".join(f"{value:g}" for value in box)
+                problems.append(
+                    f"example {example.id}: the box [{corners}] reaches over the edge of {size[1]} x {size[0]} pixels; "
                     "it is cut there"
                 )
-    return found
+    return problems
 
 
 def _pairs_of_one(benchmark: Benchmark) -> list[str]:

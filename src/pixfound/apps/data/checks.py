@@ -77,8 +77,8 @@ def wrong_bytes(file: File, path: Path, entry: Entry | None) -> str:
             return "is empty"
         expected = entry.sha256 if entry else file.sha256
         if expected and (digest := sha256_of(path)) != expected:
-            known = "that it was prepared with" if entry else "of the released file"
-            return f"has the sha256 {digest[:12]}..., not the {expected[:12]}... {known}"
+            origin = "that it was prepared with" if entry else "of the released file"
+            return f"has the sha256 {digest[:12]}..., not the {expected[:12]}... {origin}"
         return wrong_picture(path, file.image_size) if file.is_image and not expected else ""
     except OSError as error:
         return f"cannot be read ({error.strerror or error})"
@@ -89,12 +89,12 @@ def wrong_picture(path: Path, size: tuple[int, int] | None) -> str:
     try:
         with opened(path) as picture:
             picture.load()
-            found = (picture.height, picture.width)
+            actual = (picture.height, picture.width)
     except OSError as error:
         reason = str(error).replace(str(path), path.name)
         return f"is no readable picture ({reason})"
-    if size and found != size:
-        return f"is {found[1]} x {found[0]} pixels, not {size[1]} x {size[0]}"
+    if size and actual != size:
+        return f"is {actual[1]} x {actual[0]} pixels, not {size[1]} x {size[0]}"
     return ""
 
 

@@ -47,24 +47,24 @@ def _prepare(options: argparse.Namespace) -> int:
 
     name, revisions = options.dataset, dict(_revision(text) for text in options.revision)
     if name in DATASETS:
-        done = prepare(DATASETS[name], options.root, options.copies, revisions, options.allow_changed)
+        prepared = prepare(DATASETS[name], options.root, options.copies, revisions, options.allow_changed)
     else:
-        known = presets()
-        if name not in known:
-            raise UserError(f"{name}: there is no such benchmark to prepare; {nearest(name, [*DATASETS, *known])}")
+        downloads = presets()
+        if name not in downloads:
+            raise UserError(f"{name}: there is no such benchmark to prepare; {nearest(name, [*DATASETS, *downloads])}")
         if options.copies:
             raise UserError(f"--from: is of {' and '.join(DATASETS)}; put the files of {name} into {options.root}")
-        source = known[name]
+        source = downloads[name]
         print(f"{name}: {source['size']}; licence: {source['licence']}")
-        done = prepare_preset(name, source, options.root, revisions.get(str(source.get("hub"))))
-    if done.was_complete:
-        print(f"nothing to do: {options.root} holds {name}, {len(done.manifest.files)} files, all as prepared")
+        prepared = prepare_preset(name, source, options.root, revisions.get(str(source.get("hub"))))
+    if prepared.was_complete:
+        print(f"nothing to do: {options.root} holds {name}, {len(prepared.manifest.files)} files, all as prepared")
         return 0
-    origins = ", ".join(f"{count} from {source}" for source, count in done.sources.items())
-    print(f"{name} is ready in {options.root}: {len(done.manifest.files)} files ({origins})")
-    for repo, commit in done.manifest.commits.items():
+    origins = ", ".join(f"{count} from {source}" for source, count in prepared.sources.items())
+    print(f"{name} is ready in {options.root}: {len(prepared.manifest.files)} files ({origins})")
+    for repo, commit in prepared.manifest.commits.items():
         print(f"  {repo} at {commit}")
-    for note in done.notes:
+    for note in prepared.notes:
         print(f"  {note}")
     print(f"next: pixfound benchmark={name} benchmark.root={options.root}")
     return 0
@@ -81,14 +81,14 @@ def _verify(options: argparse.Namespace) -> int:
     for line in lines(problems, root):
         say(line)
     if problems:
-        print(f"{len(problems)} problems; `pixfound-data prepare {dataset.name} --root {root}` mends what it can")
+        print(f"{len(problems)} problems; `pixfound-data prepare {dataset.name} --root {root}` fixes what it can")
         return 2
     listed = [(file.sha256, manifest.files.get(file.path)) for file in dataset.annotations if file.sha256]
     differ = sum(entry is not None and entry.sha256 != sha256 for sha256, entry in listed)
     if differ:
         print(f"{differ} annotation {'file is' if differ == 1 else 'files are'} not as released (--allow-changed)")
-    known = "as prepared" if manifest.files else "readable (no list of checksums: `prepare` writes one)"
-    print(f"{root} holds {dataset.name}: {dataset.count} examples, every picture {known}")
+    state = "as prepared" if manifest.files else "readable (no list of checksums: `prepare` writes one)"
+    print(f"{root} holds {dataset.name}: {dataset.count} examples, every picture {state}")
     return 0
 
 
@@ -104,8 +104,8 @@ def _check(options: argparse.Namespace) -> int:
         title = f"{checked.name}: {len(checked.benchmark)} examples, {len(checked.problems)} problems"
         write_sheet(options.page, title, checked.benchmark, checked.problems, options.count)
         say(f"page: {options.page}")
-    read = f"{len(checked.benchmark)} examples, {checked.images} pictures"
-    say(f"{checked.name}: {read}, {len(checked.problems) or 'no'} problems")
+    counts = f"{len(checked.benchmark)} examples, {checked.images} pictures"
+    say(f"{checked.name}: {counts}, {len(checked.problems) or 'no'} problems")
     return 2 if checked.problems else 0
 
 

@@ -59,10 +59,10 @@ def _figure(example: Example) -> str:
     lines.append(("t", f"{example.id} {pair} {tags} {example.gt_mask.area} px, {len(example.instances) or 1} part(s)"))
     text = "".join(f"<div class='{kind}'>{html.escape(line)}</div>" for kind, line in lines)
     try:
-        shown = f"<img alt='' src='data:image/jpeg;base64,{_jpeg(draw(example))}'>"
+        picture = f"<img alt='' src='data:image/jpeg;base64,{_jpeg(draw(example))}'>"
     except Exception as error:  # whatever its source raises, which is among the problems
-        shown = f"<p>{html.escape(str(error))}</p>"
-    return f"<figure>{shown}{text}</figure>"
+        picture = f"<p>{html.escape(str(error))}</p>"
+    return f"<figure>{picture}{text}</figure>"
 
 
 def draw(example: Example) -> Image.Image:

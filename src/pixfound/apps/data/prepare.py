@@ -197,8 +197,8 @@ class _Preparation:
             wrong = {path: wrong_bytes(self._accepted(file), path, None) for path in paths}
             correct = [path for path in paths if not wrong[path]]
             if len({sha256_of(path) for path in correct}) > 1 and len(correct) > 1:
-                one, other = correct[:2]
-                raise UserError(f"{file.path}: could be {one} or {other}; give --from a folder that has one of them")
+                first, second = correct[:2]
+                raise UserError(f"{file.path}: could be {first} or {second}; give --from a folder that has one of them")
             if correct:
                 name = next((n for n in file.paths if Path(n).suffix == correct[0].suffix), file.path)
                 self._link(correct[0], name, origin)
@@ -220,9 +220,9 @@ class _Preparation:
         problems = []
         for file in self._missing(files):
             reason = self.refused.get(file.path, MISSING)
-            other = ", or take it with --allow-changed" if file.sha256 and reason != MISSING else ""
+            alternative = ", or take it with --allow-changed" if file.sha256 and reason != MISSING else ""
             if not file.optional:
-                problems.append(Problem(file.path, reason, file.remedy + other))
+                problems.append(Problem(file.path, reason, file.remedy + alternative))
         return problems
 
     def _later_problems(self, files: Sequence[File]) -> list[Problem]:

@@ -27,13 +27,13 @@ def presets() -> dict[str, Mapping[str, Any]]:
     """The `download` of each preset, by its name."""
     from omegaconf import OmegaConf
 
-    found: dict[str, Mapping[str, Any]] = {}
-    for file in sorted((resources.files("pixfound.conf") / "benchmark").iterdir(), key=lambda one: one.name):
+    downloads: dict[str, Mapping[str, Any]] = {}
+    for file in sorted((resources.files("pixfound.conf") / "benchmark").iterdir(), key=lambda entry: entry.name):
         text = file.read_text() if file.name.endswith(".yaml") else ""
         data = OmegaConf.to_container(OmegaConf.create(text))
         if isinstance(data, dict) and "download" in data:
-            found[file.name.removesuffix(".yaml")] = data["download"]
-    return found
+            downloads[file.name.removesuffix(".yaml")] = data["download"]
+    return downloads
 
 
 def prepare_preset(name: str, source: Mapping[str, Any], root: Path, revision: str | None = None) -> Prepared:
@@ -57,7 +57,7 @@ def prepare_preset(name: str, source: Mapping[str, Any], root: Path, revision: s
         commit = download(repo, revision, list(source["files"]), hub)
         stage.mkdir(parents=True)
         files = [p for p in sorted(hub.rglob("*")) if p.is_file() and p.relative_to(hub).parts[0] != ".cache"]
-        for path in sorted(files, key=lambda one: not one.name.endswith(_ARCHIVES)):  # what may fail comes first
+        for path in sorted(files, key=lambda file: not file.name.endswith(_ARCHIVES)):  # what may fail comes first
             _stage(path, stage / path.relative_to(hub))
         staged = [path for path in sorted(stage.rglob("*")) if path.is_file()]
         entries = {p.relative_to(stage).as_posix(): Entry(p.stat().st_size, sha256_of(p), repo) for p in staged}
@@ -78,7 +78,7 @@ def prepare_preset(name: str, source: Mapping[str, Any], root: Path, revision: s
 
 def _stage(path: Path, target: Path) -> None:
     """Move a file to its target; unpack an archive into a folder of its own name, which it may bring itself."""
-    suffix = next((one for one in _ARCHIVES if path.name.lower().endswith(one)), None)
+    suffix = next((ending for ending in _ARCHIVES if path.name.lower().endswith(ending)), None)
     target.parent.mkdir(parents=True, exist_ok=True)
     if suffix is None:
         shutil.move(path, target)

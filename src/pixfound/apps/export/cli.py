@@ -49,13 +49,13 @@ def export(folder: Path, format: str, kind: Kind | None, row: str | None) -> str
 
     if not (folder / "metrics.json").is_file():
         raise UserError(f"{folder}: not a finished run, no metrics.json; give the folder of a run")
-    found = read_metrics(folder)
-    rows = found["metrics"]["rows"]
+    run_metrics = read_metrics(folder)
+    rows = run_metrics["metrics"]["rows"]
     name = next(iter(rows)) if row is None else row
     if name not in rows:
         raise UserError(f"--row {row}: the run has no such row; {nearest(name, rows)}")
     if format == "model-card":
-        return formats.model_card(found, name)
+        return formats.model_card(run_metrics, name)
     run = RunData.open(folder)
     if format == "coco":
         return json.dumps(formats.coco_results(run, kind or "ground", name)) + "\n"

@@ -24,11 +24,11 @@ def coco_results(run: RunData, kind: Kind, row: str) -> list[dict[str, Any]]:
     reads it back. Unscored examples are left out.
     """
     entries = []
-    for item in run.examples:
-        mask, chosen = run.mask(item, kind, row), run.chosen(item, kind, row)
+    for run_example in run.examples:
+        mask, chosen = run.mask(run_example, kind, row), run.chosen(run_example, kind, row)
         if mask is not None:
-            shown = [(part.mask, part.score) for part in chosen.instances] if chosen else [(mask, None)]
-            entries += [_entry(item.id, part, score) for part, score in shown]
+            instances = [(part.mask, part.score) for part in chosen.instances] if chosen else [(mask, None)]
+            entries += [_entry(run_example.id, part, score) for part, score in instances]
     return entries
 
 
@@ -44,16 +44,16 @@ def _entry(id: str, mask: RLE, score: float | None) -> dict[str, Any]:
 
 def lmms_eval_lines(run: RunData, kind: Kind) -> Iterator[str]:
     """Answers as lines of lmms-eval's samples (`--log_samples`); `doc_id` is the example's position, from 0."""
-    for number, item in enumerate(run.examples):
-        generation = run.answer(item, kind)
+    for number, run_example in enumerate(run.examples):
+        generation = run.answer(run_example, kind)
         if generation is not None:
-            example = item.example
-            document = {"question_id": item.id, "question": example.question, "options": list(example.options)}
+            example = run_example.example
+            document = {"question_id": run_example.id, "question": example.question, "options": list(example.options)}
             line = {
                 "doc_id": number,
                 "doc": document,
                 "target": _target(run, number),
-                "input": generation.prompt or item.prompt(kind).text,
+                "input": generation.prompt or run_example.prompt(kind).text,
                 "filtered_resps": generation.text,
             }
             yield json.dumps(line, ensure_ascii=False) + "\n"
@@ -61,14 +61,14 @@ def lmms_eval_lines(run: RunData, kind: Kind) -> Iterator[str]:
 
 def vlmevalkit_rows(run: RunData, kind: Kind) -> list[dict[str, Any]]:
     """Answers as rows of VLMEvalKit's result file: `index`, `question`, `A`, `B` ..., `answer`, `prediction`."""
-    most = max(len(item.example.options) for item in run.examples)
+    most = max(len(run_example.example.options) for run_example in run.examples)
     rows = []
-    for number, item in enumerate(run.examples):
-        generation = run.answer(item, kind)
+    for number, run_example in enumerate(run.examples):
+        generation = run.answer(run_example, kind)
         if generation is not None:
             options = dict.fromkeys(map(letter, range(most)), "")
-            options |= {letter(i): option for i, option in enumerate(item.example.options)}
-            about = {"index": item.id, "question": item.example.question, **options}
+            options |= {letter(i): option for i, option in enumerate(run_example.example.options)}
+            about = {"index": run_example.id, "question": run_example.example.question, **options}
             rows.append({**about, "answer": _target(run, number), "prediction": generation.text})
     return rows
 
@@ -87,16 +87,17 @@ def _target(run: RunData, number: int) -> str:
     return letter(example.answer) if example.answer is not None else (example.answers or ("",))[0]
 
 
-def model_card(found: Mapping[str, Any], row: str) -> str:
+def model_card(run_metrics: Mapping[str, Any], row: str) -> str:
     """The `model-index` block of a model card on the Hub, in percent: answers, and masks of a row of metrics.json."""
     from huggingface_hub import EvalResult, ModelCardData
 
-    names, metrics = found["names"], found["metrics"]
+    names, metrics = run_metrics["names"], run_metrics["metrics"]
     masks = metrics["rows"][row]
     figures = [(name, text, "visual-question-answering", metrics["vqa"][name]) for name, text in _ANSWERS.items()]
     figures += [(name, text, "image-segmentation", masks[name]) for name, text in _MASKS.items()]
     figures += [
-        (name, name, "image-segmentation", both["M_dagger"]) for name, both in masks.get("region_metrics", {}).items()
+        (name, name, "image-segmentation", metric["M_dagger"])
+        for name, metric in masks.get("region_metrics", {}).items()
     ]
     results = [
         EvalResult(

@@ -88,17 +88,17 @@ def read_cells(folders: Sequence[Path]) -> list[Cell]:
         )
         earlier = cells.setdefault((cell.subject, cell.variation), cell)
         cells[cell.subject, cell.variation] = _fuller(earlier, cell)
-    made = _alike(list(cells.values()))
-    return sorted(made, key=lambda c: (c.subject, c.variation != NONE, _ordered(c.variation)))
+    aligned = _alike(list(cells.values()))
+    return sorted(aligned, key=lambda c: (c.subject, c.variation != NONE, _ordered(c.variation)))
 
 
 def _variation(config: Mapping[str, Any], varied: Sequence[str]) -> tuple[str, str]:
     """(name, family) of the config's perturbation, or of the keys that differ."""
     named = {str(config[k]) for k in _NAMED if k in varied and config.get(k)} - {NONE}
-    other = [k for k in varied if k not in _NAMED]
-    parts = [*sorted(named), *(f"{k.removeprefix('prompts.')}={config.get(k)}" for k in other)]
+    other_keys = [k for k in varied if k not in _NAMED]
+    parts = [*sorted(named), *(f"{k.removeprefix('prompts.')}={config.get(k)}" for k in other_keys)]
     kinds = [parse_variation(name, "variation").kind for name in sorted(named)]
-    return " ".join(parts) or NONE, " ".join([*kinds, *(k.removeprefix("prompts.") for k in other)]) or NONE
+    return " ".join(parts) or NONE, " ".join([*kinds, *(k.removeprefix("prompts.") for k in other_keys)]) or NONE
 
 
 def _subjects(configs: Mapping[Path, Mapping[str, Any]], differ: Sequence[str]) -> dict[Path, str]:
@@ -108,21 +108,25 @@ def _subjects(configs: Mapping[Path, Mapping[str, Any]], differ: Sequence[str]) 
         groups.setdefault(str(config["names.model"]), []).append(folder)
     names = {}
     for model, folders in groups.items():
-        own = [k for k in differ if len({json.dumps(configs[f].get(k)) for f in folders}) > 1]
-        bundle = "names.extraction" in own
+        differing = [k for k in differ if len({json.dumps(configs[f].get(k)) for f in folders}) > 1]
+        by_extraction = "names.extraction" in differing
         for folder in folders:
             config = configs[folder]
-            more = [f"{k}={config.get(k)}" for k in own if not (bundle and k.startswith(("names.", "extraction.")))]
-            names[folder] = " ".join([model, *([str(config["names.extraction"])] if bundle else []), *more])
+            more = [
+                f"{k}={config.get(k)}"
+                for k in differing
+                if not (by_extraction and k.startswith(("names.", "extraction.")))
+            ]
+            names[folder] = " ".join([model, *([str(config["names.extraction"])] if by_extraction else []), *more])
     return names
 
 
 def _input(config: Mapping[str, Any], varied: Sequence[str], variant: str) -> tuple[str, ...]:
     """(variant of the prompt, perturbation of the image, options of the prompt ...), which identify an input."""
-    made = [f"{k}={config.get(k)}" for k in varied if k not in (*_IDS, "benchmark.variation")]
+    options = [f"{k}={config.get(k)}" for k in varied if k not in (*_IDS, "benchmark.variation")]
     picture = str(config.get("benchmark.variation") or NONE)
-    seen = picture if parse_variation(picture, "benchmark.variation").kind in VISUAL else NONE
-    return variant, seen, *made
+    visible = picture if parse_variation(picture, "benchmark.variation").kind in VISUAL else NONE
+    return variant, visible, *options
 
 
 def _fuller(first: Cell, second: Cell) -> Cell:

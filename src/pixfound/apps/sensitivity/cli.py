@@ -26,16 +26,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--resamples", type=int, default=2000, help="of the bootstrap (default: %(default)s)")
     parser.add_argument("--level", type=float, default=0.95, help="of the intervals (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     from pixfound.apps.sensitivity.cells import find_runs
     from pixfound.apps.sensitivity.report import report
 
     try:
-        if given.resamples < 100 or not 0 < given.level < 1 or given.seed < 0:
+        if options.resamples < 100 or not 0 < options.level < 1 or options.seed < 0:
             raise UserError("--resamples must be 100 or more, --level between 0 and 1, --seed 0 or more")
-        runs = find_runs(given.runs)
-        out = given.out or Path(os.path.commonpath([run.parent for run in runs]))
-        report(runs, out, given.row, given.resamples, given.level, given.seed)
+        runs = find_runs(options.runs)
+        out = options.out or Path(os.path.commonpath([run.parent for run in runs]))
+        report(runs, out, options.row, options.resamples, options.level, options.seed)
     except UserError as error:
         complain("pixfound-sensitivity", error)
         sys.exit(2)

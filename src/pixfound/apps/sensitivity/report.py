@@ -29,12 +29,12 @@ def report(runs: Sequence[Path], out: Path, row: str | None, resamples: int, lev
     rows = results["rows"]
     if row is not None and row not in rows:
         raise UserError(f"--row {row}: not a row of all runs; {nearest(row, rows)}")
-    shown = list(tables(results, row or rows[0]))
+    row_tables = list(tables(results, row or rows[0]))
     make_folder(out)
     write_atomic(out / "sensitivity.json", json.dumps(results, indent=2, allow_nan=False) + "\n")
     charts = _write_charts(results, row or rows[0], out)
-    write_atomic(out / "sensitivity.md", _markdown(results, shown, charts))
-    _print(results, shown)
+    write_atomic(out / "sensitivity.md", _markdown(results, row_tables, charts))
+    _print(results, row_tables)
     say(f"report: {out / 'sensitivity.md'}")
     return results
 
@@ -48,9 +48,9 @@ def _write_charts(results: Mapping[str, Any], row: str, out: Path) -> list[str]:
     return list(charts)
 
 
-def _markdown(results: Mapping[str, Any], shown: Sequence[Table], charts: Sequence[str]) -> str:
+def _markdown(results: Mapping[str, Any], row_tables: Sequence[Table], charts: Sequence[str]) -> str:
     parts = ["# Prompt sensitivity", legend(results), *map(chart_lines, charts)]
-    for table in shown:
+    for table in row_tables:
         parts.append(f"## {escape(table.title)}\n\n{grid(table.headers, table.lines)}")
     runs = [
         f"- {escape(subject)}, {escape(name)}: `{escape(cell['run'])}`"
@@ -60,18 +60,18 @@ def _markdown(results: Mapping[str, Any], shown: Sequence[Table], charts: Sequen
     return "\n\n".join([*parts, "## Runs", "\n".join(runs)]) + "\n"
 
 
-def _print(results: Mapping[str, Any], shown: Sequence[Table]) -> None:
+def _print(results: Mapping[str, Any], row_tables: Sequence[Table]) -> None:
     from rich import box
     from rich.console import Console
     from rich.table import Table as Grid
 
     console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False, markup=False)
-    for table in shown:
+    for table in row_tables:
         console.print(f"\n{printable(table.title)}", style="italic")
-        shown_as = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+        console_table = Grid(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for i, header in enumerate(table.headers):
-            shown_as.add_column(header, justify="left" if i == 0 else "right", no_wrap=True)
+            console_table.add_column(header, justify="left" if i == 0 else "right", no_wrap=True)
         for line in table.lines:
-            shown_as.add_row(*map(printable, line))
-        console.print(shown_as)
+            console_table.add_row(*map(printable, line))
+        console.print(console_table)
     console.print(legend(results), style="dim")

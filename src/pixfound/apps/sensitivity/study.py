@@ -79,9 +79,9 @@ class _Analysis:
     def _family(self, cells: Sequence[Cell], base: Cell | None) -> dict[str, Any]:
         summaries = {}
         for name in self.figures:
-            own = distinct(cells, name, base)
-            if own:
-                summaries[".".join(name)] = self._summary(own, name, base)
+            members = distinct(cells, name, base)
+            if members:
+                summaries[".".join(name)] = self._summary(members, name, base)
         grid = {row: correlations for row in self.rows if (correlations := self._same_grid(cells, row, base))}
         return {"figures": summaries, "same_grid": grid}
 

@@ -40,9 +40,14 @@ def tables(study: Mapping[str, Any], row: str) -> Iterator[Table]:
         headers = ["family", "figure", "n", "as it is", "worst", "best", "mean", "sd", "spread", "flips"]
         yield Table(f"{subject}, row {row}: what the variations of a family do", headers, lines)
         grid = [
-            [family, str(both["variations"]), _number(both["figures"]), _interval(both["flips"], 1, 2)]
+            [
+                family,
+                str(correlations["variations"]),
+                _number(correlations["figures"]),
+                _interval(correlations["flips"], 1, 2),
+            ]
             for family, summary in results["families"].items()
-            if (both := summary["same_grid"].get(row))
+            if (correlations := summary["same_grid"].get(row))
         ]
         if grid:
             headers = ["family", "n", "r of figures", "r of flips"]
