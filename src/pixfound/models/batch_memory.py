@@ -62,27 +62,27 @@ def fit(language_model: LanguageModel, requests: Sequence[Request]) -> BatchFit:
     count, most = len(requests), min(_MOST.get(torch.device(d).type, _MOST["cpu"]) for d in devices)
     try:
         trial.answer(requests)  # warm-up: memory allocated once does not count
-        one = _peaks(lambda: trial.answer(requests), devices)
-        two = _peaks(lambda: trial.answer([*requests, *another]), devices)
+        peaks = _peaks(lambda: trial.answer(requests), devices)
+        doubled_peaks = _peaks(lambda: trial.answer([*requests, *another]), devices)
     except torch.cuda.OutOfMemoryError:
         torch.cuda.empty_cache()
         return BatchFit(count, None, None, devices[0])
-    kept, least = _cache_bytes(language_model, requests[:1]), []
-    for device, first, both in zip(devices, one, two, strict=True):
-        length, each_token = kept.get(device, (0, 0))
-        grown = max((both - first) // count, length * each_token)  # an allocator may hide small numbers
-        each = max(1, grown + (tokens - trial_tokens) * each_token)
+    cache_bytes, least = _cache_bytes(language_model, requests[:1]), []
+    for device, first, doubled in zip(devices, peaks, doubled_peaks, strict=True):
+        length, per_token = cache_bytes.get(device, (0, 0))
+        grown = max((doubled - first) // count, length * per_token)  # an allocator may hide small numbers
+        per_prompt = max(1, grown + (tokens - trial_tokens) * per_token)
         free = int(_SHARE * (_free(device) - max(0, first - count * grown)))
-        least.append(BatchFit(max(count, min(most, free // each)), each, free, device))
+        least.append(BatchFit(max(count, min(most, free // per_prompt)), per_prompt, free, device))
     return min(least, key=lambda device_fit: device_fit.prompts)
 
 
 def _other(image: Image.Image) -> Image.Image:
     """A copy of an image with one pixel changed, so that no prefix is shared with the original."""
-    other = image.convert("RGB")
-    red, *rest = other.getpixel((0, 0))  # type: ignore[misc]
-    other.putpixel((0, 0), (255 - red, *rest))
-    return other
+    changed = image.convert("RGB")
+    red, *rest = changed.getpixel((0, 0))  # type: ignore[misc]
+    changed.putpixel((0, 0), (255 - red, *rest))
+    return changed
 
 
 def _cache_bytes(language_model: LanguageModel, requests: Sequence[Request]) -> dict[str, tuple[int, int]]:

@@ -40,8 +40,8 @@ def usually_has_one(processor: Any) -> bool:
 
     Transformers' processor classes of chat models have the argument `chat_template`; those in `_BARE` are exceptions.
     """
-    made = type(processor)
-    return made.__name__ not in _BARE and "chat_template" in inspect.signature(made.__init__).parameters
+    kind = type(processor)
+    return kind.__name__ not in _BARE and "chat_template" in inspect.signature(kind.__init__).parameters
 
 
 def check_template(processor: Any, path: str, instead: str = "") -> None:

@@ -29,7 +29,7 @@ def check_generation(generation: Mapping[str, Any]) -> None:
     config = GenerationConfig()
     for name in generation:
         if not hasattr(config, name):
-            close = nearest(name, (known for known in vars(config) if not known.startswith("_")))
+            close = nearest(name, (option for option in vars(config) if not option.startswith("_")))
             raise UserError(f"model.generation.{name}: transformers' GenerationConfig has no such option; {close}")
     try:
         config.update(**generation)

@@ -60,10 +60,10 @@ class Precomputed(Model):
         resize: Resize = "error",
         grey: Grey = "threshold",
     ) -> None:
-        given = {"answers": answers, "masks": masks, "candidates": candidates, "meta": meta}
+        paths_by_argument = {"answers": answers, "masks": masks, "candidates": candidates, "meta": meta}
         self._paths: dict[str, dict[Kind, Path]] = {
-            what: {kind: Path(path).expanduser() for kind, path in (paths or {}).items() if path}
-            for what, paths in given.items()
+            argument: {kind: Path(path).expanduser() for kind, path in (paths or {}).items() if path}
+            for argument, paths in paths_by_argument.items()
         }
         if not any(self._paths.values()):
             raise UserError(
@@ -74,7 +74,7 @@ class Precomputed(Model):
             if kind not in self._paths["candidates"]:
                 raise UserError(f"model.meta.{kind}: describes candidates; give their folder, model.candidates.{kind}")
         self._reading = Reading(tuple(names), offset, missing, resize, grey)
-        self._given: dict[Kind, Given] = {}
+        self._predictions: dict[Kind, Given] = {}
 
     @property
     def extractions(self) -> tuple[str, ...]:
@@ -88,19 +88,19 @@ class Precomputed(Model):
         """Join every file with the examples; masks are decoded later, one by one. images: by example id."""
         owners = Owners(images)
         for kind in KINDS:
-            paths = {what: given[kind] for what, given in self._paths.items() if kind in given}
-            self._given[kind] = Given(kind, paths, self._reading, owners)
+            paths = {argument: path_of[kind] for argument, path_of in self._paths.items() if kind in path_of}
+            self._predictions[kind] = Given(kind, paths, self._reading, owners)
 
     def generate(self, requests: Sequence[tuple[Image.Image, Prompt]]) -> list[Generation]:
         """Generations read from the files, in order; ValueError for an image that cannot be read as a mask."""
         return [
-            self._given[prompt.kind].generation(prompt.example_id, (image.height, image.width))
+            self._predictions[prompt.kind].generation(prompt.example_id, (image.height, image.width))
             for image, prompt in requests
         ]
 
     def has_candidate(self, kind: Kind, id: str, name: str) -> bool:
         """Return True where `candidates` of a kind of prompt hold a file with this name for an example."""
-        return self._given[kind].has_candidate(id, name)
+        return self._predictions[kind].has_candidate(id, name)
 
     def text_vectors(self) -> TextVectors:
         """Raise UserError: files have no embeddings."""
@@ -111,18 +111,18 @@ class Precomputed(Model):
 
     def identity(self) -> Mapping[str, Any]:
         """Digest of the names and contents of the files, by argument and kind of prompt; their folder is left out."""
-        return {f"{what}.{kind}": digest for (what, kind), digest in self._digests.items()}
+        return {f"{argument}.{kind}": digest for (argument, kind), digest in self._digests.items()}
 
     @cached_property
     def _digests(self) -> dict[tuple[str, str], str]:
-        found: dict[tuple[str, str], str] = {}
-        for what, paths in self._paths.items():
+        digests: dict[tuple[str, str], str] = {}
+        for argument, paths in self._paths.items():
             for kind, path in paths.items():
                 digest = hashlib.sha256()
-                names = [""] if path.is_file() else sorted(names_in(path, f"model.{what}.{kind}"))
+                names = [""] if path.is_file() else sorted(names_in(path, f"model.{argument}.{kind}"))
                 for name in names:
                     digest.update(f"{name}\0".encode())
                     with (path / name if name else path).open("rb") as file:
                         digest.update(hashlib.file_digest(file, "sha256").digest())
-                found[what, kind] = digest.hexdigest()
-        return found
+                digests[argument, kind] = digest.hexdigest()
+        return digests

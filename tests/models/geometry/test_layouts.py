@@ -160,8 +160,8 @@ def test_a_count_that_fits_no_layout_says_what_to_do(count):
 @pytest.mark.parametrize(
     ("inputs", "why"),
     [
-        ({**ONE, "num_local_patches": [4]}, "parts are told apart"),
-        ({"image_patches": np.zeros((1, 16, 2700))}, "not told as pixel_values"),
+        ({**ONE, "num_local_patches": [4]}, "separate input for local views"),
+        ({"image_patches": np.zeros((1, 16, 2700))}, "not given as pixel_values"),
     ],
 )
 def test_pictures_that_are_told_in_another_way_are_refused(inputs, why):

@@ -154,8 +154,8 @@ class RowCache(Cache):  # type: ignore[misc]
             for layer in self.layers:
                 layer.keep(indices, None)
             return
-        known = self.layers[0].prefix.groups.rows
-        rows = [known[i] for i in indices.tolist()]
+        prefix_of_row = self.layers[0].prefix.groups.rows
+        rows = [prefix_of_row[i] for i in indices.tolist()]
         used = sorted(set(rows))
         groups = Groups([used.index(row) for row in rows])
         for layer in self.layers:

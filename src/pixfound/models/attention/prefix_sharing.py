@@ -63,16 +63,16 @@ def prefill_shared(model: Any, inputs: Mapping[str, Any], columns: Tensor, image
     starts = inputs["attention_mask"].argmax(dim=1).tolist()
     after_image = (columns.max(dim=1).values + 1).tolist()
     groups, firsts = _groups(ids, starts, after_image, images)
-    as_they_were = Prompts(dict(inputs), columns)
-    unshared = replace(as_they_were, inputs={**inputs, "past_key_values": empty_cache(model, room)})
+    unchanged = Prompts(dict(inputs), columns)
+    unshared = replace(unchanged, inputs={**inputs, "past_key_values": empty_cache(model, room)})
     if not runs_capture(model) or not can_hold(model, ids.shape[1] + room):
-        return as_they_were
+        return unchanged
     if len(firsts) == len(ids) or max(after_image) + _LEFT > ids.shape[1] or not leaves_padding_out(model, inputs):
         return unshared
     ends = _ends(ids, starts, groups)
     length = max(end - start for start, end in zip(starts, ends, strict=True))
-    rest = ids.shape[1] - min(ends)
-    if not _splits(inputs, columns, ends) or not can_hold(model, length + rest + room):
+    tail_length = ids.shape[1] - min(ends)
+    if not _splits(inputs, columns, ends) or not can_hold(model, length + tail_length + room):
         return unshared
     per_token = {name: value for name, value in inputs.items() if value.shape == ids.shape}
     heads = {
@@ -83,14 +83,14 @@ def prefill_shared(model: Any, inputs: Mapping[str, Any], columns: Tensor, image
     pictures = {name: _pictures(value, tokens, firsts) for name, value in inputs.items() if name not in per_token}
     if any(value is None for value in pictures.values()):
         return unshared
-    once = {**{name: value[firsts] for name, value in heads.items()}, **pictures}
-    once["past_key_values"] = empty_cache(model, 0)
-    cache = share(continue_from(model, once).past_key_values, groups, room)
+    prefix_inputs = {**{name: value[firsts] for name, value in heads.items()}, **pictures}
+    prefix_inputs["past_key_values"] = empty_cache(model, 0)
+    cache = share(continue_from(model, prefix_inputs).past_key_values, groups, room)
     keep_positions(model, groups)
     shared: dict[str, Any] = {"past_key_values": cache}
     for name in ("input_ids", "attention_mask"):
         tails = [row[end:] for row, end in zip(inputs[name], ends, strict=True)]
-        shared[name] = torch.cat([heads[name], _left_pad(tails, rest, _fill(model, name))], dim=1)
+        shared[name] = torch.cat([heads[name], _left_pad(tails, tail_length, _fill(model, name))], dim=1)
     shift = torch.tensor([length - end for end in ends], device=ids.device)[:, None]
     return Prompts(shared, torch.where(columns >= 0, columns + shift, columns), length)
 

@@ -65,7 +65,7 @@ class Recorder:
         self._passes: list[Tensor] = []
         self._open: dict[int, Tensor] = {}  # of the current pass: number of keys -> sum over layers (B, R, keys)
         self._apart: list[Tensor] = []  # of the current pass, unless keep is `mean`: (B, H or 1, R, N) per layer
-        self._count, self._last_layer, self._length, self._told = 0, -1, cached, 0
+        self._count, self._last_layer, self._length, self._pass_queries = 0, -1, cached, 0
 
     @contextmanager
     def active(self) -> Iterator[Recorder]:
@@ -84,8 +84,8 @@ class Recorder:
         """
         self._close()
         if not self._passes:
-            wanted = "all" if self.layers is None else sorted(self.layers)
-            raise ValueError(f"no attention was recorded for layers {wanted}: the decoder has no such layer")
+            layers = "all" if self.layers is None else sorted(self.layers)
+            raise ValueError(f"no attention was recorded for layers {layers}: the decoder has no such layer")
         return self._passes
 
     def gathered(self, count: int, model: Any) -> Tensor:
@@ -112,18 +112,20 @@ class Recorder:
         if self._last_layer < 0 or layer <= self._last_layer:
             self._close()
             self._length += queries
-            self._wanted, self._told = self._queries(queries), queries
-        if queries != self._told:
-            raise RuntimeError(f"layer {layer} attends from {queries} of {self._told} tokens: rows are missing")
+            self._query_rows, self._pass_queries = self._queries(queries), queries
+        if queries != self._pass_queries:
+            raise RuntimeError(f"layer {layer} attends from {queries} of {self._pass_queries} tokens: rows are missing")
         self._last_layer = layer
         if self.layers is not None and layer not in self.layers:
             return
-        weights = weights_of(self._wanted)
+        weights = weights_of(self._query_rows)
         weights = weights if self.heads is None else weights[:, list(self.heads)]
         self._count += 1
         if self.keep != "mean":
             apart = weights if self.keep == "heads" else weights.mean(dim=1, keepdim=True)
-            self._apart.append(self._seen(apart.to(self.columns.device)))  # layers may lie on several devices
+            self._apart.append(
+                self._at_image_tokens(apart.to(self.columns.device))
+            )  # layers may lie on several devices
             return
         mean, keys = weights.mean(dim=1).to(self.columns.device), weights.shape[-1]  # (B, R, K)
         self._open[keys] = self._open[keys] + mean if keys in self._open else mean
@@ -134,13 +136,13 @@ class Recorder:
         if not self._count:
             return
         if self.keep == "mean":
-            rows = [self._seen(mean[:, None])[:, 0] for mean in self._open.values()]
+            rows = [self._at_image_tokens(mean[:, None])[:, 0] for mean in self._open.values()]
             self._passes.append(sum(rows[1:], rows[0]) / self._count)
         else:
             self._passes.append(torch.cat(self._apart, dim=1).transpose(1, 2).flatten(2))
         self._open, self._apart, self._count = {}, [], 0
 
-    def _seen(self, weights: Tensor) -> Tensor:
+    def _at_image_tokens(self, weights: Tensor) -> Tensor:
         """Weights (B, C, R, N) at the image tokens, from weights (B, C, R, K) at all keys."""
         keys = weights.shape[-1]
         local = self.columns - (self._length - keys)  # a sliding window keeps only the last keys
@@ -207,8 +209,10 @@ def attention_rows(query: Tensor, key: Tensor, mask: Tensor | None, rows: Tensor
     scores = scoring.scores(chosen @ key.float()[:, :, None].transpose(-1, -2)).flatten(1, 2)  # (B, H, R, K)
     if mask is not None:
         wide = mask[..., :keys].expand(batch, -1, -1, -1)
-        taken = wide.gather(2, rows[:, None, :, None].expand(-1, wide.shape[1], -1, wide.shape[3]))
-        scores = scores.masked_fill(~taken, float("-inf")) if taken.dtype == torch.bool else scores + taken.float()
+        row_mask = wide.gather(2, rows[:, None, :, None].expand(-1, wide.shape[1], -1, wide.shape[3]))
+        scores = (
+            scores.masked_fill(~row_mask, float("-inf")) if row_mask.dtype == torch.bool else scores + row_mask.float()
+        )
     elif scoring.causal:
         causal = torch.arange(keys, device=key.device) <= (rows + (keys - queries))[..., None]  # (B, R, K)
         scores = scores.masked_fill(~causal[:, None], float("-inf"))
@@ -243,8 +247,10 @@ def capturing_attention(
         layer = None  # the decoder attends to keys that it computed from the cached states (latent attention)
     if bias is not None:
         attention_mask = _biased(attention_mask, bias, scoring.causal and queries > 1)
-    told = scoring if sinks is None or recorder is None or _tells_sinks(module, sinks) else replace(scoring, sinks=None)
-    if isinstance(layer, Layer) and queries == 1 and told is scoring:
+    recorded = (
+        scoring if sinks is None or recorder is None or _excludes_sinks(module, sinks) else replace(scoring, sinks=None)
+    )
+    if isinstance(layer, Layer) and queries == 1 and recorded is scoring:
         weights, output = decoding_step(query, layer, attention_mask, scoring)
         if recorder is not None:
             recorder.record(_layer_of(module), 1, lambda _: weights)
@@ -255,7 +261,7 @@ def capturing_attention(
         recorder.record(
             _layer_of(module),
             queries,
-            lambda rows: attention_rows(query, key, attention_mask, rows.to(query.device), told),
+            lambda rows: attention_rows(query, key, attention_mask, rows.to(query.device), recorded),
         )
     if scoring.softcap is not None or sinks is not None:  # torch's own attention has neither
         return _attend(query, key, value, attention_mask, scoring), None
@@ -269,8 +275,8 @@ def decoding_step(query: Tensor, layer: Layer, mask: Tensor | None, scoring: Sco
     grouped = query.reshape(batch, layer.keys.shape[1], -1, width)
     scores = scoring.scores(layer.scores(grouped)).flatten(1, 2)[:, :, None]
     if mask is not None:
-        seen = mask[..., : scores.shape[-1]]
-        scores = scores.masked_fill(~seen, float("-inf")) if seen.dtype == torch.bool else scores + seen
+        key_mask = mask[..., : scores.shape[-1]]
+        scores = scores.masked_fill(~key_mask, float("-inf")) if key_mask.dtype == torch.bool else scores + key_mask
     weights = scoring.weights(scores)
     output = layer.mix(weights.reshape(batch, layer.keys.shape[1], -1, weights.shape[-1]))
     return weights, output.reshape(batch, 1, heads, -1)
@@ -281,11 +287,11 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scor
     batch, heads, queries, _ = query.shape
     outputs = []
     at_once = max(1, _AT_ONCE // (batch * heads * key.shape[2]))
-    for some in torch.split(torch.arange(queries, device=query.device), at_once):
-        weights = attention_rows(query, key, mask, some.expand(batch, -1), scoring)
+    for chunk in torch.split(torch.arange(queries, device=query.device), at_once):
+        weights = attention_rows(query, key, mask, chunk.expand(batch, -1), scoring)
         # A padding position attends to nothing: its row is NaN, and must not spread to other rows.
         weights = weights.nan_to_num(0.0).to(query.dtype)
-        grouped = weights.view(batch, key.shape[1], heads // key.shape[1], len(some), -1)
+        grouped = weights.view(batch, key.shape[1], heads // key.shape[1], len(chunk), -1)
         outputs.append((grouped @ value[:, :, None]).flatten(1, 2).transpose(1, 2))
     return torch.cat(outputs, dim=1)
 
@@ -301,22 +307,22 @@ def _biased(mask: Tensor | None, bias: Tensor, causal: bool) -> Tensor:
     return bias.masked_fill(~mask, float("-inf")) if mask.dtype == torch.bool else bias + mask
 
 
-def _tells_sinks(module: torch.nn.Module, sinks: Tensor) -> bool:
+def _excludes_sinks(module: torch.nn.Module, sinks: Tensor) -> bool:
     """Return True where the weights from a decoder's own eager attention exclude the share of the sinks.
 
     Granite's eager attention scales the output instead, and returns the softmax over the keys alone. Found by a call
     with one key whose score equals the sink's.
     """
     kind = type(module)
-    if kind not in _TELL_SINKS:
+    if kind not in _EXCLUDES_SINKS:
         eager = getattr(sys.modules[kind.__module__], "eager_attention_forward", None)
         heads = len(sinks)
-        one = sinks.new_zeros(1, heads, 1, 1)
-        key = one[:, : heads // int(getattr(module, "num_key_value_groups", 1))]
-        _TELL_SINKS[kind] = eager is None or bool(
-            (eager(module, one, key, key, sinks.detach().view(1, -1, 1, 1), scaling=1.0)[1] < 0.75).all()
+        unit = sinks.new_zeros(1, heads, 1, 1)
+        key = unit[:, : heads // int(getattr(module, "num_key_value_groups", 1))]
+        _EXCLUDES_SINKS[kind] = eager is None or bool(
+            (eager(module, unit, key, key, sinks.detach().view(1, -1, 1, 1), scaling=1.0)[1] < 0.75).all()
         )
-    return _TELL_SINKS[kind]
+    return _EXCLUDES_SINKS[kind]
 
 
 def _check_keywords(module: torch.nn.Module, keywords: Mapping[str, Any]) -> None:
@@ -336,7 +342,7 @@ def _layer_of(module: torch.nn.Module) -> int:
     return index
 
 
-_TELL_SINKS: dict[type, bool] = {}  # cache of `_tells_sinks`, by class of attention
+_EXCLUDES_SINKS: dict[type, bool] = {}  # cache of `_excludes_sinks`, by class of attention
 _ACTIVE: ContextVar[Recorder | None] = ContextVar("pixfound_recorder", default=None)
 AttentionInterface.register(NAME, capturing_attention)
 # Without a mask function of the same name transformers passes no mask at all, and padding is ignored.

@@ -51,7 +51,7 @@ def forced_rows(model: Any, prompts: Prompts, recorder: Recorder, answers: Seque
     longest = max(len(ids) for ids in answers)
     ids, mask = prompts.inputs["input_ids"], prompts.inputs["attention_mask"]
     with recorder.active():
-        read = continue_from(model, prompts.inputs)
+        prefill = continue_from(model, prompts.inputs)
         if longest > 1:
             # Shorter answers are padded on the right with their prompt's last token; no token attends to later ones.
             forced = ids[:, -1:].repeat(1, longest - 1)
@@ -62,6 +62,6 @@ def forced_rows(model: Any, prompts: Prompts, recorder: Recorder, answers: Seque
                 "input_ids": torch.cat([ids, forced], dim=1),
                 "attention_mask": torch.cat([mask, torch.ones_like(forced)], dim=1),
             }
-            continue_from(model, {**further, "past_key_values": read.past_key_values})
+            continue_from(model, {**further, "past_key_values": prefill.past_key_values})
     rows = recorder.gathered(1 + longest, model).cpu().numpy()
     return [rows[i, : 1 + len(ids)] for i, ids in enumerate(answers)]

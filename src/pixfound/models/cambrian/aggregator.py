@@ -21,19 +21,19 @@ _HEADS = 16
 
 @dataclass(frozen=True)
 class Windows:
-    """Keys and values of M queries. features: (M, K, D) of each tower. seen: (M, sum of K) bool, False for padding.
+    """Keys and values of M queries. features: (M, K, D) of each tower. visible: (M, sum of K) bool, False for padding.
 
     A window of padding alone is True throughout, so that no query attends to nothing.
     context: (M, 1, D), the mean of the first tower's features over the whole padded image.
     """
 
     features: tuple[Tensor, ...]
-    seen: Tensor
+    visible: Tensor
     context: Tensor
 
     def of(self, chosen: Tensor) -> Windows:
         """Windows of a subset of the queries. chosen: their indices."""
-        return Windows(tuple(f[chosen] for f in self.features), self.seen[chosen], self.context[chosen])
+        return Windows(tuple(f[chosen] for f in self.features), self.visible[chosen], self.context[chosen])
 
 
 class Sampler(nn.Module):
@@ -62,8 +62,8 @@ class Sampler(nn.Module):
         keys = torch.cat([project(f) for project, f in zip(self.k_proj, placed, strict=True)], dim=1)
         values = torch.cat([project(f) for project, f in zip(self.v_proj, placed, strict=True)], dim=1)
         query, key, value = _heads(self.q_proj(inner)), _heads(keys), _heads(values)
-        read = functional.scaled_dot_product_attention(query, key, value, attn_mask=windows.seen[:, None, None])
-        inner = self.norm(inner + self.o_proj(read.transpose(1, 2).flatten(2)))
+        attended = functional.scaled_dot_product_attention(query, key, value, attn_mask=windows.visible[:, None, None])
+        inner = self.norm(inner + self.o_proj(attended.transpose(1, 2).flatten(2)))
         out: Tensor = self.proj_out(inner) + queries
         return out
 
@@ -108,23 +108,23 @@ class Connector(nn.Module):
         features: (B, grid * grid, width) of each tower. sizes: (H, W) of each image.
         """
         windows = self._windows([project(f) for project, f in zip(self.views, features, strict=True)], sizes)
-        queries = self.vision_query.expand(len(windows.seen), 1, -1)
+        queries = self.vision_query.expand(len(windows.visible), 1, -1)
         for layer in self.layers:
             queries = layer(queries, windows)
         tokens = self.out(queries[:, 0]).view(len(sizes), self.side, self.side, -1)
-        cells = torch.arange(len(windows.seen), device=tokens.device).view(tokens.shape[:3])
-        made, kept = [], []
+        cells = torch.arange(len(windows.visible), device=tokens.device).view(tokens.shape[:3])
+        image_tokens, image_cells = [], []
         for i, size in enumerate(sizes):
             top, foot, left, right = kept_of_square(size, self.side)
             grid = tokens[i, top:foot, left:right]
             newline = self.image_newline.expand(len(grid), 1, -1)
-            made.append(torch.cat([grid, newline], dim=1).flatten(0, 1))
-            kept.append(cells[i, top:foot, left:right].flatten())
-        return made, windows.of(torch.cat(kept))
+            image_tokens.append(torch.cat([grid, newline], dim=1).flatten(0, 1))
+            image_cells.append(cells[i, top:foot, left:right].flatten())
+        return image_tokens, windows.of(torch.cat(image_cells))
 
     def _windows(self, features: Sequence[Tensor], sizes: Sequence[tuple[int, int]]) -> Windows:
         """Windows of all B * side * side cells of the padded squares. features: (B, grid * grid, D) of each tower."""
-        cut, seen = [], []
+        cut, masks = [], []
         for feature in features:
             grid = int(feature.shape[1] ** 0.5)
             cut.append(_cells(feature.view(len(feature), grid, grid, -1), self.side))
@@ -133,9 +133,9 @@ class Connector(nn.Module):
                 top, foot, left, right = kept_of_square(size, grid)
                 visible[i, top:foot, left:right] = True
             window = _cells(visible, self.side)[..., 0]
-            seen.append(window | ~window.any(dim=1, keepdim=True))  # a window of padding alone is attended to whole
+            masks.append(window | ~window.any(dim=1, keepdim=True))  # a window of padding alone is attended to whole
         context = features[0].mean(dim=1, keepdim=True).repeat_interleave(self.side * self.side, dim=0)
-        return Windows(tuple(cut), torch.cat(seen, dim=1), context)
+        return Windows(tuple(cut), torch.cat(masks, dim=1), context)
 
 
 def _cells(grid: Tensor, side: int) -> Tensor:

@@ -100,20 +100,22 @@ class CambrianProcessor:
         so the token dropped is the line break after the image.
         """
         before, _, after = text.partition(self.image_token)
-        first, rest = self.tokenizer(before)["input_ids"], self.tokenizer(after)["input_ids"]
+        first, second = self.tokenizer(before)["input_ids"], self.tokenizer(after)["input_ids"]
         begins = first[:1] == [self.tokenizer.bos_token_id]
         place = self.tokenizer.convert_tokens_to_ids(self.image_token)
-        return [*first, *[place] * count, *(rest[1:] if begins else rest)]
+        return [*first, *[place] * count, *(second[1:] if begins else second)]
 
     def __call__(self, text: Sequence[str], images: Sequence[Sequence[Image.Image]], **_: Any) -> dict[str, Tensor]:
         """Token ids and masks (B, P), left-padded; pixel_values (B, F); image_sizes (B, 2) of (H, W)."""
-        shown = [image for (image,) in images]
-        rows = [self.ids(prompt, self.image_processor.count(image)) for prompt, image in zip(text, shown, strict=True)]
+        pictures = [image for (image,) in images]
+        rows = [
+            self.ids(prompt, self.image_processor.count(image)) for prompt, image in zip(text, pictures, strict=True)
+        ]
         longest = max(len(row) for row in rows)
         pad = self.tokenizer.pad_token_id
         return {
             "input_ids": torch.tensor([[pad] * (longest - len(row)) + row for row in rows]),
             "attention_mask": torch.tensor([[0] * (longest - len(row)) + [1] * len(row) for row in rows]),
-            "pixel_values": torch.stack([self.image_processor.flat(image) for image in shown]),
-            "image_sizes": torch.tensor([(image.height, image.width) for image in shown]),
+            "pixel_values": torch.stack([self.image_processor.flat(image) for image in pictures]),
+            "image_sizes": torch.tensor([(image.height, image.width) for image in pictures]),
         }

@@ -42,7 +42,7 @@ class Design:
 
 
 @dataclass
-class Seen(BaseModelOutputWithPooling):  # type: ignore[misc]
+class ImageFeatures(BaseModelOutputWithPooling):  # type: ignore[misc]
     """Image features of a batch. pooler_output: tokens of each image. windows: of the cells of all images.
 
     grids: (rows, columns) of cells of each image.
@@ -96,22 +96,24 @@ class CambrianModel(LlavaModel):  # type: ignore[misc]
         encoded = dict(mm_encoder_outputs or {})
         if pixel_values is not None and image_sizes is not None:
             encoded["image"] = self.get_image_features(pixel_values, image_sizes)
-        seen = encoded.get("image")
-        if seen is not None:
-            first = [0] * len(seen.grids) if attention_mask is None else attention_mask.argmax(dim=1).tolist()
-            self._look = _Look(seen.windows, seen.grids, [start + self.design.image_position for start in first])
+        features = encoded.get("image")
+        if features is not None:
+            first = [0] * len(features.grids) if attention_mask is None else attention_mask.argmax(dim=1).tolist()
+            self._look = _Look(
+                features.windows, features.grids, [start + self.design.image_position for start in first]
+            )
         try:
             return super().forward(attention_mask=attention_mask, mm_encoder_outputs=encoded, **inputs)
         finally:
             self._look = None
 
-    def get_image_features(self, pixel_values: Tensor, image_sizes: Tensor, **_: Any) -> Seen:
+    def get_image_features(self, pixel_values: Tensor, image_sizes: Tensor, **_: Any) -> ImageFeatures:
         """Tokens of each image, with the windows and grids for the cross-attention layers in the language model."""
         sizes = [(int(h), int(w)) for h, w in image_sizes.tolist()]
         tokens, windows = self.connector(self.towers(self.pictures.split(pixel_values)), sizes)
-        kept = [kept_of_square(size, self.design.side) for size in sizes]
-        grids = [(foot - top, right - left) for top, foot, left, right in kept]
-        return Seen(pooler_output=tokens, windows=windows, grids=grids)
+        cells = [kept_of_square(size, self.design.side) for size in sizes]
+        grids = [(foot - top, right - left) for top, foot, left, right in cells]
+        return ImageFeatures(pooler_output=tokens, windows=windows, grids=grids)
 
     def _read_again(self, sampler: nn.Module, _: nn.Module, __: Any, states: Tensor) -> Tensor | None:
         """Hook of a decoder layer: its output (B, P, width) with the image tokens updated by `sampler`.
@@ -126,8 +128,8 @@ class CambrianModel(LlavaModel):  # type: ignore[misc]
             states[i, start : start + h * (w + 1)].view(h, w + 1, -1)[:, :w]
             for i, (start, (h, w)) in enumerate(zip(look.starts, look.grids, strict=True))
         ]
-        read = sampler(torch.cat([grid.reshape(-1, grid.shape[-1]) for grid in grids])[:, None], look.windows)[:, 0]
-        for grid, new in zip(grids, read.split([h * w for h, w in look.grids]), strict=True):
+        updated = sampler(torch.cat([grid.reshape(-1, grid.shape[-1]) for grid in grids])[:, None], look.windows)[:, 0]
+        for grid, new in zip(grids, updated.split([h * w for h, w in look.grids]), strict=True):
             grid.copy_(new.view_as(grid))
         return states
 

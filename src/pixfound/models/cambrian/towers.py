@@ -84,8 +84,8 @@ class Towers(nn.Module):
 
     def forward(self, views: list[Tensor]) -> list[Tensor]:
         """Features (B, grid * grid, width) of each tower. views: input squares (B, 3, side, side) of each."""
-        made = (self._siglip, self._clip, self._dinov2, self._convnext)
-        return [make(view, self.grids[tower]) for make, view, tower in zip(made, views, TOWERS, strict=True)]
+        encoders = (self._siglip, self._clip, self._dinov2, self._convnext)
+        return [encode(view, self.grids[tower]) for encode, view, tower in zip(encoders, views, TOWERS, strict=True)]
 
     def _siglip(self, pixels: Tensor, grid: int) -> Tensor:
         return _regrid(self.siglip(pixels).last_hidden_state, grid)

@@ -73,13 +73,17 @@ class Encoder:
         messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
         if self.system is not None:
             messages.insert(0, {"role": "system", "content": [{"type": "text", "text": self.system}]})
-        own = getattr(self.processor, "chat_template", None)
-        given = {} if self.template is own else {"chat_template": self.template}
+        processor_template = getattr(self.processor, "chat_template", None)
+        template_argument = {} if self.template is processor_template else {"chat_template": self.template}
         write = partial(
-            self.processor.apply_chat_template, messages, add_generation_prompt=True, tokenize=False, **given
+            self.processor.apply_chat_template,
+            messages,
+            add_generation_prompt=True,
+            tokenize=False,
+            **template_argument,
         )
-        made = self._in_time(write)
-        return str(made)
+        rendered = self._in_time(write)
+        return str(rendered)
 
     def _try_out(self) -> None:
         """Render the given template, and process the prompt; UserError where either fails, or the text is left out."""
@@ -94,17 +98,17 @@ class Encoder:
 
     def _in_time(self, write: Callable[[], Any]) -> Any:
         """Return the value of `write()`; UserError after `_PATIENCE_S` seconds, as a template may loop forever."""
-        done: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
+        outcomes: queue.SimpleQueue[tuple[Any, Exception | None]] = queue.SimpleQueue()
 
         def work() -> None:
             try:
-                done.put((write(), None))
+                outcomes.put((write(), None))
             except Exception as error:
-                done.put((None, error))
+                outcomes.put((None, error))
 
         threading.Thread(target=work, daemon=True).start()  # which never keeps Python from ending
         try:
-            made, error = done.get(timeout=_PATIENCE_S)
+            value, error = outcomes.get(timeout=_PATIENCE_S)
         except queue.Empty:
             raise UserError(
                 f"model.path={self.path}: its chat template has written no prompt within {_PATIENCE_S:g} seconds; "
@@ -112,7 +116,7 @@ class Encoder:
             ) from None
         if error is not None:
             raise error
-        return made
+        return value
 
     def encode(self, requests: Sequence[Request]) -> dict[str, Any]:
         """Model inputs on the CPU, left-padded: ids and masks (B, P), and the processor's tensors for the images.
@@ -120,7 +124,7 @@ class Encoder:
         UserError for a system message without a chat template.
         """
         texts = [self.chat(prompt.text) for _, prompt in requests]
-        images = [[self._shown(image)[0]] for image, _ in requests]
+        images = [[self._processor_image(image)[0]] for image, _ in requests]
         batch = self._process(texts, images)
         return {name: value for name, value in batch.items() if name != "labels"}
 
@@ -145,15 +149,15 @@ class Encoder:
 
     def tiles(self, inputs: Any, index: int, count: int, image: Image.Image) -> tuple[Tile, ...]:
         """The tiles of the example at `index` of a batch that `encode` made, in pixels of its image."""
-        shown, (left, top) = self._shown(image)
-        size = (shown.height, shown.width)
+        picture, (left, top) = self._processor_image(image)
+        size = (picture.height, picture.width)
         encoded = Encoded(inputs, index, count, size, self.processor.image_processor, self.config, self._views)
         return tuple(
             Tile(t.first, t.grid, t.stride, (t.box[0] - left, t.box[1] - top, t.box[2] - left, t.box[3] - top))
             for t in tiles_of(encoded)
         )
 
-    def _shown(self, image: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
+    def _processor_image(self, image: Image.Image) -> tuple[Image.Image, tuple[int, int]]:
         """The image that the processor is given, and (x, y) of the original's upper left corner in it, in pixels."""
         if self.image_layout == "native" or image.width == image.height:
             return image, (0, 0)

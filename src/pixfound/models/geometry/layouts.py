@@ -38,10 +38,10 @@ def tiles_of(encoded: Encoded) -> tuple[Tile, ...]:
     raise AssertionError("the last layout takes every picture")
 
 
-def told_apart(encoded: Encoded) -> None:
+def local_views(encoded: Encoded) -> None:
     """UserError where local views come in an input of their own: their order in the prompt is not known."""
     if "pixel_values_local" in encoded.inputs or "num_local_patches" in encoded.inputs:
-        raise unknown(encoded, "of a picture whose parts are told apart (num_local_patches)")
+        raise unknown(encoded, "of a picture with a separate input for local views (num_local_patches)")
 
 
 def unpadded_square(encoded: Encoded) -> tuple[Tile, ...] | None:
@@ -173,8 +173,8 @@ def pooled_patches(encoded: Encoded) -> tuple[Tile, ...] | None:
 
 def _blank(patches: Any) -> tuple[int, int]:
     """Numbers of rows and of columns of a token's patches (h, w) that hold nothing but -1."""
-    there = patches >= 0
-    return int((~there.any(1)).sum()), int((~there.any(0)).sum())
+    filled = patches >= 0
+    return int((~filled.any(1)).sum()), int((~filled.any(0)).sum())
 
 
 def shaped_views(encoded: Encoded) -> tuple[Tile, ...] | None:
@@ -187,12 +187,14 @@ def shaped_views(encoded: Encoded) -> tuple[Tile, ...] | None:
     grids = [(rows // merge, columns // merge) for rows, columns in shapes]
     ends = [0, *accumulate(rows * columns for rows, columns in grids)]
     start = sum(tokens[: encoded.index])
-    own = [(end - start, grid) for end, grid in zip(ends, grids, strict=False) if 0 <= end - start < encoded.count]
+    grids_of_example = [
+        (end - start, grid) for end, grid in zip(ends, grids, strict=False) if 0 <= end - start < encoded.count
+    ]
     boxes = encoded.views(encoded.size)
-    if ends[-1] != sum(tokens) or len(own) != len(boxes):
-        raise unknown(encoded, f"in {len(boxes)} views of {[grid for _, grid in own]} merged patches")
-    check_count(encoded, sum(grid[0] * grid[1] for _, grid in own))
-    return tuple(Tile(first, grid, grid[1], box) for (first, grid), box in zip(own, boxes, strict=True))
+    if ends[-1] != sum(tokens) or len(grids_of_example) != len(boxes):
+        raise unknown(encoded, f"in {len(boxes)} views of {[grid for _, grid in grids_of_example]} merged patches")
+    check_count(encoded, sum(grid[0] * grid[1] for _, grid in grids_of_example))
+    return tuple(Tile(first, grid, grid[1], box) for (first, grid), box in zip(grids_of_example, boxes, strict=True))
 
 
 def several_views(encoded: Encoded) -> tuple[Tile, ...] | None:
@@ -205,10 +207,10 @@ def several_views(encoded: Encoded) -> tuple[Tile, ...] | None:
     boxes = encoded.views(encoded.size)
     if len(boxes) == 1 and not canvas:
         return None
-    each, left_over = divmod(encoded.count, len(boxes))
-    if left_over:
+    per_view, remainder = divmod(encoded.count, len(boxes))
+    if remainder:
         raise unknown(encoded, f"for {len(boxes)} views")
-    return tuple(grid_of(encoded, i * each, each, seen(encoded, box)) for i, box in enumerate(boxes))
+    return tuple(grid_of(encoded, i * per_view, per_view, seen(encoded, box)) for i, box in enumerate(boxes))
 
 
 def one_view(encoded: Encoded) -> tuple[Tile, ...]:
@@ -216,7 +218,7 @@ def one_view(encoded: Encoded) -> tuple[Tile, ...]:
     height, width = encoded.size
     settings = encoded.image_processor
     if encoded.inputs.get("pixel_values") is None:
-        raise unknown(encoded, "of pictures that are not told as pixel_values")
+        raise unknown(encoded, "of pictures that are not given as pixel_values")
     if getattr(settings, "do_pad", False) and hasattr(settings, "pad_to_square"):
         side, left, top = max(height, width), (max(height, width) - width) / 2, (max(height, width) - height) / 2
         box = (-left, -top, side - left, side - top)
@@ -230,7 +232,7 @@ def one_view(encoded: Encoded) -> tuple[Tile, ...]:
 
 
 LAYOUTS: tuple[Callable[[Encoded], tuple[Tile, ...] | None], ...] = (
-    told_apart,
+    local_views,
     unpadded_square,
     following_grid,
     placed_patches,

@@ -26,11 +26,11 @@ class ResizedFirst:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._processor, name)
 
-    def __call__(self, images: Sequence[Sequence[Image.Image]], **others: Any) -> Any:
+    def __call__(self, images: Sequence[Sequence[Image.Image]], **options: Any) -> Any:
         """Output of the processor for the resized images. images: one sequence for each prompt."""
         least, most = self._limits
-        resized = [[resize(image, least, most) for image in each] for each in images]
-        return self._processor(images=resized, **others)
+        resized = [[resize(image, least, most) for image in prompt_images] for prompt_images in images]
+        return self._processor(images=resized, **options)
 
 
 def resize(image: Image.Image, least: int, most: int) -> Image.Image:

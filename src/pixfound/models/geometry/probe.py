@@ -56,16 +56,16 @@ def view_boxes(views: Sequence[View], size: tuple[int, int]) -> tuple[Box, ...]:
     They may also be such parts of a canvas with the image in its upper left corner. UserError for all others.
     """
     height, width = size
-    whole = (0.0, 0.0, float(width), float(height))
-    shown = _shown(views)
-    padded = [not bool(mask.all()) for mask in shown]
+    image_box = (0.0, 0.0, float(width), float(height))
+    masks = _image_masks(views)
+    padded = [not bool(mask.all()) for mask in masks]
     if any(padded) and views[0].ndim < 3:
         raise _refused(
             "filled up with padding before it is cut into patches, or cut into such as are not colour by colour"
         )
     if len(views) == 1 and not any(padded):
-        return (whole,)
-    x, y = (_places([view[channel][mask] for view, mask in zip(views, shown, strict=True)]) for channel in (0, 1))
+        return (image_box,)
+    x, y = (_places([view[channel][mask] for view, mask in zip(views, masks, strict=True)]) for channel in (0, 1))
     middle = [
         len(views) > 1 and not pad and abs(a - 0.5) < _STEP and abs(b - 0.5) < _STEP
         for a, b, pad in zip(x, y, padded, strict=True)
@@ -74,7 +74,7 @@ def view_boxes(views: Sequence[View], size: tuple[int, int]) -> tuple[Box, ...]:
     parts = slice(before, len(views) - after)
     rows, columns = _arrangement(x[parts], y[parts])
     if any(padded):
-        foot, right = _canvas(shown[parts], rows, columns)
+        foot, right = _canvas(masks[parts], rows, columns)
     else:
         foot = right = 1.0
         _check(x[parts], y[parts], rows, columns, size)
@@ -88,26 +88,26 @@ def view_boxes(views: Sequence[View], size: tuple[int, int]) -> tuple[Box, ...]:
         for r in range(rows)
         for c in range(columns)
     ]
-    return (*[whole] * before, *boxes, *[whole] * after)
+    return (*[image_box] * before, *boxes, *[image_box] * after)
 
 
-def _shown(views: Sequence[View]) -> list[npt.NDArray[np.bool_]]:
+def _image_masks(views: Sequence[View]) -> list[npt.NDArray[np.bool_]]:
     """Masks of each view: True on the blue pixels of the image, False on padding."""
     blue = max(view[2].max() for view in views)
     span = max(max(view[c].max() for view in views) - min(view[c].min() for view in views) for c in (0, 1))
     return [view[2] >= blue - span / 2 for view in views]
 
 
-def _canvas(shown: Sequence[npt.NDArray[np.bool_]], rows: int, columns: int) -> tuple[float, float]:
+def _canvas(masks: Sequence[npt.NDArray[np.bool_]], rows: int, columns: int) -> tuple[float, float]:
     """Ratios of a canvas to the image in its upper left corner: of heights, of widths.
 
-    shown: mask (h, w) of each part. UserError where the image is not in the upper left corner.
+    masks: (h, w) of each part. UserError where the image is not in the upper left corner.
     """
-    high, wide = shown[0].shape
-    height = sum(int(shown[r * columns].any(axis=1).sum()) for r in range(rows))
-    width = sum(int(mask.any(axis=0).sum()) for mask in shown[:columns])
-    if rows * columns != len(shown) or not shown[0][0, 0]:
-        raise _refused(f"laid on a canvas of {len(shown)} parts, and not into its upper left corner")
+    high, wide = masks[0].shape
+    height = sum(int(masks[r * columns].any(axis=1).sum()) for r in range(rows))
+    width = sum(int(mask.any(axis=0).sum()) for mask in masks[:columns])
+    if rows * columns != len(masks) or not masks[0][0, 0]:
+        raise _refused(f"laid on a canvas of {len(masks)} parts, and not into its upper left corner")
     return rows * high / height, columns * wide / width
 
 
@@ -131,8 +131,8 @@ def _arrangement(x: View, y: View) -> tuple[int, int]:
     for i in range(1, len(x)):
         if y[i] > y[0] + _STEP or x[i] < x[i - 1] - _STEP:
             return len(x) // i, i
-    seen = int(np.isfinite(x).sum())
-    return (len(x) // seen, seen) if len(x) % seen == 0 else (1, len(x))
+    visible = int(np.isfinite(x).sum())
+    return (len(x) // visible, visible) if len(x) % visible == 0 else (1, len(x))
 
 
 def _check(x: View, y: View, rows: int, columns: int, size: tuple[int, int]) -> None:
@@ -147,8 +147,8 @@ def _check(x: View, y: View, rows: int, columns: int, size: tuple[int, int]) -> 
         raise _refused(f"of {height} x {width} pixels is cut into {len(x)} parts that are not equal ones, row by row")
 
 
-def _refused(what: str) -> UserError:
+def _refused(reason: str) -> UserError:
     return UserError(
-        f"an image {what}, which fits no layout: add the layout to pixfound.models.geometry.probe, or use "
+        f"an image {reason}, which fits no layout: add the layout to pixfound.models.geometry.probe, or use "
         "model.capture=none extraction=nulls"
     )

@@ -81,18 +81,18 @@ def _inside(logits: Tensor) -> BoolMask:
     return np.asarray((logits > 0).cpu())
 
 
-def _enlarged(low: Tensor, side: int, kept: tuple[int, int], image: Image.Image) -> Iterator[Tensor]:
+def _enlarged(low: Tensor, side: int, part_size: tuple[int, int], image: Image.Image) -> Iterator[Tensor]:
     """Yield the decoder's logits (S, 1, h, w) resized to the image (H, W), one by one, as they are large.
 
     They are resized in two steps: to the model's input square, then its part with the image to the image's size.
-    side: of the square, in pixels. kept: (height, width) of the image within the square.
+    side: of the square, in pixels. part_size: (height, width) of the image within the square.
     FloatingPointError where logits are not finite: none of them is above 0, so the mask would be empty.
     """
     check_finite(low, "the logits of its masks")
     for logits in low.float():
         square = functional.interpolate(logits[None], (side, side), mode="bilinear", align_corners=False)
-        shown = square[..., : kept[0], : kept[1]]
-        yield functional.interpolate(shown, (image.height, image.width), mode="bilinear", align_corners=False)[0, 0]
+        part = square[..., : part_size[0], : part_size[1]]
+        yield functional.interpolate(part, (image.height, image.width), mode="bilinear", align_corners=False)[0, 0]
 
 
 def _normalised(image: Image.Image, dtype: torch.dtype = torch.float32) -> Tensor:

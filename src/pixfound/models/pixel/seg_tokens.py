@@ -49,9 +49,9 @@ def seg_positions(prompt_ids: Sequence[int], ids: Sequence[int], token: int, pla
     The originals search [SEG] in all ids but the last, which has no hidden state of its own, so an answer cut right
     after [SEG] has no mask for it where `place` is `at`. token: id of [SEG].
     """
-    in_prompt = [i - len(prompt_ids) for i, other in enumerate(prompt_ids) if other == token]
+    in_prompt = [i - len(prompt_ids) for i, token_id in enumerate(prompt_ids) if token_id == token]
     searched = ids if place == "before" else ids[:-1]
-    return in_prompt + [i for i, other in enumerate(searched) if other == token]
+    return in_prompt + [i for i, token_id in enumerate(searched) if token_id == token]
 
 
 def hidden_states(
@@ -70,7 +70,7 @@ def hidden_states(
     prompt = inputs["input_ids"]
     answer = torch.tensor([list(ids)], device=prompt.device, dtype=prompt.dtype)
     appended = {"input_ids": answer, "attention_mask": torch.ones_like(answer)}
-    whole = {
+    full_inputs = {
         name: torch.cat([value, appended.get(name, torch.zeros_like(answer)).to(value.dtype)], dim=1)
         if value.shape == prompt.shape
         else value
@@ -79,7 +79,7 @@ def hidden_states(
     mllm, before_norm = model.loaded().model, []
     hook = mllm.language_model.norm.register_forward_pre_hook(lambda _, arguments: before_norm.append(arguments[0]))
     try:
-        after_norm = mllm(**whole, use_cache=False).last_hidden_state
+        after_norm = mllm(**full_inputs, use_cache=False).last_hidden_state
     finally:
         hook.remove()
     last: Tensor = (after_norm if final_norm else before_norm[-1])[0]
