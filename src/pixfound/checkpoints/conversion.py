@@ -218,16 +218,16 @@ def load_strict(model: Any, checkpoint: Checkpoint, keymap: KeyMap) -> None:
 
     parameters, where = model.state_dict(), f"{checkpoint.key}={checkpoint.path}"
     targets = {name: keymap.targets(name) for name in checkpoint.names}
-    unknown = [n for n, mapped in targets.items() if any(t.name not in parameters for t in mapped)]
+    unexpected = [n for n, mapped in targets.items() if any(t.name not in parameters for t in mapped)]
     filled = {t.name for mapped in targets.values() for t in mapped}
     places = {parameters[n].data_ptr() for n in filled if n in parameters}  # tied weights are stored once
     elsewhere = (*keymap.elsewhere, "\0")
-    empty = [n for n, t in parameters.items() if t.data_ptr() not in places and not n.startswith(elsewhere)]
-    for keys, problem in ((unknown, "keys that this model has no place for"), (empty, "nothing for the parameters")):
+    missing = [n for n, t in parameters.items() if t.data_ptr() not in places and not n.startswith(elsewhere)]
+    for keys, problem in ((unexpected, "unexpected keys"), (missing, "missing keys")):
         if keys:
             raise UserError(
-                f"{where}: the checkpoint has {problem} {', '.join(keys[:3])} ({len(keys)} in "
-                "all), so it is of another model or line: choose the model=... that it was published as"
+                f"{where}: {problem} {', '.join(keys[:3])} ({len(keys)} in all), so the checkpoint is of another model "
+                "or line: choose the model=... that it was published as"
             )
     with torch.no_grad():
         for name, stored in checkpoint.tensors():

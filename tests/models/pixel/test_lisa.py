@@ -150,9 +150,9 @@ def test_no_seg_means_no_mask(tmp_path: Path) -> None:
 
 
 def test_every_key_is_used_or_dropped_for_a_reason(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no place for model\.layers\.0\.spare"):
+    with pytest.raises(UserError, match=r"unexpected keys model\.layers\.0\.spare"):
         _ = tiny("lisa", altered(tmp_path / "a", lambda s: s.update({"model.layers.0.spare": torch.zeros(1)})))._model
-    with pytest.raises(UserError, match=r"nothing for the parameters language\.lm_head\.weight"):
+    with pytest.raises(UserError, match=r"missing keys language\.lm_head\.weight"):
         _ = tiny("lisa", altered(tmp_path / "b", lambda s: s.pop("lm_head.weight")))._model
     with pytest.raises(UserError, match="has shape"):
         _ = tiny("lisa", altered(tmp_path / "c", lambda s: s.update({"lm_head.weight": torch.zeros(3, 32)})))._model
