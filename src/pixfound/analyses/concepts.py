@@ -123,7 +123,7 @@ class ConceptLabel:
 
 
 class Questions:
-    """Asks a judge about phrases, and no longer once it has failed `give_up` times in a row: it is down.
+    """Asks a judge about phrases, and stops once it has failed `give_up` times in a row, as it is then down.
 
     system, question: what it is asked, with the fields {phrase} and {text}.
     """

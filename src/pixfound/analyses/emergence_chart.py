@@ -16,13 +16,13 @@ _SIGNIFICANT = 0.05
 
 def draw(results: Mapping[str, Any]) -> Figure:
     """A panel for each kind of prompt, below each other. results: those of `When.compute`."""
-    shown = {kind: prompt for kind, prompt in results["prompts"].items() if prompt["examples"]}
-    nulls = list(next(iter(shown.values()))["mean"]["nulls"])
+    prompts = {kind: prompt for kind, prompt in results["prompts"].items() if prompt["examples"]}
+    nulls = list(next(iter(prompts.values()))["mean"]["nulls"])
     axis = f"{results['place']} of the best phrase in the answer, % of its {results['unit']}"
     note = f"Lines: {100 * results['level']:g} % intervals: bootstrap over pairs for the best phrase, draws for a null."
     if nulls:
         note += f" *: p < {_SIGNIFICANT} against {NULL_TITLES[nulls[0]]}, adjusted for all ten deciles."
-    return bar_chart([_panel(kind, prompt, nulls, axis) for kind, prompt in shown.items()], note)
+    return bar_chart([_panel(kind, prompt, nulls, axis) for kind, prompt in prompts.items()], note)
 
 
 def _panel(kind: str, results: Mapping[str, Any], nulls: list[str], axis: str) -> Panel:

@@ -95,7 +95,7 @@ def server_of(folder: Path, port: int) -> ThreadingHTTPServer:
 
 
 class _Handler(SimpleHTTPRequestHandler):
-    """Files of the page, to nobody who comes by another name: a site that leads its own name here reads nothing."""
+    """Files of the page, for requests to a loopback host name only: a guard against DNS rebinding."""
 
     def send_head(self) -> Any:
         """The file, or 403."""

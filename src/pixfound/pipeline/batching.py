@@ -23,10 +23,10 @@ _DEFAULT = 32  # for a model that cannot say what fits
 def choose_batch_size(
     batch_size: BatchSize, run_examples: RunExamples, parts: Parts, store: Store, world: World
 ) -> BatchSize:
-    """`wanted`, or for "auto" the number that fits; "auto" again where all is generated.
+    """`batch_size`, or for "auto" the number that fits; "auto" again where all is generated.
 
-    It is tried out with the largest image and the longest prompts. Every process tries alone, at the same time as the
-    others, and the smallest number counts for all, since they share the same batches.
+    The trial takes the largest image and the longest prompts. Every process runs it at the same time, and the smallest
+    number counts for all, since they share the same batches.
     """
     if batch_size != "auto" or all(task.done for task in generate_tasks(run_examples, store, _DEFAULT)):
         return batch_size

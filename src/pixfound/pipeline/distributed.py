@@ -25,7 +25,7 @@ class World:
 
     @property
     def first(self) -> bool:
-        """True for rank 0, the process that speaks for all."""
+        """True for rank 0, the process that prints and writes."""
         return self.rank == 0
 
     def claim(self, stage: str, count: int) -> Iterator[int]:
@@ -109,7 +109,7 @@ def _shared_counter(rank: int, size: int) -> Any:
 
 
 def _refuse_silent_launch(parent: Sequence[str]) -> None:
-    """`accelerate launch --cpu --num_processes N` starts one process and says nothing: that is no N-fold run."""
+    """`accelerate launch --cpu --num_processes N` starts one process without a warning: UserError for it."""
     if not any("accelerate" in part for part in parent[:3]):
         return
     options = dict(zip(parent, [*parent[1:], ""], strict=True))

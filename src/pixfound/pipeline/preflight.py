@@ -16,11 +16,11 @@ log = logging.getLogger(__name__)
 
 
 def preflight(run_examples: RunExamples, parts: Parts, stores: Stores, max_failures: int) -> None:
-    """Say which pictures cannot be read and what the model lacks, and try the judge's server while nothing waits.
+    """Warn of unreadable pictures and of what the model lacks, and try the judge's server before any computation.
 
     Raises UserError where more would fail than `max_failures` allows, or where the judge could not be asked. A judge
-    that is needed for answers of an earlier run is left alone: its replies may be kept. So is a model: it is the first
-    to be asked.
+    that is needed only for answers of an earlier run is not tried: its replies may be cached. Nor is a model, which
+    runs first.
     """
     _check_pictures(run_examples, parts, max_failures)
     model, judge, generate = parts.model.built, parts.judge.built, stores.generate

@@ -93,7 +93,7 @@ class RunExamples(Sequence[RunExample]):
         self._examples: list[RunExample] = []
         content_hash, images = hashlib.sha256(), dict[str, int]()
         unreadable = list[str]()
-        for place, (example, selected) in enumerate(_taken(benchmark, limit)):
+        for place, (example, selected) in enumerate(_selected(benchmark, limit)):
             path = example.image.location
             stem = os.path.splitext(os.path.basename(path))[0] if path else ""
             self.files.setdefault(example.id, ImageInfo(stem, example.gt_mask.size, not selected))
@@ -123,7 +123,7 @@ class RunExamples(Sequence[RunExample]):
         return self._examples[index]
 
 
-def _taken(benchmark: Benchmark, limit: int | None) -> Iterator[tuple[Example, bool]]:
+def _selected(benchmark: Benchmark, limit: int | None) -> Iterator[tuple[Example, bool]]:
     """The examples of a benchmark, and whether the run takes them."""
     if len(benchmark) == 0:
         raise UserError("the benchmark has no examples")

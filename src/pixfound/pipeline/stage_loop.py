@@ -72,17 +72,16 @@ def run_stage(
     budget: Budget,
     begin: Callable[[], None] = lambda: None,
 ) -> None:
-    """Compute what is missing, together with the other processes.
+    """Compute the missing results of a stage, together with the other processes.
 
-    A batch is always computed whole, so that its results never depend on where an earlier run was cut off. But a
-    part that no batch lacks was done by another run, and is left alone: another wording of one prompt does not ask
-    the others again.
-    tasks: makes them, the same ones each time, and those of a batch one after another. They are looked at first and
-    made again when it is their turn, for together they would fill the memory.
-    compute: payloads of a batch -> their values, in order, or the error of one that failed. When it raises, also for
-    want of memory, the batch is halved until what is left passes or is a single task, which is recorded with the
+    A batch is always computed as a whole, so that its results do not depend on where an earlier run was interrupted.
+    Prompt kinds complete in every batch are skipped, so editing one template does not regenerate the others.
+    tasks: yields the same tasks at each call, those of a batch one after another. It is called twice, as all tasks
+    together may not fit into memory.
+    compute: payloads of a batch -> their values in order, with an exception for each failure. Where it raises, for
+    example for lack of memory, the batch is halved until a part passes or is a single task, which is recorded with the
     reason. A UserError is no failure of an example: it is raised.
-    begin: is called first where anything is missing.
+    begin: called first where anything is missing.
     """
     work = _Work.of(_batches(tasks()))
     if work.numbers:

@@ -1,4 +1,4 @@
-"""The picture sheet: what a model said about each example, where it looked, and what came of it."""
+"""The picture sheet: for each example the answers, the attention, the candidates and the chosen mask."""
 
 from __future__ import annotations
 

@@ -131,19 +131,19 @@ class _Analysis:
         figures: correlation of the better accuracy and M_dagger over the perturbations. flips: correlation over the
         examples of the flip rates of the answer letter's correctness and of grounding.
         """
-        both = [c for c in distinct(cells, ("A_dagger",), base) if c in distinct(cells, ("M_dagger", row), base)]
-        if len(both) < 2:
+        in_both = [c for c in distinct(cells, ("A_dagger",), base) if c in distinct(cells, ("M_dagger", row), base)]
+        if len(in_both) < 2:
             return None
-        vqa = np.array([np.fmax(self._of(c)["A",].value, self._of(c)["A_dagger",].value) for c in both])
-        masks = np.array([self._of(c)["M_dagger", row].value for c in both])
+        vqa = np.array([np.fmax(self._of(c)["A",].value, self._of(c)["A_dagger",].value) for c in in_both])
+        masks = np.array([self._of(c)["M_dagger", row].value for c in in_both])
         scored = np.isfinite(vqa) & np.isfinite(masks)
         count = int(scored.sum())
         alike = correlation(np.arange(count), vqa[scored], masks[scored], Resampler(count, 100, 0))
-        answers, grounded = flips(both, ("A_dagger",)), flips(both, ("M_dagger", row))
+        answers, grounded = flips(in_both, ("A_dagger",)), flips(in_both, ("M_dagger", row))
         flipped = ~np.isnan(answers) & ~np.isnan(grounded)
-        of = both[0].table.cluster_of
+        of = in_both[0].table.cluster_of
         return {
-            "variations": len(both),
+            "variations": len(in_both),
             "figures": self._figure(alike)["value"],
             "flips": correlation(of[flipped], answers[flipped], grounded[flipped], self.clusters),
         }

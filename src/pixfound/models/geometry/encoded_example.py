@@ -58,7 +58,7 @@ def grid_of(encoded: Encoded, first: int, count: int, box: Box) -> Tile:
     return Tile(first, (rows, columns), columns, box)
 
 
-def seen(encoded: Encoded, box: Box) -> Box:
+def encoded_part(encoded: Encoded, box: Box) -> Box:
     """The part of a view's box that the vision tower encodes, without incomplete patches at the right and bottom."""
     patch = getattr(getattr(encoded.config, "vision_config", None), "patch_size", None)
     if patch is None or encoded.view_size == (1, 1):

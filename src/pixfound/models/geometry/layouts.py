@@ -18,8 +18,8 @@ from pixfound.models.geometry.encoded_example import (
     Box,
     Encoded,
     check_count,
+    encoded_part,
     grid_of,
-    seen,
     side_of,
     unknown,
     view_shapes,
@@ -137,7 +137,7 @@ def any_resolution(encoded: Encoded) -> tuple[Tile, ...] | None:
         ratio = math.sqrt(rows * columns / (int(limit) * side**2))
         if ratio > 1.1:
             rows, columns = int(rows // ratio), int(columns // ratio)
-    base = Tile(0, (side, side), side, seen(encoded, encoded.whole))
+    base = Tile(0, (side, side), side, encoded_part(encoded, encoded.whole))
     fine = Tile(side * side, (rows, columns), columns + 1, box)
     check_count(encoded, side * side + rows * (columns + 1))
     return (base, fine) if rows * columns else (base,)  # of a very long image nothing may be left
@@ -210,7 +210,7 @@ def several_views(encoded: Encoded) -> tuple[Tile, ...] | None:
     per_view, remainder = divmod(encoded.count, len(boxes))
     if remainder:
         raise unknown(encoded, f"for {len(boxes)} views")
-    return tuple(grid_of(encoded, i * per_view, per_view, seen(encoded, box)) for i, box in enumerate(boxes))
+    return tuple(grid_of(encoded, i * per_view, per_view, encoded_part(encoded, box)) for i, box in enumerate(boxes))
 
 
 def one_view(encoded: Encoded) -> tuple[Tile, ...]:
@@ -228,7 +228,7 @@ def one_view(encoded: Encoded) -> tuple[Tile, ...]:
         box = encoded.whole
     else:  # padded at the right or the foot; elsewhere is refused
         (box,) = encoded.views(encoded.size)
-    return (grid_of(encoded, 0, encoded.count, seen(encoded, box)),)
+    return (grid_of(encoded, 0, encoded.count, encoded_part(encoded, box)),)
 
 
 LAYOUTS: tuple[Callable[[Encoded], tuple[Tile, ...] | None], ...] = (
