@@ -10,6 +10,7 @@ import codecs
 import csv
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
@@ -19,6 +20,16 @@ from pixfound.io.text_files import open_text
 
 Row = dict[str, str]
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs"}
+
+
+@contextmanager
+def longest_field(characters: int) -> Iterator[None]:
+    """Let the fields of CSV files be so long inside the block, beyond csv's 131,072 characters."""
+    before = csv.field_size_limit(characters)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(before)
 
 
 def table_rows(

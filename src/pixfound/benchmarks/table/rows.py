@@ -12,7 +12,6 @@ all elements), `shapes.[label=target].points` (of the elements whose field is so
 
 from __future__ import annotations
 
-import csv
 import json
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -23,7 +22,7 @@ from urllib.parse import unquote
 
 from pixfound.benchmarks.table.cell_images import ParquetCell
 from pixfound.errors import UserError, nearest
-from pixfound.io.tables import table_rows
+from pixfound.io.tables import longest_field, table_rows
 from pixfound.io.text_files import json_lines, read_json
 
 KINDS = (".parquet", ".json", ".jsonl", ".csv", ".tsv")
@@ -120,9 +119,9 @@ def _read(file: Path, columns: Collection[str], inside: str | None) -> Iterator[
         elif kind == ".json":
             yield from _with_all_keys(list(_json(file, inside)))
         else:
-            csv.field_size_limit(_LONGEST)
-            for number, row in table_rows(file, sorted(_first(columns)), skipinitialspace=True):
-                yield f"line {number}", row
+            with longest_field(_LONGEST):
+                for number, row in table_rows(file, sorted(_first(columns)), skipinitialspace=True):
+                    yield f"line {number}", row
     except (json.JSONDecodeError, UnicodeError) as error:
         raise UserError(f"{file}: is no JSON ({error}); download it again") from error
     except OSError as error:

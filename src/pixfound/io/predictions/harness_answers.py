@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pixfound.errors import UserError
+from pixfound.io.tables import longest_field
 from pixfound.io.text_files import open_text, read_json
 
 Row = tuple[str, dict[str, Any]]  # where it stands, and what it has
@@ -37,9 +38,8 @@ def table_rows(path: Path, key: str) -> Iterator[Row] | None:
 
 
 def _table(path: Path, key: str, delimiter: str) -> Iterator[Row]:
-    csv.field_size_limit(_FIELD)
     try:
-        with open_text(path) as stream:
+        with longest_field(_FIELD), open_text(path) as stream:
             for number, row in enumerate(csv.DictReader(stream, delimiter=delimiter), start=1):
                 yield f"{path}, row {number}", dict(row)
     except OSError as error:
