@@ -139,7 +139,7 @@ def test_without_capture_its_gates_are_not_used(tmp_path: Path) -> None:
 
 def test_a_model_of_another_kind_is_refused() -> None:
     config = config_of("model=tiny")
-    config["model"] = {"_target_": "pixfound.benchmarks.pixshapes.PixShapes", "pairs": 1}
+    config["model"] = {"_target_": "pixfound.models.null.Silent"}
     with pytest.raises(UserError, match="only Hugging Face models"):
         certify(config)
 
