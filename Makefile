@@ -30,8 +30,8 @@ $(READY): setup.cfg constraints.txt
 		echo "no npm registry here: make check leaves out the scripts of the page"; fi
 	@touch $@
 
-demo: $(READY) ## the main job on the embedded default: 60 pairs, a table, pictures (ARGS adds overrides)
-	@$(BIN)/pixfound experiment=demo $(ARGS)
+demo: $(READY) ## the main job on embedded models, plain and pixel-level: a comparison, a table, pages (ARGS adds overrides)
+	@$(BIN)/pixfound -m experiment=demo $(ARGS)
 
 # Files side by side, as many as there are cores, each with one thread: torch's threads would be in each other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder

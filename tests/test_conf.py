@@ -18,6 +18,7 @@ from tests.support.run import config_of
 ROOT = Path(__file__).parents[1]
 GROUPS = sorted(p for p in (ROOT / "conf").glob("*/*.yaml") if p.parent.name != "experiment")
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
+DEMO = [("tiny", "attend_segment"), ("tiny_pixel", "native"), ("tiny_pixel", "attend_segment")]
 
 
 def targets(node: Any, where: str) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -74,6 +75,20 @@ def test_an_experiment_composes_and_fits(path: Path) -> None:
     config = config_of(f"experiment={path.stem}")
     for where, node in targets(config, "config"):
         bind(where, node)
+
+
+def test_the_cells_of_the_demo_compose_and_fit() -> None:
+    cells = yaml.safe_load((ROOT / "experiments/demo.yaml").read_text())["hydra"]["sweeper"]["params"][
+        "experiment/demo"
+    ]
+    models = []
+    for cell in cells.split(","):
+        config = config_of("experiment=demo", f"experiment/demo={cell}")
+        for where, node in targets(config, "config"):
+            bind(where, node)
+        models.append((config["names"]["model"], config["names"]["extraction"], config["benchmark"]["level"]))
+    assert models == [(m, e, "medium") for m, e in DEMO]
+    assert sorted(cells.split(",")) == sorted(path.stem for path in (ROOT / "experiments/demo").iterdir())
 
 
 def test_no_two_components_have_one_name_in_fingerprints() -> None:

@@ -55,7 +55,8 @@ def write_run(
     folder.mkdir(parents=True)
     (folder / "scores.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     names = {"benchmark": "pixshapes", "model": model, "extraction": "nulls"}
-    metrics = {"accuracy_unit": unit, "iou_threshold": threshold, "rows": {}}
+    rows: dict[str, Any] = {str(line["row"]): {} for line in lines if line.get("row")}
+    metrics = {"accuracy_unit": unit, "iou_threshold": threshold, "rows": rows}
     (folder / "metrics.json").write_text(json.dumps({"names": names, "metrics": metrics}))
     (folder / "config.yaml").write_text(json.dumps({"benchmark": benchmark or {"_target_": TARGET, "seed": 1}}))
     return folder

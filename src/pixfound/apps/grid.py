@@ -105,6 +105,12 @@ def close_grid() -> bool:
     return all(cell["status"] != "failed" for cell in cells)
 
 
+def runs_of(notes: Path) -> list[Path]:
+    """The folders of a grid's finished runs, each once."""
+    folders = [json.loads(path.read_text()).get("folder") for path in _notes(notes)]
+    return list(dict.fromkeys(Path(folder) for folder in folders if folder))
+
+
 def _notes(folder: Path) -> Sequence[Path]:
     return sorted(folder.glob("cell-*.json"))
 

@@ -17,7 +17,7 @@ from pixfound.io.text import grid as markdown
 from pixfound.pipeline.run_folder import read_metrics
 from pixfound.report.table import HEADERS, table
 
-_WIDTH = 150  # where the output goes to a file
+_WIDTH = 176  # what the table needs with its intervals; also taken where the output goes to a file
 
 
 def show_grid(cells: Sequence[Mapping[str, Any]], folder: Path) -> None:
@@ -26,11 +26,17 @@ def show_grid(cells: Sequence[Mapping[str, Any]], folder: Path) -> None:
     cells: notes with cell, overrides, status, why, and folder where the run is complete.
     """
     outcomes = [[c["cell"], " ".join(_own(c, cells)), c["status"], c["why"]] for c in cells]
-    rows = [line for cell in cells if cell.get("folder") for line in _rows(cell, cells)]
+    complete = [cell for cell in cells if cell.get("folder")]
+    rows = [line for cell in complete for line in _rows(cell, cells)]
     console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False, markup=False)
     _print(console, ("cell", "overrides", "status", "why"), outcomes)
     if rows:
-        _print(console, ("cell", "overrides", *HEADERS), rows)
+        narrow = [line for cell in complete for line in _rows(cell, cells, intervals=False)]
+        _print(console, ("cell", "overrides", *HEADERS), rows if console.width >= _WIDTH else narrow)
+    for cell in complete:
+        page = Path(cell["folder"]) / "page" / "index.html"
+        beside = f", page: {page}" if page.exists() else ""
+        console.print(printable(f"cell {cell['cell']}: {cell['folder']}/report.md{beside}"), soft_wrap=True)
     counts = {s: sum(c["status"] == s for c in cells) for s in ("done", "skipped", "failed")}
     summary = ", ".join(f"{count} {status}" for status, count in counts.items())
     console.print(printable(f"{summary}; both tables: {folder}/grid.md"), soft_wrap=True)
@@ -42,9 +48,9 @@ def show_grid(cells: Sequence[Mapping[str, Any]], folder: Path) -> None:
     write_atomic(folder / "grid.json", json.dumps(list(cells), indent=2) + "\n")
 
 
-def _rows(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> list[list[str]]:
+def _rows(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], intervals: bool = True) -> list[list[str]]:
     metrics = read_metrics(Path(cell["folder"]))["metrics"]
-    return [[cell["cell"], " ".join(_own(cell, cells)), *line] for line in table(metrics)]
+    return [[cell["cell"], " ".join(_own(cell, cells)), *line] for line in table(metrics, intervals)]
 
 
 def _own(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -56,7 +62,7 @@ def _own(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> list[st
 def _print(console: Console, headers: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     grid = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for i, header in enumerate(headers):
-        grid.add_column(header, justify="left" if i < 3 else "right" if len(headers) > 4 else "left")
+        grid.add_column(header, overflow="fold", justify="left" if i < 3 else "right" if len(headers) > 4 else "left")
     for line in lines:
         grid.add_row(*map(printable, line))
     console.print(grid)

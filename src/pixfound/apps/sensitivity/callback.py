@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from pixfound.apps.grid import FOLDER
+from pixfound.apps.grid import FOLDER, runs_of
 from pixfound.apps.sensitivity.report import report
 from pixfound.errors import UserError
 from pixfound.pipeline.run_folder import read_config
@@ -42,9 +41,3 @@ class Sensitivity(Callback):
                 report(runs, outputs / "sensitivity" / benchmark, **self._options)
         except UserError as error:
             log.warning("no analysis of the sweep: %s", error)
-
-
-def runs_of(notes: Path) -> list[Path]:
-    """The folders of a grid's finished runs, each once."""
-    folders = [json.loads(path.read_text()).get("folder") for path in sorted(notes.glob("cell-*.json"))]
-    return list(dict.fromkeys(Path(folder) for folder in folders if folder))
