@@ -110,7 +110,7 @@ def test_a_mistake_that_every_process_finds_is_one_line(models: Path, tmp_path: 
 
 
 def test_an_error_that_nobody_expected_is_shown_once(models: Path, tmp_path: Path) -> None:
-    (tmp_path / "broken.py").write_text("def make(pairs, seed):\n    raise RuntimeError('no such luck')\n")
+    (tmp_path / "broken.py").write_text("def make(pairs, seed, level):\n    raise RuntimeError('no such luck')\n")
     line = command(SINGLE, models, tmp_path / "out", "benchmark._target_=broken.make", "launch.num_processes=2")
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=300, env=environment)

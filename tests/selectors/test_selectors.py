@@ -277,5 +277,5 @@ def test_options_are_checked(make, named):
 def test_the_oracle_does_not_look_at_ignored_pixels():
     example = make_example(drawn("##....", "##...."), ignore=drawn("..####", "..####"))
     small, spilt = make_candidate(drawn("#.....", "##....")), make_candidate(drawn("######", "######"))
-    assert Oracle().choose(example, [small, spilt]).index == 1
-    assert Oracle().choose(make_example(example.gt_mask), [small, spilt]).index == 0
+    assert Oracle().select_one(example, [small, spilt], "ground").index == 1
+    assert Oracle().select_one(make_example(example.gt_mask), [small, spilt], "ground").index == 0
