@@ -117,3 +117,12 @@ def cache_folder() -> Path:
     """The user's cache of this package: in $XDG_CACHE_HOME, else in ~/.cache."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "pixfound"
+
+
+def write_output(path: Path, text: str) -> None:
+    """Write a file that a command's option names, and its folder; UserError where that cannot be done."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, text)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written ({error.strerror}); give another file") from error

@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixfound.errors import UserError
+from pixfound.io.atomic import write_output
 from pixfound.io.terminal import complain, prepare
 
 
@@ -46,18 +47,8 @@ def _compare(options: argparse.Namespace) -> None:
         (options.markdown, markdown(tournament)),
     ):
         if path:
-            _write(path, text)
+            write_output(path, text)
     show(tournament)
-
-
-def _write(path: Path, text: str) -> None:
-    from pixfound.io.atomic import write_atomic
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, text)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); give another file") from error
 
 
 def _parser() -> argparse.ArgumentParser:

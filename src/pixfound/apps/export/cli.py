@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pixfound.errors import UserError, nearest
+from pixfound.io.atomic import write_output
 from pixfound.io.terminal import complain, prepare
 from pixfound.types import KINDS, Kind
 
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if options.to is None:
             print(text, end="")
         else:
-            _write(options.to, text)
+            write_output(options.to, text)
     except UserError as error:
         complain("pixfound-export", error)
         sys.exit(2)
@@ -62,16 +63,6 @@ def export(folder: Path, format: str, kind: Kind | None, row: str | None) -> str
     if format == "lmms-eval":
         return "".join(formats.lmms_eval_lines(run, kind or "choice"))
     return formats.as_tsv(formats.vlmevalkit_rows(run, kind or "choice"))
-
-
-def _write(path: Path, text: str) -> None:
-    from pixfound.io.atomic import write_atomic
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, text)
-    except OSError as error:
-        raise UserError(f"{path}: cannot be written ({error.strerror}); give another file") from error
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""What the page knows of all examples of a run at once: metrics, and numbers and texts to filter and sort by."""
+"""Data of the page about all examples of a run at once: metrics, and numbers and texts to filter and sort by."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _quadrant(scores: Scores, row: str, run: RunData, metrics: Mapping[str, Any]
 
 
 def _when(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    """Where in the answers grounding emerges: by kind of prompt the deciles, as the analysis `when` found them."""
+    """Deciles of the answers in which grounding emerges, by kind of prompt, from the analysis `when`."""
     if not found:
         return None
     prompts = [[kind, of["deciles"]] for kind, of in found["prompts"].items() if of["examples"]]
