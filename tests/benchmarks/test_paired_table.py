@@ -20,7 +20,7 @@ from PIL import Image
 from pixfound.benchmarks.image_sources import ImageFile
 from pixfound.benchmarks.paired_coco import PairedCoco
 from pixfound.benchmarks.table.paired_table import PairedTable
-from pixfound.benchmarks.table.regions import box_mask
+from pixfound.benchmarks.table.region_columns import box_mask
 from pixfound.benchmarks.table.rows import read_rows
 from pixfound.benchmarks.table.texts import split_options
 from pixfound.errors import UserError

@@ -13,7 +13,7 @@ import pytest
 
 from pixfound.benchmarks.table.columns import RegionColumn
 from pixfound.benchmarks.table.paired_table import PairedTable
-from pixfound.benchmarks.table.regions import box_of
+from pixfound.benchmarks.table.region_columns import box_of
 from pixfound.config.factory import build
 from pixfound.interfaces import Benchmark
 from pixfound.scoring.comparison import Comparison

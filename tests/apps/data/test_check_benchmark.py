@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from pixfound.apps.data.cli import main
-from pixfound.benchmarks.table.conventions import CONVENTIONS, Convention, other_convention, read_boxes
+from pixfound.benchmarks.table.coordinate_conventions import CONVENTIONS, Convention, other_convention, read_boxes
 
 NAMES = ("image", "id", "question", "options", "answer", "expression", "region")
 COLUMNS = f"{{{', '.join(f'{name}: {name}' for name in NAMES)}}}"

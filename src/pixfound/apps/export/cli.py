@@ -44,7 +44,7 @@ def export(folder: Path, format: str, kind: Kind | None, row: str | None) -> str
 
     Raises UserError where the run cannot be read or has no such row.
     """
-    from pixfound.apps.export import formats
+    from pixfound.apps.export import export_formats
     from pixfound.pipeline.run_data import RunData
     from pixfound.pipeline.run_folder import read_metrics
 
@@ -56,13 +56,13 @@ def export(folder: Path, format: str, kind: Kind | None, row: str | None) -> str
     if name not in rows:
         raise UserError(f"--row {row}: the run has no such row; {nearest(name, rows)}")
     if format == "model-card":
-        return formats.model_card(run_metrics, name)
+        return export_formats.model_card(run_metrics, name)
     run = RunData.open(folder)
     if format == "coco":
-        return json.dumps(formats.coco_results(run, kind or "ground", name)) + "\n"
+        return json.dumps(export_formats.coco_results(run, kind or "ground", name)) + "\n"
     if format == "lmms-eval":
-        return "".join(formats.lmms_eval_lines(run, kind or "choice"))
-    return formats.as_tsv(formats.vlmevalkit_rows(run, kind or "choice"))
+        return "".join(export_formats.lmms_eval_lines(run, kind or "choice"))
+    return export_formats.as_tsv(export_formats.vlmevalkit_rows(run, kind or "choice"))
 
 
 def _parser() -> argparse.ArgumentParser:

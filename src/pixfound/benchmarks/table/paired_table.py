@@ -25,8 +25,8 @@ from pixfound.benchmarks.table.cell_images import (
     size_of,
 )
 from pixfound.benchmarks.table.columns import RegionColumn, columns_of, read_columns
-from pixfound.benchmarks.table.conventions import Convention, other_convention
-from pixfound.benchmarks.table.regions import (
+from pixfound.benchmarks.table.coordinate_conventions import Convention, other_convention
+from pixfound.benchmarks.table.region_columns import (
     Region,
     around,
     entries,

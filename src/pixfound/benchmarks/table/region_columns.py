@@ -17,7 +17,7 @@ import numpy as np
 
 from pixfound.benchmarks.table.cell_images import ParquetCell
 from pixfound.benchmarks.table.columns import RegionColumn
-from pixfound.benchmarks.table.conventions import CONVENTIONS, Convention, changes, fitting_share, read_boxes
+from pixfound.benchmarks.table.coordinate_conventions import CONVENTIONS, Convention, changes, fitting_share, read_boxes
 from pixfound.benchmarks.table.rows import Fault, Row
 from pixfound.benchmarks.table.texts import matched
 from pixfound.io.coco import CocoImage
