@@ -71,6 +71,21 @@ class Resampler:
 
         return Estimate(value, len(numbers), resample)
 
+    def auroc(self, clusters: Codes, scores: npt.NDArray[Any], positive: npt.NDArray[np.bool_]) -> Estimate:
+        """The chance that a positive of (I,) items has a higher score than a negative, ties counted as half.
+
+        nan where one of the two is missing.
+        """
+        order = np.argsort(scores, kind="stable")
+        columns, positives = np.asarray(clusters)[order], np.asarray(positive)[order]
+        _, starts = np.unique(np.asarray(scores)[order], return_index=True)
+        once = _aurocs(np.ones((1, len(order)), dtype=np.uint8), positives, starts)
+
+        def resample() -> Array:
+            return np.concatenate([_aurocs(times[:, columns], positives, starts) for times in self._times(_ROWS)])
+
+        return Estimate(float(once[0]), len(order), resample)
+
     def _draws(self, number: int) -> Array:
         if number >= len(self._drawn):
             self._draw()
@@ -144,3 +159,16 @@ def _medians(numbers: Array, times: Times) -> Array:
     middle = [(reached <= place).sum(axis=1) for place in ((totals - 1) // 2, totals // 2)]
     low, high = (numbers[np.minimum(index, len(numbers) - 1)] for index in middle)
     return np.where(totals[:, 0] > 0, (low + high) / 2, np.nan)
+
+
+def _aurocs(times: Times, positive: npt.NDArray[np.bool_], starts: Codes) -> Array:
+    """(R,) the AUROC of each resample of items in ascending order of their scores.
+
+    times: (R, I) how often each was drawn. starts: the first item of each score.
+    """
+    if not len(positive):
+        return np.full(len(times), np.nan)
+    positives = np.add.reduceat(np.where(positive, times, 0), starts, axis=1, dtype=np.float64)  # (R, scores)
+    negatives = np.add.reduceat(np.where(positive, 0, times), starts, axis=1, dtype=np.float64)
+    below = np.cumsum(negatives, axis=1) - negatives / 2
+    return ratios((positives * below).sum(axis=1), positives.sum(axis=1) * negatives.sum(axis=1))

@@ -81,6 +81,8 @@ def plain(node: Any, level: float) -> Any:
     """A tree with every estimate in it as JSON. Made last, so that the draws of all of them are computed together."""
     if isinstance(node, Estimate):
         return figure(node, level)
+    if isinstance(node, list):
+        return [plain(child, level) for child in node]
     return {key: plain(child, level) for key, child in node.items()} if isinstance(node, dict) else node
 
 

@@ -31,7 +31,7 @@ class Similarity(Selector):
         dropped.
     """
 
-    version = 2
+    version = 3  # 3: the similarity is stored with the choice
 
     def __init__(
         self,
@@ -53,6 +53,7 @@ class Similarity(Selector):
     def select_one(self, example: Example, candidates: Sequence[Candidate], kind: Kind) -> Choice:
         """The most similar candidate; `empty` where it is below the threshold.
 
+        `about` has the similarity of a chosen one, among `scores`.
         The choice is `missing` without candidates, or where no phrase reaches the floor. Without a floor it is
         `unscored` where no candidate has a phrase, or with `source: given` a similarity: in the original, which has a
         floor, such an image counts as 0.
@@ -75,7 +76,8 @@ class Similarity(Selector):
         similarity, _, index = max(ranks)
         if self.threshold is not None and similarity < self.threshold:
             return Choice("empty", reason=f"similarity {similarity:.3f} is below {self.threshold}")
-        return Choice("candidate", abs(index), f"similarity {similarity:.3f}")
+        about = {"scores": {"similarity": similarity}}
+        return Choice("candidate", abs(index), f"similarity {similarity:.3f}", about)
 
     def _tie(self, index: int, candidate: Candidate) -> tuple[float, int]:
         return (candidate.score or 0.0, -index) if self.ties == "score" else (0.0, index)

@@ -287,7 +287,8 @@ class Choice:
     kind: `candidate` takes the candidate at `index`; `empty` predicts the empty mask deliberately; `full` takes the
     whole image; `missing` had nothing to choose from and is scored by the scoring profile; `unscored` has no decision
     (a judge was down) and is neither correct nor wrong.
-    about: JSON values on how the decision was made, for analyses.
+    about: JSON values on how the decision was made, for analyses; `scores` maps names to numbers of the chosen mask,
+    higher for a more certain one.
     """
 
     kind: Literal["candidate", "empty", "full", "missing", "unscored"]
