@@ -16,6 +16,7 @@ from pixfound.config.factory import Part, Parts, build, build_parts, fingerprint
 from pixfound.config.settings import Settings
 from pixfound.interfaces import Component, Load
 from pixfound.io.atomic import make_folder
+from pixfound.io.table_formats import ENDINGS
 from pixfound.io.terminal import say
 from pixfound.pipeline.batching import choose_batch_size
 from pixfound.pipeline.distributed import World, join_world
@@ -66,7 +67,7 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
     with closing(open_stores(parts, prints, settings.outputs_dir, world.rank)) as stores:
         if world.first:
             _warn_of_changes(parts, stores)
-        metrics_file = finished(folder, config["tracker"], settings.page) if world.first else {"metrics": {}}
+        metrics_file = _finished(folder, config, settings) if world.first else {"metrics": {}}
         if world.least(metrics_file is not None) and metrics_file:  # the first one says so for all
             return Result(folder, settings.names, name, config, metrics_file["metrics"], was_complete=True)
         with only_writer(folder, "this run") if world.first else nullcontext():
@@ -77,6 +78,11 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
             result = finish(run_examples, parts, stores, scoring, result, settings) if world.first else result
             world.meet()
     return result
+
+
+def _finished(folder: Path, config: Mapping[str, Any], settings: Settings) -> dict[str, Any] | None:
+    tables = [f"table.{ENDINGS[name]}" for name in settings.tables]
+    return finished(folder, config["tracker"], settings.page, tables)
 
 
 def _run_stages(run_examples: RunExamples, parts: Parts, stores: Stores, settings: Settings, world: World) -> Settings:

@@ -53,6 +53,7 @@ def _write(result: Result, run: RunData, settings: Settings) -> None:
 
     from pixfound.report.markdown import write_report
     from pixfound.report.page import page_run, write_page
+    from pixfound.report.paper_table import TableRun, paper_table, write_tables
 
     folder = result.folder
     write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(result.config))))
@@ -62,6 +63,7 @@ def _write(result: Result, run: RunData, settings: Settings) -> None:
         json.dumps({**provenance(), "batch_size": settings.batch_size, **usage}, indent=2) + "\n",
     )
     write_report(result, run, settings.pictures, settings.charts)
+    write_tables(folder, "table", paper_table([TableRun(result.names, result.metrics)]), settings.tables)
     if settings.page:
         write_page(folder / "page", [page_run(run, result.names, result.metrics)])
     body: dict[str, Any] = {

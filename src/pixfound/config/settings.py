@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,8 +17,8 @@ class Settings:
     """Top-level options of a run.
 
     limit: number of examples to evaluate, None for all; a pair is never split. batch_size: number of prompts generated
-    together, or auto. max_failures: number of examples that may fail before the run ends. names: the chosen option of
-    each config group.
+    together, or auto. max_failures: number of examples that may fail before the run ends. tables: formats of the table
+    in the paper's layout. names: the chosen option of each config group.
     """
 
     limit: int | None
@@ -29,6 +29,7 @@ class Settings:
     pictures: int
     page: bool
     charts: bool
+    tables: Sequence[TableFormat]
     names: Mapping[str, str]
 
     def __post_init__(self) -> None:
@@ -41,6 +42,7 @@ class Settings:
         for name, value in (("page", self.page), ("charts", self.charts)):
             if not isinstance(value, bool):
                 raise UserError(f"report.{name}={value}: type true or false")
+        check_tables(self.tables)
         _at_least("report.pictures", self.pictures, 0, "0 leaves the picture sheet out")
         check_names(self.names)
 
@@ -56,6 +58,7 @@ class Settings:
             pictures=config["report"]["pictures"],
             page=config["report"].get("page", False),
             charts=config["report"].get("charts", False),
+            tables=config["report"].get("tables", ()),
             names=config["names"],
         )
 
@@ -80,9 +83,17 @@ def check_names(names: Mapping[str, Any]) -> None:
             )
 
 
+def check_tables(tables: Any) -> None:
+    """Raise UserError where `report.tables` is no list of formats."""
+    if not isinstance(tables, list | tuple) or any(name not in TABLE_FORMATS for name in tables):
+        raise UserError(f"report.tables={tables}: type [csv], [latex], [csv,latex] or []")
+
+
 def _at_least(name: str, value: Any, least: int, advice: str) -> None:
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise UserError(f"{name}={value}: must be a whole number of at least {least}; {advice}")
 
 
 BatchSize = int | Literal["auto"]
+TableFormat = Literal["csv", "latex"]
+TABLE_FORMATS: tuple[TableFormat, ...] = ("csv", "latex")

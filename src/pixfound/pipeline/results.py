@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -71,13 +71,16 @@ def _kinds(run_example: RunExample, stores: Stores, mark: str) -> list[str]:
     return [kind for kind, record in generations if record and record.value and record.value.get(mark)]
 
 
-def finished(folder: Path, tracker: Mapping[str, Any], page: bool) -> dict[str, Any] | None:
+def finished(
+    folder: Path, tracker: Mapping[str, Any], page: bool, tables: Collection[str] = ()
+) -> dict[str, Any] | None:
     """The metrics file of a run that is finished, without failures and published; None where work is left.
 
-    A run whose files are not as it has written them is not finished: they are written again. page: a run without its
-    page is not finished either.
+    A run whose files are not as it has written them is not finished: they are written again. page, tables: a run
+    without its page, or without a file of tables, is not finished either.
     """
-    if not (folder / "metrics.json").exists() or (page and not (folder / "page" / "index.html").exists()):
+    wanted = ["metrics.json", *(["page/index.html"] if page else []), *tables]
+    if not all((folder / name).exists() for name in wanted):
         return None
     if odd := changed(folder):
         log.warning("%s: %s not as the run has written it: all is written again", folder, ", ".join(odd))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,16 +13,22 @@ from rich.console import Console
 from rich.table import Table
 
 from pixfound.io.atomic import write_atomic
+from pixfound.io.table_formats import as_markdown, as_text
 from pixfound.io.text import escape, printable
 from pixfound.io.text import grid as markdown
-from pixfound.pipeline.run_folder import read_metrics
+from pixfound.pipeline.run_folder import read_config, read_metrics
+from pixfound.report.paper_table import TableRun, paper_table, write_tables
 from pixfound.report.table import HEADERS, table
 
+_NAMED = re.compile(r"\+*(benchmark|model|extraction|scoring|names\.\w+|experiment(/\w+)*)=")  # said by a run's names
+_LAYOUT = (
+    "In the layout of the paper, in percent. A, A†: open answers, letters; M, M†: mean IoU, open and grounding prompt."
+)
 _WIDTH = 176  # what the table needs with its intervals; also taken where the output goes to a file
 
 
 def show_grid(cells: Sequence[Mapping[str, Any]], folder: Path) -> None:
-    """Print both tables, and write them to grid.md and grid.json in `folder`.
+    """Print the tables, and write them to grid.md and grid.json in `folder`, and to the formats of report.tables.
 
     cells: notes with cell, overrides, status, why, and folder where the run is complete.
     """
@@ -33,16 +40,21 @@ def show_grid(cells: Sequence[Mapping[str, Any]], folder: Path) -> None:
     if rows:
         narrow = [line for cell in complete for line in _rows(cell, cells, intervals=False)]
         _print(console, ("cell", "overrides", *HEADERS), rows if console.width >= _WIDTH else narrow)
+    runs = [_table_run(cell, cells) for cell in complete]
+    paper = paper_table(runs)
+    if len(complete) > 1:
+        console.print(as_text(paper.texts()), soft_wrap=True)
     for cell in complete:
         page = Path(cell["folder"]) / "page" / "index.html"
         beside = f", page: {page}" if page.exists() else ""
         console.print(printable(f"cell {cell['cell']}: {cell['folder']}/report.md{beside}"), soft_wrap=True)
     counts = {s: sum(c["status"] == s for c in cells) for s in ("done", "skipped", "failed")}
     summary = ", ".join(f"{count} {status}" for status, count in counts.items())
-    console.print(printable(f"{summary}; both tables: {folder}/grid.md"), soft_wrap=True)
+    console.print(printable(f"{summary}; the tables: {folder}/grid.md"), soft_wrap=True)
     blocks = ["# Grid", markdown(("cell", "overrides", "status", "why"), outcomes)]
     if rows:
-        blocks.append(markdown(("cell", "overrides", *HEADERS), rows))
+        blocks += [_LAYOUT, as_markdown(paper.texts()), markdown(("cell", "overrides", *HEADERS), rows)]
+        write_tables(folder, "grid", paper, read_config(Path(complete[0]["folder"]))["report"].get("tables", ()))
     blocks += [f"Cell {c['cell']}: `{escape(c['folder'])}`" for c in cells if c.get("folder")]
     write_atomic(folder / "grid.md", "\n\n".join(blocks) + "\n")
     write_atomic(folder / "grid.json", json.dumps(list(cells), indent=2) + "\n")
@@ -51,6 +63,12 @@ def show_grid(cells: Sequence[Mapping[str, Any]], folder: Path) -> None:
 def _rows(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], intervals: bool = True) -> list[list[str]]:
     metrics = read_metrics(Path(cell["folder"]))["metrics"]
     return [[cell["cell"], " ".join(_own(cell, cells)), *line] for line in table(metrics, intervals)]
+
+
+def _table_run(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> TableRun:
+    run = read_metrics(Path(cell["folder"]))
+    apart = " ".join(override for override in _own(cell, cells) if not _NAMED.match(override))
+    return TableRun(run["names"], run["metrics"], apart)
 
 
 def _own(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> list[str]:

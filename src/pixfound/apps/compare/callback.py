@@ -20,7 +20,8 @@ log = logging.getLogger(__name__)
 
 
 class Compare(Callback):
-    """Compares every two runs of a grid as `pixfound-compare` does; writes comparison.json and .md beside its tables.
+    """Compares every two runs of a grid as `pixfound-compare` does; writes comparison.json and .md, and
+    the formats of report.tables, beside its tables.
 
     rows: of each run the first of these that it has is compared; for none its first row. An experiment names it as
     hydra.callbacks.compare.
@@ -34,7 +35,7 @@ class Compare(Callback):
         notes = os.environ.get(FOLDER)
         if notes is None or os.environ.get("RANK", "0") != "0":
             return
-        from pixfound.apps.compare.report import markdown, show
+        from pixfound.apps.compare.report import csv, latex, markdown, show
         from pixfound.apps.compare.runs import contestants
         from pixfound.apps.compare.significance import Settings
         from pixfound.apps.compare.tournament import play
@@ -55,4 +56,9 @@ class Compare(Callback):
         numbers = json.dumps(tournament.to_json(), indent=2, ensure_ascii=False)
         write_atomic(Path(notes) / "comparison.json", numbers + "\n")
         write_atomic(Path(notes) / "comparison.md", markdown(tournament))
+        formats = config.report.tables if "report" in config else ()
+        if "csv" in formats:
+            write_atomic(Path(notes) / "comparison.csv", csv(tournament))
+        if "latex" in formats:
+            write_atomic(Path(notes) / "comparison.tex", latex(tournament))
         show(tournament)

@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _compare(options: argparse.Namespace) -> None:
-    from pixfound.apps.compare.report import markdown, show
+    from pixfound.apps.compare.report import csv, latex, markdown, show
     from pixfound.apps.compare.runs import contestants
     from pixfound.apps.compare.significance import Settings
     from pixfound.apps.compare.tournament import play
@@ -45,6 +45,8 @@ def _compare(options: argparse.Namespace) -> None:
     for path, text in (
         (options.json, json.dumps(tournament.to_json(), indent=2, ensure_ascii=False) + "\n"),
         (options.markdown, markdown(tournament)),
+        (options.csv, csv(tournament)),
+        (options.latex, latex(tournament)),
     ):
         if path:
             write_output(path, text)
@@ -61,6 +63,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--iou-threshold", type=float, help="above it an object is grounded (default: as in the runs)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers")
     parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables")
+    parser.add_argument("--csv", type=Path, metavar="FILE", help="write the differences as CSV")
+    parser.add_argument("--latex", type=Path, metavar="FILE", help="write the tables as LaTeX (booktabs)")
     parser.add_argument("--resamples", type=int, default=2000, help="of the bootstrap")
     parser.add_argument("--permutations", type=int, default=10000, help="of the test, at most")
     parser.add_argument("--level", type=float, default=0.95, help="of the intervals")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict, fields
+
 from pixfound.apps.compare.significance import Difference
 from pixfound.apps.compare.tournament import Comparison, Tournament
+from pixfound.io.table_formats import GroupedTable, as_csv, as_latex
 from pixfound.io.text import escape, grid, printable
 
 _LABELS = {"A": "A", "A_dagger": "A†", "M": "M", "M_dagger": "M†", "S": "S", "joint": "joint"}
@@ -39,6 +42,41 @@ def markdown(tournament: Tournament) -> str:
         parts.append(grid(headers(tournament, comparison), rows(tournament, comparison)))
         parts += [escape(line) for line in left_out(comparison)]
     return "\n\n".join([*parts, escape(legend(tournament))]) + "\n"
+
+
+def csv(tournament: Tournament) -> str:
+    """The differences as CSV: a line for each figure of each comparison, numbers as they are (shares of 1)."""
+    names = [field.name for field in fields(Difference)]
+    lines: list[list[str | float | None]] = [
+        [
+            *(
+                f"{c.run.names.get('model')}, {c.run.names.get('extraction')}, {c.row}"
+                for c in (pair.first, pair.second)
+            ),
+            _LABELS[figure],
+            *(asdict(difference)[name] for name in names),
+        ]
+        for pair in tournament.comparisons
+        for figure, difference in pair.differences.items()
+    ]
+    return as_csv(["first row", "second row", "figure", *names], lines)
+
+
+def latex(tournament: Tournament) -> str:
+    """The tables as one LaTeX `tabular`, a group for each comparison."""
+    columns = ["first", "second", *headers(tournament, tournament.comparisons[0])[3:]]
+    names = {
+        c.letter: f"{c.run.names.get('model')}, {c.run.names.get('extraction')}, {c.row}"
+        for c in tournament.contestants
+    }
+    groups = [
+        (
+            f"{names[c.second.letter]} - {names[c.first.letter]}",
+            [(label, cells) for label, *cells in rows(tournament, c)],
+        )
+        for c in tournament.comparisons
+    ]
+    return as_latex(GroupedTable("", [("", columns)], groups))
 
 
 def introduction(tournament: Tournament) -> list[str]:
