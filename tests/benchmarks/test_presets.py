@@ -179,13 +179,42 @@ def multihopspatial(root: Path) -> None:
 
 
 def cafe(root: Path) -> None:
-    names = pictures(root)
-    rows = []
-    for number, name in enumerate(names):
-        (root / f"mask{number}.png").write_bytes(mask_picture(number))
-        row = {"file_name": name, "positive_query": "the shape", "negative_query": "the cat", "category": "context"}
-        rows.append({**row, "mask": f"mask{number}.png"})
-    (root / "metadata.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    names = pictures(root / "CAFEval2026_imgs", ".jpg")
+    images, annotations = [], []
+    for n, name in enumerate(names):
+        about = {"file_name": name, "height": SIZE[0], "width": SIZE[1], "edit_type": "Context Conflict"}
+        images += [
+            {**about, "id": n + 1, "text_input": "the shape"},
+            {**about, "id": 1_000_000_001 + n, "text_input": "the cat", "fp_source_id": n + 1},
+        ]
+        annotations.append({"id": n, "image_id": n + 1, "segmentation": rle(n), "iscrowd": 0})
+    dump(root / "CAFEval2026_annotations.json", {"images": images, "annotations": annotations})
+
+
+def saco_gold(root: Path) -> None:
+    rows = [
+        {
+            "id": n,
+            "image": image_struct(n),
+            "expression": "shape",
+            "human_1_masks": [rle(n)] if n else [],
+            "human_2_masks": [rle(n), rle(n)],
+            "human_3_masks": [],
+            "count": 2,
+        }
+        for n in range(2)
+    ]
+    parquet(root / "saco_gold_crowded/test-00000.parquet", rows)
+
+
+def rsmmvp(root: Path) -> None:
+    pictures(root / "RSMMVP Images", ".jpg")
+    rows = [
+        "Index,Question,Options,Correct Answer",
+        "0,Is it near?,(a) yes (b) no,(a)",
+        "1,Is it near?,(a) yes (b) no,(b)",
+    ]
+    (root / "Questions.csv").write_text("\n".join(rows))
 
 
 def groundingme(root: Path) -> None:
@@ -300,7 +329,7 @@ LAYOUTS: dict[str, Callable[[Path], None]] = {
     layout.__name__: layout
     for layout in (
         *(visual_cot, gseval, vizwiz_grounding, treebench, vstar, multihopspatial, cafe, groundingme, refcoco),
-        *(grefcoco, reasonseg, pbench, ref_l4, pointbench, toloka_wsdm2023),
+        *(grefcoco, reasonseg, pbench, ref_l4, pointbench, toloka_wsdm2023, saco_gold, rsmmvp),
     )
 } | {"refcoco_plus": refcoco, "refcocog": refcoco}
 # examples, kinds of the first, whether any is absent, instances and boxes of the first present one, which mask it is
@@ -311,7 +340,9 @@ EXPECTED: dict[str, tuple[int, tuple[str, ...], int, int, int, str]] = {
     "treebench": (2, ("open", "choice", "ground"), 0, 2, 2, "more"),
     "vstar": (2, ("open", "choice", "ground"), 0, 1, 1, "box"),
     "multihopspatial": (2, ("open", "choice", "ground"), 0, 0, 1, "box"),
-    "cafe": (4, ("ground",), 2, 0, 0, "mask"),
+    "cafe": (4, ("ground",), 2, 1, 0, "mask"),
+    "saco_gold": (2, ("ground",), 1, 1, 0, "mask"),
+    "rsmmvp": (2, ("open", "choice"), 0, 0, 0, "none"),
     "groundingme": (2, ("ground",), 1, 0, 1, "box"),
     "refcoco": (4, ("ground",), 0, 0, 1, "box"),
     "refcoco_plus": (4, ("ground",), 0, 0, 1, "box"),
@@ -357,6 +388,8 @@ def test_a_preset_reads_its_layout(name: str, tables: dict[str, PairedTable]) ->
     assert (len(present.instances), len(present.boxes)) == (instances, boxes)
     number = next(n for n in range(2) if present.image.load().tobytes() == DRAWN[n].image.load().tobytes())
     expected = RLE.from_box(tuple(box(number)), SIZE).decode() if region == "box" else MASKS[number]
+    if region == "none":
+        expected = np.zeros(SIZE, np.bool_)
     if region == "more":  # a second box
         expected = RLE.from_box(tuple(box(number)), SIZE).decode().copy()
         expected[:5, :5] = True
@@ -371,7 +404,11 @@ def test_what_presets_say_besides(tables: dict[str, PairedTable]) -> None:
     for example in tables["vstar"]:
         assert example.options[example.answer or 0] == "red"
     assert tables["multihopspatial"][0].question == "Which is left?"
-    assert [e.pair_id for e in tables["cafe"]] == ["0", "0", "1", "1"]
+    assert [e.pair_id for e in tables["cafe"]] == ["0.jpg", "0.jpg", "1.jpg", "1.jpg"]
+    assert [(e.question, e.answer, e.pair_id) for e in tables["rsmmvp"]] == [
+        ("Is it near?", n, "Questions-0") for n in (0, 1)
+    ]
+    assert [len(parts) for parts in tables["saco_gold"][1].other_instances] == [2, 0]
     assert [e.expression for e in tables["cafe"]][:2] == ["the shape", "the cat"]
     assert tables["grefcoco"][0].tags == {"split": "val"}
     assert tables["reasonseg"][0].ignore is not None
@@ -408,7 +445,21 @@ def test_all_presets_go_through_the_pipeline(tables: dict[str, PairedTable], mod
     result = evaluate(config)
     assert not result.failures
     scored = {score["example_id"].partition("/")[0] for score in scores_of(result) if score["iou"] is not None}
-    assert scored == set(LAYOUTS)
+    assert scored == set(LAYOUTS) - {"rsmmvp"}
+    answered = {s["example_id"].partition("/")[0] for s in scores_of(result) if s["kind"] == "choice" and s["response"]}
+    assert answered == {"treebench", "vstar", "multihopspatial", "rsmmvp"}
+
+
+def test_questions_without_regions_have_no_figures_of_masks(models: Path, tmp_path: Path) -> None:
+    rsmmvp(tmp_path / "data")
+    overrides = [*random_models(models), f"outputs_dir={tmp_path}", "model.generation.max_new_tokens=2"]
+    result = evaluate(
+        config_of("benchmark=rsmmvp", f"benchmark.root={tmp_path / 'data'}", "extraction=trivial", *overrides)
+    )
+    assert not result.failures
+    assert [(score["kind"], score["row"]) for score in scores_of(result)] == 2 * [("open", None), ("choice", None)]
+    assert (result.metrics["absent"], list(result.metrics["rows"])) == (0, ["empty", "full"])
+    assert {result.metrics["rows"][row]["M_dagger"]["value"] for row in ("empty", "full")} == {None}
 
 
 def test_every_preset_is_here_and_has_a_card() -> None:

@@ -1,12 +1,16 @@
 """Metrics of regions beside the benchmarks' own evaluators, on the same predictions.
 
-`official.json` has made-up predictions and what these evaluators said about them:
+`official.json` has made-up predictions and what these evaluators said about them, `official_edges.json` cases by hand:
+nothing on either side, one pixel, all pixels, one mask for several objects and several for one, an IoU on a threshold,
+pixels to ignore over everything, boxes without area, with swapped corners or at the edge, missing ones. In
+`official_annotators.json` three annotators disagree:
 
     rela           henghuiding/ReLA 3ca9551, gres_model/evaluation/refer_evaluation.py
     lisa           dvlab-research/LISA 3cb2d43, train_ds.py (validate) and utils/utils.py
     gseval         hustvl/GroundingSuite ff3ea30, evaluate_grounding.py
     falcon         tiiuae/Falcon-Perception 627e10a, eval/metrics.py (PBench)
-    saco           EvolvingLMMs-Lab/lmms-eval 75571cf, lmms_eval/tasks/saco/utils.py
+    saco, lmms     EvolvingLMMs-Lab/lmms-eval 75571cf, lmms_eval/tasks/saco/utils.py
+    sam3           facebookresearch/sam3 99d02f2, sam3/eval/cgf1_eval.py; sam3_first: the first annotator alone
     treebench      open-compass/VLMEvalKit e8e78f0, vlmeval/dataset/image_mcq.py
     vlm_*, lmms_*  the same two, GroundingME, RefCOCO (rec) and refcoco_grounding
     pointbench, multihop   lmms-eval, tasks/pointbench and tasks/multihopspatial
@@ -19,6 +23,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +39,19 @@ from pixfound.types import Candidate
 from pixfound.types.masks import RLE, union
 from tests.support.examples import make_example
 
-DATA = json.loads((Path(__file__).parent / "official.json").read_text())
-INPUTS, EXPECTED = DATA["inputs"], DATA["expected"]
-SIZE = tuple(INPUTS["size"])
+
+class Official:
+    """Made-up predictions, and what the evaluators said about them."""
+
+    def __init__(self, name: str) -> None:
+        self.name, data = name, json.loads((Path(__file__).parent / f"{name}.json").read_text())
+        self.inputs, self.expected = data["inputs"], data["expected"]
+        self.size: tuple[int, int] = tuple(self.inputs["size"])
+
+
+@pytest.fixture(scope="module", params=["official", "official_edges"])
+def official(request: pytest.FixtureRequest) -> Official:
+    return Official(request.param)
 
 
 def figures(comparisons: Sequence[Comparison], *names: str, right: Sequence[bool | None] = ()) -> dict[str, Any]:
@@ -57,23 +72,23 @@ def figures(comparisons: Sequence[Comparison], *names: str, right: Sequence[bool
     return {name: both["M_dagger"]["value"] for name, both in found.items()}
 
 
-def masks(segmentations: Sequence[Any]) -> tuple[RLE, ...]:
-    return tuple(RLE.from_coco(one, SIZE) for one in segmentations)
+def masks(segmentations: Sequence[Any], size: tuple[int, int]) -> tuple[RLE, ...]:
+    return tuple(RLE.from_coco(one, size) for one in segmentations)
 
 
-def instances(boxes: bool = False, ignored: bool = False) -> list[Comparison]:
+def instances(official: Official, boxes: bool = False, ignored: bool = False) -> list[Comparison]:
     """The samples of masks. boxes: also as written. ignored: without the pixels to ignore."""
     found = []
-    for sample, spoken in zip(INPUTS["samples"], INPUTS["boxes"], strict=True):
-        gts, preds = masks(sample["gt"]), masks(sample["pred"])
+    for sample, spoken in zip(official.inputs["samples"], official.inputs["boxes"], strict=True):
+        gts, preds = masks(sample["gt"], official.size), masks(sample["pred"], official.size)
         written = spoken["pred"] if boxes else [None] * len(preds)
         parts = tuple(Candidate(mask, box=box) for mask, box in zip(preds, written, strict=True))
-        shown = union(preds, SIZE)
+        shown = union(preds, official.size)
         example = make_example(
-            union(gts, SIZE),
+            union(gts, official.size),
             instances=gts,
             boxes=tuple(spoken["gt"][:1]) if boxes else (),
-            ignore=masks([sample["ignore"]])[0] if ignored and sample["ignore"] else None,
+            ignore=masks([sample["ignore"]], official.size)[0] if ignored and sample["ignore"] else None,
             tags={"split": sample["split"], "class": str(sample["class_id"])},
         )
         found.append(Comparison(example, shown, Candidate(shown, parts=parts) if parts else None, missing=not parts))
@@ -94,29 +109,29 @@ def close(expected: float) -> Any:
     return pytest.approx(expected, rel=1e-12)
 
 
-def test_grefcoco() -> None:
-    expected = EXPECTED["rela"]
+def test_grefcoco(official: Official) -> None:
+    expected = official.expected["rela"]
     names = {"gIoU": "giou", "cIoU": "ciou", **{f"Pr@0.{n}": f"pr@0.{n}" for n in (7, 8, 9)}}
-    found = figures(instances(), *names.values(), "n_acc", "t_acc")
+    found = figures(instances(official), *names.values(), "n_acc", "t_acc")
     for theirs, ours in names.items():
         assert 100 * found[ours] == close(expected[theirs]), ours
     assert (found["n_acc"], found["t_acc"]) == (close(expected["N_acc"]), close(expected["T_acc"]))
 
 
-def test_reasonseg_with_ignored_pixels() -> None:
-    expected = EXPECTED["lisa"]
-    found = figures(instances(ignored=True), "giou_eps", "ciou", "giou")
+def test_reasonseg_with_ignored_pixels(official: Official) -> None:
+    expected = official.expected["lisa"]
+    found = figures(instances(official, ignored=True), "giou_eps", "ciou", "giou")
     # It computes in single precision, and divides by the number of examples plus 1e-5.
     assert found["giou_eps"] == pytest.approx(expected["giou"] * (1 + 1e-5 / expected["count"]), rel=3e-7)
     assert found["ciou"] == pytest.approx(expected["ciou"], rel=1e-7)
     assert f"giou: {found['giou_eps']:.4f}, ciou: {found['ciou']:.4f}" == expected["printed"]
     assert 0 < found["giou"] - found["giou_eps"] < 1e-6
-    assert found["ciou"] != figures(instances(), "ciou")["ciou"]
+    assert found["ciou"] != figures(instances(official), "ciou")["ciou"]
 
 
-def test_gseval() -> None:
-    expected = EXPECTED["gseval"]
-    present = [c for c in instances(boxes=True) if not c.absent]
+def test_gseval(official: Official) -> None:
+    expected = official.expected["gseval"]
+    present = [c for c in instances(official, boxes=True) if not c.absent]
     found = figures(present, "miou:skip_missing", "written_box_acc@0.5:skip_missing", "miou")
     assert found["miou:skip_missing"] == close(expected["giou"])
     assert found["written_box_acc@0.5:skip_missing"] == close(expected["box"])
@@ -126,8 +141,8 @@ def test_gseval() -> None:
         assert figures(part, "written_box_acc@0.5")["written_box_acc@0.5"] == close(accuracy)
 
 
-def test_pbench() -> None:
-    expected, found = EXPECTED["falcon"], instances()
+def test_pbench(official: Official) -> None:
+    expected, found = official.expected["falcon"], instances(official)
     assert figures(found, "pbench_f1:mean_over_split")["pbench_f1:mean_over_split"] == close(expected["average"])
     for split, value in expected["splits"].items():
         part = [c for c in found if c.example.tags["split"] == split]
@@ -136,8 +151,8 @@ def test_pbench() -> None:
     assert [sum(cases) for cases in zip(*shown, strict=True)] == expected["il"]
 
 
-def test_saco() -> None:
-    expected, found = EXPECTED["saco"], instances()
+def test_saco(official: Official) -> None:
+    expected, found = official.expected["saco"], instances(official)
     metrics = figures(found, "il_mcc", "positive_f1", "positive_f1@0.5", "gated_f1", "gated_f1@0.75", "saco_macro_f1")
     assert metrics["il_mcc"] == close(expected["IL_MCC"])
     assert metrics["positive_f1"] == close(expected["pmF1"])
@@ -147,15 +162,36 @@ def test_saco() -> None:
     assert metrics["saco_macro_f1"] == close(expected["macro_F1"])
 
 
-def test_treebench() -> None:
-    present = [c for c in instances() if not c.absent]
+def test_saco_takes_the_annotator_that_fits_best() -> None:
+    data = json.loads((Path(__file__).parent / "official_annotators.json").read_text())
+    size, expected, found = tuple(data["size"]), data["expected"], []
+    for sample in data["samples"]:
+        first, *others = (masks(annotated, size) for annotated in sample["annotators"])
+        parts = tuple(Candidate(mask) for mask in masks(sample["pred"], size))
+        example = make_example(union(first, size), instances=first, other_instances=tuple(others))
+        shown = union([part.mask for part in parts], size)
+        found.append(Comparison(example, shown, Candidate(shown, parts=parts) if parts else None, missing=not parts))
+    ours = figures(found, "il_mcc", "positive_f1", "gated_f1", "gated_f1@0.5", "saco_macro_f1")
+    for name, theirs in (("il_mcc", "IL_MCC"), ("positive_f1", "pmF1"), ("saco_macro_f1", "macro_F1")):
+        assert ours[name] == close(expected["lmms"][theirs]), name
+    assert 100 * ours["gated_f1"] == close(expected["lmms"]["cgF1"])
+    # SAM 3's own script has 1e-4 in its denominators.
+    first_alone = [replace(c, example=replace(c.example, other_instances=())) for c in found]
+    for part, theirs in ((found, expected["sam3"]), (first_alone, expected["sam3_first"])):
+        near = figures(part, "gated_f1", "gated_f1@0.5", "positive_f1", "il_mcc")
+        names = {"gated_f1": "cgF1", "gated_f1@0.5": "cgF1@0.5", "positive_f1": "positive_micro_F1", "il_mcc": "IL_MCC"}
+        assert near == {name: pytest.approx(theirs[names[name]], abs=1e-4) for name in near}
+
+
+def test_treebench(official: Official) -> None:
+    present = [c for c in instances(official) if not c.absent]
     found = figures(present, "target_recall", "target_precision")
-    assert found["target_recall"] == close(EXPECTED["treebench"]["miou"])
+    assert found["target_recall"] == close(official.expected["treebench"]["miou"])
     assert found["target_precision"] < found["target_recall"]
 
 
-def test_groundingme() -> None:
-    found = [single(one["gt"], one["pred"]) for one in INPUTS["single"]]
+def test_groundingme(official: Official) -> None:
+    found = [single(one["gt"], one["pred"]) for one in official.inputs["single"]]
     names = {
         "IoU": "written_box_iou",
         **{f"ACC@{t}": f"written_box_acc@{t}" for t in ("0.5", "0.75", "0.9")},
@@ -164,58 +200,63 @@ def test_groundingme() -> None:
     }
     ours = figures(found, *names.values())
     for evaluator in ("lmms_groundingme", "vlm_groundingme"):
-        for name in names.keys() & EXPECTED[evaluator].keys():
-            assert ours[names[name]] == close(EXPECTED[evaluator][name]), name
+        for name in names.keys() & official.expected[evaluator].keys():
+            assert ours[names[name]] == close(official.expected[evaluator][name]), name
         rejected = [c for c in found if c.absent]
-        assert figures(rejected, "n_acc")["n_acc"] == close(EXPECTED[evaluator]["Rejection_ACC@0.5"])
+        assert figures(rejected, "n_acc")["n_acc"] == close(official.expected[evaluator]["Rejection_ACC@0.5"])
 
 
 @pytest.mark.parametrize("evaluator", ["lmms_refcoco", "lmms_refcoco_grounding"])
-def test_refcoco(evaluator: str) -> None:
-    expected = dict(EXPECTED[evaluator])
-    pixels = [one for one in INPUTS["single"] if one["gt"]]
+def test_refcoco(official: Official, evaluator: str) -> None:
+    expected = dict(official.expected[evaluator])
+    pixels = [one for one in official.inputs["single"] if one["gt"]]
     used = expected.pop("used", None)
-    found = [pixels[i] for i in used] if used is not None else INPUTS["refcoco"]
+    found = [pixels[i] for i in used] if used is not None else official.inputs["refcoco"]
     names = {"IoU": "written_box_iou", "Center_ACC": "written_box_centre"}
     names |= {name: name.replace("ACC", "written_box_acc") for name in expected if name.startswith("ACC@")}
     ours = figures([single(one["gt"], one["pred"]) for one in found], *names.values())
     assert {name: ours[names[name]] for name in expected} == {name: close(value) for name, value in expected.items()}
 
 
-def test_pointbench() -> None:
+def test_pointbench(official: Official) -> None:
     found = []
-    for one in INPUTS["points"]:
-        truth = masks(INPUTS["samples"][one["sample"]]["gt"])
-        gt, parts = union(truth, SIZE), tuple(Candidate(RLE.full(SIZE), point=tuple(point)) for point in one["points"])
+    for one in official.inputs["points"]:
+        truth = masks(official.inputs["samples"][one["sample"]]["gt"], official.size)
+        gt, parts = (
+            union(truth, official.size),
+            tuple(Candidate(RLE.full(official.size), point=tuple(point)) for point in one["points"]),
+        )
         # All rows have a count there, and the category says whether it matters.
         example = make_example(gt, count=len(truth), tags={"category": "counting" if one["counting"] else "spatial"})
-        chosen = Candidate(RLE.full(SIZE), parts=parts) if parts else None
-        found.append(Comparison(example, RLE.full(SIZE) if parts else RLE.empty(SIZE), chosen))
+        chosen = Candidate(RLE.full(official.size), parts=parts) if parts else None
+        found.append(Comparison(example, RLE.full(official.size) if parts else RLE.empty(official.size), chosen))
     ours = figures(found, "points_share", "points_strict", "points_first", "points_all")
-    assert ours["points_share"] == close(EXPECTED["pointbench"]["fraction"])
-    assert ours["points_strict"] == close(EXPECTED["pointbench"]["binary"])
+    assert ours["points_share"] == close(official.expected["pointbench"]["fraction"])
+    assert ours["points_strict"] == close(official.expected["pointbench"]["binary"])
     assert ours["points_first"] > ours["points_all"]
 
 
-def test_multihopspatial() -> None:
+def test_multihopspatial(official: Official) -> None:
     found = []
-    for one in INPUTS["multihop"]:
+    for one in official.inputs["multihop"]:
         (height, width), box = one["size"], one["pred"]
         found.append(single(one["gt"], box and (box[0] * width, box[1] * height, box[2] * width, box[3] * height)))
-    right = [one["right"] for one in INPUTS["multihop"]]
+    right = [one["right"] for one in official.inputs["multihop"]]
     ours = figures(found, "multihop_acc", "multihop_iou", "joint_box@0.5", right=right)
-    assert round(100 * ours["multihop_acc"], 2) == EXPECTED["multihop"]["acc50iou"]
-    assert round(100 * ours["multihop_iou"], 2) == EXPECTED["multihop"]["avg_iou"]
+    assert round(100 * ours["multihop_acc"], 2) == official.expected["multihop"]["acc50iou"]
+    assert round(100 * ours["multihop_iou"], 2) == official.expected["multihop"]["avg_iou"]
     # One box of IoU .49996 counts there, and an unreadable answer counts as wrong.
     hits = round(ours["multihop_acc"] * len(right))
     assert ours["joint_box@0.5"] == close((hits - 1) / (len(right) - 1))
 
 
-def test_davis() -> None:
-    for c, expected in zip(instances(ignored=True), EXPECTED["davis"]["each"], strict=True):
+def test_davis(official: Official) -> None:
+    for c, expected in zip(instances(official, ignored=True), official.expected["davis"]["each"], strict=True):
         ignore = c.example.ignore and c.example.ignore.decode()
         assert boundary_f(c.mask.decode(), c.example.gt_mask.decode(), ignore) == close(expected)
-    assert figures(instances(ignored=True), "boundary")["boundary"] == close(EXPECTED["davis"]["mean"])
+    assert figures(instances(official, ignored=True), "boundary")["boundary"] == close(
+        official.expected["davis"]["mean"]
+    )
 
 
 def test_every_metric_has_a_docstring_that_names_its_source_where_one_was_compared() -> None:

@@ -29,7 +29,7 @@ def finish(
     settings: Settings,
 ) -> Result:
     """Compute scores, metrics and analyses of a run whose stages are done, and write them to its folder."""
-    scored = _Scored()
+    scored = _Scored(parts.rows)
     write_atomic(result.folder / "scores.jsonl", scored.lines(run_examples, parts, stores, scoring.built))
     run = RunData(run_examples, parts, stores, scoring.built, scored.filling.table())
     results = {key: part.built.compute(run) for key, part in parts.analyses.items()}

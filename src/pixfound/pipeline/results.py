@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,13 +42,13 @@ class Result:
 class _Scored:
     """Results accumulated in the one pass over all examples in which their scores are made.
 
-    failures: a line for each score that is missing because a stage failed or left no record.
+    rows: of the table. failures: a line for each score that is missing because a stage failed or left no record.
     cut: number of answers ended by the limit of new tokens, by kind of prompt.
     bare: number of answers to a prompt without a chat template, by kind of prompt.
     """
 
-    def __init__(self) -> None:
-        self.filling, self.failures = ScoreTableBuilder(), list[str]()
+    def __init__(self, rows: Iterable[str]) -> None:
+        self.filling, self.failures = ScoreTableBuilder(rows), list[str]()
         self.cut, self.bare = Counter[str](), Counter[str]()
 
     def lines(

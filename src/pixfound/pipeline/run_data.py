@@ -70,7 +70,7 @@ class RunData:
         stores = open_stores(parts, prints, outputs)
         for store in stores.all():
             store.read()
-        scores = ScoreTableBuilder()
+        scores = ScoreTableBuilder(parts.rows)
         for score in read_scores(folder):
             scores.add(score)
         return cls(examples, parts, stores, scoring.built, scores.table())

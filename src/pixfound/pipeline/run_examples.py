@@ -52,7 +52,7 @@ class RunExample:
     @property
     def mask_kinds(self) -> tuple[Kind, ...]:
         """Kinds of prompt that this example is asked and that may be answered by masks."""
-        return tuple(kind for kind in MASK_KINDS if kind in self.example.kinds)
+        return tuple(kind for kind in MASK_KINDS if kind in self.example.kinds and self.example.expression)
 
     def prompt(self, kind: Kind) -> Prompt:
         """Return the prompt of this kind that is sent to the model."""
@@ -175,10 +175,12 @@ def _content(example: Example, digests: Mapping[str, str]) -> str:
 
 def _region(example: Example) -> tuple[object, ...]:
     """The parts of the truth beside `gt_mask`; nothing for an example that has none."""
-    if not (example.instances or example.boxes or example.ignore) and example.count is None:
+    others = [[mask.to_json() for mask in instances] for instances in example.other_instances]
+    if not (example.instances or example.boxes or example.ignore or others) and example.count is None:
         return ()
     instances = [mask.to_json() for mask in example.instances]
-    return instances, [list(box) for box in example.boxes], example.ignore and example.ignore.to_json(), example.count
+    ignore = example.ignore and example.ignore.to_json()
+    return instances, [list(box) for box in example.boxes], ignore, example.count, *([others] if others else [])
 
 
 def image_digest(example: Example) -> str:

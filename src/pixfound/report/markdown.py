@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from pixfound.checkpoints.locating import EMBEDDED
@@ -72,7 +73,8 @@ def _sections(result: Result, run: RunData, charts: Charts, pictures: bool) -> l
             [["all", *(figure(metrics["vqa"][name]) for name in _ACCURACIES)]],
         ),
     ]
-    for tag in metrics["vqa_by_tag"]:
+    by_row = [figures["by_tag"] for figures in metrics["rows"].values()]
+    for tag in sorted({*metrics["vqa_by_tag"], *chain.from_iterable(by_row)}):
         sections += _tag_sections(metrics, tag)
     for name, results in metrics["analyses"].items():
         sections += [*run.parts.analyses[name].built.sections(results), *map(chart_lines, charts.get(name, ()))]
@@ -160,26 +162,30 @@ def _joint(metrics: Mapping[str, Any]) -> list[str]:
 
 
 def _tag_sections(metrics: Mapping[str, Any], tag: str) -> list[str]:
-    """The columns of the table for each value of a tag, and their mean over the values."""
-    answers = metrics["vqa_by_tag"][tag]
+    """The columns of the table for each value of a tag that is asked for them, and their mean over the values."""
     by = "pair" if metrics["accuracy_unit"] == "pair" else "item"
-    names = [*answers["values"], "mean over values"]
     sections = [f"## By {escape(tag)}"]
     lines = []
-    for name in names:
-        figures = answers["mean"] if name == names[-1] else answers["values"][name]
+    for name, figures in _of_values(metrics["vqa_by_tag"], tag):
         lines.append([name, str(figures["A_dagger_item"]["count"]), *(figure(figures[a]) for a in _ACCURACIES)])
-    sections.append(grid((tag, "n", "A item", "A pair", "A† item", "A† pair"), lines))
+    if lines:
+        sections.append(grid((tag, "n", "A item", "A pair", "A† item", "A† pair"), lines))
     lines = []
     for row, row_figures in metrics["rows"].items():
-        for name in names:
-            figures = row_figures["by_tag"][tag]["mean" if name == names[-1] else "values"]
-            figures = figures if name == names[-1] else figures[name]
-            cells = row_figures["quadrants_by_tag"][tag].get(name)
+        for name, figures in _of_values(row_figures["by_tag"], tag):
+            cells = row_figures["quadrants_by_tag"].get(tag, {}).get(name)
             counted = [str(cells[q]) for q in QUADRANTS] if cells else [""] * len(QUADRANTS)
             lines.append([row, name, *(figure(figures[m]) for m in ("M", "M_dagger", "S")), *counted])
-    sections.append(grid(("row", tag, "M", "M†", f"S ({by})", *QUADRANTS), lines))
+    if lines:
+        sections.append(grid(("row", tag, "M", "M†", f"S ({by})", *QUADRANTS), lines))
     return sections
+
+
+def _of_values(by_tag: Mapping[str, Any], tag: str) -> list[tuple[str, Mapping[str, Any]]]:
+    """(value, its figures) for each value of a tag, and the mean over them; [] where nothing about it is scored."""
+    if tag not in by_tag:
+        return []
+    return [*by_tag[tag]["values"].items(), ("mean over values", by_tag[tag]["mean"])]
 
 
 def _caveats(result: Result, run: RunData) -> list[str]:

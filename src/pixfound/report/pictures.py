@@ -62,7 +62,11 @@ def draw_sheet(run: RunData, metrics: Mapping[str, Any], count: int) -> Image.Im
 
 
 def draw_strip(run_example: RunExample, row: str, run: RunData, metrics: Mapping[str, Any]) -> Image.Image | None:
-    """One example from left to right, framed in its quadrant's colour; None where its image cannot be read."""
+    """One example from left to right, framed in its quadrant's colour; None where its image cannot be read, or where it
+    is asked to show nothing.
+    """
+    if not run_example.mask_kinds:
+        return None
     kind: Kind = metrics["rows"][row]["grounding_prompt"]
     kind = kind if kind in run_example.mask_kinds else "ground"  # an example may have no question
     try:

@@ -340,9 +340,11 @@ def pbench_f1(c: Comparison, threshold: float | None = None) -> float | None:
 def saco_macro_f1(c: Comparison, threshold: float | None = None) -> float | None:
     """`instance_f1` with 1e-4 in its denominators.
 
-    Source: macro F1 of SA-Co/Gold (lmms-eval, tasks/saco/utils.py), against one annotator.
+    Source: macro F1 of SA-Co/Gold (lmms-eval, tasks/saco/utils.py), against the annotator that fits best
+    (`Comparison.best_annotator`), as the three metrics below. SAM 3's own script leaves out examples for which nothing
+    is shown.
     """
-    return _instance_f1(c, c.masks, _thresholds(threshold), 1e-4)
+    return _instance_f1(c.best_annotator, c.masks, _thresholds(threshold), 1e-4)
 
 
 @_named(matthews)
@@ -351,6 +353,7 @@ def il_mcc(c: Comparison) -> tuple[float, ...]:
 
     Source: IL-MCC of SA-Co (SAM 3, arXiv 2511.16719; lmms-eval, tasks/saco/utils.py).
     """
+    c = c.best_annotator
     shown, absent = c.shown if c.absent else c.mask.area > 0, c.absent
     return tuple(map(float, (shown and not absent, not shown and absent, shown and absent, not shown and not absent)))
 
@@ -361,7 +364,9 @@ def positive_f1(c: Comparison, threshold: float | None = None) -> tuple[float, .
     over .50, .55 ... .95.
 
     Source: pmF1 of SA-Co (lmms-eval, tasks/saco/utils.py). What is shown of absent objects is in `il_mcc` alone.
+    SAM 3's own script has 1e-4 in the denominators of precision, recall and F1.
     """
+    c = c.best_annotator
     thresholds = _thresholds(threshold)
     true = true_positives(c.instance_ious, thresholds) if not c.absent else np.zeros(len(thresholds))
     total = 0 if c.absent else len(c.masks) + len(c.gt_masks)

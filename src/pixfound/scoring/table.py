@@ -117,9 +117,10 @@ def tabulate(scores: Iterable[Score]) -> Table:
 
 
 class ScoreTableBuilder:
-    """A table to which scores are added one by one."""
+    """A table to which scores are added one by one. rows: those that it has, also where no score is of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, rows: Iterable[str] = ()) -> None:
+        self._rows = tuple(rows)
         self._parts: dict[tuple[str | None, Kind], bytearray] = defaultdict(bytearray)
         self._measures: dict[tuple[str | None, Kind], dict[str, tuple[array[int], array[float]]]] = defaultdict(dict)
         self._count = 0
@@ -169,7 +170,7 @@ class ScoreTableBuilder:
         return Table(
             count=self._count,
             examples=self._examples,
-            rows=tuple(dict.fromkeys(row for row, _ in self._parts if row is not None)),
+            rows=tuple(dict.fromkeys([*self._rows, *(row for row, _ in self._parts if row is not None)])),
             tags={tag: self._tag(*entry) for tag, entry in self._tags.items()},
             cluster_of=np.array(of, dtype=np.int32),
             clusters=len(self._clusters),

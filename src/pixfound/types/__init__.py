@@ -59,10 +59,11 @@ class Example:
     id: unique in its benchmark. pair_id: shared by the two examples of a pair; None without pairs.
     question: "" where nothing but the expression is asked. options: the answer options, in the order of the letters;
     () where answers are free. answer: index of the correct option; None without options.
+    expression: refers to an object; "" (and not `named`) where only the question is asked.
     gt_mask: mask of the object that `expression` refers to; of area 0 where it is absent from the image.
     objects: a mask for each annotated object of the image, the referred one included; () if unknown.
     instances: a mask for each object that the expression refers to, where it may be several; `gt_mask` is their union.
-        () if only the union is annotated.
+        () if only the union is annotated. other_instances: those of each further annotator, () for one who found none.
     boxes: annotated boxes (x0, y0, x1, y1) of what is referred to, in fractions of pixels; () if only masks are.
     ignore: mask of pixels that no score looks at; None for none.
     count: number of objects to point at, where the question is one of counting; None for other questions.
@@ -92,6 +93,7 @@ class Example:
     count: int | None = None
     answers: tuple[str, ...] = ()
     grading: Grading = "exact"
+    other_instances: tuple[tuple[RLE, ...], ...] = ()
 
     def __post_init__(self) -> None:
         fault = next(chain(self._faults(), self._faults_of_options()), None)
@@ -105,7 +107,7 @@ class Example:
         has_question = bool(self.options or self.answers)
         if has_question and not self.question.strip():
             yield "the question is empty"
-        if not self.expression.strip():
+        if not self.expression.strip() and (self.named or self.expression or not has_question):
             yield "the expression is empty"
         if self.question and not has_question:
             yield "a question without options needs accepted answers"
@@ -113,7 +115,8 @@ class Example:
             yield "accepted answers stand beside options; it has one of the two"
         if not all(answer.strip() for answer in self.answers):
             yield "an accepted answer is empty"
-        for mask in (*self.instances, *(() if self.ignore is None else (self.ignore,))):
+        others = chain.from_iterable(self.other_instances)
+        for mask in (*self.instances, *others, *(() if self.ignore is None else (self.ignore,))):
             if mask.size != self.gt_mask.size:
                 yield f"has masks of sizes {self.gt_mask.size} and {mask.size}, (H, W)"
 
@@ -134,12 +137,12 @@ class Example:
     @property
     def absent(self) -> bool:
         """True if the referred object is not in the image."""
-        return self.gt_mask.area == 0
+        return self.gt_mask.area == 0 and bool(self.expression)
 
     @property
     def kinds(self) -> tuple[Kind, ...]:
-        """Kinds of prompt to ask: `open` needs a question, `choice` options."""
-        available = {"open": bool(self.question), "choice": bool(self.options), "ground": True}
+        """Kinds of prompt to ask: `open` needs a question, `choice` options, `ground` an expression."""
+        available = {"open": bool(self.question), "choice": bool(self.options), "ground": bool(self.expression)}
         return tuple(kind for kind in KINDS if available[kind])
 
     @property

@@ -90,8 +90,9 @@ class ExpressionColumn(Text):
 
 @dataclass(frozen=True)
 class RegionColumn:
-    """The region. form: `box`, `polygon`, `rle`, `mask` (a picture) or `annotations` (ids in the COCO file). A cell may
-    hold one or a list; `columns`: a box in four. inside: what counts of a mask picture, levels above 127 or above 0.
+    """The region. form: `box`, `polygon`, `rle`, `mask` (a picture) or `annotations` (ids in the COCO file, all of the
+    image where no column is named). A cell may hold one or a list; `columns`: a box in four.
+    inside: what counts of a mask picture, levels above 127 or above 0.
 
     order: of a box. scale: of coordinates. frame: what they are measured in, the image or a centred square around it.
     several: whether a list is one `union`, or `instances` as well. folder: of mask pictures, where it is not that of
@@ -128,6 +129,8 @@ class Columns:
     """The map from an example's fields to columns.
 
     boxes: annotated beside regions that are masks. count: of objects to point at, in questions of counting.
+    annotators: columns of the regions of further annotators, as `region` is. expression and region are both None where
+    only questions are asked.
     """
 
     image: ImageColumn = ImageColumn()
@@ -143,6 +146,7 @@ class Columns:
     absent: AbsentColumns = AbsentColumns()
     pair: Text | None = None
     count: Text | None = None
+    annotators: Sequence[str] = ()
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -153,8 +157,8 @@ def read_columns(specs: Mapping[str, Any]) -> Columns:
     if not isinstance(tags, Mapping):
         tags = {str(name).rsplit(".", 1)[-1].removeprefix("@"): str(name) for name in tags}
     columns: Columns = _read(Columns, values, "benchmark.columns")
-    for name in ("expression", "region"):
-        if getattr(columns, name) is None:
+    for name, other in (("expression", "region"), ("region", "expression")):
+        if getattr(columns, name) is None and (getattr(columns, other) or columns.question is None):
             raise UserError(f"benchmark.columns.{name}: every example needs one; name its column")
     if columns.question is None and (columns.options or columns.answer):
         raise UserError("benchmark.columns.question: options and answers need a question; name its column")
@@ -196,7 +200,7 @@ def columns_of(node: Any) -> Iterator[str]:
             yield from (name for name in TEMPLATE.findall(value) if name not in FIELDS)
         elif f.name in ("column", "height", "width", "index") and value:
             yield value
-        elif f.name == "columns":
+        elif f.name in ("columns", "annotators"):
             yield from value
         elif f.name == "tags":
             yield from value.values()

@@ -85,7 +85,8 @@ class PairedTable(Benchmark):
         self.folder = ImageFolder(folder, self.columns.image.suffixes, exif == "turned", without)
         self._turn = exif == "turned"
         self._coco = {} if annotations is None else read_coco(Path(self._path(annotations)), "benchmark.annotations")
-        self._by_name = by_file_name(self._coco, annotations)
+        by_id = self.columns.image.form == "annotations"  # then several entries may share a picture
+        self._by_name = {} if by_id else by_file_name(self._coco, annotations)
         self._pictures: dict[str, Any] = {}
         self.faults: list[tuple[str, Fault]] = []
         self.left_out: dict[str, str] = {}
@@ -163,11 +164,16 @@ class PairedTable(Benchmark):
         right = options[answer] if answer is not None else answers[0] if answers else ""
         fields = {"question": question, "answer": right}
         spec = columns.region or RegionColumn()
-        region_entries = entries(row, spec)
         coco = self._annotated(row)
+        region_entries = entries(row, spec, coco) if columns.region else None
         image, size = self._image(row, spec, region_entries, coco)
-        region, ignore = self._region(row, spec, region_entries, size, coco)
-        expressions = texts_of(row, columns.expression, fields) if columns.expression else []
+        region, ignore = (
+            self._region(row, spec, region_entries, size, coco) if columns.region else (Region(size, ()), None)
+        )
+        others = [entries(row, replace(spec, column=column)) for column in columns.annotators]
+        folder = self._folder_of(spec)
+        other_regions = [region_of(found, spec, size, folder, coco) if found else Region(size, ()) for found in others]
+        expressions = texts_of(row, columns.expression, fields) if columns.expression else [""]
         if columns.expression and columns.expression.several == "first":
             expressions = expressions[:1]
         if not expressions:
@@ -199,6 +205,8 @@ class PairedTable(Benchmark):
                     count=int(count) if count.isdecimal() else None,
                     answers=answers,
                     grading=columns.answer.grading if columns.answer else "exact",
+                    named=columns.expression is not None,
+                    other_instances=tuple(other.parts for other in other_regions),
                 )
             if absent:
                 yield Example(f"{id}-absent", image, "", (), None, absent, RLE.empty(size), pair or id, tags=tags)

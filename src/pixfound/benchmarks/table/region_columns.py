@@ -50,8 +50,13 @@ class Region:
         return union(self.parts, self.size)
 
 
-def entries(row: Row, spec: RegionColumn) -> list[Any] | None:
-    """The entries of a region's cell: one for each box, polygon, RLE, picture or id. None for null; [] for nothing."""
+def entries(row: Row, spec: RegionColumn, coco: CocoImage | None = None) -> list[Any] | None:
+    """The entries of a region's cell: one for each box, polygon, RLE, picture or id. None for null; [] for nothing.
+
+    coco: the image's annotations, which are the entries where no column names some of them.
+    """
+    if coco and spec.form == "annotations" and not spec.column:
+        return list(coco.annotations)
     if spec.columns:
         cells = [row.cell(column) for column in spec.columns]
         return None if any(cell is None or cell == "" for cell in cells) else [cells]
@@ -308,7 +313,7 @@ def _mask_file(entry: Any, folder: Path | None) -> Any:
 def _annotation(entry: Any, coco: CocoImage | None, size: Size) -> RLE:
     name = str(int(entry) if isinstance(entry, float) and entry.is_integer() else entry)
     for annotation in coco.annotations if coco else ():
-        if annotation.id == name:
+        if annotation is entry or annotation.id == name:
             mask = annotation.mask(size)
             if mask.area == 0 and not isinstance(annotation.outline, RLE):
                 raise ValueError(f"annotation {name} outlines no pixel of it")

@@ -4,6 +4,7 @@ A cell is found by its column's name or by a path into nested values: `conversat
 all elements), `shapes.[label=target].points` (of the elements whose field is so). Columns that no file has:
 
     @number   place of the row in its file, from 0
+    @pair     name of the pair, where each two rows that follow each other are one
     @key      key of the row, in a JSON object of rows
     @stem     path of the file without its ending, from the folder that was given
     @folder   name of the file's folder
@@ -78,7 +79,8 @@ def read_rows(source: str | Sequence[str], columns: Collection[str], inside: str
         more = {"@stem": file.relative_to(root).with_suffix("").as_posix(), "@folder": file.parent.name}
         more["@split"] = re.split(r"[-.]", file.name)[0]
         for number, (line, values) in enumerate(_read(file, columns, inside)):
-            yield Row(f"{file}, {line}", {**more, "@number": number, **values})
+            pair = f"{more['@stem']}-{number // 2}"
+            yield Row(f"{file}, {line}", {**more, "@number": number, "@pair": pair, **values})
 
 
 def find_files(source: str) -> list[tuple[Path, Path]]:
