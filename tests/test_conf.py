@@ -17,6 +17,7 @@ from tests.support.run import config_of
 
 ROOT = Path(__file__).parents[1]
 GROUPS = sorted(p for p in (ROOT / "conf").glob("*/*.yaml") if p.parent.name != "experiment")
+NESTED = ("map_source", "phrase_unit", "region_proposer")  # groups of parts of an extractor
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
 DEMO = [("tiny", "attend_segment"), ("tiny_pixel", "native"), ("tiny_pixel", "attend_segment")]
 
@@ -35,17 +36,17 @@ def missing(node: Any, where: str) -> Iterator[str]:
         yield from [f"{where}.{name}"] if child == "???" else missing(child, f"{where}.{name}")
 
 
-def bind(where: str, node: dict[str, Any]) -> None:
+def bind(where: str, node: dict[str, Any], partial: bool = False) -> None:
     """Every key is a parameter, its value fits, and every parameter without a default has a key or is a service.
 
-    A file with a defaults list takes the rest from there: its keys alone are looked at.
+    partial: the file has a defaults list and takes the rest from there: its keys alone are looked at.
     """
     target = find_target(node["_target_"], where)
     signature = inspect.signature(target)
     arguments = {name: value for name, value in node.items() if name not in ("_target_", "defaults", *DECLARED)}
     check_arguments(target, {name: v for name, v in arguments.items() if "${" not in str(v) and v != "???"}, where)
     services = {name: None for name in ("model", "segmenter", "phrases", "judge") if name in signature.parameters}
-    (signature.bind_partial if "defaults" in node else signature.bind)(**{**services, **arguments})
+    (signature.bind_partial if partial else signature.bind)(**{**services, **arguments})
 
 
 @pytest.mark.parametrize("path", GROUPS, ids=lambda p: f"{p.parent.name}/{p.stem}")
@@ -55,15 +56,16 @@ def test_a_group_file_fits_its_target(path: Path) -> None:
     builds_nothing = path.parent.name in ("cluster", "launch", "tracker")
     assert found or "defaults" in data or builds_nothing, f"{path} builds nothing"
     for where, node in found:
-        bind(where, node)
+        bind(where, node, partial="defaults" in data)
 
 
 @pytest.mark.parametrize("path", GROUPS, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_a_group_file_composes(path: Path) -> None:
+    nested = path.parent.name in NESTED
     extra = [f"{key}=some/where" for key in missing(yaml.safe_load(path.read_text()), path.parent.name)]
     if path.parent.name == "extraction" and path.stem == "nulls":
         extra.append("extraction=nulls")
-    config = config_of(f"{path.parent.name}={path.stem}", *extra)
+    config = config_of(f"{'+' * nested}{path.parent.name}={path.stem}", *extra)
     for where, node in targets(config, "config"):
         bind(where, node)
 

@@ -74,7 +74,12 @@ def known_keys() -> set[tuple[str, ...]]:
         place = ".".join(file.parent.relative_to(ROOT / "conf").parts)
         named = re.match(r"# @package (\S+)", file.read_text())
         place = named[1].removeprefix("_global_") if named else place
-        walk(yaml.safe_load(file.read_text()), tuple(place.split(".")) if place else ())
+        data, before = yaml.safe_load(file.read_text()), tuple(place.split(".")) if place else ()
+        walk(data, before)
+        for entry in (data or {}).get("defaults", ()):  # /GROUP@PLACE: any choice of the group goes there
+            for group, _, inside in (key.partition("@") for key in entry if key[0] == "/" and "@" in key):
+                for choice in (ROOT / "conf" / group[1:]).glob("*.yaml") if inside != "_here_" else ():
+                    walk(yaml.safe_load(choice.read_text()), (*before, *inside.split(".")))
     return found
 
 

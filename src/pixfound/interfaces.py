@@ -13,14 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
 from pixfound.errors import UserError
-from pixfound.types import Candidate, Choice, Example, FloatArray, Generation, Kind, Phrase, Prompt
+from pixfound.types import Candidate, Choice, Example, FloatArray, Generation, Kind, Phrase, Prompt, Tile
 from pixfound.types.arguments import Checked
 
 if TYPE_CHECKING:
@@ -33,6 +33,11 @@ GenerateRequest = tuple[Image.Image, Prompt]
 ExtractRequest = tuple[Image.Image, Generation, str]  # the last is the referring expression
 SelectRequest = tuple[Example, Sequence[Candidate], Kind]  # the last is the kind of prompt
 GradeRequest = tuple[Example, str]  # the last is the open answer
+
+
+# of the stored attention: the mean row of each token | of each layer | of each head; or of a further call of the model:
+# prompts of one's own | hidden states | gradients
+Need = Literal["rows", "layers", "heads", "prompts", "hidden", "gradients"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +161,12 @@ class Model(Component):
         return "mean"
 
     @property
+    def offers(self) -> frozenset[Need]:
+        """Needs of map sources that the model serves: kinds of stored attention, and further calls."""
+        attention: dict[str, tuple[Need, ...]] = {"layers": ("layers",), "heads": ("layers", "heads")}
+        return frozenset(("rows", *attention.get(self.keep, ()))) if self.captures else frozenset()
+
+    @property
     def extractions(self) -> Sequence[str]:
         """Extractions that fit a model without attention, named in errors; () where there is no telling."""
         return ()
@@ -163,6 +174,13 @@ class Model(Component):
     def generate(self, requests: Sequence[GenerateRequest]) -> Sequence[Generation | Exception]:
         """Answer each (image, prompt). An answer does not depend on the rest of the batch."""
         raise NotImplementedError
+
+    def read_prompts(self, requests: Sequence[GenerateRequest]) -> Sequence[Generation | Exception]:
+        """Generations without an answer: of each prompt alone the attention of its last token, as `attention` (1, N).
+
+        UserError where the model does not offer `prompts`.
+        """
+        raise UserError(f"{type(self).__name__} reads no prompts beside its answers")
 
     def text_vectors(self) -> TextVectors:
         """The model's own input embeddings, read without loading the rest of the model; UserError without any."""
@@ -233,6 +251,64 @@ class Extractor(Component):
     def attention_map(self, generation: Generation, phrase: Phrase) -> FloatArray | None:
         """(H, W) the phrase's attention over the image; None where there is none."""
         return None
+
+
+class MapRequest(NamedTuple):
+    """One answer, and the phrases to make maps for. A phrase of span (0, 0) is not of the answer: the expression."""
+
+    image: Image.Image
+    generation: Generation
+    expression: str
+    phrases: Sequence[Phrase]
+
+
+class MapSource(Component):
+    """Where the model looked: one value for each image token, for each phrase.
+
+    needs: what the model has to offer (`Model.offers`). needs_image: False if maps are made of the stored generation
+    alone; only these are shown in figures and on the page.
+    """
+
+    needs: ClassVar[tuple[Need, ...]] = ()
+    needs_image: ClassVar[bool] = False
+
+    def maps(self, requests: Sequence[MapRequest]) -> Sequence[Sequence[FloatArray | None] | Exception]:
+        """(N,) for each phrase of each request; None where it has no map. N: image tokens of the generation."""
+        raise NotImplementedError
+
+    def lacking(self, generation: Generation, phrases: Sequence[Phrase]) -> str:
+        """The reason why none of these phrases has a map; "" where there is none to give."""
+        return ""
+
+
+class PhraseUnit(Component):
+    """What a map is made for."""
+
+    def units(self, generation: Generation, expression: str) -> list[Phrase]:
+        """Phrases of the answer, in order; or the expression as a phrase of span (0, 0)."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, slots=True)
+class Regions:
+    """What a map points at: prompts of a segmenter, or masks (H, W). At most one of the three has entries."""
+
+    points: Sequence[Point] = ()
+    boxes: Sequence[Box] = ()
+    masks: Sequence[npt.NDArray[np.bool_]] = ()
+
+
+class RegionProposer(Component):
+    """Turns a map into regions. proposes: the kind that it fills."""
+
+    proposes: ClassVar[Literal["points", "boxes", "masks"]]
+
+    def regions(self, values: FloatArray, tiles: Sequence[Tile], size: tuple[int, int]) -> Regions:
+        """The regions of a map, the foremost first; none for a map without contrast.
+
+        values: (N,) of the image tokens. tiles: where these lie. size: (H, W) of the image in pixels.
+        """
+        raise NotImplementedError
 
 
 class Selector(Component):

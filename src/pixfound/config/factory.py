@@ -6,7 +6,7 @@ import importlib
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, get_args
 
 from pixfound.config.source import source_digest
 from pixfound.errors import UserError, nearest
@@ -23,7 +23,7 @@ from pixfound.interfaces import (
 )
 from pixfound.io.fingerprints import fingerprint
 from pixfound.prompts.builder import Prompts
-from pixfound.types.arguments import check_arguments, parameters
+from pixfound.types.arguments import annotations_of, check_arguments, parameters
 
 T = TypeVar("T", bound=Component)
 DECLARED = ("coordinates", "official_metrics", "download")  # keys of a YAML that others take by interpolation
@@ -33,7 +33,7 @@ _RUNTIME = ("device",)  # options that do not change results
 
 @dataclass(frozen=True)
 class Part(Generic[T]):
-    """A built component. uses: the services that its constructor took."""
+    """A built component. uses: the services that its constructor took, and the components that its config holds."""
 
     config: Mapping[str, Any]
     built: T
@@ -52,7 +52,7 @@ class Part(Generic[T]):
         return {
             "name": stable_name(cls),
             "version": cls.version,
-            "options": {k: v for k, v in self.config.items() if k not in apart},
+            "options": {k: v for k, v in self.config.items() if k not in apart and k not in self.uses},
             "content": content,
             "uses": {k: p.identity() for k, p in self.uses.items()},
             **({"source": source} if source else {}),
@@ -90,6 +90,7 @@ def build(
 ) -> Part[T]:
     """Build `config["_target_"]` with the other keys as arguments, and with the services that its constructor takes.
 
+    A mapping with a `_target_` of its own, for a parameter whose annotation is a kind of component, is built first.
     where: the config key, for error messages. Keys in `DECLARED` are left out. Raises UserError where an argument is
     unknown, missing, or does not fit its annotation (`pixfound.types.arguments`), and where the class is not of `kind`.
     """
@@ -102,8 +103,13 @@ def build(
     for name in arguments:
         if name not in accepted:
             raise UserError(f"{where}.{name}: {target.__name__} takes no such argument; {nearest(name, accepted)}")
-    check_arguments(target, arguments, where)
     uses = {k: p for k, p in (services or {}).items() if k in accepted and k not in arguments}
+    for name, hint in annotations_of(target).items():
+        nested = next((h for h in get_args(hint) or (hint,) if isinstance(h, type) and issubclass(h, Component)), None)
+        if nested and arguments.get(name) is not None:
+            key = f"{where}.{name}"
+            uses[name] = build(_with_target(arguments.pop(name), key), key, nested, services)
+    check_arguments(target, arguments, where)
     missing = [
         n for n, p in accepted.items() if p.default is inspect.Parameter.empty and n not in arguments and n not in uses
     ]
@@ -112,6 +118,12 @@ def build(
     built = target(**arguments, **{k: p.built for k, p in uses.items()})
     _check_kind(type(built), kind, where, config)
     return Part(config, built, uses)
+
+
+def _with_target(config: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(config, Mapping) or "_target_" not in config:
+        raise UserError(f"{where}={config}: must be a component, with a _target_; see docs/extraction.md")
+    return config
 
 
 def _check_kind(cls: type, kind: type[Component], where: str, config: Mapping[str, Any]) -> None:

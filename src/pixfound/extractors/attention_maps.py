@@ -6,13 +6,16 @@ Shapes: `T` answer tokens, `N` image tokens, `H` x `W` image pixels.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from pixfound.interfaces import Box
 from pixfound.types import FloatArray, Generation, Tile
 
+Kernel = Literal["bicubic", "bilinear"]
 _BAND = 4 * 2**20  # pixels that are computed at a time: 32 MB a number
 _CUBIC = -0.75  # the coefficient that torch's bicubic interpolation uses
 
@@ -53,15 +56,85 @@ def rounding_error(generation: Generation) -> FloatArray:
     return error
 
 
-def image_map(values: FloatArray, tiles: Sequence[Tile], size: tuple[int, int]) -> FloatArray:
-    """(H, W) bicubic upsampling of N token values to the image's pixels.
+def token_index(tile: Tile) -> npt.NDArray[np.int64]:
+    """(rows, columns) the index of each of a tile's tokens among the image tokens."""
+    rows, columns = tile.grid
+    return tile.first + np.arange(rows)[:, None] * tile.stride + np.arange(columns)[None]
+
+
+def smoothed(
+    values: FloatArray, tiles: Sequence[Tile], sigma: float, radius: int | None = None, zero: bool = False
+) -> FloatArray:
+    """(N,) the values after a Gaussian over the cells of each tile; those outside of all tiles as they were.
+
+    sigma: in cells. radius: of the kernel, 4 sigma by default. zero: True pads with zeros, False mirrors at the edge.
+    """
+    from scipy.ndimage import gaussian_filter
+
+    result = values.copy()
+    for tile in tiles:
+        index = token_index(tile)
+        result[index] = gaussian_filter(values[index], sigma, mode="constant" if zero else "reflect", radius=radius)
+    return result
+
+
+def between_0_and_1(values: FloatArray, tiles: Sequence[Tile]) -> FloatArray:
+    """(N,) the values moved and scaled so that those of the tiles are between 0 and 1; zeros where these are equal."""
+    inside = [values[token_index(tile)] for tile in tiles]
+    low, high = min(part.min() for part in inside), max(part.max() for part in inside)
+    return (values - low) / (high - low) if high > low else np.zeros_like(values)
+
+
+@dataclass(frozen=True, slots=True)
+class CellGrid:
+    """A map as cells. cells: (R, C). box: (x0, y0, x1, y1) the pixels that they cover; may extend beyond the image."""
+
+    cells: FloatArray
+    box: Box
+
+    @property
+    def cell(self) -> tuple[float, float]:
+        """(width, height) of a cell in pixels."""
+        x0, y0, x1, y1 = self.box
+        return (x1 - x0) / self.cells.shape[1], (y1 - y0) / self.cells.shape[0]
+
+
+def cell_grid(values: FloatArray, tiles: Sequence[Tile], size: tuple[int, int]) -> CellGrid:
+    """The values in the cells of the tile; of several tiles interpolated to cells as small as the smallest.
+
+    size: (H, W) of the image, which the grid of several tiles covers.
+    """
+    if len(tiles) == 1:
+        return CellGrid(values[token_index(tiles[0])], tiles[0].box)
+    height, width = size
+    cells = [((t.box[2] - t.box[0]) / t.grid[1], (t.box[3] - t.box[1]) / t.grid[0]) for t in tiles]
+    columns = max(1, round(width / min((w for w, _ in cells), default=width)))
+    rows = max(1, round(height / min((h for _, h in cells), default=height)))
+    return CellGrid(
+        image_map(values, resized_tiles(tiles, size, (rows, columns)), (rows, columns)),
+        (0.0, 0.0, float(width), float(height)),
+    )
+
+
+def resized_tiles(tiles: Sequence[Tile], size: tuple[int, int], other: tuple[int, int]) -> tuple[Tile, ...]:
+    """The tiles of an image of `size` (H, W) in the same image at another size."""
+    across, down = other[1] / size[1], other[0] / size[0]
+    return tuple(
+        replace(t, box=(t.box[0] * across, t.box[1] * down, t.box[2] * across, t.box[3] * down)) for t in tiles
+    )
+
+
+def image_map(
+    values: FloatArray, tiles: Sequence[Tile], size: tuple[int, int], kernel: Kernel = "bicubic"
+) -> FloatArray:
+    """(H, W) upsampling of N token values to the image's pixels.
 
     Overlapping tiles are averaged. Pixels outside all tiles are set just below the lowest value, so that they are
     never the peak. A tile that extends beyond the image is cropped.
     """
     result = np.zeros(size, dtype=np.float32)
     inside = np.zeros(size, dtype=np.bool_)
-    for top, heat, covered in _bands(values, tiles, size):
+    for top, heat, covered in _bands(values, tiles, size, kernel):
         result[top : top + len(heat)], inside[top : top + len(heat)] = heat, covered
     low = np.nextafter(result.min(where=inside, initial=np.inf), np.float32(-np.inf)) if inside.any() else 0.0
     np.copyto(result, low, where=~inside)
@@ -103,7 +176,7 @@ def peaks(heat: FloatArray) -> list[tuple[float, float]]:
 
 
 def _bands(
-    values: FloatArray, tiles: Sequence[Tile], size: tuple[int, int]
+    values: FloatArray, tiles: Sequence[Tile], size: tuple[int, int], kernel: Kernel = "bicubic"
 ) -> Iterator[tuple[int, FloatArray, npt.NDArray[np.bool_]]]:
     """The map in bands of whole rows, to bound memory: (first row, values (R, W), mask (R, W) of pixels in a tile).
 
@@ -113,10 +186,9 @@ def _bands(
     grids, weights = [], []
     for tile in tiles:
         rows, columns = tile.grid
-        index = tile.first + np.arange(rows)[:, None] * tile.stride + np.arange(columns)[None]
         x0, y0, x1, y1 = tile.box
-        grids.append(values[index].astype(np.float64))
-        weights.append((*_bicubic(rows, y0, y1, height), *_bicubic(columns, x0, x1, width)))
+        grids.append(values[token_index(tile)].astype(np.float64))
+        weights.append((*_upsampling(rows, y0, y1, height, kernel), *_upsampling(columns, x0, x1, width, kernel)))
     step = max(1, _BAND // width)
     for top in range(0, height, step):
         band = slice(top, min(top + step, height))
@@ -129,18 +201,19 @@ def _bands(
         yield top, (total / np.maximum(count, 1)).astype(np.float32), count > 0
 
 
-def _bicubic(
-    cells: int, start: float, end: float, pixels: int
+def _upsampling(
+    cells: int, start: float, end: float, pixels: int, kernel: Kernel
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
     """(weights (pixels, cells), covered pixels) to interpolate cells spread evenly over [start, end).
 
-    Equal to torch's bicubic without align_corners: cubic convolution with repeated edges.
+    Equal to torch's bicubic and bilinear without align_corners: repeated edges.
     """
     centre = (np.arange(pixels) + 0.5 - start) / (end - start) * cells - 0.5
     base = np.floor(centre).astype(int)
     weights = np.zeros((pixels, cells))
     for offset in (-1, 0, 1, 2):
-        weight = _kernel(np.abs(centre - base - offset))
+        distance = np.abs(centre - base - offset)
+        weight = _kernel(distance) if kernel == "bicubic" else np.maximum(1 - distance, 0)
         np.add.at(weights, (np.arange(pixels), np.clip(base + offset, 0, cells - 1)), weight)
     middle = np.arange(pixels) + 0.5
     return weights, (middle >= start) & (middle < end)

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pixfound.config.factory import Fingerprints, Part, Parts, build, build_parts, fingerprints
 from pixfound.config.settings import Settings
 from pixfound.errors import UserError
+from pixfound.extractors.attention_maps import resized_tiles
 from pixfound.io.fingerprints import fingerprint
 from pixfound.pipeline.run_examples import RunExample, RunExamples
 from pixfound.pipeline.run_folder import read_config, read_metrics, read_scores
@@ -160,10 +161,4 @@ def run_fingerprint(
 
 def _resized(generation: Generation, size: tuple[int, int]) -> Generation:
     """A generation about its image at another size (H, W)."""
-    height, width = generation.image_size
-    across, down = size[1] / width, size[0] / height
-    tiles = tuple(
-        replace(t, box=(t.box[0] * across, t.box[1] * down, t.box[2] * across, t.box[3] * down))
-        for t in generation.tiles
-    )
-    return replace(generation, tiles=tiles, image_size=size)
+    return replace(generation, tiles=resized_tiles(generation.tiles, generation.image_size, size), image_size=size)

@@ -223,7 +223,10 @@ class Generation:
 
 @dataclass(frozen=True, slots=True)
 class Phrase:
-    """A noun phrase of an answer. span: (start, end) characters, (0, 0) where unknown; head: its main word."""
+    """A noun phrase of an answer. span: (start, end) characters, (0, 0) where unknown; head: its main word.
+
+    The referring expression is a phrase of span (0, 0) where a map is made for it.
+    """
 
     text: str
     head: str
@@ -237,6 +240,7 @@ class Candidate:
     score: the segmenter's predicted IoU, or a text-prompted model's confidence, or None. similarity: of its phrase to
     the expression, where the source of the candidate gives it. name: of the file that it was read from.
     parts: the instances that `mask` is the union of, where they are kept and are several; () for a single instance.
+    scores: further scores by name, of the extractor, for selectors that know them.
     """
 
     mask: RLE
@@ -247,6 +251,7 @@ class Candidate:
     similarity: float | None = None
     name: str = ""
     parts: tuple[Candidate, ...] = ()
+    scores: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def instances(self) -> tuple[Candidate, ...]:
@@ -265,6 +270,7 @@ class Candidate:
             **({"similarity": self.similarity} if self.similarity is not None else {}),
             **({"name": self.name} if self.name else {}),
             **({"parts": [part.to_json() for part in self.parts]} if self.parts else {}),
+            **({"scores": dict(self.scores)} if self.scores else {}),
         }
 
     @staticmethod
@@ -280,6 +286,7 @@ class Candidate:
             similarity=data.get("similarity"),
             name=data.get("name", ""),
             parts=tuple(map(Candidate.from_json, data.get("parts", ()))),
+            scores=data.get("scores", {}),
         )
 
 

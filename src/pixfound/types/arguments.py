@@ -72,6 +72,11 @@ def check_arguments(target: Any, arguments: Mapping[str, Any], where: str) -> No
             raise UserError(problem)
 
 
+def annotations_of(target: Any) -> Mapping[str, Any]:
+    """The annotation of each parameter of a class or function; {} where one cannot be resolved."""
+    return _hints(target)
+
+
 def parameters(target: Any) -> dict[str, inspect.Parameter]:
     """The parameters of a class or function that have a name, so without *args and **kwargs."""
     entries = _signature(target).parameters.items()

@@ -14,8 +14,11 @@ from pixfound.compute.devices import use_threads
 from pixfound.config.factory import build
 from pixfound.config.settings import check_names
 from pixfound.errors import UserError
-from pixfound.extractors.attention import AttentionPeak
 from pixfound.extractors.attention_maps import image_map, peak, token_rows
+from pixfound.extractors.maps import MapExtractor
+from pixfound.extractors.proposers import MeanBox
+from pixfound.extractors.sources.token_attention import TokenAttention
+from pixfound.extractors.units import NounPhrases
 from pixfound.interfaces import Model, PhraseFinder
 from pixfound.io.atomic import make_folder, write_atomic, write_picture
 from pixfound.io.text import escape, grid
@@ -61,7 +64,7 @@ def certify(config: Mapping[str, Any]) -> Certificate:
 def _heat(findings: Findings, phrases: Any) -> tuple[FloatArray, str]:
     """(map (H, W), label): attention of the golden answer's first noun phrase, or of all its tokens without one."""
     generation = findings.generation
-    extractor = AttentionPeak(None, phrases)  # type: ignore[arg-type]  # it draws no masks here
+    extractor = MapExtractor(TokenAttention(), NounPhrases(phrases), MeanBox(), None)
     for phrase in phrases.phrases(generation.text):
         heat = extractor.attention_map(generation, phrase)
         if heat is not None:

@@ -1,0 +1,142 @@
+"""The frame of extraction from maps: source -> map of a phrase -> smoothing -> regions -> masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import numpy as np
+from annotated_types import Gt
+from PIL import Image
+
+from pixfound.errors import UserError
+from pixfound.extractors import segment_boxes, segment_points
+from pixfound.extractors.attention_maps import image_map, smoothed
+from pixfound.interfaces import (
+    Box,
+    Extractor,
+    ExtractRequest,
+    MapRequest,
+    MapSource,
+    PhraseUnit,
+    RegionProposer,
+    Regions,
+    Segmenter,
+)
+from pixfound.types import Candidate, FloatArray, Generation, Phrase
+from pixfound.types.arguments import Positive
+from pixfound.types.masks import RLE
+
+Padding = Literal["symmetric", "zero"]
+
+
+class MapExtractor(Extractor):
+    """Masks from the map of each phrase.
+
+    source: where the model looked. unit: what a map is made for. proposer: what of a map is shown to the segmenter.
+    segmenter: None takes a box as the rectangle of its pixels, and a mask itself; points need one, and of a mask it
+        segments the box. sigma: of a Gaussian over the cells of each tile; None for no smoothing. radius: cells of the
+        kernel to each side, 4 sigma by default. padding: beyond the tile `symmetric`, or `zero`.
+    """
+
+    maps_attention = True
+
+    def __init__(
+        self,
+        source: MapSource,
+        unit: PhraseUnit,
+        proposer: RegionProposer,
+        segmenter: Segmenter | None,
+        sigma: Annotated[float, Gt(0)] | None = None,
+        radius: Positive | None = None,
+        padding: Padding = "symmetric",
+    ) -> None:
+        self.source, self.unit, self.proposer, self.segmenter = source, unit, proposer, segmenter
+        self.sigma, self.radius, self.padding = sigma, radius, padding
+        if segmenter is None and type(proposer).proposes == "points":
+            raise UserError(f"segmenter=null: the points of {type(proposer).__name__} need a segmenter to be masks")
+
+    def extract(self, requests: Sequence[ExtractRequest]) -> list[list[Candidate] | Exception]:
+        """Candidates in the order of the phrases, of their regions, and of the segmenter's masks."""
+        asked = [
+            MapRequest(image, generation, expression, self.unit.units(generation, expression))
+            for image, generation, expression in requests
+        ]
+        outcomes: list[list[Candidate] | Exception] = []
+        fine: list[tuple[MapRequest, list[tuple[Phrase, Regions]]]] = []
+        for request, maps in zip(asked, self.source.maps(asked), strict=True):
+            if isinstance(maps, Exception):
+                outcomes.append(maps)
+                continue
+            outcomes.append([])
+            fine.append((request, self._regions(request, maps)))
+        candidates = iter(self._segmented(fine))
+        return [outcome if isinstance(outcome, Exception) else next(candidates) for outcome in outcomes]
+
+    def lacking(self, generation: Generation) -> str:
+        """The reason why no phrase of an answer has a map; "" where one has, or there is no phrase."""
+        phrases = self.unit.units(generation, "")
+        return self.source.lacking(generation, phrases) if phrases else ""
+
+    def attention_map(self, generation: Generation, phrase: Phrase) -> FloatArray | None:
+        """(H, W) the phrase's map over the image; None where it has none, or where the source would call the model."""
+        if self.source.needs_image:
+            return None
+        (maps,) = self.source.maps([MapRequest(Image.new("L", (1, 1)), generation, "", [phrase])])
+        values = None if isinstance(maps, Exception) else maps[0]
+        if values is None:
+            return None
+        return image_map(self._smoothed(values, generation), generation.tiles, generation.image_size)
+
+    def _smoothed(self, values: FloatArray, generation: Generation) -> FloatArray:
+        if self.sigma is None:
+            return values
+        return smoothed(values, generation.tiles, self.sigma, self.radius, self.padding == "zero")
+
+    def _regions(self, request: MapRequest, maps: Sequence[FloatArray | None]) -> list[tuple[Phrase, Regions]]:
+        """(phrase, regions) of each map."""
+        generation = request.generation
+        return [
+            (phrase, self.proposer.regions(self._smoothed(values, generation), generation.tiles, generation.image_size))
+            for phrase, values in zip(request.phrases, maps, strict=True)
+            if values is not None
+        ]
+
+    def _segmented(self, found: Sequence[tuple[MapRequest, list[tuple[Phrase, Regions]]]]) -> list[list[Candidate]]:
+        """Candidates of each request from its regions."""
+        if self.segmenter is None:
+            return [_drawn(request.generation.image_size, regions) for request, regions in found]
+        if type(self.proposer).proposes == "points":
+            points = [[(phrase, point) for phrase, each in regions for point in each.points] for _, regions in found]
+            return segment_points(
+                self.segmenter,
+                [(r.image, [p for _, p in of], [ph for ph, _ in of]) for (r, _), of in zip(found, points, strict=True)],
+            )
+        boxes = [[(phrase, box) for phrase, each in regions for box in _boxes(each)] for _, regions in found]
+        return segment_boxes(
+            self.segmenter,
+            [(r.image, [b for _, b in of], [ph for ph, _ in of]) for (r, _), of in zip(found, boxes, strict=True)],
+        )
+
+
+def _boxes(regions: Regions) -> list[Box]:
+    """The boxes of regions; of a mask the box around it."""
+    boxes = list(regions.boxes)
+    for mask in regions.masks:
+        ys, xs = np.nonzero(mask)
+        if len(ys):
+            boxes.append((float(xs.min()), float(ys.min()), float(xs.max()) + 1, float(ys.max()) + 1))
+    return boxes
+
+
+def _drawn(size: tuple[int, int], found: Sequence[tuple[Phrase, Regions]]) -> list[Candidate]:
+    """A candidate of each box and each mask, without a segmenter. size: (H, W)."""
+    candidates = []
+    for phrase, regions in found:
+        for box in regions.boxes:
+            mask = np.zeros(size, dtype=np.bool_)
+            x0, y0, x1, y1 = (round(edge) for edge in box)
+            mask[y0:y1, x0:x1] = True
+            candidates.append(Candidate(RLE.encode(mask), phrase, box=box))
+        candidates += [Candidate(RLE.encode(mask), phrase) for mask in regions.masks]
+    return candidates

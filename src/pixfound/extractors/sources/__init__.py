@@ -1,0 +1,52 @@
+"""Map sources: each module has the computation on arrays, and a component around it."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+
+from pixfound.errors import UserError
+from pixfound.interfaces import MapSource, Model, Need
+
+_TYPE: dict[Need, str] = {  # how a model is made to offer it
+    "rows": "model.capture=step",
+    "layers": "model.keep=layers",
+    "heads": "model.keep=heads",
+}
+
+
+def check_offers(source: type[MapSource], model: Model | None) -> None:
+    """UserError where a model does not offer all that a source needs, with what to type and what fits it instead.
+
+    model: None passes, for use without a run.
+    """
+    missing = [need for need in source.needs if model is not None and need not in model.offers]
+    if model is None or not missing:
+        return
+    if model.extractions:
+        raise UserError(no_attention(model))
+    advice = " ".join(dict.fromkeys(_TYPE[need] for need in missing if need in _TYPE))
+    fitting = ", ".join(sorted(cls.__name__ for cls in known_sources() if set(cls.needs) <= model.offers))
+    raise UserError(
+        f"{source.__name__} needs {' and '.join(missing)}, which the model does not offer"
+        f"{f': use {advice} where it has that option' if advice else ''}; map sources that it serves: "
+        f"{fitting or 'none'}"
+    )
+
+
+def no_attention(model: Model) -> str:
+    """The message for a model without attention."""
+    fitting = model.extractions
+    return (
+        f"this model gives no attention to extract from: type extraction={' or extraction='.join(fitting)}"
+        if fitting
+        else "this model gives no attention to extract from: use model.capture=step where it has that option, or "
+        "another extraction"
+    )
+
+
+def known_sources() -> list[type[MapSource]]:
+    """The map sources of the package, in the order of their modules."""
+    for module in pkgutil.iter_modules(__path__, f"{__name__}."):
+        importlib.import_module(module.name)
+    return [cls for cls in MapSource.__subclasses__() if cls.__module__.startswith(f"{__name__}.")]
