@@ -115,8 +115,8 @@ def score_of(metrics: Mapping[str, Any], row: str | None) -> float | None:
     return None if figures is None or figures["S"]["value"] is None else float(figures["S"]["value"])
 
 
-def run(config: dict[str, Any]) -> Result:
-    """Evaluate here, or in as many processes as `launch.num_processes` says; print the table."""
+def evaluated(config: dict[str, Any]) -> Result:
+    """Evaluate here, or in as many processes as `launch.num_processes` says."""
     row, rows = config["objective"], config["extraction"]["rows"]
     if row is not None and (not isinstance(row, str) or row not in rows):
         raise UserError(f"objective={row}: the table has no such row; {nearest(str(row), rows)}")
@@ -127,11 +127,15 @@ def run(config: dict[str, Any]) -> Result:
     if (count or 1) * nodes > 1 and "WORLD_SIZE" not in os.environ:
         from pixfound.apps.launch import launch
 
-        result = launch(config, count or 1, nodes)
-    else:
-        from pixfound.apps.evaluation import evaluate
+        return launch(config, count or 1, nodes)
+    from pixfound.apps.evaluation import evaluate
 
-        result = evaluate(config)
+    return evaluate(config)
+
+
+def run(config: dict[str, Any]) -> Result:
+    """Evaluate and print the table; UserError where examples failed."""
+    result = evaluated(config)
     if result.metrics:
         from pixfound.report.console import show
 

@@ -54,10 +54,15 @@ def _quoted(override: str) -> str:
     key, equals, value = override.partition("=")
     if not equals or not key:
         return "write KEY=VALUE"
-    escaped = re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + ("\\'" if match[2] else ""), value)
-    escaped = escaped.replace("${", r"\${")  # or OmegaConf would look for the value of another key
-    typed = shlex.quote(f"{key}='{escaped}'")
+    typed = shlex.quote(f"{key}={quoted(value)}")
     return f"where the value is a text with such signs, type {typed}"
+
+
+def quoted(text: str) -> str:
+    """A text as the value of an override, in quotes that Hydra takes off."""
+    escaped = re.sub(r"(\\*)('|$)", lambda match: 2 * match[1] + ("\\'" if match[2] else ""), text)
+    escaped = escaped.replace("${", r"\${")  # or OmegaConf would look for the value of another key
+    return f"'{escaped}'"
 
 
 def is_about_the_config(error: Exception) -> bool:

@@ -8,11 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from hydra import compose, initialize_config_module
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
-
-from pixfound.apps.evaluate import resolve
+from pixfound.apps.compose import compose_config
 from pixfound.config.factory import build, find_target
 from pixfound.errors import UserError
 from pixfound.interfaces import Benchmark
@@ -38,7 +34,7 @@ def check_benchmark(overrides: Sequence[str]) -> Checked:
     Rows that make no example are named one by one; all pictures are decoded, in parallel. Raises UserError where
     nothing can be read at all.
     """
-    plain = _config(overrides)
+    plain = compose_config(overrides)
     settings: Mapping[str, Any] = plain["benchmark"]
     if "unusable" in parameters(find_target(str(settings.get("_target_")), "benchmark")):
         settings = {**settings, "unusable": "leave_out"}
@@ -53,22 +49,6 @@ def check_benchmark(overrides: Sequence[str]) -> Checked:
             problems += picture_problems
     problems += _pairs_of_one(benchmark)
     return Checked(plain["names"]["benchmark"], benchmark, len(pictures), problems)
-
-
-def _config(overrides: Sequence[str]) -> dict[str, Any]:
-    """The resolved config of a command line of `pixfound`."""
-    from pixfound.config.errors import explain, is_about_the_config
-
-    GlobalHydra.instance().clear()
-    try:
-        with initialize_config_module("pixfound.conf", version_base="1.3"):
-            config = compose("config", overrides=list(overrides), return_hydra_config=True)
-        HydraConfig.instance().set_config(config)
-        return resolve(config)
-    except Exception as error:
-        if is_about_the_config(error):
-            raise UserError(explain(error)) from error
-        raise
 
 
 def _by_picture(benchmark: Benchmark) -> dict[object, list[Example]]:
