@@ -13,7 +13,7 @@ from pixfound.errors import UserError
 from pixfound.interfaces import JudgeError, Load
 from pixfound.models.api import OpenAIModel
 from pixfound.models.huggingface import HuggingFace
-from pixfound.types import Prompt
+from pixfound.types import KINDS, Prompt
 from tests.support.judge_server import Act, JudgeServer
 from tests.support.places import BOX, MIDDLE, SIZE, box_of, masks_for
 from tests.support.run import config_of, scores_of
@@ -128,13 +128,18 @@ def served(server, tmp_path, *overrides):
 
 @pytest.mark.verifies("VQA", model="openai")
 def test_over_http_a_model_says_and_scores_what_it_does_directly(tmp_path, capsys):
-    """The embedded model, behind an endpoint and without one: each answer, A and A-dagger are the same."""
-    direct = evaluate(
-        config_of("model=tiny", "extraction=nulls", f"outputs_dir={tmp_path}", "limit=6", "report.pictures=0")
-    )
+    """The embedded model, behind an endpoint and without one: each answer, A and A-dagger are the same.
+
+    And the answers that the endpoint wrote, given to the same model on this side: it looks where it would have looked.
+    """
+    local = ("model=tiny", f"outputs_dir={tmp_path}", "limit=6", "report.pictures=0")
+    direct = evaluate(config_of(*local))
     with JudgeServer(Act(answers_of(HuggingFace("embedded:tiny_llava", capture="none")))) as server:
         remote = served(server, tmp_path, "extraction=nulls")
-    assert [line["response"] for line in scores_of(remote)] == [line["response"] for line in scores_of(direct)]
+    looking = evaluate(config_of(*local, *(f"model.answers.{kind}={remote.folder}" for kind in KINDS)))
+    assert scores_of(looking) == scores_of(direct) and looking.folder != direct.folder
+    said, written = ([line["response"] for line in scores_of(r) if line["row"] is None] for r in (direct, remote))
+    assert said == written
     assert remote.metrics["vqa"] == direct.metrics["vqa"]
     assert direct.metrics["vqa"]["A_dagger_item"]["value"] > 0
     assert not remote.failures

@@ -6,7 +6,7 @@ Shapes: `B` batch, `P` padded prompt length, `T` generated tokens, `N` image tok
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
@@ -18,15 +18,16 @@ from pixfound.checkpoints import locating
 from pixfound.checkpoints.device_map import input_device
 from pixfound.checkpoints.loading import check_served, set_attention
 from pixfound.errors import PromptTooLong, UserError
-from pixfound.interfaces import BatchFit, without_errors
+from pixfound.interfaces import BatchFit, ImageInfo, without_errors
 from pixfound.io.images import picture_keys
 from pixfound.models.attention.decoder_layers import Keep, check_keep, check_layers, layer_attention
 from pixfound.models.attention.support import can_capture, check_capture, check_capture_early
 from pixfound.models.generation_options import check_range, too_long
 from pixfound.models.geometry.batch_encoder import Encoder, Request
 from pixfound.models.geometry.input_size import input_size
+from pixfound.models.given_answers import GivenAnswers
 from pixfound.models.transformers_model import TransformersModel
-from pixfound.types import FloatArray, Generation, Prompt, Tile
+from pixfound.types import FloatArray, Generation, Kind, Prompt, Tile
 from pixfound.types.arguments import NonNegative
 from pixfound.types.token_spans import token_spans
 
@@ -51,6 +52,8 @@ class DecoderModel(TransformersModel):
         (`heads`). Extractors can then choose among them without another generation.
     answer_prefix: forced first text of answers to `ground` prompts, and part of the answer. The model continues it,
         unless it ends with an end token in the model's notation: then it is the whole answer.
+    answers: by kind of prompt, a file of answers that another program wrote, or a finished run's folder: these are the
+        model's answers then, and their attention is read in one teacher-forced pass. Nothing is generated for them.
     The other arguments are those of `TransformersModel`.
 
     Prompts of a batch about one image share its encoding and their prefix, where the model allows it. Two more parts
@@ -62,12 +65,19 @@ class DecoderModel(TransformersModel):
     heads: Indices | None = None
     keep: Keep = "mean"
     answer_prefix: str | None = None
+    answers: Mapping[Kind, str | None] = field(default_factory=dict)
 
+    runtime_options: ClassVar[tuple[str, ...]] = ("answers",)  # paths; `identity` has digests of their content
     version: ClassVar[int] = 2  # 2: attention sinks are honoured
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_keep(self.keep, self.capture)
+        self._given = GivenAnswers(self.answers)
+        if self.answer_prefix and "ground" in self._given.paths:
+            raise UserError(
+                "model.answer_prefix: the answers to `ground` are given by model.answers.ground; use one of the two"
+            )
         if self.capture == "step" and self.generation.get("num_beams", 1) > 1:
             raise UserError(
                 "model.generation.num_beams: a beam search has several rows of attention at each step; "
@@ -81,11 +91,26 @@ class DecoderModel(TransformersModel):
             check_capture_early(locating.locate(self.path, "model.path"), self.path)
         return self.capture != "none"
 
+    def identity(self) -> Mapping[str, Any]:
+        """Values that identify the weights, and the answers that are given; part of the fingerprint."""
+        return {**super().identity(), **self._given.identity()}
+
+    def bind_examples(self, images: Mapping[str, ImageInfo]) -> None:
+        """Read the answers that are given; UserError where an example has none."""
+        self._given.bind(images)
+
     def cautions(self) -> list[str]:
         """Warnings about its answers, one line each; read from the processor, without the weights."""
+        given = [
+            f"model.answers.{kind}={path}: the answers are those of this file or run; the model only looks at them"
+            for kind, path in self._given.paths.items()
+        ]
         if self._encoder.template is not None:
-            return []
-        return [f"model.path={self.path}: is asked without a chat template: its prompts are the image and bare text"]
+            return given
+        return [
+            *given,
+            f"model.path={self.path}: is asked without a chat template: its prompts are the image and bare text",
+        ]
 
     def encode(self, requests: Sequence[Request]) -> dict[str, Any]:
         """Model inputs of a batch, left-padded, on the model's device and in its dtype."""
@@ -136,10 +161,8 @@ class DecoderModel(TransformersModel):
             return [error or next(answered) for error in errors]
         keys = picture_keys([image for image, _ in requests])
         free = not any(prefixes)
-        answers, rows = (
-            self._free_rows(inputs, keys, self.capture == "step") if free else self._continue(requests, prefixes)
-        )
-        if self.capture == "forced" or (self.capture == "step" and not free):
+        answers, rows = self._free_rows(inputs, keys, self.capture) if free else self._continue(requests, prefixes)
+        if self.capture != "none" and not rows:
             rows = self._forced(inputs, keys, answers)
         generations = [self._generation(requests, inputs, i, ids, rows) for i, ids in enumerate(answers)]
         return [(replace(g, cut=self._cut(ids)), ids) for g, ids in zip(generations, answers, strict=True)]
@@ -150,13 +173,21 @@ class DecoderModel(TransformersModel):
 
     def _ended(self, ids: Sequence[int]) -> bool:
         """Return True where the last id of an answer is an end token."""
+        return ids[-1] in self._ends()
+
+    def _ends(self) -> Sequence[int]:
+        """Ids of the tokens that end an answer."""
         ends = self.generation.get("eos_token_id", self._model.generation_config.eos_token_id)
-        return ids[-1] in (ends if isinstance(ends, list | tuple) else [ends])
+        return ends if isinstance(ends, list | tuple) else [ends]
 
     def _prefix_ids(self, prompt_ids: Any, prompt: Prompt) -> list[int]:
-        """Token ids of `answer_prefix` after a prompt (P); empty for prompts of other kinds than `ground`."""
+        """Token ids of the given answer to a prompt (P) with an end token, or of `answer_prefix`; [] without either."""
         from pixfound.models.attention.teacher_forcing import answer_ids
 
+        text = self._given.text(prompt)
+        if text is not None:
+            ids = answer_ids(self.tokenizer, prompt_ids, text, split_special_tokens=True)
+            return ids if self._ended(ids) else [*ids[:-1], self._ends()[0]]
         if not self.answer_prefix or prompt.kind != "ground":
             return []
         return answer_ids(self.tokenizer, prompt_ids, self.answer_prefix)[:-1]
@@ -176,7 +207,7 @@ class DecoderModel(TransformersModel):
             continued = [requests[i] for i in unended]
             pad = self.tokenizer.pad_token_id
             inputs = begin_answers(self.encode(continued), [prefixes[i] for i in unended], pad)
-            ends, _ = self._free_rows(inputs, picture_keys([image for image, _ in continued]), record=False)
+            ends, _ = self._free_rows(inputs, picture_keys([image for image, _ in continued]), "none")
             for i, ids in zip(unended, ends, strict=True):
                 answers[i] = prefixes[i] + ids
         return answers, []
@@ -206,13 +237,15 @@ class DecoderModel(TransformersModel):
         return prefill_shared(self._model, inputs, self._encoder.columns(inputs["input_ids"]), images, room)
 
     def _free_rows(
-        self, inputs: Mapping[str, Any], images: Sequence[Hashable], record: bool
+        self, inputs: Mapping[str, Any], images: Sequence[Hashable], capture: Capture
     ) -> tuple[list[list[int]], list[FloatArray]]:
-        """Token ids of the answers, and the attention (1 + T, C * N) of each; no attention where `record` is False.
+        """Token ids of the answers, and the attention (1 + T, C * N) of each.
 
-        The first row is that of the penultimate prompt token, then a row per answer token.
+        The first row is that of the penultimate prompt token, then a row per answer token. No attention for the capture
+        `none`, nor for `forced` where the prompts' cache cannot be kept: with beams, and where no `RowCache` is used.
         """
         from pixfound.models.attention.generation_loop import decode
+        from pixfound.models.attention.kv_cache import RowCache
         from pixfound.models.attention.prefix_sharing import Prompts, greedy
 
         config = greedy(self._model.generation_config, **self.generation)
@@ -220,8 +253,9 @@ class DecoderModel(TransformersModel):
             prompts = Prompts(dict(inputs), self._encoder.columns(inputs["input_ids"]))
         else:
             prompts = self._prompts(inputs, images, config.max_new_tokens)
-        answers, rows = decode(self._model, prompts, config, self._recorder if record else None)
-        return answers, [row.numpy() for row in rows]
+        forced = capture == "forced" and isinstance(prompts.inputs.get("past_key_values"), RowCache)
+        recorder = self._recorder if capture == "step" or forced else None
+        return decode(self._model, prompts, config, recorder, forced)
 
     def _recorder(self, columns: Any, cached: int) -> Recorder:
         from pixfound.models.attention.recorder import Recorder

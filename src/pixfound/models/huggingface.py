@@ -36,7 +36,12 @@ class HuggingFace(DecoderModel):
     chat_template: str | None = None
 
     # `identity` has the last two: the flag of remote code, and the text of the template
-    runtime_options: ClassVar[tuple[str, ...]] = ("device_map", "trust_remote_code", "chat_template")
+    runtime_options: ClassVar[tuple[str, ...]] = (
+        *DecoderModel.runtime_options,
+        "device_map",
+        "trust_remote_code",
+        "chat_template",
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from pixfound.compute.numerics import FiniteLogits
 from pixfound.models.attention.kv_cache import RowCache
 from pixfound.models.attention.prefix_sharing import Prompts, greedy, keep_positions
 from pixfound.models.attention.recorder import Recorder, as_recorded
+from pixfound.models.attention.teacher_forcing import forced_rows_after
+from pixfound.types import FloatArray
 
 _SHARE = 0.25  # of the rows must have ended before a batch is made smaller: that copies the other rows' KV cache
 
@@ -26,13 +29,15 @@ def decode(
     prompts: Prompts,
     config: Any,
     recorder: Callable[[Tensor, int], Recorder] | None = None,
-) -> tuple[list[list[int]], list[Tensor]]:
-    """Decode a batch; return per answer its token ids, end token included, and its attention (1 + T, N) on the CPU.
+    forced: bool = False,
+) -> tuple[list[list[int]], list[FloatArray]]:
+    """Decode a batch; return per answer its token ids, end token included, and its attention (1 + T, N).
 
     The first row of the attention is that of the penultimate prompt token.
     config: a GenerationConfig with `max_new_tokens`.
     recorder: makes a Recorder from the positions of the image tokens (B, N) and the number of cached tokens. None
         records nothing, and the list of attentions is empty.
+    forced: read the attention of whole answers in one pass behind the prompts' cache, a `RowCache`, not step by step.
     FloatingPointError where logits are not finite.
     """
     ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
@@ -42,8 +47,11 @@ def decode(
     parts: list[list[Tensor]] = [[] for _ in range(count)]
     alive, inputs, columns, cached = list(range(count)), prompts.inputs, prompts.columns, prompts.cached
     may_leave = isinstance(inputs.get("past_key_values"), RowCache)
+    read_prompts: _ReadPrompts | None = None
     while alive:
-        used = recorder(columns, cached) if recorder is not None else None
+        used = recorder(columns, cached) if recorder is not None and read_prompts is None else None
+        if used is not None:
+            used.prompt_only = forced
         generated, finite = len(answers[alive[0]]), FiniteLogits()
         active = used.active() if used is not None else nullcontext()
         with torch.inference_mode(), finite.watching(model), active:
@@ -55,6 +63,9 @@ def decode(
             )
         length = inputs["input_ids"].shape[1]
         steps = out.sequences.shape[1] - length
+        if forced and used is not None:
+            read_prompts = _ReadPrompts.of(model, inputs, cached, used)
+            used = None
         rows = used.gathered(steps + (generated == 0), model).cpu() if used is not None else None
         going_on, lengths = [], []
         for place, (row, ids) in enumerate(zip(alive, out.sequences[:, length:].tolist(), strict=True)):
@@ -69,7 +80,34 @@ def decode(
         alive = [alive[place] for place in going_on]
         if alive:
             inputs, columns, cached = _without_the_others(model, inputs, out, columns, going_on)
-    return answers, [torch.cat(part) for part in parts] if recorder is not None else []
+    if read_prompts is not None:
+        return answers, read_prompts.rows(model, answers)
+    return answers, [torch.cat(part).numpy() for part in parts] if recorder is not None else []
+
+
+@dataclass(frozen=True)
+class _ReadPrompts:
+    """A batch whose prompts have been read. inputs: arguments of `generate`, with a cache of the prompts alone.
+
+    recorder: has recorded the prompts' rows. deltas: the position offsets that some models store per row.
+    """
+
+    inputs: dict[str, Any]
+    recorder: Recorder
+    deltas: Any
+
+    @classmethod
+    def of(cls, model: Any, inputs: dict[str, Any], cached: int, recorder: Recorder) -> _ReadPrompts:
+        """Made of the arguments that the prompts were read with, before any row is dropped."""
+        cache = inputs["past_key_values"].beginning(inputs["input_ids"].shape[1] - cached)
+        recorder.prompt_only = False
+        return cls({**inputs, "past_key_values": cache}, recorder, getattr(model.base_model, "rope_deltas", None))
+
+    def rows(self, model: Any, answers: list[list[int]]) -> list[FloatArray]:
+        """(1 + T, N) of each answer."""
+        if self.deltas is not None:
+            model.base_model.rope_deltas = self.deltas
+        return forced_rows_after(model, self.inputs, self.recorder, answers)
 
 
 def _without_the_others(

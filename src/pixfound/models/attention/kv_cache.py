@@ -136,6 +136,14 @@ class Layer(DynamicLayer):  # type: ignore[misc]
         shared = groups.gather(weights[..., :split]) @ self.prefix.values
         return groups.scatter(shared) + weights[..., split:] @ self.values
 
+    def beginning(self, tokens: int) -> Layer:
+        """A layer of the prefix and the first `tokens` of each row, on the same memory; what follows is overwritten."""
+        layer = Layer(self._room, self.prefix, self.attended)
+        if self.is_initialized:
+            layer.dtype, layer.device, layer.is_initialized = self.dtype, self.device, True
+            layer._keys, layer._values, layer._added = self._keys, self._values, tokens
+        return layer
+
     def keep(self, indices: Tensor, prefix: Prefix | None) -> None:
         """Drop all other rows. indices: of the rows to keep. prefix: that of the rows kept."""
         self.prefix = prefix
@@ -147,6 +155,13 @@ class Layer(DynamicLayer):  # type: ignore[misc]
 
 class RowCache(Cache):  # type: ignore[misc]
     """A transformers cache made of `Layer`s, from which rows can be dropped."""
+
+    def beginning(self, tokens: int) -> RowCache:
+        """A cache of the prefixes and the first `tokens` of each row after them, on the same memory.
+
+        It stays as it is when rows are dropped from this one.
+        """
+        return RowCache(layers=[layer.beginning(tokens) for layer in self.layers])
 
     def batch_select_indices(self, indices: Tensor) -> None:
         """Drop all other rows, and the prefixes that no row is left of. indices: of the rows to keep."""

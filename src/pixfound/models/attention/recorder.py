@@ -60,6 +60,7 @@ class Recorder:
         cached: int = 0,
         keep: Keep = "mean",
     ) -> None:
+        self.prompt_only = False  # True records the first pass alone
         self.columns, self.rows, self.heads, self.keep = columns, rows, heads, keep
         self.layers = None if layers is None else frozenset(layers)
         self._passes: list[Tensor] = []
@@ -111,6 +112,8 @@ class Recorder:
         """
         if self._last_layer < 0 or layer <= self._last_layer:
             self._close()
+            if self.prompt_only and self._passes:
+                return
             self._length += queries
             self._query_rows, self._pass_queries = self._queries(queries), queries
         if queries != self._pass_queries:

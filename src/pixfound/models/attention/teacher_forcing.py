@@ -16,11 +16,14 @@ from pixfound.models.attention.recorder import Recorder
 from pixfound.types import FloatArray
 
 
-def answer_ids(tokenizer: Any, prompt_ids: Tensor, text: str) -> list[int]:
-    """Token ids of `text` as a model would write it after a prompt (P), and the end token."""
+def answer_ids(tokenizer: Any, prompt_ids: Tensor, text: str, **options: Any) -> list[int]:
+    """Token ids of `text` as a model would write it after a prompt (P), and the end token.
+
+    options: of the tokenizer; `split_special_tokens=True` reads what looks like a special token as plain text.
+    """
     before = tokenizer.decode(prompt_ids[-1:])
     glue = "" if before[-1:].isspace() or int(prompt_ids[-1]) in tokenizer.all_special_ids else " "
-    ids = list(tokenizer(glue + text, add_special_tokens=False)["input_ids"])
+    ids = list(tokenizer(glue + text, add_special_tokens=False, **options)["input_ids"])
     return [*ids, tokenizer.eos_token_id]
 
 
@@ -48,10 +51,18 @@ def forced_rows(model: Any, prompts: Prompts, recorder: Recorder, answers: Seque
     The rows equal those recorded while decoding. One pass reads the prompts, and one all answer tokens. Both are steps
     of `generate`, so positions and masks are prepared as in generation.
     """
-    longest = max(len(ids) for ids in answers)
-    ids, mask = prompts.inputs["input_ids"], prompts.inputs["attention_mask"]
     with recorder.active():
         prefill = continue_from(model, prompts.inputs)
+    return forced_rows_after(model, {**prompts.inputs, "past_key_values": prefill.past_key_values}, recorder, answers)
+
+
+def forced_rows_after(
+    model: Any, inputs: Mapping[str, Any], recorder: Recorder, answers: Sequence[Sequence[int]]
+) -> list[FloatArray]:
+    """The same, where the prompts have been read: `recorder` has their rows, and a cache among `inputs` their keys."""
+    longest = max(len(ids) for ids in answers)
+    ids, mask = inputs["input_ids"], inputs["attention_mask"]
+    with recorder.active():
         if longest > 1:
             # Shorter answers are padded on the right with their prompt's last token; no token attends to later ones.
             forced = ids[:, -1:].repeat(1, longest - 1)
@@ -62,6 +73,6 @@ def forced_rows(model: Any, prompts: Prompts, recorder: Recorder, answers: Seque
                 "input_ids": torch.cat([ids, forced], dim=1),
                 "attention_mask": torch.cat([mask, torch.ones_like(forced)], dim=1),
             }
-            continue_from(model, {**further, "past_key_values": prefill.past_key_values})
+            continue_from(model, {**further, "past_key_values": inputs["past_key_values"]})
     rows = recorder.gathered(1 + longest, model).cpu().numpy()
     return [rows[i, : 1 + len(ids)] for i, ids in enumerate(answers)]

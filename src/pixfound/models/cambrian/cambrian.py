@@ -64,7 +64,8 @@ class Cambrian(ConvertedModel):
     towers: Mapping[str, Mapping[str, str | None]]
     prompt: str
 
-    runtime_options: ClassVar[tuple[str, ...]] = ("towers",)  # `identity` has digests, or ids and revisions
+    # `identity` has the towers' digests, or ids and revisions
+    runtime_options: ClassVar[tuple[str, ...]] = (*ConvertedModel.runtime_options, "towers")
 
     def __post_init__(self) -> None:
         for name in ("num_beams", "num_return_sequences"):

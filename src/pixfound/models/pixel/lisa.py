@@ -54,7 +54,8 @@ class Lisa(SegModel):
     prompt: str
 
     version: ClassVar[int] = 2  # 2: a [SEG] in the prompt counts
-    runtime_options: ClassVar[tuple[str, ...]] = ("vision_tower",)  # `identity` has its digest, or hub id and revision
+    # `identity` has the tower's digest, or hub id and revision
+    runtime_options: ClassVar[tuple[str, ...]] = (*SegModel.runtime_options, "vision_tower")
 
     def __post_init__(self) -> None:
         super().__post_init__()
