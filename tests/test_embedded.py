@@ -18,7 +18,7 @@ from pixfound.checkpoints.locating import locate
 from pixfound.pipeline.results import Result
 from pixfound.segmenters.sam import Sam
 from pixfound.types.masks import RLE, iou
-from tests.support.run import config_of, scores_of
+from tests.support.run import QUIET, config_of, scores_of
 
 FRESH = 5_000_000  # a seed that neither training nor the benchmark uses
 
@@ -89,7 +89,7 @@ def test_the_small_sam_segments_what_the_point_lies_on() -> None:
 
 
 def test_the_pixel_level_model_draws_and_answers(tmp_path: Path) -> None:
-    options = ("model=tiny_pixel", "extraction=native", "limit=48", "scoring.resamples=100", "report.pictures=0")
+    options = ("model=tiny_pixel", "extraction=native", "limit=48", "scoring.resamples=100", *QUIET)
     result = evaluate(config_of(*options, f"outputs_dir={tmp_path}"))
     native = result.metrics["rows"]["native"]
     assert native["present_only"]["M_dagger"]["value"] >= 0.70

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import random
 import signal
@@ -12,9 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.run import QUIET
+
 ROOT = Path(__file__).parents[1]
 PAIRS = 12
 BATCHES = PAIRS  # of two examples with their three prompts
+FORKS = multiprocessing.get_context("forkserver")  # each run is a process of its own, forked after the imports
+FORKS.set_forkserver_preload(["pixfound.apps.evaluation", "pixfound.apps.finish", "tests.support.slow", __name__])
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +38,35 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def command(config: Path, outputs: Path, *overrides: str) -> list[str]:
     line = [sys.executable, "-m", "pixfound", "--config-dir", str(config), "model=slow", "extraction=slow"]
-    line += [f"benchmark.pairs={PAIRS}", "batch_size=6", "scoring.resamples=100", "report.pictures=0"]
+    line += [f"benchmark.pairs={PAIRS}", "batch_size=6", "scoring.resamples=100", *QUIET]
     return [*line, f"outputs_dir={outputs}", *overrides]
+
+
+class Forked:
+    """A run in a process that is forked where everything is imported, with the methods of Popen that are used here."""
+
+    def __init__(self, line: list[str]) -> None:
+        self.process = FORKS.Process(target=run_forked, args=(line[line.index("pixfound") :],))
+        self.process.start()
+        self.pid = self.process.pid or 0
+
+    def poll(self) -> int | None:
+        return self.process.exitcode
+
+    def wait(self, timeout: float) -> int | None:
+        self.process.join(timeout)
+        return self.process.exitcode
+
+
+def run_forked(arguments: list[str]) -> None:
+    from pixfound.__main__ import main
+
+    os.setsid()
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.dup2(nowhere, 2)
+    sys.argv = arguments
+    main()
 
 
 def start(line: list[str]) -> subprocess.Popen[bytes]:
@@ -67,7 +99,7 @@ def test_kills_at_random_moments_change_nothing(
         line = command(config, outputs, f"model.log={log}", f"launch.num_processes={processes}")
         killed = 0
         while True:
-            process = start(line)
+            process = Forked(line) if processes == 1 else start(line)
             first = wait_for_work(process, outputs)
             time.sleep(rng.uniform(0.0, 0.6) if first else 0.0)
             if process.poll() is None:
@@ -85,7 +117,7 @@ def test_kills_at_random_moments_change_nothing(
     assert {"generate", "extract", "grade", "select"} <= reached
 
 
-def wait_for_work(process: subprocess.Popen[bytes], outputs: Path) -> bool:
+def wait_for_work(process: Forked | subprocess.Popen[bytes], outputs: Path) -> bool:
     """Until the run has written a line; False where it ended before."""
     before = written(outputs)
     while process.poll() is None:

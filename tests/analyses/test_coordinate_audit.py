@@ -85,3 +85,19 @@ def test_it_does_not_apply_where_no_box_is_written() -> None:
     assert CoordinateAudit().compute(run) == {}
     run.parts.extractors = {"attention": SimpleNamespace(built=object())}
     assert CoordinateAudit().compute(run) == {}
+
+
+def test_boxes_that_fit_by_chance_bring_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    """Large random boxes overlap with much, and a few answers are few."""
+    rng = np.random.default_rng(15)
+
+    def anywhere(box: Any) -> Any:
+        corner = rng.uniform(0, 300, 2)
+        return np.array([*corner, *(corner + rng.uniform(40, 300, 2))])
+
+    found = CoordinateAudit(resamples=200).compute(make_run(anywhere, "list_1000", 20))["text_box"]
+    differences = [of["difference"] for of in found["readings"].values() if of["difference"]]
+    assert max(d["value"] for d in differences if d["low"] > 0) > 0.1  # without a look at chance it would warn
+    few = CoordinateAudit(resamples=200).compute(make_run(lambda box: box, "list_1000", 5))["text_box"]
+    assert few["readings"]["pixels"]["iou"]["value"] == 1.0
+    assert (found["better"], few["better"], caplog.text) == (None, None, "")

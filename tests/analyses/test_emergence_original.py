@@ -29,7 +29,7 @@ from pixfound.types import Candidate, Phrase
 from pixfound.types.masks import RLE
 from tests.support.emergent import make_answer, mask_of, write
 from tests.support.original_when import ANNOTATIONS, run_original
-from tests.support.run import config_of
+from tests.support.run import QUIET, config_of
 
 EXPECTED = json.loads((Path(__file__).parent / "original_when.json").read_text())
 CHECKOUT = os.environ.get("PIXFOUND_ORIGINAL")
@@ -105,7 +105,7 @@ def test_a_run_on_the_original_s_files_gives_the_original_s_numbers(tmp_path: Pa
             "extraction=precomputed",
             "scoring=reference",
             "scoring.resamples=100",
-            "report.pictures=0",
+            *QUIET,
             f"outputs_dir={tmp_path / 'outputs'}",
         )
     )

@@ -16,7 +16,7 @@ import pytest
 from pixfound.errors import PromptTooLong
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import Generation
-from tests.support.run import random_models, slow_model
+from tests.support.run import QUIET, random_models, slow_model
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
 ACCELERATE = [
@@ -131,7 +131,7 @@ def test_what_ends_a_launch_is_one_line_and_leaves_nothing_behind(how: str, mess
     (tmp_path / "tmp").mkdir()
     outputs = tmp_path / "out"
     line = [*SINGLE, "pixfound", *slow_model(tmp_path / "conf", 0.2), "extraction=nulls"]
-    line += ["launch.num_processes=2", "batch_size=3", "report.pictures=0", f"outputs_dir={outputs}"]
+    line += ["launch.num_processes=2", "batch_size=3", *QUIET, f"outputs_dir={outputs}"]
     environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
     wait_until(lambda: len(list(outputs.glob("stages/generate/*/journal-*.jsonl"))) == 2)
@@ -174,7 +174,7 @@ def wait_until(true: Callable[[], bool], seconds: float = 120.0) -> None:
 def test_cells_side_by_side_end_with_the_grid(how: int, tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     line = [*SINGLE, "pixfound", "-m", *slow_model(tmp_path / "conf", 0.5), "hydra/launcher=joblib"]
-    line += ["extraction=nulls", "batch_size=3", "report.pictures=0", "seed=1,2"]
+    line += ["extraction=nulls", "batch_size=3", *QUIET, "seed=1,2"]
     line += ["hydra.launcher.n_jobs=2", f"outputs_dir={tmp_path}"]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     process = subprocess.Popen(line, stderr=subprocess.DEVNULL, env=environment, start_new_session=True)

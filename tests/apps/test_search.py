@@ -18,7 +18,7 @@ from pixfound.apps.search import ranked
 from pixfound.models.huggingface import HuggingFace
 from tests.support.run import config_of, count_lines
 
-SMALL = ["limit=6", "scoring.resamples=100", "report.pictures=1"]
+SMALL = ["limit=6", "scoring.resamples=100", "report.pictures=1", "report.charts=false"]
 ATTENTION = "extraction.extractors.attention"
 Search = Callable[..., tuple[list[int], list[dict[str, Any]]]]
 

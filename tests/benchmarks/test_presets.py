@@ -471,6 +471,7 @@ def test_every_preset_is_here_and_has_a_card() -> None:
         download = yaml.safe_load(texts[name])["download"]
         assert download["licence"]
         assert download["size"]
+        assert "sha256" in download, name  # null where it is not known
         assert "hub" in download or "note" in download
         card = (CONF.parents[1] / f"docs/benchmarks/{name}.md").read_text()
         for row in ("asks", "size", "from", "licence", "official metric", "ours", "known errors", "verified on"):

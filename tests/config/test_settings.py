@@ -11,7 +11,7 @@ from pixfound.apps.certify.certificate import certify
 from pixfound.apps.evaluation import evaluate
 from pixfound.config.settings import Settings, check_names
 from pixfound.errors import UserError
-from tests.support.run import config_of, random_models
+from tests.support.run import QUIET, config_of, random_models
 
 OUTSIDE = [
     "../../up",
@@ -52,7 +52,7 @@ def test_a_name_that_leads_out_is_refused_before_anything_is_written(name: Any, 
 
 def test_a_folder_in_a_folder_and_any_script_are_names(tmp_path: Path) -> None:
     check_names({"model": "mine/llava-1.5 (7B)", "benchmark": "é中文🙂", "extraction": "a..b"})
-    overrides = ["limit=2", "extraction=nulls", "scoring.resamples=100", "report.pictures=0"]
+    overrides = ["limit=2", "extraction=nulls", "scoring.resamples=100", *QUIET]
     config = config_of(f"outputs_dir={tmp_path / 'out'}", *overrides)
     folder = evaluate({**config, "names": {**config["names"], "model": "mine/llava 7B"}}).folder
     assert folder.relative_to(tmp_path / "out").parts[:-1] == ("runs", "pixshapes", "mine", "llava 7B", "nulls")

@@ -16,7 +16,7 @@ from pixfound.models.huggingface import HuggingFace
 from pixfound.types import KINDS, Prompt
 from tests.support.judge_server import Act, JudgeServer
 from tests.support.places import BOX, MIDDLE, SIZE, box_of, masks_for
-from tests.support.run import config_of, scores_of
+from tests.support.run import QUIET, config_of, scores_of
 from tests.support.served import answers_of
 
 pytest.importorskip("openai")
@@ -121,7 +121,7 @@ def served(server, tmp_path, *overrides):
     return evaluate(
         config_of(
             "model=openai", "model.model=m", f"model.base_url={server.url}", f"model.cache_dir={tmp_path / 'c'}",
-            "model.max_retries=0", f"outputs_dir={tmp_path}", "limit=6", "report.pictures=0", *overrides,
+            "model.max_retries=0", f"outputs_dir={tmp_path}", "limit=6", *QUIET, *overrides,
         )
     )  # fmt: skip
 
@@ -132,7 +132,7 @@ def test_over_http_a_model_says_and_scores_what_it_does_directly(tmp_path, capsy
 
     And the answers that the endpoint wrote, given to the same model on this side: it looks where it would have looked.
     """
-    local = ("model=tiny", f"outputs_dir={tmp_path}", "limit=6", "report.pictures=0")
+    local = ("model=tiny", f"outputs_dir={tmp_path}", "limit=6", *QUIET)
     direct = evaluate(config_of(*local))
     with JudgeServer(Act(answers_of(HuggingFace("embedded:tiny_llava", capture="none")))) as server:
         remote = served(server, tmp_path, "extraction=nulls")

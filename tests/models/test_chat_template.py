@@ -22,7 +22,7 @@ from pixfound.types import Prompt
 from tests.support.families import EVERY_FAMILY
 from tests.support.pixel import DATA
 from tests.support.random_llava import CHAT, save_random_llava
-from tests.support.run import config_of, scores_of
+from tests.support.run import QUIET, config_of, scores_of
 
 Folder = Callable[[str], Path]
 REQUEST = (Image.new("RGB", (64, 64), "red"), Prompt("x", "open", "v", "What is this?"))
@@ -44,7 +44,7 @@ def bare(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(folder: Path, outputs: Path, *overrides: str) -> Result:
     options = ["model.dtype=float32", "model.generation.max_new_tokens=4", "extraction=nulls", "limit=2"]
-    small = ["scoring.resamples=100", "report.pictures=0", f"outputs_dir={outputs}"]
+    small = ["scoring.resamples=100", *QUIET, f"outputs_dir={outputs}"]
     return evaluate(config_of("model=hf", f"model.path={folder}", *options, *small, *overrides))
 
 

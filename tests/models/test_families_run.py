@@ -28,6 +28,7 @@ def test_the_whole_pipeline(family: str, family_folder: Callable[[str], Path], m
             "limit=4",
             "scoring.resamples=100",
             "report.pictures=2",
+            "report.charts=false",
             f"outputs_dir={tmp_path}",
         )
     )

@@ -16,14 +16,14 @@ from pixfound.pipeline.results import Result
 from pixfound.types import Example
 from pixfound.types.masks import RLE, iou
 from tests.support.predictions import shifted, write_answers, write_lines, write_mask
-from tests.support.run import config_of, scores_of
+from tests.support.run import QUIET, config_of, scores_of
 
 EXAMPLES = list(PixShapes(pairs=3, seed=2024))
 ANNOTATIONS = Path(os.environ.get("PIXFOUND_ANNOTATIONS", Path(__file__).parents[3] / "shared/data")) / "pixmmvp"
 
 
 def score(outputs: Path, *overrides: str) -> Result:
-    base = ["model=precomputed", "scoring.resamples=100", "report.pictures=0", f"outputs_dir={outputs}"]
+    base = ["model=precomputed", "scoring.resamples=100", *QUIET, f"outputs_dir={outputs}"]
     return evaluate(config_of(*base, *overrides))
 
 

@@ -17,7 +17,7 @@ from pixfound.models.huggingface import HuggingFace
 from pixfound.types import Generation, Prompt
 from tests.support.pixel import DATA, prompt_of
 from tests.support.random_llava import save_random_llava
-from tests.support.run import config_of, scores_of
+from tests.support.run import QUIET, config_of, scores_of
 
 IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), dtype=np.uint8))
 SHORT, LONG = (IMAGE, Prompt("a", "open", "v", "What?")), (IMAGE, Prompt("b", "open", "v", "what " * 200))
@@ -123,7 +123,7 @@ def test_a_run_says_which_examples_and_goes_on(llava: str, tmp_path: Path, batch
             "model.generation.max_new_tokens=4", "extraction=nulls", "benchmark=paired_coco",
             f"benchmark.annotations={tmp_path / 'a.json'}", f"benchmark.questions={table}",
             f"benchmark.images={images}", f"batch_size={batch_size}", f"outputs_dir={tmp_path / 'o'}",
-            "scoring.resamples=100", "report.pictures=0",
+            "scoring.resamples=100", *QUIET,
         )
     )  # fmt: skip
     answers = [score for score in scores_of(result) if score["row"] is None]

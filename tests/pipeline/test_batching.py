@@ -18,13 +18,13 @@ from pixfound.models import batch_memory
 from pixfound.models.huggingface import HuggingFace
 from pixfound.store.store import Store
 from pixfound.types import KINDS, Prompt
-from tests.support.run import LIMIT, config_of, count_lines, run, scores_of
+from tests.support.run import LIMIT, QUIET, config_of, count_lines, run, scores_of
 
 IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8))
 REQUESTS = [(IMAGE, Prompt("x", kind, "v", f"{kind}: where is it?")) for kind in KINDS]
 
 
-EMBEDDED = [f"limit={LIMIT}", "scoring.resamples=100", "report.pictures=0"]
+EMBEDDED = [f"limit={LIMIT}", "scoring.resamples=100", *QUIET]
 
 
 @pytest.fixture(scope="module")

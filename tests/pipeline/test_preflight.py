@@ -15,7 +15,7 @@ from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
 from pixfound.interfaces import Benchmark
 from tests.support.judge_server import Act, JudgeServer
-from tests.support.run import config_of, run
+from tests.support.run import QUIET, config_of, run
 
 PICTURES = (
     "benchmark._target_=tests.pipeline.test_preflight.Listed",
@@ -77,7 +77,7 @@ def test_a_few_that_may_fail_are_said_first(
 def test_pictures_that_nothing_looks_at_are_not_asked_for(folder: Path, models: Path, tmp_path: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
-    over = (*PICTURES, f"+benchmark.folder={folder}", "model=none", "extraction=trivial", "report.pictures=0")
+    over = (*PICTURES, f"+benchmark.folder={folder}", "model=none", "extraction=trivial", *QUIET)
     base = ("limit=4", "scoring.resamples=100", f"outputs_dir={tmp_path / 'outputs'}")
     assert not evaluate(config_of(*over, *base)).failures
 

@@ -20,7 +20,7 @@ from pixfound.apps.evaluation import evaluate
 from pixfound.pipeline.results import Result
 from tests.support.judge_server import Act, JudgeServer
 from tests.support.parity import mmvp_truths, write_cv, write_mmvp
-from tests.support.run import config_of, scores_of
+from tests.support.run import QUIET, config_of, scores_of
 
 ANNOTATIONS = Path(os.environ.get("PIXFOUND_ANNOTATIONS", Path(__file__).parents[3] / "shared/data"))
 NUMBERS: Mapping[str, Any] = json.loads((Path(__file__).parent / "parity.json").read_text())
@@ -56,7 +56,7 @@ class Files:
 
 
 def score(outputs: Path, scoring: str, *overrides: str) -> Result:
-    fixed = ["model=precomputed", "scoring.resamples=100", "report.pictures=0", f"outputs_dir={outputs}"]
+    fixed = ["model=precomputed", "scoring.resamples=100", *QUIET, f"outputs_dir={outputs}"]
     return evaluate(config_of(*fixed, f"scoring={scoring}", *overrides))
 
 

@@ -17,7 +17,7 @@ from pixfound.apps.evaluation import evaluate
 from pixfound.models.pixel.lisa import Lisa
 from pixfound.models.pixel.sa2va import Sa2VA
 from pixfound.types import Prompt
-from tests.support.run import config_of
+from tests.support.run import QUIET, config_of
 
 ROOT = Path(__file__).parents[2]
 DATA = ROOT / "tests" / "data"
@@ -31,7 +31,7 @@ def prompt_of(name: str) -> str:
 
 def run_whole(outputs: Path, *overrides: str) -> dict[str, Any]:
     """metrics.json of a run on four examples with the masks that the model draws."""
-    tiny = ["model.dtype=float32", "model.generation.max_new_tokens=16", "scoring.resamples=100", "report.pictures=0"]
+    tiny = ["model.dtype=float32", "model.generation.max_new_tokens=16", "scoring.resamples=100", *QUIET]
     common = ["benchmark=pixshapes", "extraction=native", "limit=4", f"outputs_dir={outputs}"]
     result = evaluate(config_of(*tiny, *common, *overrides))
     return dict(json.loads((result.folder / "metrics.json").read_text()))

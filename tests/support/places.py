@@ -15,7 +15,7 @@ from pixfound.apps.evaluation import evaluate
 from pixfound.interfaces import Benchmark, Box, Point, Segmenter, SegmenterMasks
 from pixfound.types.masks import RLE
 from tests.support.examples import ArrayImage, make_example
-from tests.support.run import config_of
+from tests.support.run import QUIET, config_of
 
 SIZE = (160, 256)  # (H, W)
 BOX = (68, 32, 204, 108)  # (x0, y0, x1, y1) in pixels
@@ -67,7 +67,7 @@ def masks_for(outputs: Path, model: Mapping[str, Any], extraction: str, format: 
     """Run a model over that example, and the masks that the row `extraction` has for the request for a mask."""
     config = config_of(
         f"extraction={extraction}", f"extraction.extractors.{extraction}.format={format}",
-        "scoring.resamples=100", "report.pictures=0", f"outputs_dir={outputs}", *more,
+        "scoring.resamples=100", *QUIET, f"outputs_dir={outputs}", *more,
     )  # fmt: skip
     bundle = config["extraction"]
     alone = {kind: {extraction: bundle[kind][extraction]} for kind in ("extractors", "rows")}

@@ -16,6 +16,7 @@ from pixfound.apps.evaluation import evaluate
 from pixfound.pipeline.results import Result
 
 LIMIT = 8
+QUIET = ("report.pictures=0", "report.page=false", "report.charts=false")  # for tests of what is computed
 
 
 def config_of(*overrides: str) -> dict[str, Any]:

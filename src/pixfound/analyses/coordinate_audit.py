@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from pixfound.io.text import grid
 from pixfound.scoring.bootstrap import Resampler, numbered
 from pixfound.scoring.estimates import figure, minus
 from pixfound.scoring.formatting import figure as shown
-from pixfound.scoring.regions import around, box_ious
+from pixfound.scoring.regions import Array, around, box_ious
 
 if TYPE_CHECKING:
     from pixfound.pipeline.run_data import RunData
@@ -47,6 +47,8 @@ _DECLARED = {1.0: "0-1", 100.0: "0-100", 1000.0: "0-1000", 1024.0: "0-1024"} | {
     "padded": "0-1 of the padded square",
 }
 _SWAPPED = ", y before x"
+_FEW = 5  # answers with a box: what fewer of them show is chance
+_OTHERS = 9  # answers whose truths a box is compared with, for its IoU by chance
 _SHARES = {
     "over_1": "over 1",
     "over_side": "over the image's side",
@@ -59,8 +61,9 @@ _SHARES = {
 class CoordinateAudit(Analysis):
     """For each extractor of written boxes, its coordinates under the grounding prompt, and the IoU of each reading.
 
-    margin: mean IoU by which another reading must fit better than the declared one for a warning, with an interval of
-    the difference above 0. resamples, level, seed: of the bootstrap, clustered by pair.
+    margin: mean IoU by which another reading must fit better than the declared one for a warning, and better than the
+    same boxes fit the objects of other answers, both with an interval above 0; of at least five answers with a box.
+    Large boxes overlap with much by chance. resamples, level, seed: of the bootstrap, clustered by pair.
     """
 
     def __init__(self, margin: float = 0.1, resamples: int = 2000, level: float = 0.95, seed: int = 0) -> None:
@@ -109,11 +112,11 @@ class CoordinateAudit(Analysis):
         declared = _DECLARED[format.units]
         sized = format.units != "resized"
         judged = [answer for answer in answers if answer.boxes and answer.gt and (sized or answer.resized)]
-        of, clusters = numbered(answer.cluster for answer in judged)
+        of_cluster, clusters = numbered(answer.cluster for answer in judged)
         draws = Resampler(clusters, self.resamples, self.seed)
         ious = {reading: [_iou(answer, reading) for answer in judged] for reading in _readings()}
         estimates = {
-            reading: draws.mean(of, np.array(values))
+            reading: draws.mean(of_cluster, np.array(values))
             for reading, values in ious.items()
             if None not in values  # a reading that the model has no size for
         }
@@ -127,7 +130,12 @@ class CoordinateAudit(Analysis):
         better = [
             (of["difference"]["value"], reading)
             for reading, of in readings.items()
-            if of["difference"] and (of["difference"]["value"] or 0) >= self.margin and of["difference"]["low"] > 0
+            if len(judged) >= _FEW
+            and of["difference"]
+            and self._is_clear(of["difference"])
+            and self._is_clear(
+                figure(minus(estimates[reading], draws.mean(of_cluster, _by_chance(judged, reading))), self.level)
+            )
         ]
         return {
             "declared": declared,
@@ -138,6 +146,9 @@ class CoordinateAudit(Analysis):
             "readings": readings,
             "better": max(better, key=itemgetter(0))[1] if better else None,  # the first of equals
         }
+
+    def _is_clear(self, difference: Mapping[str, Any]) -> bool:
+        return (difference["value"] or 0) >= self.margin and difference["low"] > 0
 
 
 @dataclass(frozen=True)
@@ -175,6 +186,16 @@ def _iou(answer: _Answer, reading: str) -> float | None:
     x0, y0, x1, y1 = answer.boxes[0]
     boxes = frame.boxes([(y0, x0, y1, x1) if reading.endswith(_SWAPPED) else (x0, y0, x1, y1)])
     return float(box_ious(boxes, [answer.gt])[0, 0]) if boxes else 0.0
+
+
+def _by_chance(answers: Sequence[_Answer], reading: str) -> Array:
+    """(N,) mean IoU of each answer's first box with the annotated boxes of the answers after it."""
+    shifts = range(1, min(len(answers), _OTHERS + 1))
+    means = [
+        np.mean([_iou(replace(answer, gt=answers[(i + shift) % len(answers)].gt), reading) for shift in shifts])
+        for i, answer in enumerate(answers)
+    ]
+    return np.array(means, dtype=np.float64)
 
 
 def _padded(size: Size, extent: float) -> Frame:

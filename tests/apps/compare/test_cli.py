@@ -199,7 +199,13 @@ def test_runs_of_random_models(models: Path, tmp_path: Path) -> None:
 
 
 def test_rows_of_a_run_of_the_embedded_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    overrides = ["limit=12", "report.pictures=1", "scoring.resamples=100", f"outputs_dir={tmp_path}"]
+    overrides = [
+        "limit=12",
+        "report.pictures=1",
+        "report.charts=false",
+        "scoring.resamples=100",
+        f"outputs_dir={tmp_path}",
+    ]
     result = evaluate(config_of(*overrides))
     main([f"{result.folder}:oracle", f"{result.folder}:empty", "--json", str(tmp_path / "c.json")])
     found = json.loads((tmp_path / "c.json").read_text())["comparisons"][0]

@@ -48,6 +48,7 @@ def test_a_preset_is_prepared_and_read(tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         assert f"PointArena/pointarena-data at {COMMIT}" in done.stdout
         assert "licence: see its card" in done.stdout
+        assert "checksums of the released files are not known" in done.stdout
         hub.gets.clear()
         again = command("prepare", "pointbench", "--root", root, endpoint=hub.url)
         assert "nothing to do" in again.stdout

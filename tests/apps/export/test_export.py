@@ -18,7 +18,7 @@ from pixfound.config.factory import build
 from pixfound.interfaces import Benchmark
 from pixfound.pipeline.results import Result
 from tests.support.predictions import write_lines
-from tests.support.run import config_of, run, scores_of
+from tests.support.run import QUIET, config_of, run, scores_of
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +37,7 @@ def values(result: Result, name: str, kind: str, row: str | None) -> dict[str, A
 def again(exported: tuple[Result, Path], *overrides: str) -> Result:
     """The same benchmark, with predictions from a file."""
     result, folder = exported
-    given = ["model=precomputed", "report.pictures=0", "scoring.resamples=100", f"outputs_dir={folder / 'again'}"]
+    given = ["model=precomputed", *QUIET, "scoring.resamples=100", f"outputs_dir={folder / 'again'}"]
     config = config_of(*given, *overrides)
     return evaluate({**config, "benchmark": result.config["benchmark"], "limit": result.config["limit"]})
 

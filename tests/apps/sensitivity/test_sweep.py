@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.run import config_of, random_models
+from tests.support.run import QUIET, config_of, random_models
 
 VARIATIONS = "none,vqa_t1,ground_t1,ground_t7,spelling_0,mask_out_0,mask_out_1"
 IDS = 4
@@ -25,7 +25,7 @@ def sweep(models: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
         "extraction=nulls",
         "model.capture=none",
         f"limit={IDS}",
-        "report.pictures=0",
+        *QUIET,
         f"outputs_dir={folder / 'out'}",
     ]
     # a finished run of another study in the same folder, which the analysis must leave out

@@ -1,8 +1,8 @@
 """Preparation of a preset of `paired_table` from the Hub, by the key `download` of its YAML.
 
 Its keys: `hub`, the dataset on the Hub, without which `note` says where the files are; `files`, patterns of the files,
-of which archives (zip, tar) are unpacked; `sha256` of released files by name, where it is known; `size`, `licence` and
-`note` for who downloads.
+of which archives (zip, tar) are unpacked; `sha256` of released files by name, null where it is not known; `size`,
+`licence` and `note` for who downloads.
 """
 
 from __future__ import annotations
@@ -63,8 +63,9 @@ def prepare_preset(name: str, source: Mapping[str, Any], root: Path, revision: s
         entries = {p.relative_to(stage).as_posix(): Entry(p.stat().st_size, sha256_of(p), repo) for p in staged}
         if not entries:
             raise UserError(f"{repo}: has none of {', '.join(source['files'])}; look at its files in a browser")
+        released = source.get("sha256") or {}
         for name_inside, entry in entries.items():
-            if source.get("sha256", {}).get(Path(name_inside).name, entry.sha256) != entry.sha256:
+            if released.get(Path(name_inside).name, entry.sha256) != entry.sha256:
                 raise UserError(f"{repo}, {name_inside}: is not as released (sha256); look at what changed in it")
         for name_inside in entries:
             (root / name_inside).parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +74,9 @@ def prepare_preset(name: str, source: Mapping[str, Any], root: Path, revision: s
         part = root / f"{NAME}.part"
         part.write_text(manifest.to_json(), encoding="utf-8")
         os.replace(part, root / NAME)
-    return Prepared(manifest, {repo: len(entries)}, [str(source["note"])] if "note" in source else [])
+    unknown = "checksums of the released files are not known: pixfound-data.json has those of these"
+    notes = ([] if released else [unknown]) + ([str(source["note"])] if "note" in source else [])
+    return Prepared(manifest, {repo: len(entries)}, notes)
 
 
 def _stage(path: Path, target: Path) -> None:

@@ -18,10 +18,10 @@ _MASKS = {"M": "mean IoU, open prompt", "M_dagger": "mean IoU, grounding prompt"
 
 
 def coco_results(run: RunData, kind: Kind, row: str) -> list[dict[str, Any]]:
-    """Chosen masks as a COCO results file: an entry for each instance, one of no pixels where nothing is shown.
+    """Chosen masks as a COCO results file: an entry for each instance; one of no pixels, of score 0, for nothing shown.
 
-    It has no boxes, from which pycocotools would take the areas. image_id: the example's id, as `model.masks.KIND`
-    reads it back. Unscored examples are left out.
+    It has no boxes, from which pycocotools would take the areas. image_id: the example's id, a number where it is one,
+    as COCO has them and `model.masks.KIND` reads it back. Unscored examples are left out.
     """
     entries = []
     for run_example in run.examples:
@@ -35,10 +35,10 @@ def coco_results(run: RunData, kind: Kind, row: str) -> list[dict[str, Any]]:
 def _entry(id: str, mask: RLE, score: float | None) -> dict[str, Any]:
     rle = {"size": list(mask.size), "counts": mask.counts}
     return {
-        "image_id": id,
+        "image_id": int(id) if id.isdecimal() and str(int(id)) == id else id,
         "category_id": 1,
         "segmentation": rle,
-        "score": 1.0 if score is None else score,
+        "score": 0.0 if not mask.area else 1.0 if score is None else score,
     }
 
 
