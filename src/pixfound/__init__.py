@@ -1,6 +1,7 @@
 """pixfound: does a multi-modal model see what it says? Paired VQA and grounding, for any model.
 
-In Python: `evaluate` and `open_run` give a run; `attention` captures where a loaded transformers model looks.
+In Python: `evaluate` and `open_run` give a run; `ask` asks about one picture; `attention` captures
+where a loaded transformers model looks.
 """
 
 import sys as _sys
@@ -11,16 +12,18 @@ from typing import TYPE_CHECKING as _TYPE_CHECKING
 from typing import Any as _Any
 
 if _TYPE_CHECKING:
+    from pixfound.apps.ask.cli import ask
     from pixfound.apps.attend import attention, attention_map, overlay
     from pixfound.apps.run import Run, evaluate, open_run
     from pixfound.errors import UserError
 
 __version__ = "0.1.0"
-__all__ = ["Run", "UserError", "attention", "attention_map", "evaluate", "open_run", "overlay"]
+__all__ = ["Run", "UserError", "ask", "attention", "attention_map", "evaluate", "open_run", "overlay"]
 _HOMES = {  # imported when they are asked for: `import pixfound` imports nothing
     **dict.fromkeys(("attention", "attention_map", "overlay"), "pixfound.apps.attend"),
     **dict.fromkeys(("Run", "evaluate", "open_run"), "pixfound.apps.run"),
     "UserError": "pixfound.errors",
+    "ask": "pixfound.apps.ask.cli",
 }
 
 

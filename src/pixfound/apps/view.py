@@ -45,7 +45,7 @@ def _view(runs: Sequence[Path], folder: Path | None, port: int) -> None:
     from pixfound.report.page import write_page
 
     if folder is not None:
-        _refuse_other_files(folder)
+        refuse_other_files(folder)
         say(str(write_page(folder, page_runs(runs))))
         return
     with tempfile.TemporaryDirectory(prefix="pixfound-view-") as temporary:
@@ -107,10 +107,10 @@ class _Handler(SimpleHTTPRequestHandler):
         """Nothing: the console has the address."""
 
 
-def _refuse_other_files(folder: Path) -> None:
+def refuse_other_files(folder: Path, option: str = "--folder") -> None:
     """Raise UserError for a folder that holds anything but a page, which would be deleted."""
     if folder.exists() and not (folder / "data" / "runs.js").exists() and any(folder.iterdir()):
-        raise UserError(f"--folder {folder}: is there and is no page; give a new folder")
+        raise UserError(f"{option} {folder}: is there and is no page; give a new folder")
 
 
 def _parser() -> argparse.ArgumentParser:

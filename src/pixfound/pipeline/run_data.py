@@ -133,7 +133,7 @@ class RunData:
             return None
         if generation is None or generation.attention is None:
             return None
-        return extractor.attention_map(_resized(generation, size or generation.image_size), chosen.phrase)
+        return extractor.attention_map(resized(generation, size or generation.image_size), chosen.phrase)
 
     def scores_of(self, run_example: RunExample) -> list[Score]:
         """The scores of an example: of its answers first, then of the rows of the table in order."""
@@ -159,6 +159,6 @@ def run_fingerprint(
     )
 
 
-def _resized(generation: Generation, size: tuple[int, int]) -> Generation:
+def resized(generation: Generation, size: tuple[int, int]) -> Generation:
     """A generation about its image at another size (H, W)."""
     return replace(generation, tiles=resized_tiles(generation.tiles, generation.image_size, size), image_size=size)

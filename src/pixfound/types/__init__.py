@@ -135,6 +135,11 @@ class Example:
                 yield f"answer {answer} is no index into {self.options}"
 
     @property
+    def annotated(self) -> bool:
+        """True if there is a ground truth; False for a picture that is only asked about."""
+        return True
+
+    @property
     def absent(self) -> bool:
         """True if the referred object is not in the image."""
         return self.gt_mask.area == 0 and bool(self.expression)

@@ -125,17 +125,19 @@ def _generation(item: RunExample, kind: Kind, run: RunData) -> tuple[Generation 
 def _candidates(
     item: RunExample, kind: Kind, run: RunData, extractor: str, generation: Generation | None, masks: _Masks
 ) -> list[dict[str, Any]]:
-    """The candidates of an extractor, each with its IoU with the ground truth."""
+    """The candidates of an extractor, each with its IoU with the ground truth where there is one."""
     candidates = run.candidates(item, kind, extractor) or []
+    if not item.example.annotated:
+        return [_candidate(one, None, generation, masks) for one in candidates]
     overlaps = ious([candidate.mask for candidate in candidates], item.example.gt_mask, item.example.ignore)
     return [_candidate(one, iou, generation, masks) for one, iou in zip(candidates, overlaps, strict=True)]
 
 
-def _candidate(candidate: Candidate, iou: float, generation: Generation | None, masks: _Masks) -> dict[str, Any]:
+def _candidate(candidate: Candidate, iou: float | None, generation: Generation | None, masks: _Masks) -> dict[str, Any]:
     phrase, text = candidate.phrase, generation.text if generation else ""
     return {
         "mask": masks.place(candidate.mask),
-        "iou": round(iou, 4),
+        "iou": None if iou is None else round(iou, 4),
         "phrase": phrase and phrase.text,
         "span": phrase and _in_utf16([phrase.span], text)[0],
         "point": candidate.point,

@@ -416,7 +416,7 @@ function candidateList(run, kind, stage) {
             { type: "button", class: "link", "aria-pressed": "false", ...peeking(stage, one) },
             one.phrase !== null ? said(one.phrase) : `candidate ${i + 1}`,
           ),
-          ` IoU ${two(one.iou)}`,
+          one.iou !== null && ` IoU ${two(one.iou)}`,
           one.score !== null && `, score ${two(one.score)}`,
           one.name && [", ", said(one.name)],
           choice === "candidate" && index === i && el("strong", {}, " chosen"),

@@ -1,0 +1,1 @@
+"""One picture and one question: the answer, and where the model saw it."""
