@@ -56,7 +56,9 @@ def test_rows_by_group_and_columns_by_benchmark_and_scoring() -> None:
         "Plain MLLM: boxes that it writes, then a segmenter": [
             ("llava", [*"-----", *["50.0", "25.0", "10.0", "20.0", "30.0"]])
         ],
-        "text_box: oracle": [("llava", [*"-----", *["50.0", "25.0", "20.0", "30.0", "40.0"]])],
+        "Plain MLLM: the best of the boxes that it writes (oracle, an upper bound)": [
+            ("llava", [*"-----", *["50.0", "25.0", "20.0", "30.0", "40.0"]])
+        ],
     }
     assert [len(line) for line in as_text(found).splitlines()[1:3]] == [67, 67]
     (title, rows), *others = paper_table(RUNS[:1]).texts().groups

@@ -78,10 +78,12 @@ def _app(config: DictConfig) -> float | None:
     Returns None without a score: Optuna's sweeper counts that as a failed trial and continues, while nan would end it.
     """
     if HydraConfig.get().mode == RunMode.MULTIRUN:
-        result = in_cell(lambda: run(resolve(config)))
+        result = in_cell(lambda: (plan_of if config.dry_run else run)(resolve(config)))
     else:
         try:
-            result = run(resolve(config))
+            result = None if config.dry_run else run(resolve(config))
+            if config.dry_run:
+                _show_plan(resolve(config))
         except UserError as error:  # Hydra would name all overrides first
             _complain(str(error))
         except OmegaConfBaseException as error:
@@ -113,6 +115,20 @@ def score_of(metrics: Mapping[str, Any], row: str | None) -> float | None:
     rows = metrics.get("rows", {})
     figures = rows.get(next(iter(rows), None) if row is None else row)
     return None if figures is None or figures["S"]["value"] is None else float(figures["S"]["value"])
+
+
+def plan_of(config: dict[str, Any]) -> dict[str, Any]:
+    """The plan of a resolved config: see `pixfound.apps.dry_run.plan`."""
+    from pixfound.apps.dry_run import plan
+
+    return plan(config)
+
+
+def _show_plan(config: dict[str, Any]) -> None:
+    from pixfound.apps.dry_run import ASSUMPTION
+    from pixfound.report.plan_table import show_plan
+
+    show_plan([{"cell": "0000", "plan": plan_of(config)}], ASSUMPTION, None)
 
 
 def evaluated(config: dict[str, Any]) -> Result:

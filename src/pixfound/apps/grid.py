@@ -29,6 +29,7 @@ from pixfound.io.terminal import complain
 if TYPE_CHECKING:
     from pixfound.pipeline.results import Result
 
+Plan = dict[str, Any]  # of a cell that is not run: pixfound.apps.dry_run.plan
 FOLDER = "PIXFOUND_GRID"  # environment variable: where the cells of the grid under way leave their notes
 _LOOK_S = 0.5  # between two looks whether the parent is there
 _STARTED = "did not end: it was killed, or its machine failed; what it has done is kept"
@@ -48,8 +49,11 @@ class Grid(Callback):
         os.environ[FOLDER] = str(folder)
 
 
-def in_cell(work: Callable[[], Result]) -> Result | None:
-    """Run a cell of a grid and write its note; returns None where it failed. A KeyboardInterrupt ends the grid."""
+def in_cell(work: Callable[[], Result | Plan]) -> Result | None:
+    """Run a cell of a grid and write its note; returns None where it failed or was only planned.
+
+    work: returns the plan of the cell for `dry_run=true`. A KeyboardInterrupt ends the grid.
+    """
     hydra = HydraConfig.get()
     _end_with_parent()
     note = {"overrides": list(hydra.overrides.task), "status": "failed", "why": _STARTED}
@@ -63,6 +67,9 @@ def in_cell(work: Callable[[], Result]) -> Result | None:
             traceback.print_exc()
             why = f"{type(error).__name__}: {error}"
         _leave(number, {**note, "why": " ".join(why.split())[:1000]})
+        return None
+    if isinstance(result, dict):
+        _leave(number, {**note, "status": "planned", "why": "", "plan": result})
         return None
     outcome = {"status": "skipped" if result.was_complete else "done", "why": "", "folder": str(result.folder)}
     _leave(number, {**note, **outcome})
@@ -98,6 +105,12 @@ def close_grid() -> bool:
     folder = Path(where)
     cells = [json.loads(path.read_text()) | {"cell": path.stem.removeprefix("cell-")} for path in _notes(folder)]
     if not cells:
+        return True
+    if any("plan" in cell for cell in cells):
+        from pixfound.apps.dry_run import ASSUMPTION
+        from pixfound.report.plan_table import show_plan
+
+        show_plan(cells, ASSUMPTION, folder)
         return True
     from pixfound.report.grid_table import show_grid
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ def pipeline_version(name: str) -> str:
     try:
         return version(name)
     except (PackageNotFoundError, ValueError):
+        if find_spec("spacy") and not is_installed(name):
+            raise _not_installed(name) from None  # before spaCy is imported, and torch with it
         return str(load_pipeline(name).meta["version"])  # a pipeline in a folder, or an error that says what to type
 
 
@@ -63,7 +66,11 @@ def load_pipeline(name: str) -> Any:
     except ImportError as error:
         raise UserError(f"the spaCy pipeline {name} needs a package that is not installed: {error}") from error
     except OSError as error:
-        raise UserError(
-            f"the spaCy pipeline {name} is not installed; type: python -m spacy download {name} "
-            "(or use phrases=textblob, which needs no download)"
-        ) from error
+        raise _not_installed(name) from error
+
+
+def _not_installed(name: str) -> UserError:
+    return UserError(
+        f"the spaCy pipeline {name} is not installed; type: python -m spacy download {name} "
+        "(or use phrases=textblob, which needs no download)"
+    )

@@ -21,9 +21,12 @@ _GROUPS = {
     "text_mask": "MLLM: masks that it writes",
     "similarity": "Attend and segment: choice by similarity (a+s)",
     "automatic": "Attend and segment: choice by a judge (automatic)",
-    "oracle": "Attend and segment: oracle, an upper bound",
 }
-_ATTENTION = ("attend_segment", "automatic")  # extractions whose `oracle` is that of the attention
+_ORACLES = {  # by extraction
+    "attend_segment": "Attend and segment: oracle, an upper bound",
+    "automatic": "Attend and segment: oracle, an upper bound",
+    "text_box": "Plain MLLM: the best of the boxes that it writes (oracle, an upper bound)",
+}
 
 Figure = Mapping[str, Any]
 
@@ -115,9 +118,8 @@ def write_tables(folder: Path, stem: str, table: PaperTable, formats: Sequence[s
 
 
 def _group(extraction: str, row: str) -> str:
-    if row in _GROUPS and (row != "oracle" or extraction in _ATTENTION):
-        return _GROUPS[row]
-    return extraction if row == extraction else f"{extraction}: {row}"
+    known = _ORACLES.get(extraction) if row == "oracle" else _GROUPS.get(row)
+    return known or (extraction if row == extraction else f"{extraction}: {row}")
 
 
 def _percent(value: float | None) -> float | None:

@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-import torch
-
 from pixfound.compute.devices import AutoDtype
 from pixfound.models.converted_model import ConvertedModel
 from pixfound.models.decoder_model import Capture
@@ -60,6 +58,8 @@ class SegModel(ConvertedModel):
         positions = positions[: None if self.seg == "all" else 1]
         if not positions:
             return generation
+        import torch
+
         with torch.inference_mode():
             vectors = hidden_states(self, request, ids, positions, states.place, states.final_norm)
             return replace(generation, masks=self._modules.draw(request[0], vectors))

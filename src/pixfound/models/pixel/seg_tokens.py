@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any, Literal
 
 from pixfound.errors import UserError
 from pixfound.models.decoder_model import DecoderModel
 from pixfound.models.geometry.batch_encoder import Request
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Seg = Literal["all", "first"]
 Place = Literal["before", "at"]
@@ -66,6 +66,8 @@ def hidden_states(
 
     ids: of the answer's tokens. positions: see `seg_positions`. place, final_norm: see `SegStates`.
     """
+    import torch
+
     inputs = model.encode([request])
     prompt = inputs["input_ids"]
     answer = torch.tensor([list(ids)], device=prompt.device, dtype=prompt.dtype)

@@ -1,0 +1,1 @@
+"""Figures of others, with their sources."""
