@@ -54,10 +54,20 @@ def test_masks_come_back_as_they_were_and_other_readers_take_them(exported: tupl
     truth.createIndex()
     loaded = truth.loadRes(str(folder / "masks.json"))
     areas = values(result, "area", "ground", "oracle")
+    assert {entry["image_id"] for entry in entries if not entry["score"]} == {
+        id for id, area in areas.items() if not area
+    }
+    main([str(result.folder), "--format", "fiftyone", "--row", "oracle", "--to", str(folder / "fo.json")])
+    boxed = {entry["image_id"]: entry for entry in json.loads((folder / "fo.json").read_text())}
+    assert set(boxed) == {id for id, area in areas.items() if area}
     for annotation in loaded.anns.values():
         mask = loaded.annToMask(annotation)
         assert mask.mean() == pytest.approx(areas[annotation["image_id"]])
         assert annotation["area"] == mask.sum()
+        if mask.any():  # FiftyOne cuts the mask out of its box
+            x, y, width, height = boxed[annotation["image_id"]]["bbox"]
+            assert mask[y : y + height, x : x + width].sum() == mask.sum()
+            assert mask[y].any() and mask[:, x].any()
 
 
 @pytest.mark.parametrize("name", ["lmms.jsonl", "vlm.tsv", "vlm.json"])

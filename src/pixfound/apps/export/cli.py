@@ -1,6 +1,7 @@
 """The command `pixfound-export`: a finished run in the files of other programs.
 
     pixfound-export RUN --format coco --row oracle --to masks.json
+    pixfound-export RUN --format fiftyone --row oracle --to masks.json
     pixfound-export RUN --format lmms-eval --kind choice --to samples.jsonl
     pixfound-export RUN --format vlmevalkit --kind choice --to answers.tsv
     pixfound-export RUN --format model-card --row oracle
@@ -21,7 +22,7 @@ from pixfound.io.atomic import write_output
 from pixfound.io.terminal import complain, prepare
 from pixfound.types import KINDS, Kind
 
-FORMATS = ("coco", "lmms-eval", "vlmevalkit", "model-card")
+FORMATS = ("coco", "fiftyone", "lmms-eval", "vlmevalkit", "model-card")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -40,7 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def export(folder: Path, format: str, kind: Kind | None, row: str | None) -> str:
-    """The text of a run in a format. kind: of prompt; None for `ground` (coco), else `choice`. row: None for the first.
+    """The text of a run in a format. kind: of prompt; None: `ground` for masks, else `choice`. row: None for the first.
 
     Raises UserError where the run cannot be read or has no such row.
     """
@@ -58,8 +59,9 @@ def export(folder: Path, format: str, kind: Kind | None, row: str | None) -> str
     if format == "model-card":
         return export_formats.model_card(run_metrics, name)
     run = RunData.open(folder)
-    if format == "coco":
-        return json.dumps(export_formats.coco_results(run, kind or "ground", name)) + "\n"
+    if format in ("coco", "fiftyone"):
+        entries = {"coco": export_formats.coco_results, "fiftyone": export_formats.fiftyone_labels}[format]
+        return json.dumps(entries(run, kind or "ground", name)) + "\n"
     if format == "lmms-eval":
         return "".join(export_formats.lmms_eval_lines(run, kind or "choice"))
     return export_formats.as_tsv(export_formats.vlmevalkit_rows(run, kind or "choice"))

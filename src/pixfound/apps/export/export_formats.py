@@ -32,6 +32,12 @@ def coco_results(run: RunData, kind: Kind, row: str) -> list[dict[str, Any]]:
     return entries
 
 
+def fiftyone_labels(run: RunData, kind: Kind, row: str) -> list[dict[str, Any]]:
+    """Chosen masks as FiftyOne's `add_coco_labels` takes them: with their boxes, xywh, without which it drops them."""
+    boxed = [(entry, RLE.from_coco(entry["segmentation"]).box) for entry in coco_results(run, kind, row)]
+    return [{**entry, "bbox": [x0, y0, x1 - x0, y1 - y0]} for entry, box in boxed if box for x0, y0, x1, y1 in [box]]
+
+
 def _entry(id: str, mask: RLE, score: float | None) -> dict[str, Any]:
     rle = {"size": list(mask.size), "counts": mask.counts}
     return {
