@@ -32,12 +32,15 @@ Box = tuple[float, float, float, float]  # (x0, y0, x1, y1) in pixels of the ima
 GenerateRequest = tuple[Image.Image, Prompt]
 ExtractRequest = tuple[Image.Image, Generation, str]  # the last is the referring expression
 SelectRequest = tuple[Example, Sequence[Candidate], Kind]  # the last is the kind of prompt
+GradientRequest = tuple[Image.Image, str, str]  # the prompt as rendered for the processor, and the answer so far
+Gradient = Literal["attention", "entropy"]  # of a layer's attention | of the next token's entropy
 GradeRequest = tuple[Example, str]  # the last is the open answer
 
 
 # of the stored attention: the mean row of each token | of each layer | of each head; or of a further call of the model:
-# prompts of one's own | hidden states | gradients
-Need = Literal["rows", "layers", "heads", "prompts", "hidden", "gradients"]
+# prompts of one's own | gradients of the embeddings | of the attention; or, stored where `model.lens` asks, logits of
+# hidden states
+Need = Literal["rows", "layers", "heads", "prompts", "gradients", "attention gradients", "hidden"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,13 @@ class Model(Component):
     def offers(self) -> frozenset[Need]:
         """Needs of map sources that the model serves: kinds of stored attention, and further calls."""
         attention: dict[str, tuple[Need, ...]] = {"layers": ("layers",), "heads": ("layers", "heads")}
-        return frozenset(("rows", *attention.get(self.keep, ()))) if self.captures else frozenset()
+        stored: tuple[Need, ...] = ("rows", *attention.get(self.keep, ())) if self.captures else ()
+        return frozenset((*stored, *(() if self.lens is None else ("hidden",))))
+
+    @property
+    def lens(self) -> str | Sequence[int] | None:
+        """Decoder layers whose hidden states become `Generation.lens`: `last`, `all` or indices; None for none."""
+        return None
 
     @property
     def extractions(self) -> Sequence[str]:
@@ -181,6 +190,19 @@ class Model(Component):
         UserError where the model does not offer `prompts`.
         """
         raise UserError(f"{type(self).__name__} reads no prompts beside its answers")
+
+    def tiles(self, image: Image.Image) -> tuple[Tile, ...]:
+        """Where the image tokens lie, in pixels of the image, for answers that were stored without; () for none."""
+        return ()
+
+    def gradient_maps(
+        self, requests: Sequence[GradientRequest], of: Gradient, layer: int | None = None
+    ) -> Sequence[FloatArray | Exception]:
+        """(N,) gradients over the image tokens where each answer stands, by one backward pass each; UserError without.
+
+        layer: of the attention; None for the model's choice.
+        """
+        raise UserError(f"{type(self).__name__} gives no gradients: use a map source that reads its answers")
 
     def text_vectors(self) -> TextVectors:
         """The model's own input embeddings, read without loading the rest of the model; UserError without any."""
@@ -275,6 +297,14 @@ class MapSource(Component):
     def maps(self, requests: Sequence[MapRequest]) -> Sequence[Sequence[FloatArray | None] | Exception]:
         """(N,) for each phrase of each request; None where it has no map. N: image tokens of the generation."""
         raise NotImplementedError
+
+    def scores(self, values: FloatArray) -> Mapping[str, float]:
+        """Scores of a map (N,), by name, which each candidate that is made of it gets; none by default."""
+        return {}
+
+    def tiles(self, request: MapRequest) -> Sequence[Tile]:
+        """Where the image tokens lie."""
+        return request.generation.tiles
 
     def lacking(self, generation: Generation, phrases: Sequence[Phrase]) -> str:
         """The reason why none of these phrases has a map; "" where there is none to give."""

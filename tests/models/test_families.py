@@ -61,6 +61,73 @@ def eager_rows(model: Any, inputs: dict[str, Any], where: torch.Tensor) -> tuple
     return torch.stack(rows).numpy(), out.sequences[0, length:].tolist()
 
 
+def logits_of(model: Any, inputs: dict[str, Any], states: torch.Tensor) -> torch.Tensor:
+    """(P, V) the logits that a model itself makes of hidden states (1, P, D), in place of those of its last layer."""
+    hook = model.get_decoder().register_forward_hook(lambda _, __, out: out.__class__(last_hidden_state=states))
+    with torch.inference_mode():
+        logits = model(**inputs, use_cache=False).logits
+    hook.remove()
+    return logits[0]
+
+
+def check_lens(model: HuggingFace, request: tuple[Image.Image, Prompt]) -> None:
+    """Hidden states by `output_hidden_states=True`, and the model's own logits of them, within 1e-5 of the largest."""
+    ((found, ids),) = model.answer([request])
+    inputs, language, lens, text = model.encode([request]), model.loaded(), found.lens, request[1].text
+    with torch.inference_mode():
+        out = language.generate(
+            **inputs, **SETTINGS, do_sample=False, output_hidden_states=True, output_logits=True,
+            return_dict_in_generate=True,
+        )  # fmt: skip
+        states, last = out.hidden_states[0][1:-1], out.hidden_states[0][-1]
+        norm = getattr(language.get_decoder(), "norm", None) or language.get_decoder().embedding_norm
+        of_first, of_last = (logits_of(language, inputs, each) for each in (norm(states[0]), last))
+    assert lens is not None and lens.layers == tuple(range(len(states) + 1))
+    where = (inputs["input_ids"][0] == model._config.image_token_id).nonzero()[:, 0]
+    classes, prompt = list(lens.classes), inputs["input_ids"][0].tolist()
+    for layer, logits in ((0, of_first), (-1, of_last)):
+        near(lens.logits[layer], logits[where][:, classes].T)
+        near(lens.normalisers[layer], logits[where].logsumexp(dim=1))
+    assert len(lens.prompt) == len(text)  # a byte is a token
+    start = next(i for i in range(len(prompt)) if prompt[i : i + len(text)] == list(lens.prompt))
+    near(lens.text[: len(text)], of_last[start : start + len(text), classes])
+    near(lens.text[len(text) :], torch.stack(out.logits)[:, 0, classes])
+    assert (lens.first, lens.last, list(lens.answer)) == (int(of_last[start].argmax()), prompt[-1], ids)
+
+
+def near(found: FloatArray, expected: torch.Tensor) -> None:
+    assert found.shape == tuple(expected.shape)
+    assert np.abs(found - expected.numpy()).max() < 1e-5 * (1 + float(expected.abs().max()))
+
+
+def check_gradients(model: HuggingFace, eager: Any, request: tuple[Image.Image, Prompt], layers: list[int]) -> None:
+    """Eager attention of every token, and embeddings that are no leaf, within the beginning of an answer."""
+    image, rendered, layer = request[0], model._encoder.chat(request[1].text), layers[-2]
+    inputs, given = model._written(image, rendered, "A dog"), []
+
+    def note(_: Any, __: Any, keywords: dict[str, Any]) -> None:
+        given.append(keywords["inputs_embeds"])
+        given[-1].retain_grad()
+
+    hook = eager.get_decoder().register_forward_pre_hook(note, with_kwargs=True)
+    out = eager(**inputs, output_attentions=True, use_cache=False)
+    hook.remove()
+    where = (inputs["input_ids"][0] == eager.config.image_token_id).nonzero()[:, 0]
+    logs, weights = out.logits[0, -1].log_softmax(-1), out.attentions[layers.index(layer)]
+    (gradient,) = torch.autograd.grad(logs.max(), weights, retain_graph=True)
+    (-(logs.exp() * logs).sum()).backward()
+    attention = (weights * gradient.relu())[0, :, -1].mean(0)[where].detach()
+    asked = [(image, rendered, "A dog")]
+    for (found,), expected in (
+        (model.gradient_maps(asked, "attention", layer), attention),
+        (model.gradient_maps(asked, "entropy"), given[0].grad[0, where].norm(dim=-1)),
+    ):
+        assert isinstance(found, np.ndarray) and found.max() > 0
+        assert (
+            np.abs(found - expected.numpy()).max() < 1e-4 * found.max()
+        )  # the gradient of a sure answer is a difference
+
+
 def attending(folder: Path) -> list[int]:
     """The layers for which transformers' eager attention gives weights."""
     text = AutoConfig.from_pretrained(folder).get_text_config(decoder=True)
@@ -100,8 +167,8 @@ def test_a_kept_layer_and_head_are_those_captured_alone(
 @pytest.mark.verifies("attention")
 @every_family
 def test_attention_equals_eager(family: str, family_folder: Folder, requests: list[tuple[Image.Image, Prompt]]) -> None:
-    """A ragged, left-padded batch against one example at a time with `output_attentions=True`."""
-    model = adapter(family_folder(family))
+    """A ragged, left-padded batch against one example at a time by `output_attentions=True`; lens and gradients too."""
+    model = adapter(family_folder(family), lens="all")
     eager = AutoModelForImageTextToText.from_pretrained(
         family_folder(family), dtype=torch.float32, attn_implementation="eager"
     )
@@ -117,6 +184,8 @@ def test_attention_equals_eager(family: str, family_folder: Folder, requests: li
         assert np.abs(found.penultimate - rows[0]).max() < 1e-5
         assert found.attention.max() > 1e-3
         assert found.text == model.tokenizer.decode(ids, skip_special_tokens=True).lstrip()
+    check_lens(model, requests[1])
+    check_gradients(model, eager, requests[1], attending(family_folder(family)))
 
 
 def same(found: list[Generation], expected: list[Generation]) -> None:
@@ -128,6 +197,11 @@ def same(found: list[Generation], expected: list[Generation]) -> None:
         assert b.penultimate is not None
         assert np.abs(a.attention - b.attention).max() < 1e-5
         assert np.abs(a.penultimate - b.penultimate).max() < 1e-5
+        assert (a.lens is None) == (b.lens is None)
+        if a.lens is not None and b.lens is not None:
+            assert a.lens.to_json() == b.lens.to_json()
+            for name, values in b.lens.arrays().items():
+                near(a.lens.arrays()[name], torch.tensor(values))
 
 
 @every_family
@@ -135,7 +209,8 @@ def test_the_forced_pass_gives_the_same_and_nothing_changes_the_text(
     family: str, family_folder: Folder, requests: list[tuple[Image.Image, Prompt]]
 ) -> None:
     by_step, forced, plain = (
-        adapter(family_folder(family), capture=capture).generate(requests) for capture in ("step", "forced", "none")
+        adapter(family_folder(family), capture=capture, lens=lens).generate(requests)
+        for capture, lens in (("step", [0]), ("forced", [0]), ("none", None))
     )
     same(forced, by_step)
     assert [g.text for g in plain] == [g.text for g in by_step]
@@ -184,7 +259,7 @@ def test_a_layer_that_hands_on_a_state_gives_no_attention(family: str, family_fo
 @every_family
 @pytest.mark.parametrize(("capture", "sizes"), [("step", SIZES), ("forced", SIZES), ("step", [SIZES[1]] * 3)])
 def test_a_shared_prefix_changes_nothing(capture: Any, sizes: Any, family: str, family_folder: Folder) -> None:
-    model = adapter(family_folder(family), capture=capture)
+    model = adapter(family_folder(family), capture=capture, lens="all")
     images = [noise(size, i) for i, size in enumerate(sizes)]
     requests = [(images[which], Prompt(str(i), "open", "v", TEXTS[i % 3] + "?" * i)) for i, which in enumerate(SHARED)]
     encoded: list[int] = []

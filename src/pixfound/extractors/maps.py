@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Annotated, Literal
 
 import numpy as np
@@ -23,7 +24,7 @@ from pixfound.interfaces import (
     Regions,
     Segmenter,
 )
-from pixfound.types import Candidate, FloatArray, Generation, Phrase
+from pixfound.types import Candidate, FloatArray, Generation, Phrase, Tile
 from pixfound.types.arguments import Positive
 from pixfound.types.masks import RLE
 
@@ -63,6 +64,7 @@ class MapExtractor(Extractor):
             for image, generation, expression in requests
         ]
         outcomes: list[list[Candidate] | Exception] = []
+        scores: list[dict[Phrase, Mapping[str, float]]] = []
         fine: list[tuple[MapRequest, list[tuple[Phrase, Regions]]]] = []
         for request, maps in zip(asked, self.source.maps(asked), strict=True):
             if isinstance(maps, Exception):
@@ -70,7 +72,9 @@ class MapExtractor(Extractor):
                 continue
             outcomes.append([])
             fine.append((request, self._regions(request, maps)))
-        candidates = iter(self._segmented(fine))
+            named = zip(request.phrases, maps, strict=True)
+            scores.append({phrase: self.source.scores(values) for phrase, values in named if values is not None})
+        candidates = iter(map(_scored, self._segmented(fine), scores))
         return [outcome if isinstance(outcome, Exception) else next(candidates) for outcome in outcomes]
 
     def lacking(self, generation: Generation) -> str:
@@ -86,18 +90,18 @@ class MapExtractor(Extractor):
         values = None if isinstance(maps, Exception) else maps[0]
         if values is None:
             return None
-        return image_map(self._smoothed(values, generation), generation.tiles, generation.image_size)
+        return image_map(self._smoothed(values, generation.tiles), generation.tiles, generation.image_size)
 
-    def _smoothed(self, values: FloatArray, generation: Generation) -> FloatArray:
+    def _smoothed(self, values: FloatArray, tiles: Sequence[Tile]) -> FloatArray:
         if self.sigma is None:
             return values
-        return smoothed(values, generation.tiles, self.sigma, self.radius, self.padding == "zero")
+        return smoothed(values, tiles, self.sigma, self.radius, self.padding == "zero")
 
     def _regions(self, request: MapRequest, maps: Sequence[FloatArray | None]) -> list[tuple[Phrase, Regions]]:
         """(phrase, regions) of each map."""
-        generation = request.generation
+        tiles, size = self.source.tiles(request), request.generation.image_size
         return [
-            (phrase, self.proposer.regions(self._smoothed(values, generation), generation.tiles, generation.image_size))
+            (phrase, self.proposer.regions(self._smoothed(values, tiles), tiles, size))
             for phrase, values in zip(request.phrases, maps, strict=True)
             if values is not None
         ]
@@ -117,6 +121,11 @@ class MapExtractor(Extractor):
             self.segmenter,
             [(r.image, [b for _, b in of], [ph for ph, _ in of]) for (r, _), of in zip(found, boxes, strict=True)],
         )
+
+
+def _scored(candidates: Sequence[Candidate], scores: Mapping[Phrase, Mapping[str, float]]) -> list[Candidate]:
+    """Candidates with the scores of their phrase's map."""
+    return [replace(c, scores=scores[c.phrase]) if c.phrase and scores[c.phrase] else c for c in candidates]
 
 
 def _boxes(regions: Regions) -> list[Box]:

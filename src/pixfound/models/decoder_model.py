@@ -6,6 +6,7 @@ Shapes: `B` batch, `P` padded prompt length, `T` generated tokens, `N` image tok
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
@@ -18,9 +19,9 @@ from pixfound.checkpoints import locating
 from pixfound.checkpoints.device_map import input_device
 from pixfound.checkpoints.loading import check_served, set_attention
 from pixfound.errors import PromptTooLong, UserError
-from pixfound.interfaces import BatchFit, ImageInfo, without_errors
+from pixfound.interfaces import BatchFit, Gradient, GradientRequest, ImageInfo, Need, without_errors
 from pixfound.io.images import picture_keys
-from pixfound.models.attention.decoder_layers import Keep, check_keep, check_layers, layer_attention
+from pixfound.models.attention.decoder_layers import Keep, attending_layers, check_keep, check_layers, layer_attention
 from pixfound.models.attention.support import can_capture, check_capture, check_capture_early
 from pixfound.models.generation_options import check_range, too_long
 from pixfound.models.geometry.batch_encoder import Encoder, Request
@@ -32,11 +33,14 @@ from pixfound.types.arguments import NonNegative
 from pixfound.types.token_spans import token_spans
 
 if TYPE_CHECKING:
+    from pixfound.models.attention.hidden_states import HiddenStates
+    from pixfound.models.attention.lens import LensReader
     from pixfound.models.attention.prefix_sharing import Prompts
     from pixfound.models.attention.recorder import Recorder
 
 Capture = Literal["step", "forced", "none"]
 Indices = Annotated[Sequence[NonNegative], MinLen(1)]
+LensLayers = Literal["last", "all"] | Indices | None
 Answer = tuple[Generation, list[int]]  # the ids are of all its tokens, special ones included
 
 
@@ -50,6 +54,9 @@ class DecoderModel(TransformersModel):
         attention and recurrent layers (Qwen3.5, LFM2), all means all attention layers.
     keep: attention to store beside that mean: nothing (`mean`), each layer (`layers`), or each head of each layer
         (`heads`). Extractors can then choose among them without another generation.
+    lens: decoder layers whose hidden states at the image tokens are projected on the words of prompt and answer, and
+        stored as `Generation.lens`: of the `last` for `tam`; `all` or indices, beside the last, for `logit_lens`. None:
+        none. They are captured with `capture=none` too.
     answer_prefix: forced first text of answers to `ground` prompts, and part of the answer. The model continues it,
         unless it ends with an end token in the model's notation: then it is the whole answer.
     answers: by kind of prompt, a file of answers that another program wrote, or a finished run's folder: these are the
@@ -64,10 +71,14 @@ class DecoderModel(TransformersModel):
     layers: Indices | None = None
     heads: Indices | None = None
     keep: Keep = "mean"
+    lens: LensLayers = None
     answer_prefix: str | None = None
     answers: Mapping[Kind, str | None] = field(default_factory=dict)
 
-    runtime_options: ClassVar[tuple[str, ...]] = ("answers",)  # paths; `identity` has digests of their content
+    runtime_options: ClassVar[tuple[str, ...]] = (
+        "answers",
+        "lens",
+    )  # `identity` has the paths' digests, and the lens if set
     version: ClassVar[int] = 2  # 2: attention sinks are honoured
 
     def __post_init__(self) -> None:
@@ -92,12 +103,22 @@ class DecoderModel(TransformersModel):
         return self.capture != "none"
 
     def identity(self) -> Mapping[str, Any]:
-        """Values that identify the weights, and the answers that are given; part of the fingerprint."""
-        return {**super().identity(), **self._given.identity()}
+        """Values that identify the weights, the answers that are given, and the lens; part of the fingerprint."""
+        lens = {} if self.lens is None else {"lens": self.lens}
+        return {**super().identity(), **self._given.identity(), **lens}
 
     def bind_examples(self, images: Mapping[str, ImageInfo]) -> None:
         """Read the answers that are given; UserError where an example has none."""
         self._given.bind(images)
+
+    @property
+    def offers(self) -> frozenset[Need]:
+        """Needs of map sources that it serves: stored attention and lens, and gradients of its attention if it can."""
+        try:
+            check_capture_early(locating.locate(self.path, "model.path"), self.path)
+        except UserError:
+            return super().offers | {"gradients"}
+        return super().offers | {"gradients", "attention gradients"}
 
     def cautions(self) -> list[str]:
         """Warnings about its answers, one line each; read from the processor, without the weights."""
@@ -114,10 +135,12 @@ class DecoderModel(TransformersModel):
 
     def encode(self, requests: Sequence[Request]) -> dict[str, Any]:
         """Model inputs of a batch, left-padded, on the model's device and in its dtype."""
+        return self._on_device(self._encoder.encode(requests))
+
+    def _on_device(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         model = self._model
-        device = input_device(model)
-        inputs = {name: value.to(device) for name, value in self._encoder.encode(requests).items()}
-        return {name: v.to(model.dtype) if v.is_floating_point() else v for name, v in inputs.items()}
+        placed = {name: value.to(input_device(model)) for name, value in inputs.items()}
+        return {name: v.to(model.dtype) if v.is_floating_point() else v for name, v in placed.items()}
 
     def tiles(self, image: Image.Image) -> tuple[Tile, ...]:
         """Tiles of the model's image tokens, in pixels of the image; without loading or running the model."""
@@ -161,10 +184,15 @@ class DecoderModel(TransformersModel):
             return [error or next(answered) for error in errors]
         keys = picture_keys([image for image, _ in requests])
         free = not any(prefixes)
-        answers, rows = self._free_rows(inputs, keys, self.capture) if free else self._continue(requests, prefixes)
-        if self.capture != "none" and not rows:
-            rows = self._forced(inputs, keys, answers)
-        generations = [self._generation(requests, inputs, i, ids, rows) for i, ids in enumerate(answers)]
+        states, beams = self._hidden_states(), self.generation.get("num_beams", 1) > 1
+        by_step, afterwards = (states, None) if free and not beams else (None, states)
+        answers, rows = (
+            self._free_rows(inputs, keys, self.capture, by_step) if free else self._continue(requests, prefixes)
+        )
+        if (self.capture != "none" and not rows) or afterwards is not None:
+            rows = self._forced(inputs, keys, answers, afterwards)
+        lens = self._lens_reader(states)
+        generations = [self._generation(requests, inputs, i, ids, rows, lens) for i, ids in enumerate(answers)]
         return [(replace(g, cut=self._cut(ids)), ids) for g, ids in zip(generations, answers, strict=True)]
 
     def _cut(self, ids: Sequence[int]) -> bool:
@@ -224,25 +252,99 @@ class DecoderModel(TransformersModel):
 
         inputs = self.encode(requests)
         answers = [answer_ids(self.tokenizer, inputs["input_ids"][i], text) for i, text in enumerate(texts)]
-        rows = self._forced(inputs, picture_keys([image for image, _ in requests]), answers)
-        return [self._generation(requests, inputs, i, ids, rows) for i, ids in enumerate(answers)]
+        states = self._hidden_states()
+        rows = self._forced(inputs, picture_keys([image for image, _ in requests]), answers, states)
+        lens = self._lens_reader(states)
+        return [self._generation(requests, inputs, i, ids, rows, lens) for i, ids in enumerate(answers)]
 
-    def _prompts(self, inputs: Mapping[str, Any], images: Sequence[Hashable], room: int) -> Prompts:
+    def gradient_maps(
+        self, requests: Sequence[GradientRequest], of: Gradient, layer: int | None = None
+    ) -> list[FloatArray | Exception]:
+        """(N,) gradients over the image tokens for each (image, rendered prompt, answer so far), one pass each.
+
+        of, layer: see `pixfound.models.gradients`; layer None is the one as deep as layer 14 of 32. Memory is that
+        of one prompt's activations. OutOfMemoryError and FloatingPointError take the place of a map.
+        """
+        import torch
+
+        from pixfound.models import gradients
+
+        model, depth = self._model, self._config.get_text_config(decoder=True)
+        attending = attending_layers(depth)
+        if layer is None:
+            layer = max(i for i in attending if i <= max(attending[0], depth.num_hidden_layers * 14 // 32))
+        if of == "attention":
+            check_capture(self._config, self.path)
+            check_range("layer", [layer], depth.num_hidden_layers)
+            check_layers([layer], depth, self.path)
+        maps: list[FloatArray | Exception] = []
+        for image, prompt, written in requests:
+            inputs = self._written(image, prompt, written)
+            columns = self._encoder.columns(inputs["input_ids"])[0]
+            try:
+                maps.append(
+                    gradients.entropy_gradient(model, inputs, columns)
+                    if of == "entropy"
+                    else gradients.gradient_attention(model, inputs, columns, layer)
+                )
+            except (FloatingPointError, torch.OutOfMemoryError) as error:
+                maps.append(error)
+        return maps
+
+    def _written(self, image: Image.Image, prompt: str, written: str) -> dict[str, Any]:
+        """Model inputs of one rendered prompt with the beginning of an answer after it."""
+        from pixfound.models.attention.teacher_forcing import answer_ids, begin_answers
+
+        inputs = self._on_device(self._encoder.encode_rendered([prompt], [image]))
+        if not written:
+            return inputs
+        ids = answer_ids(self.tokenizer, inputs["input_ids"][0], written)[:-1]
+        return begin_answers(inputs, [ids], self.tokenizer.pad_token_id)
+
+    def _hidden_states(self) -> HiddenStates | None:
+        """A collector of the hidden states of the lens's layers; None where `lens` asks for none."""
+        from pixfound.models.attention.hidden_states import HiddenStates
+
+        if self.lens is None:
+            return None
+        count = self._config.get_text_config(decoder=True).num_hidden_layers
+        layers = range(count) if self.lens == "all" else () if isinstance(self.lens, str) else self.lens
+        return HiddenStates(self._model, sorted({*layers, count - 1}))
+
+    def _lens_reader(self, states: HiddenStates | None) -> LensReader | None:
+        from pixfound.models.attention.lens import LensReader
+
+        return None if states is None else LensReader(states, self.tokenizer, self._config.image_token_id)
+
+    def _prompts(
+        self, inputs: Mapping[str, Any], images: Sequence[Hashable], room: int, states: HiddenStates | None = None
+    ) -> Prompts:
         """Arguments of `generate`, with shared prefixes prefilled.
 
-        images: (B) a key of each image's content. room: number of tokens to be generated.
+        images: (B) a key of each image's content. room: number of tokens to be generated. states: collects the hidden
+        states of the prefixes.
         """
         from pixfound.models.attention.prefix_sharing import prefill_shared
 
-        return prefill_shared(self._model, inputs, self._encoder.columns(inputs["input_ids"]), images, room)
+        columns = self._encoder.columns(inputs["input_ids"])
+        with nullcontext() if states is None else states.active():
+            prompts = prefill_shared(self._model, inputs, columns, images, room)
+        if states is not None:
+            states.end_prefix(prompts)
+        return prompts
 
     def _free_rows(
-        self, inputs: Mapping[str, Any], images: Sequence[Hashable], capture: Capture
+        self,
+        inputs: Mapping[str, Any],
+        images: Sequence[Hashable],
+        capture: Capture,
+        states: HiddenStates | None = None,
     ) -> tuple[list[list[int]], list[FloatArray]]:
         """Token ids of the answers, and the attention (1 + T, C * N) of each.
 
         The first row is that of the penultimate prompt token, then a row per answer token. No attention for the capture
         `none`, nor for `forced` where the prompts' cache cannot be kept: with beams, and where no `RowCache` is used.
+        states: collects hidden states too.
         """
         from pixfound.models.attention.generation_loop import decode
         from pixfound.models.attention.kv_cache import RowCache
@@ -252,10 +354,10 @@ class DecoderModel(TransformersModel):
         if (config.num_beams or 1) > 1:  # each beam is a row of its own
             prompts = Prompts(dict(inputs), self._encoder.columns(inputs["input_ids"]))
         else:
-            prompts = self._prompts(inputs, images, config.max_new_tokens)
+            prompts = self._prompts(inputs, images, config.max_new_tokens, states)
         forced = capture == "forced" and isinstance(prompts.inputs.get("past_key_values"), RowCache)
         recorder = self._recorder if capture == "step" or forced else None
-        return decode(self._model, prompts, config, recorder, forced)
+        return decode(self._model, prompts, config, recorder, forced, states)
 
     def _recorder(self, columns: Any, cached: int) -> Recorder:
         from pixfound.models.attention.recorder import Recorder
@@ -263,13 +365,21 @@ class DecoderModel(TransformersModel):
         return Recorder(columns, None, self.layers, self.heads, cached, self.keep)
 
     def _forced(
-        self, inputs: Mapping[str, Any], images: Sequence[Hashable], answers: Sequence[Sequence[int]]
+        self,
+        inputs: Mapping[str, Any],
+        images: Sequence[Hashable],
+        answers: Sequence[Sequence[int]],
+        states: HiddenStates | None = None,
     ) -> list[FloatArray]:
-        """Attention (1 + T, C * N) of these answers, equal to that of `_free_rows`, from a teacher-forced pass."""
+        """Attention (1 + T, C * N) of these answers, equal to that of `_free_rows`, from a teacher-forced pass.
+
+        There is none with `capture=none`. states: collects hidden states too.
+        """
         from pixfound.models.attention.teacher_forcing import forced_rows
 
-        prompts = self._prompts(inputs, images, max(len(ids) for ids in answers))
-        return forced_rows(self._model, prompts, self._recorder(prompts.columns, prompts.cached), answers)
+        prompts = self._prompts(inputs, images, max(len(ids) for ids in answers), states)
+        recorder = None if self.capture == "none" else self._recorder(prompts.columns, prompts.cached)
+        return forced_rows(self._model, prompts, recorder, answers, states)
 
     def _generation(
         self,
@@ -278,8 +388,12 @@ class DecoderModel(TransformersModel):
         index: int,
         ids: list[int],
         rows: list[FloatArray],
+        lens: LensReader | None = None,
     ) -> Generation:
-        """The generation at `index` of a batch. ids: of its answer. rows: of all answers; [] for no attention."""
+        """The generation at `index` of a batch.
+
+        ids: of its answer. rows: of all answers; [] for no attention. lens: reads that of each answer; None for none.
+        """
         encoder = self._encoder
         text, spans = token_spans(ids, lambda part: str(self.tokenizer.decode(part, skip_special_tokens=True)))
         image, prompt = requests[index]
@@ -294,9 +408,16 @@ class DecoderModel(TransformersModel):
             prompt=encoder.chat(prompt.text),
             bare=encoder.template is None,
         )
+        count = int((inputs["input_ids"][index] == self._config.image_token_id).sum())
+        if lens is not None:
+            prompt_ids = inputs["input_ids"][index][inputs["attention_mask"][index] > 0]
+            generation = replace(
+                generation,
+                lens=lens.read(index, prompt_ids, prompt.text, ids),
+                tiles=encoder.tiles(inputs, index, count, image),
+            )
         if not rows:
             return generation
-        count = int((inputs["input_ids"][index] == self._config.image_token_id).sum())
         width = encoder.columns(inputs["input_ids"]).shape[1]
         recorded = rows[index].reshape(len(rows[index]), -1, width)[..., :count]  # (1 + T, C, N)
         if not np.isfinite(recorded).all():
@@ -319,6 +440,7 @@ class DecoderModel(TransformersModel):
         text = config.get_text_config(decoder=True)
         check_range("layers", self.layers, text.num_hidden_layers)
         check_range("heads", self.heads, text.num_attention_heads)
+        check_range("lens", None if isinstance(self.lens, str) else self.lens, text.num_hidden_layers)
         super()._check_config(config)
         if self.capture != "none":
             check_layers(self.layers, text, self.path)

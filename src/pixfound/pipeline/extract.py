@@ -10,7 +10,7 @@ from pixfound.pipeline.images import read_images
 from pixfound.pipeline.run_examples import RunExample, RunExamples, by_image
 from pixfound.pipeline.stage_loop import Task
 from pixfound.pipeline.stores import Stores, needed
-from pixfound.store.records import Value, unpack_generation, value_of
+from pixfound.store.records import Value, has_arrays, unpack_generation, value_of
 from pixfound.types import Candidate, Generation, Kind
 
 
@@ -61,4 +61,4 @@ def _value(extractor: Extractor, generation: Generation, candidates: Sequence[Ca
 def _generation(stores: Stores, run_example: RunExample, kind: Kind) -> Generation:
     record = needed(stores.generation_of(run_example, kind), run_example, kind)
     value = value_of(record)
-    return unpack_generation(value, stores.generate.arrays(record) if value["captured"] else {})
+    return unpack_generation(value, stores.generate.arrays(record) if has_arrays(value) else {})

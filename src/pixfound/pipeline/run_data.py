@@ -24,7 +24,7 @@ from pixfound.scoring.metrics import Scoring
 from pixfound.scoring.scores import Score
 from pixfound.scoring.table import ScoreTableBuilder, Table
 from pixfound.store.checksums import refuse_changed
-from pixfound.store.records import candidates_of, unpack_generation
+from pixfound.store.records import candidates_of, has_arrays, unpack_generation
 from pixfound.store.store import DamagedArrays
 from pixfound.types import Candidate, Choice, Generation, Kind
 from pixfound.types.masks import RLE
@@ -86,7 +86,7 @@ class RunData:
         record = self.stores.generation_of(run_example, kind)
         if record is None or record.value is None:
             return None
-        arrays = self.stores.generate.arrays(record) if record.value["captured"] else {}
+        arrays = self.stores.generate.arrays(record) if has_arrays(record.value) else {}
         return unpack_generation(record.value, arrays)
 
     def candidates(self, run_example: RunExample, kind: Kind, extractor: str) -> list[Candidate] | None:

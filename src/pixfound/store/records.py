@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pixfound.store.store import Record
 from pixfound.types import Candidate, Generation, Tile
 from pixfound.types.layer_attention import LayerAttention
+from pixfound.types.lens import Lens
 from pixfound.types.masks import RLE
 
 
@@ -35,11 +36,18 @@ def pack_generation(generation: Generation) -> Value:
             if (layer_attention := generation.kept)
             else {}
         ),
+        **({"lens": generation.lens.to_json()} if generation.lens else {}),
     }
-    if generation.attention is None or generation.penultimate is None:
-        return Value(data)
-    apart = {"kept": layer_attention.rows} if layer_attention else {}
-    return Value(data, {"attention": generation.attention, "penultimate": generation.penultimate, **apart})
+    arrays = generation.lens.arrays() if generation.lens else {}
+    if generation.attention is not None and generation.penultimate is not None:
+        arrays |= {"attention": generation.attention, "penultimate": generation.penultimate}
+        arrays |= {"kept": layer_attention.rows} if layer_attention else {}
+    return Value(data, arrays)
+
+
+def has_arrays(data: Mapping[str, Any]) -> bool:
+    """Return True where `pack_generation` made arrays beside these JSON values."""
+    return bool(data["captured"] or data.get("lens"))
 
 
 def unpack_generation(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Generation:
@@ -62,6 +70,7 @@ def unpack_generation(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[
         kept=LayerAttention(arrays["kept"], tuple(of["layers"]), tuple(of["heads"]))
         if (of := data.get("kept")) and "kept" in arrays
         else None,
+        lens=Lens.read(lens, arrays) if (lens := data.get("lens")) and "lens_logits" in arrays else None,
     )
 
 

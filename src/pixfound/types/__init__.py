@@ -18,6 +18,7 @@ from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.types.layer_attention import LayerAttention
+from pixfound.types.lens import Lens
 from pixfound.types.masks import RLE
 from pixfound.types.option_letters import MOST_OPTIONS, letter
 
@@ -198,6 +199,7 @@ class Generation:
     attention: (T, N) row i is the attention, mean over layers and heads, of the query that predicts token i
         over the N image tokens; None for a model that was not captured.
     penultimate: (N,) the row before the first, of the last but one position of the prompt.
+    lens: logits of the words of prompt and answer at the image tokens, where the model is asked for them.
     kept: the attention of layers and heads that `attention` and `penultimate` average, where the model keeps it.
     masks: masks predicted by the model itself. candidates: masks proposed by the model, of which a selector takes one.
     input_size: (H, W) of the resized image whose pixels the model's coordinates refer to, from a processor that keeps
@@ -222,6 +224,7 @@ class Generation:
     unanswered: str = ""
     ungrounded: str = ""
     kept: LayerAttention | None = None
+    lens: Lens | None = None
     prompt: str = ""
     bare: bool = False
 

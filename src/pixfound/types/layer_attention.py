@@ -37,8 +37,8 @@ class LayerAttention:
         """(1 + T, N) the mean over layers and heads; None for all kept ones. Raises UserError for missing ones."""
         if heads is not None and not self.heads:
             raise UserError("heads: each layer was stored as the mean over its heads; use model.keep=heads")
-        first = _places("layers", layers, self.layers)
-        second = _places("heads", heads, self.heads) if self.heads else [0]
+        first = places("layers", layers, self.layers)
+        second = places("heads", heads, self.heads) if self.heads else [0]
         return np.asarray(self.rows[np.ix_(first, second)].mean(axis=(0, 1), dtype=np.float32))
 
 
@@ -47,7 +47,8 @@ def as_indices(indices: Indices) -> tuple[int, ...] | None:
     return (indices,) if isinstance(indices, int) else None if indices is None else tuple(indices)
 
 
-def _places(name: str, requested: Indices, stored: Sequence[int]) -> list[int]:
+def places(name: str, requested: Indices, stored: Sequence[int]) -> list[int]:
+    """Positions of indices among those that are stored; all for None. Raises UserError for missing ones."""
     indices = as_indices(requested)
     if indices is None:
         return list(range(len(stored)))

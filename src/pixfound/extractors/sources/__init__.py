@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from typing import Literal
 
 from pixfound.errors import UserError
 from pixfound.interfaces import MapSource, Model, Need
+from pixfound.types import Generation, Phrase
+from pixfound.types.lens import Lens
 
 _TYPE: dict[Need, str] = {  # how a model is made to offer it
     "rows": "model.capture=step",
     "layers": "model.keep=layers",
     "heads": "model.keep=heads",
+    "hidden": "model.lens=all",
 }
 
 
@@ -23,7 +27,7 @@ def check_offers(source: type[MapSource], model: Model | None) -> None:
     missing = [need for need in source.needs if model is not None and need not in model.offers]
     if model is None or not missing:
         return
-    if model.extractions:
+    if model.extractions and not model.offers:
         raise UserError(no_attention(model))
     advice = " ".join(dict.fromkeys(_TYPE[need] for need in missing if need in _TYPE))
     fitting = ", ".join(sorted(cls.__name__ for cls in known_sources() if set(cls.needs) <= model.offers))
@@ -32,6 +36,27 @@ def check_offers(source: type[MapSource], model: Model | None) -> None:
         f"{f': use {advice} where it has that option' if advice else ''}; map sources that it serves: "
         f"{fitting or 'none'}"
     )
+
+
+def lens_of(generation: Generation) -> Lens:
+    """The lens of a generation; ValueError where it was stored without."""
+    if generation.lens is None:
+        raise ValueError("the generation carries no lens")
+    return generation.lens
+
+
+def lens_words(lens: Lens, generation: Generation, phrase: Phrase, words: Literal["head", "phrase"]) -> list[int]:
+    """Indices of the lens's words that write a phrase, or its main word; of the expression in the prompt's text.
+
+    A main word that is not found in its phrase stands for all of it.
+    """
+    start, end = phrase.span
+    if (start, end) == (0, 0):
+        return lens.words_in_prompt(phrase.text)
+    offset = generation.text[start:end].rfind(phrase.head) if words == "head" and phrase.head else -1
+    if offset >= 0:
+        start, end = start + offset, start + offset + len(phrase.head)
+    return lens.words_in_answer((start, end), generation.spans)
 
 
 def no_attention(model: Model) -> str:
@@ -49,4 +74,7 @@ def known_sources() -> list[type[MapSource]]:
     """The map sources of the package, in the order of their modules."""
     for module in pkgutil.iter_modules(__path__, f"{__name__}."):
         importlib.import_module(module.name)
-    return [cls for cls in MapSource.__subclasses__() if cls.__module__.startswith(f"{__name__}.")]
+    kinds = [MapSource]
+    for kind in kinds:
+        kinds += kind.__subclasses__()
+    return [cls for cls in kinds if cls.__module__.startswith(f"{__name__}.") and not cls.__name__.startswith("_")]

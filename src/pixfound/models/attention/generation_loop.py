@@ -6,7 +6,7 @@ Shapes: `B` rows, `L` prompt length, `T` generated tokens, `N` image tokens.
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 from transformers import StoppingCriteria, StoppingCriteriaList
 
 from pixfound.compute.numerics import FiniteLogits
+from pixfound.models.attention.hidden_states import HiddenStates
 from pixfound.models.attention.kv_cache import RowCache
 from pixfound.models.attention.prefix_sharing import Prompts, greedy, keep_positions
 from pixfound.models.attention.recorder import Recorder, as_recorded
@@ -30,6 +31,7 @@ def decode(
     config: Any,
     recorder: Callable[[Tensor, int], Recorder] | None = None,
     forced: bool = False,
+    states: HiddenStates | None = None,
 ) -> tuple[list[list[int]], list[FloatArray]]:
     """Decode a batch; return per answer its token ids, end token included, and its attention (1 + T, N).
 
@@ -38,6 +40,7 @@ def decode(
     recorder: makes a Recorder from the positions of the image tokens (B, N) and the number of cached tokens. None
         records nothing, and the list of attentions is empty.
     forced: read the attention of whole answers in one pass behind the prompts' cache, a `RowCache`, not step by step.
+    states: collects hidden states of the prompts and the answers; None for none.
     FloatingPointError where logits are not finite.
     """
     ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
@@ -53,8 +56,10 @@ def decode(
         if used is not None:
             used.prompt_only = forced
         generated, finite = len(answers[alive[0]]), FiniteLogits()
-        active = used.active() if used is not None else nullcontext()
-        with torch.inference_mode(), finite.watching(model), active:
+        active = [each.active() for each in (used, states) if each is not None]
+        with torch.inference_mode(), finite.watching(model), ExitStack() as stack:
+            for context in active:
+                stack.enter_context(context)
             out = model.generate(
                 **inputs,
                 **as_recorded(model),
@@ -63,6 +68,8 @@ def decode(
             )
         length = inputs["input_ids"].shape[1]
         steps = out.sequences.shape[1] - length
+        if states is not None:
+            states.end_round(alive, steps)
         if forced and used is not None:
             read_prompts = _ReadPrompts.of(model, inputs, cached, used)
             used = None

@@ -27,11 +27,13 @@ class Prompts:
     inputs: ids and masks (B, L), and either the images or a KV cache.
     columns: (B, N) positions of the image tokens among the ids, -1 where a prompt has fewer.
     cached: number of ids of each row that the cache holds.
+    groups: (B) index of the shared prefix of each row; empty where nothing is shared.
     """
 
     inputs: dict[str, Any]
     columns: Tensor
     cached: int = 0
+    groups: Sequence[int] = ()
 
 
 def continue_from(model: Any, inputs: Mapping[str, Any]) -> Any:
@@ -92,7 +94,7 @@ def prefill_shared(model: Any, inputs: Mapping[str, Any], columns: Tensor, image
         tails = [row[end:] for row, end in zip(inputs[name], ends, strict=True)]
         shared[name] = torch.cat([heads[name], _left_pad(tails, tail_length, _fill(model, name))], dim=1)
     shift = torch.tensor([length - end for end in ends], device=ids.device)[:, None]
-    return Prompts(shared, torch.where(columns >= 0, columns + shift, columns), length)
+    return Prompts(shared, torch.where(columns >= 0, columns + shift, columns), length, groups)
 
 
 def _splits(inputs: Mapping[str, Any], columns: Tensor, ends: Sequence[int]) -> bool:

@@ -170,8 +170,47 @@ def whole_passes(model: Any) -> dict[str, Tensor]:
 
 
 def as_recorded(model: Any) -> dict[str, Tensor]:
-    """`whole_passes` while a recorder is active, else an empty dict."""
-    return whole_passes(model) if _ACTIVE.get() is not None else {}
+    """`whole_passes` while attention or hidden states are recorded, else an empty dict."""
+    return whole_passes(model) if _ACTIVE.get() is not None or _ALL_TOKENS.get() else {}
+
+
+@contextmanager
+def running_all_tokens() -> Iterator[None]:
+    """Let every layer run for every token of a prompt inside the `with` block, as while attention is recorded."""
+    token = _ALL_TOKENS.set(True)
+    try:
+        yield
+    finally:
+        _ALL_TOKENS.reset(token)
+
+
+class AttentionLeaf:
+    """The last query's attention in one layer, as a leaf that the layers after it are differentiated by."""
+
+    def __init__(self, layer: int) -> None:
+        self.layer = layer
+        self._weights: Tensor | None = None
+
+    @contextmanager
+    def active(self) -> Iterator[AttentionLeaf]:
+        """Make the leaf of the forward pass inside the `with` block."""
+        token = _LEAF.set(self)
+        try:
+            yield self
+        finally:
+            _LEAF.reset(token)
+
+    def attend(self, weights: Tensor, value: Tensor) -> Tensor:
+        """Output (B, 1, H, D) of weights (B, H, 1, K), which become the leaf, over values (B, G, K, D)."""
+        self._weights = weights.detach().requires_grad_()
+        grouped = self._weights.to(value.dtype).view(len(weights), value.shape[1], -1, weights.shape[-1])
+        return (grouped @ value).flatten(1, 2)[:, None]
+
+    def weights(self) -> Tensor:
+        """(B, H, 1, K) the leaf; ValueError where the layer did not attend."""
+        if self._weights is None:
+            raise ValueError(f"layer {self.layer} gives no attention weights")
+        return self._weights
 
 
 @dataclass(frozen=True)
@@ -267,8 +306,14 @@ def capturing_attention(
             lambda rows: attention_rows(query, key, attention_mask, rows.to(query.device), recorded),
         )
     if scoring.softcap is not None or sinks is not None:  # torch's own attention has neither
-        return _attend(query, key, value, attention_mask, scoring), None
-    output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+        output = _attend(query, key, value, attention_mask, scoring)
+    else:
+        output, _ = sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
+    leaf = _LEAF.get()
+    if leaf is not None and leaf.layer == _layer_of(module):
+        rows = torch.full((query.shape[0], 1), queries - 1, device=query.device)
+        last = leaf.attend(attention_rows(query, key, attention_mask, rows, scoring), value)
+        output = torch.cat([output[:, :-1], last], dim=1)
     return output, None
 
 
@@ -347,6 +392,8 @@ def _layer_of(module: torch.nn.Module) -> int:
 
 _EXCLUDES_SINKS: dict[type, bool] = {}  # cache of `_excludes_sinks`, by class of attention
 _ACTIVE: ContextVar[Recorder | None] = ContextVar("pixfound_recorder", default=None)
+_LEAF: ContextVar[AttentionLeaf | None] = ContextVar("pixfound_leaf", default=None)
+_ALL_TOKENS: ContextVar[bool] = ContextVar("pixfound_all_tokens", default=False)
 AttentionInterface.register(NAME, capturing_attention)
 # Without a mask function of the same name transformers passes no mask at all, and padding is ignored.
 AttentionMaskInterface.register(NAME, sdpa_mask)

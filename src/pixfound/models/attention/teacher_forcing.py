@@ -5,12 +5,14 @@ Shapes: `B` batch, `P` padded prompt length, `T` tokens of an answer, `N` image 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from pixfound.models.attention.hidden_states import HiddenStates
 from pixfound.models.attention.prefix_sharing import Prompts, continue_from
 from pixfound.models.attention.recorder import Recorder
 from pixfound.types import FloatArray
@@ -45,34 +47,61 @@ def begin_answers(inputs: Mapping[str, Any], prefixes: Sequence[Sequence[int]], 
     return extended
 
 
-def forced_rows(model: Any, prompts: Prompts, recorder: Recorder, answers: Sequence[Sequence[int]]) -> list[FloatArray]:
+def forced_rows(
+    model: Any,
+    prompts: Prompts,
+    recorder: Recorder | None,
+    answers: Sequence[Sequence[int]],
+    states: HiddenStates | None = None,
+) -> list[FloatArray]:
     """Attention (1 + T, N) of each answer: the row of the penultimate prompt token, then a row per answer token.
 
-    The rows equal those recorded while decoding. One pass reads the prompts, and one all answer tokens. Both are steps
-    of `generate`, so positions and masks are prepared as in generation.
+    The rows equal those recorded while decoding, and there are none without a recorder. One pass reads the prompts, and
+    one all answer tokens. Both are steps of `generate`, so positions and masks are prepared as in generation.
+    states: collects hidden states of both passes; None for none.
     """
-    with recorder.active():
+    with _recording(recorder, states):
         prefill = continue_from(model, prompts.inputs)
-    return forced_rows_after(model, {**prompts.inputs, "past_key_values": prefill.past_key_values}, recorder, answers)
+    inputs = {**prompts.inputs, "past_key_values": prefill.past_key_values}
+    return forced_rows_after(model, inputs, recorder, answers, states)
 
 
 def forced_rows_after(
-    model: Any, inputs: Mapping[str, Any], recorder: Recorder, answers: Sequence[Sequence[int]]
+    model: Any,
+    inputs: Mapping[str, Any],
+    recorder: Recorder | None,
+    answers: Sequence[Sequence[int]],
+    states: HiddenStates | None = None,
 ) -> list[FloatArray]:
     """The same, where the prompts have been read: `recorder` has their rows, and a cache among `inputs` their keys."""
     longest = max(len(ids) for ids in answers)
     ids, mask = inputs["input_ids"], inputs["attention_mask"]
-    with recorder.active():
+    with _recording(recorder, states):
         if longest > 1:
             # Shorter answers are padded on the right with their prompt's last token; no token attends to later ones.
             forced = ids[:, -1:].repeat(1, longest - 1)
             for i, answer in enumerate(answers):
                 forced[i, : len(answer) - 1] = torch.tensor(list(answer[:-1]), dtype=forced.dtype)
-            recorder.rows = torch.arange(1 - longest, 0, device=ids.device).expand(len(ids), -1)
+            if recorder is not None:
+                recorder.rows = torch.arange(1 - longest, 0, device=ids.device).expand(len(ids), -1)
             further = {
                 "input_ids": torch.cat([ids, forced], dim=1),
                 "attention_mask": torch.cat([mask, torch.ones_like(forced)], dim=1),
             }
             continue_from(model, {**further, "past_key_values": inputs["past_key_values"]})
+    if states is not None:
+        states.end_round(range(len(ids)), longest)
+    if recorder is None:
+        return []
     rows = recorder.gathered(1 + longest, model).cpu().numpy()
     return [rows[i, : 1 + len(ids)] for i, ids in enumerate(answers)]
+
+
+@contextmanager
+def _recording(*recorders: Recorder | HiddenStates | None) -> Iterator[None]:
+    """Record every forward pass inside the `with` block by each of these that is not None."""
+    with ExitStack() as stack:
+        for each in recorders:
+            if each is not None:
+                stack.enter_context(each.active())
+        yield

@@ -123,9 +123,13 @@ class Encoder:
 
         UserError for a system message without a chat template.
         """
-        texts = [self.chat(prompt.text) for _, prompt in requests]
-        images = [[self._processor_image(image)[0]] for image, _ in requests]
-        batch = self._process(texts, images)
+        return self.encode_rendered(
+            [self.chat(prompt.text) for _, prompt in requests], [image for image, _ in requests]
+        )
+
+    def encode_rendered(self, texts: list[str], images: Sequence[Image.Image]) -> dict[str, Any]:
+        """The same for prompts as `chat` has rendered them."""
+        batch = self._process(texts, [[self._processor_image(image)[0]] for image in images])
         return {name: value for name, value in batch.items() if name != "labels"}
 
     def columns(self, ids: Any) -> Any:
