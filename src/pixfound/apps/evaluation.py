@@ -27,9 +27,11 @@ from pixfound.pipeline.preflight import preflight
 from pixfound.pipeline.results import Result, finished
 from pixfound.pipeline.run_data import run_fingerprint
 from pixfound.pipeline.run_examples import RunExamples
+from pixfound.pipeline.run_folder import read_config
 from pixfound.pipeline.select import judge_load, select, select_tasks
 from pixfound.pipeline.stage_loop import Budget, Task, run_stage
 from pixfound.pipeline.stores import Stores, open_stores
+from pixfound.published import read_published
 from pixfound.scoring.metrics import Scoring
 from pixfound.store.lock import next_writer, only_writer
 from pixfound.store.provenance import provenance
@@ -45,6 +47,7 @@ def evaluate(config: Mapping[str, Any]) -> Result:
     Raises UserError for a wrong config or wrong data, before any model is loaded.
     """
     settings = Settings.from_config(config)
+    read_published(settings.published)  # its errors come first
     world = join_world(config["launch"]["num_processes"], config["launch"]["num_nodes"])
     try:
         return _evaluate(config, settings, world)
@@ -82,6 +85,10 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
 
 def _finished(folder: Path, config: Mapping[str, Any], settings: Settings) -> dict[str, Any] | None:
     tables = [f"table.{ENDINGS[name]}" for name in settings.tables]
+    if (folder / "config.yaml").exists() and settings.published:
+        shown = read_config(folder).get("report", {}).get("published", [])
+        if shown != list(settings.published):
+            return None
     return finished(folder, config["tracker"], settings.page, tables)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from pixfound.config.factory import Part, Parts, build
@@ -15,6 +15,7 @@ from pixfound.pipeline.results import Result, _Scored
 from pixfound.pipeline.run_data import RunData
 from pixfound.pipeline.run_examples import RunExample
 from pixfound.pipeline.stores import Stores
+from pixfound.published import read_published
 from pixfound.scoring.metrics import Scoring
 from pixfound.store.checksums import write_sums
 from pixfound.store.provenance import provenance
@@ -29,16 +30,20 @@ def finish(
     settings: Settings,
 ) -> Result:
     """Compute scores, metrics and analyses of a run whose stages are done, and write them to its folder."""
+    from pixfound.report.published_tables import published_tables
+
     scored = _Scored(parts.rows)
     write_atomic(result.folder / "scores.jsonl", scored.lines(run_examples, parts, stores, scoring.built))
     run = RunData(run_examples, parts, stores, scoring.built, scored.filling.table())
     results = {key: part.built.compute(run) for key, part in parts.analyses.items()}
-    metrics = {
+    metrics: dict[str, Any] = {
         **scoring.built.metrics(run.scores),
         **({"cut": dict(scored.cut)} if scored.cut else {}),
         **({"bare": dict(scored.bare)} if scored.bare else {}),
         "analyses": {key: value for key, value in results.items() if value},
     }
+    if tables := published_tables(result.names, metrics, read_published(settings.published)):
+        metrics["published"] = [asdict(table) for table in tables]
     failures_of_analyses = [
         f"{key}: {failure}" for key, value in results.items() for failure in value.get("failures", ())
     ]

@@ -18,7 +18,7 @@ class Settings:
 
     limit: number of examples to evaluate, None for all; a pair is never split. batch_size: number of prompts generated
     together, or auto. max_failures: number of examples that may fail before the run ends. tables: formats of the table
-    in the paper's layout. names: the chosen option of each config group.
+    in the paper's layout. published: files of others' figures. names: the chosen option of each config group.
     """
 
     limit: int | None
@@ -30,6 +30,7 @@ class Settings:
     page: bool
     charts: bool
     tables: Sequence[TableFormat]
+    published: Sequence[str]
     names: Mapping[str, str]
 
     def __post_init__(self) -> None:
@@ -43,6 +44,8 @@ class Settings:
             if not isinstance(value, bool):
                 raise UserError(f"report.{name}={value}: type true or false")
         check_tables(self.tables)
+        if not isinstance(self.published, list | tuple) or not all(isinstance(path, str) for path in self.published):
+            raise UserError(f"report.published={self.published}: type the paths of YAML files, as [mine.yaml]")
         _at_least("report.pictures", self.pictures, 0, "0 leaves the picture sheet out")
         check_names(self.names)
 
@@ -59,6 +62,7 @@ class Settings:
             page=config["report"].get("page", False),
             charts=config["report"].get("charts", False),
             tables=config["report"].get("tables", ()),
+            published=config["report"].get("published", ()),
             names=config["names"],
         )
 

@@ -13,6 +13,7 @@ from pixfound.io.text import escape, grid
 from pixfound.pipeline.stage_loop import by_cause
 from pixfound.report.certificate import certificate_lines
 from pixfound.report.pictures import draw_sheet
+from pixfound.report.published_tables import published_lines
 from pixfound.report.row_chart import draw_rows
 from pixfound.report.table import HEADERS, legend, region_table, table
 from pixfound.scoring.formatting import figure
@@ -78,6 +79,7 @@ def _sections(result: Result, run: RunData, charts: Charts, pictures: bool) -> l
         sections += _tag_sections(metrics, tag)
     for name, results in metrics["analyses"].items():
         sections += [*run.parts.analyses[name].built.sections(results), *map(chart_lines, charts.get(name, ()))]
+    sections += published_lines(metrics.get("published", ()))
     if metrics["unscored"]:
         sections += ["## Unscored", "Neither right nor wrong, and left out of every mean."]
         sections.append(grid(("what", "count"), [[k, str(v)] for k, v in metrics["unscored"].items()]))

@@ -36,6 +36,7 @@ def overview_data(
         "extractor_of_row": [extractors.index(extractor) for extractor, _ in run.parts.rows.values()],
         "tags": list(run.scores.tags),
         "metrics": {name: metrics[name] for name in _METRICS if name in metrics},
+        "published": metrics.get("published", []),
         "when": _when(metrics["analyses"].get("when")),
         "examples": examples,
     }

@@ -28,6 +28,7 @@ function overviewParts() {
         .filter((/** @type {string} */ tag) => metrics.rows[run.rows[currentRow(run)]].by_tag[tag])
         .map((/** @type {string} */ tag) => tagFigure(run, tag)),
     ),
+    publishedSection(run),
     failureSection(run),
   ];
 }
@@ -82,6 +83,49 @@ function tableSection() {
       { class: "note" },
       "In percent, with 95 % bootstrap intervals clustered by pair. A: right answers to the open question; A†: by letter; M, M†: mean IoU of the masks under the open and the grounding prompt; S: harmonic mean of the better A and the better M; FP absent: how often something is shown of an absent object. Pick a row: figures and examples follow.",
     ),
+  );
+}
+
+/** Figures of others beside the run's, a table each; nothing where there are none. @param {any} run */
+function publishedSection(run) {
+  if (!run.published.length) return null;
+  return el(
+    "section",
+    { "aria-label": "Figures of others" },
+    el("h2", {}, "Figures of others"),
+    run.published.map((/** @type {any} */ table) => [
+      el(
+        "div",
+        { class: "scroll", tabindex: 0, role: "region", "aria-label": table.title },
+        el(
+          "table",
+          {},
+          el("caption", {}, said(table.title)),
+          el(
+            "thead",
+            {},
+            el(
+              "tr",
+              {},
+              table.headers.map((/** @type {string} */ head) => el("th", { scope: "col" }, said(head))),
+            ),
+          ),
+          el(
+            "tbody",
+            {},
+            table.lines.map((/** @type {string[]} */ [name, ...cells]) =>
+              el(
+                "tr",
+                {},
+                el("th", { scope: "row" }, said(name)),
+                cells.map((cell) => el("td", { class: "number" }, said(cell))),
+              ),
+            ),
+          ),
+        ),
+      ),
+      el("p", { class: "note" }, "Source: ", said(table.source), "."),
+    ]),
   );
 }
 
