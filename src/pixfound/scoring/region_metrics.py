@@ -175,7 +175,8 @@ def written_box_iou(c: Comparison) -> float:
 
     Source: IoU of GroundingME (arXiv 2512.17495) and RefCOCO, which take the reading of the coordinates that
     fits best (VLMEvalKit, vlmeval/dataset/groundingme.py; lmms-eval, tasks/refcoco_grounding). Here it is the declared
-    one, and what lies outside the image is cut off, which the evaluators keep.
+    one; extractors cut off what lies outside the image and put swapped corners in order, which the evaluators do not,
+    and a box without area is no box, also where the object is absent.
     """
     return c.box_iou(c.first_written)
 
