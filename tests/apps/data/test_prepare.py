@@ -234,3 +234,23 @@ def test_refusals_are_lines(change, arguments, message: str, tmp_path: Path) -> 
     assert "Traceback" not in done.stderr
     assert re.search(message, done.stderr), done.stderr
     assert [path.name for path in (tmp_path / "set").glob("*")] in ([], [".partial"])
+
+
+def test_the_papers_data_are_prepared_one_by_one(tmp_path: Path) -> None:
+    """One benchmark from copies, the other not to be had: the first is ready, and what the second lacks is named."""
+    make_repos()
+    copies = tmp_path / "copies"
+    (copies / "MMVP Images").mkdir(parents=True)
+    for name in ANNOTATIONS:
+        (copies / name).write_bytes((HERE / name).read_bytes())
+    for name, content in images().items():
+        (copies / name).write_bytes(content)
+    (tmp_path / "data/predictions/omg_llava/pixmmvp").mkdir(parents=True)
+    done = command("paper", "--root", tmp_path / "data", "--from", copies)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 2
+    assert lines[0] == f"pixmmvp: 304 files in {tmp_path}/data/pixmmvp" and lines[1] == "pixcvbench: not ready"
+    assert any("COCO/FinalSegmentations.json: missing; get it from" in line for line in lines[2:])
+    assert f"predictions of omg_llava on pixmmvp, {tmp_path}/data/predictions/omg_llava/pixmmvp: given" in lines
+    assert sum("not given" in line for line in lines) == 3 and lines[-1].startswith("1 of 2 data sets are ready")
+    assert len(PixMMVP(str(tmp_path / "data/pixmmvp"))) == 286

@@ -2,6 +2,7 @@
 
     pixfound-data prepare pixmmvp --root data/PixMMVP
     pixfound-data verify pixmmvp --root data/PixMMVP
+    pixfound-data paper --root data
     pixfound-data check benchmark=gseval benchmark.root=data/GSEval --page sheet.html
 
 The exit code is 0 on success, 2 for a user error.
@@ -19,6 +20,7 @@ from pixfound.errors import UserError, nearest
 from pixfound.io.terminal import complain, prepare, say
 
 _NAMES = ("pixmmvp", "pixcvbench")
+_PRECOMPUTED = ("omg_llava", "llava_grounding")  # read from files by experiments/paper
 _EPILOG = (
     "HF_ENDPOINT, HF_TOKEN and HF_HUB_OFFLINE are read from the environment. Exit code 2: there is something to do."
 )
@@ -29,7 +31,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     prepare()
     options = _parser().parse_args(arguments)
     try:
-        sys.exit({"verify": _verify, "prepare": _prepare, "check": _check}[options.command](options))
+        commands = {"verify": _verify, "prepare": _prepare, "check": _check, "paper": _paper}
+        sys.exit(commands[options.command](options))
     except UserError as error:
         complain("pixfound-data", error)
     except KeyboardInterrupt:
@@ -37,10 +40,43 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(2)
 
 
-def _prepare(options: argparse.Namespace) -> int:
+def _quiet_hub() -> None:
+    """Keep the hub's client from writing to a log; read when huggingface_hub is imported."""
     if not sys.stderr.isatty():
-        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")  # read when huggingface_hub is imported
+        os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     os.environ.setdefault("HF_HUB_VERBOSITY", "error")
+
+
+def _paper(options: argparse.Namespace) -> int:
+    """Prepare all that experiment=paper_* reads; a data set that fails is named with its problems, the next follows."""
+    _quiet_hub()
+    from pixfound.apps.data.datasets import DATASETS
+    from pixfound.apps.data.prepare import prepare
+
+    ready = []
+    for name, dataset in DATASETS.items():
+        try:
+            prepared = prepare(dataset, options.root / name, options.copies)
+        except UserError as error:
+            say(f"{name}: not ready")
+            for line in str(error).splitlines():
+                say(f"  {line.strip()}")
+            continue
+        ready.append(name)
+        say(f"{name}: {len(prepared.manifest.files)} files in {options.root / name}")
+        for note in prepared.notes:
+            say(f"  {note}")
+    for model in _PRECOMPUTED:
+        for name in DATASETS:
+            folder = options.root / "predictions" / model / name
+            state = "given" if folder.is_dir() else "not given; its cell fails without them, and the others run"
+            say(f"predictions of {model} on {name}, {folder}: {state}")
+    say(f"{len(ready)} of {len(DATASETS)} data sets are ready; next: pixfound -m experiment=paper_pixmmvp dry_run=true")
+    return 0 if len(ready) == len(DATASETS) else 2
+
+
+def _prepare(options: argparse.Namespace) -> int:
+    _quiet_hub()
     from pixfound.apps.data.datasets import DATASETS
     from pixfound.apps.data.prepare import prepare
     from pixfound.apps.data.prepare_preset import prepare_preset, presets
@@ -127,19 +163,22 @@ def _parser() -> argparse.ArgumentParser:
     )
     every.add_argument("--page", type=Path, metavar="FILE.html", help="write examples with their regions drawn")
     every.add_argument("--count", type=int, default=60, help="examples on the page (60)")
+    paper = commands.add_parser("paper", help="prepare all that experiment=paper_pixmmvp and paper_pixcvbench read")
+    paper.add_argument("--root", type=Path, default=Path("data"), help="folder of all of it (data)")
     make.add_argument("dataset", help=f"{', '.join(_NAMES)}, or a preset such as gseval")
     check.add_argument("dataset", choices=_NAMES)
     for command in (make, check):
         command.add_argument("--root", type=Path, required=True, help="the benchmark's folder (benchmark.root)")
-    make.add_argument(
-        "--from",
-        dest="copies",
-        type=Path,
-        nargs="+",
-        default=[],
-        metavar="DIR",
-        help="folders of copies, searched by file name before the Hub is asked",
-    )
+    for command in (make, paper):
+        command.add_argument(
+            "--from",
+            dest="copies",
+            type=Path,
+            nargs="+",
+            default=[],
+            metavar="DIR",
+            help="folders of copies, searched by file name before the Hub is asked",
+        )
     make.add_argument(
         "--revision",
         action="append",
