@@ -17,6 +17,7 @@ from pixfound.types import Candidate, Kind
 
 _CELL = 240  # pixels, the longer side of a picture
 _GAP, _LINE, _FRAME = 12, 18, 5
+_WIDTH = 3 * (_CELL + _GAP) + _GAP
 _RED, _BLUE = (235, 40, 40), (30, 90, 235)
 _TITLES = ("where it looked", "masks", "the phrase's mask")
 _ASKED = {"open": "question", "ground": "expression"}
@@ -47,12 +48,12 @@ def _block(image: Image.Image, text: list[str], reply: Reply, extractor: Extract
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     head = _GAP + _LINE * len(text) + _GAP // 2
     height = head + _LINE + max(1, len(lines)) * (size[1] + _LINE + _GAP) + _GAP
-    block = Image.new("RGB", (3 * (size[0] + _GAP) + _GAP, height), "white")
+    block = Image.new("RGB", (_WIDTH, height), "white")
     draw = ImageDraw.Draw(block)
     for i, line in enumerate(text):
         draw.text((_GAP, _GAP + i * _LINE), line, fill="black", font=_font())
     for i, title in enumerate(_TITLES):
-        draw.text((_GAP + i * (size[0] + _GAP), head), title, fill=(110, 110, 110), font=_font())
+        draw.text((_GAP + i * (_CELL + _GAP), head), title, fill=(110, 110, 110), font=_font())
     if not lines:
         draw.text((_GAP, head + _LINE + _GAP), _nothing(reply), fill="black", font=_font())
     for number, candidates in enumerate(lines):
@@ -70,7 +71,7 @@ def _block(image: Image.Image, text: list[str], reply: Reply, extractor: Extract
             overlay(image, mask_at(shown.mask, image.size), _RED),
         )
         for i, panel in enumerate(panels):
-            left = _GAP + i * (size[0] + _GAP)
+            left = _GAP + i * (_CELL + _GAP)
             block.paste(panel.resize(size), (left, top + _LINE))
             if is_chosen and i == len(panels) - 1:
                 edges = (left - 2, top + _LINE - 2, left + size[0] + 1, top + _LINE + size[1] + 1)
