@@ -33,7 +33,8 @@ def asked(miniature: Asker) -> Asked:
 
 def test_the_answer_is_that_of_a_run(asked: Asked, tmp_path: Path) -> None:
     """Text, candidates and choice equal those of an evaluation, which goes through records on disk."""
-    run = pixfound.evaluate(limit=4, outputs_dir=tmp_path, **{"report.page": False, "report.charts": False})
+    quick = {"report.page": False, "report.charts": False, "report.pictures": 0, "scoring.resamples": 100}
+    run = pixfound.evaluate(limit=4, outputs_dir=tmp_path, **quick)
     item = run.examples[PLACE]
     assert item.prompt("ground").text == asked.run.examples[0].prompt("ground").text
     assert item.prompt("open").text.strip() == asked.run.examples[0].prompt("open").text.strip() == QUESTION

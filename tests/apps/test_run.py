@@ -96,9 +96,10 @@ def test_any_text_is_a_value(tmp_path: Path) -> None:
     from pixfound.apps.compose import compose_config
     from pixfound.apps.run import as_overrides
 
-    texts = ["a b's", "null", "${seed}", "C:\\x\\", "ü[{(,"]
-    for text in texts:
-        assert compose_config(as_overrides([], {"names.model": text}))["names"]["model"] == text
+    texts = dict(zip(("benchmark", "model", "extraction"), ("a b's null", "${seed}\\", "ü[{(,"), strict=True))
+    options = {f"names.{key}": text for key, text in texts.items()} | {"model.revision": "null"}
+    config = compose_config(as_overrides(["model=hf", "model.path=x"], options))
+    assert texts.items() <= config["names"].items() and config["model"]["revision"] == "null"
     config = compose_config(as_overrides(["limit=2"], {"seed": 3, "report.page": False, "model.layers": [0, 1]}))
     assert (config["limit"], config["seed"], config["report"]["page"]) == (2, 3, False)
     assert config["model"]["layers"] == [0, 1]
