@@ -30,7 +30,7 @@ from transformers import (
 )
 
 from pixfound.checkpoints.locating import locate
-from pixfound.models.decoder_model import Capture
+from pixfound.models.decoder_model import Capture, LensLayers
 from pixfound.models.geometry.batch_encoder import Encoder
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import Prompt
@@ -74,6 +74,25 @@ def measure(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, Any
     yield against(
         "forced capture vs no capture", lambda: forced.generate(requests), lambda: plain.generate(requests), requests
     )
+    for lens, of in (("last", "the last layer"), ("all", "all layers")):
+        looking = load(folder, options, "none", lens)
+        looking.generate(requests[:1])
+        yield against(
+            f"lens of {of} vs none",
+            lambda looking=looking: looking.generate(requests),  # type: ignore[misc]
+            lambda: plain.generate(requests),
+            requests,
+        )
+    for of in ("attention", "entropy"):
+        asked = [
+            (image, prompt.prompt, "") for (image, _), prompt in zip(requests, plain.generate(requests), strict=True)
+        ]
+        yield against(
+            f"generate + gradient of {of} vs generate",
+            lambda asked=asked, of=of: (plain.generate(requests), plain.gradient_maps(asked, of)),  # type: ignore[misc]
+            lambda: plain.generate(requests),
+            requests,
+        )
     yield against(
         f"{len(WORDINGS)} wordings about one image vs about as many",
         lambda: ours.generate(wordings),
@@ -140,10 +159,10 @@ def ask(pictures: Sequence[Image.Image], texts: Sequence[str], once: bool = Fals
     return [(picture, Prompt("x", "open", "bench", text)) for picture, text in pairs]
 
 
-def load(folder: Path, options: argparse.Namespace, capture: Capture) -> HuggingFace:
+def load(folder: Path, options: argparse.Namespace, capture: Capture, lens: LensLayers = None) -> HuggingFace:
     """The random model in pixfound's adapter."""
     settings = {"max_new_tokens": options.tokens, "min_new_tokens": options.least}
-    return HuggingFace(str(folder), dtype="float32", capture=capture, generation=settings)
+    return HuggingFace(str(folder), dtype="float32", capture=capture, lens=lens, generation=settings)
 
 
 def load_recipe(folder: Path, requests: Requests, options: argparse.Namespace) -> Callable[[], Any]:

@@ -31,7 +31,8 @@ from pixfound.types import Generation, Phrase, Prompt, Tile
 from pixfound.types.lens import Lens
 from tests.support.run import config_of
 
-DATA = np.load(Path(__file__).parents[1] / "data" / "sources" / "tam.npz")
+DATA_FOLDER = Path(__file__).parents[1] / "data" / "sources"
+DATA = np.load(DATA_FOLDER / "tam.npz")
 IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8))
 REQUEST = (IMAGE, Prompt("x", "ground", "v", "Show me the dog."))
 SETTINGS = {"max_new_tokens": 6}
@@ -153,6 +154,24 @@ def test_beams_and_a_beginning_of_the_answer_are_read_in_a_forced_pass(models: P
         assert found.lens is not None and again.lens is not None and list(found.lens.answer) == ids
         assert np.abs(found.lens.normalisers - again.lens.normalisers).max() < 1e-4
     assert found.text.startswith("A dog")
+
+
+def test_maps_of_the_embedded_model_equal_the_authors() -> None:
+    """By saccharomycetes/mllms_know at a64c5d5, merci00001/entropy-gradient-grounding at 8a986ee, and the heat map of
+    nickjiang2378/vl-interp at 5cd5a3c from normed states; on the embedded model in fp32."""
+    known = np.load(DATA_FOLDER / "embedded.npz")
+    image = Image.fromarray(known["pixels"])
+    model = HuggingFace("embedded:tiny_llava", dtype="float32", device="cpu", lens="all", generation=SETTINGS)
+    (answer,) = model.generate([(image, Prompt("x", "ground", "v", "Identify the red square in the scene."))])
+    asked = [(image, answer.prompt, "")]
+    found = {f"attention_{layer}": model.gradient_maps(asked, "attention", layer)[0] for layer in range(4)}
+    found["entropy"] = model.gradient_maps(asked, "entropy")[0]
+    for text in ("red", "square", "red square"):
+        request = MapRequest(image, answer, text, [Phrase(text, text, (0, 0))])
+        found[f"lens_{text.replace(' ', '_')}"] = LogitLens().maps([request])[0][0]
+    assert {"pixels", *found} == set(known.files)
+    for name, values in found.items():
+        assert np.abs(values - known[name]).max() < min(1e-5, 1e-3 * known[name].max()), name
 
 
 @pytest.mark.parametrize("kind", [GradientAttention, EntropyGradient])

@@ -25,6 +25,7 @@ from pixfound.models.cambrian.modules import Cambrian1, Design
 from pixfound.models.cambrian.towers import CONVNEXT, build_convnext, resample_positions
 from pixfound.models.geometry.layouts import kept_of_square
 from pixfound.types import FloatArray, Generation, Prompt
+from tests.support.lens import check_lens
 from tests.support.pixel import DATA, GATES, PICTURE, gates_of, prompt_of, run_whole
 
 HERE = DATA / "cambrian"
@@ -74,6 +75,10 @@ def test_the_original_says_and_looks_the_same(model: Cambrian, name: str) -> Non
     rows = np.concatenate([found.penultimate[None], found.attention[1:]])  # of the paper's script: without row 0
     assert np.abs(rows - EXPECTED[f"{name}_attention"]).max() < 1e-6
     assert np.abs(found.attention[0] - EXPECTED[f"{name}_first"]).max() < 1e-6
+
+
+def test_the_lens_is_that_of_its_hidden_states() -> None:
+    check_lens(tiny(lens="all"), (PICTURE, ASKED))
 
 
 def test_the_original_sees_the_same(model: Cambrian) -> None:

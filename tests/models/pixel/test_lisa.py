@@ -18,6 +18,7 @@ from pixfound.models.pixel.lisa import KEYS, Lisa
 from pixfound.models.pixel.lisa_modules import LisaModules
 from pixfound.models.pixel.seg_tokens import hidden_states
 from pixfound.types import Prompt
+from tests.support.lens import check_lens
 from tests.support.pixel import DATA, GATES, PICTURE, furthest_from_eager, gates_of, prompt_of, run_whole
 
 LINES = {"lisa": "lisa_7b", "glamm": "glamm"}
@@ -127,6 +128,7 @@ def test_goes_through_the_whole_pipeline(line: str, tmp_path: Path) -> None:
 def test_attention_equals_eager(line: str) -> None:
     for options in ({}, {"layers": [0], "heads": [1]}):
         assert furthest_from_eager(tiny(line, capture="step", **options), REQUEST, **options) < 1e-5
+    check_lens(tiny(line, lens="all"), REQUEST)
 
 
 @pytest.mark.verifies("certificate", model="lisa")

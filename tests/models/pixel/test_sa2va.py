@@ -24,6 +24,7 @@ from pixfound.models.pixel.sa2va_backbones import QWEN_KEYS
 from pixfound.models.pixel.sa2va_modules import Sa2VAModules
 from pixfound.models.pixel.seg_tokens import hidden_states
 from pixfound.types import Prompt
+from tests.support.lens import check_lens
 from tests.support.pixel import DATA, GATES, PICTURE, ROOT, furthest_from_eager, gates_of, run_whole
 from tests.support.run import config_of
 
@@ -288,6 +289,7 @@ def test_goes_through_the_whole_pipeline(line: str, tmp_path: Path) -> None:
 def test_attention_equals_eager(line: str) -> None:
     for options in ({}, {"layers": [0], "heads": [1]}):
         assert furthest_from_eager(tiny(line, capture="step", **options), REQUEST, **options) < 1e-5
+    check_lens(tiny(line, lens="all"), REQUEST)
 
 
 def test_older_names_are_read_too(tmp_path: Path) -> None:
