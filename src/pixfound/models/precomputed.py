@@ -118,6 +118,10 @@ class Precomputed(Model):
         digests: dict[tuple[str, str], str] = {}
         for argument, paths in self._paths.items():
             for kind, path in paths.items():
+                if argument in ("answers", "meta") and not path.exists():
+                    raise UserError(
+                        f"model.{argument}.{kind}={path}: there is no such file; give the one that holds them"
+                    )
                 digest = hashlib.sha256()
                 names = [""] if path.is_file() else sorted(names_in(path, f"model.{argument}.{kind}"))
                 for name in names:
