@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixfound.analyses.abstention import scores_of
 from pixfound.config.factory import build, build_parts
 from pixfound.errors import UserError
 from pixfound.extractors.maps import MapExtractor
@@ -27,7 +28,7 @@ from pixfound.extractors.units import AnswerTokens, Expression
 from pixfound.interfaces import MapRequest, Model
 from pixfound.models.huggingface import HuggingFace
 from pixfound.store.records import has_arrays, pack_generation, unpack_generation
-from pixfound.types import Generation, Phrase, Prompt, Tile
+from pixfound.types import Choice, Generation, Phrase, Prompt, Tile
 from pixfound.types.lens import Lens
 from tests.support.run import config_of
 
@@ -115,6 +116,7 @@ def test_the_lens_is_the_largest_probability_of_the_word() -> None:
     extractor = MapExtractor(LogitLens(), Expression(), OtsuMask(), None)
     (candidate,) = extractor.extract_one(IMAGE, generation, "dog")
     assert candidate.scores == {"internal_confidence": pytest.approx(0.8)}
+    assert scores_of(candidate, Choice("candidate", 0)) == candidate.scores
     assert not extractor.extract_one(IMAGE, generation, "cat")
     with pytest.raises(ValueError, match="carries no lens"):
         LogitLens().maps([MapRequest(IMAGE, replace(generation, lens=None), "", phrases)])

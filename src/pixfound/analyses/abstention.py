@@ -236,7 +236,8 @@ def _scores(run: RunData) -> Mapping[tuple[str, Kind], Mapping[str, Array]]:
 
 def scores_of(candidate: Candidate, choice: Choice) -> dict[str, float]:
     """The scores of a chosen mask by name."""
-    values = {"score": candidate.score, "similarity": candidate.similarity, **choice.about.get("scores", {})}
+    by_choice = choice.about.get("scores", {})
+    values = {"score": candidate.score, "similarity": candidate.similarity, **candidate.scores, **by_choice}
     return {name: float(value) for name, value in values.items() if value is not None}
 
 
