@@ -105,7 +105,7 @@ def test_outputs_may_lie_in_the_home_folder_or_in_one_that_is_a_number(tmp_path:
     command = [sys.executable, "-c", "from pixfound.apps.certify.cli import main; main()", "model=tiny"]
     command += ["model.capture=none", "model.generation.max_new_tokens=2"]
     for typed, folder in (('"~/here"', tmp_path / "here"), ("2024", tmp_path / "2024")):
-        environment = {"HOME": str(tmp_path), "PATH": "/usr/bin", "HF_HUB_OFFLINE": "1"}
+        environment = {"HOME": str(tmp_path), "PATH": "/usr/bin", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
         done = subprocess.run(
             [*command, f"outputs_dir={typed}"], cwd=tmp_path, env=environment, capture_output=True, check=False
         )
