@@ -53,7 +53,7 @@ def test_a_grid_is_planned_without_torch(tmp_path: Path) -> None:
     assert cells[4]["plan"]["memory_gb"] == 0 and not (tmp_path / "outputs/runs").exists()
 
 
-@pytest.mark.parametrize("cell", CELLS)
+@pytest.mark.parametrize("cell", [cell for cell in CELLS if not cell.endswith("_box")])
 def test_every_weight_of_the_papers_cells_is_known(cell: str) -> None:
     config = config_of("experiment=paper_pixmmvp", f"experiment/paper={cell}")
     found = dry_run.plan(config)

@@ -15,7 +15,7 @@ from pixfound.io.atomic import write_atomic
 from pixfound.io.text import escape, printable
 from pixfound.io.text import grid as markdown
 
-_CELLS = ("cell", "model", "extraction", "scoring", "n", "weights", "memory GB", "time")
+_COLUMNS = ("n", "weights", "memory GB", "time")
 _WEIGHTS = ("", "weights", "revision", "GB", "gated", "here")
 _YES = {True: "yes", False: "no", None: "?"}
 _WIDTH = 100  # where the output goes to a file
@@ -28,7 +28,10 @@ def show_plan(cells: Sequence[Mapping[str, Any]], assumption: str, folder: Path 
     """
     plans = [(cell["cell"], cell["plan"]) for cell in cells if "plan" in cell]
     weights = list({json.dumps(one): one for _, plan in plans for one in plan["weights"]}.values())
-    lines = [_line(cell, plan, weights) for cell, plan in plans]
+    several = len({plan["names"]["benchmark"] for _, plan in plans}) > 1
+    names = [*(["benchmark"] if several else []), "model", "extraction", "scoring"]
+    headers = ["cell", *names, *_COLUMNS]
+    lines = [_line(cell, plan, names, weights) for cell, plan in plans]
     listed = [
         [str(i), one["repo"], one["revision"], _gb(one["gb"]), _YES[one["gated"]], _YES[one["here"]]]
         for i, one in enumerate(weights, start=1)
@@ -36,7 +39,7 @@ def show_plan(cells: Sequence[Mapping[str, Any]], assumption: str, folder: Path 
     problems = [*_not_here(weights), *_missing(cells)]
     total = _total([plan for _, plan in plans])
     console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False, markup=False)
-    _print(console, _CELLS, lines, left=4)
+    _print(console, headers, lines, left=len(names) + 1)
     if listed:
         _print(console, _WEIGHTS, listed, left=3)
     for line in (total, assumption, f"missing on this machine: {len(problems) or 'nothing'}"):
@@ -45,18 +48,18 @@ def show_plan(cells: Sequence[Mapping[str, Any]], assumption: str, folder: Path 
         console.print(printable(f"- {problem}{where}"))
     if folder is not None:
         items = "\n".join(f"- {escape(problem)}{escape(where)}" for problem, where in problems) or "Nothing."
-        blocks = ["# Plan", markdown(_CELLS, lines), markdown(_WEIGHTS, listed), total, assumption]
+        blocks = ["# Plan", markdown(headers, lines), markdown(_WEIGHTS, listed), total, assumption]
         blocks += ["## Missing on this machine", items]
         write_atomic(folder / "plan.md", "\n\n".join(blocks) + "\n")
         write_atomic(folder / "plan.json", json.dumps(list(cells), indent=2) + "\n")
         console.print(printable(f"plan: {folder}/plan.md"), soft_wrap=True)
 
 
-def _line(cell: str, plan: Mapping[str, Any], weights: Sequence[Mapping[str, Any]]) -> list[str]:
-    names, seconds = plan["names"], plan["seconds"]
+def _line(cell: str, plan: Mapping[str, Any], names: Sequence[str], weights: Sequence[Mapping[str, Any]]) -> list[str]:
+    seconds = plan["seconds"]
     return [
         cell,
-        *(str(names.get(name, "")) for name in ("model", "extraction", "scoring")),
+        *(str(plan["names"].get(name, "")) for name in names),
         str(plan["examples"]),
         " ".join(str(weights.index(one) + 1) for one in plan["weights"]) or "-",
         _gb(plan["memory_gb"]),
