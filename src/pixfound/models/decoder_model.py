@@ -192,8 +192,22 @@ class DecoderModel(TransformersModel):
         if (self.capture != "none" and not rows) or afterwards is not None:
             rows = self._forced(inputs, keys, answers, afterwards)
         lens = self._lens_reader(states)
-        generations = [self._generation(requests, inputs, i, ids, rows, lens) for i, ids in enumerate(answers)]
+        generations = [
+            self._verbatim(
+                self._generation(requests, inputs, i, ids, rows, lens), inputs["input_ids"][i], requests[i][1]
+            )
+            for i, ids in enumerate(answers)
+        ]
         return [(replace(g, cut=self._cut(ids)), ids) for g, ids in zip(generations, answers, strict=True)]
+
+    def _verbatim(self, generation: Generation, prompt_ids: Any, prompt: Prompt) -> Generation:
+        """The generation with the text of a given answer as it was given, which the tokenizer may spell otherwise."""
+        from pixfound.models.attention.teacher_forcing import answer_spans
+
+        text = self._given.text(prompt)
+        if text is None or text == generation.text:
+            return generation
+        return replace(generation, text=text, spans=answer_spans(self.tokenizer, prompt_ids, text))
 
     def _cut(self, ids: Sequence[int]) -> bool:
         """Return True where `max_new_tokens` ended an answer, not an end token."""

@@ -61,6 +61,7 @@ class Recorder:
         keep: Keep = "mean",
     ) -> None:
         self.prompt_only = False  # True records the first pass alone
+        self.every_row = False  # True where `rows` are all queries of the pass, in order
         self.columns, self.rows, self.heads, self.keep = columns, rows, heads, keep
         self.layers = None if layers is None else frozenset(layers)
         self._passes: list[Tensor] = []
@@ -292,10 +293,11 @@ def capturing_attention(
     recorded = (
         scoring if sinks is None or recorder is None or _excludes_sinks(module, sinks) else replace(scoring, sinks=None)
     )
-    if isinstance(layer, Layer) and queries == 1 and recorded is scoring:
+    every_row = queries == 1 or (recorder is not None and recorder.every_row)
+    if isinstance(layer, Layer) and every_row and recorded is scoring:
         weights, output = decoding_step(query, layer, attention_mask, scoring)
         if recorder is not None:
-            recorder.record(_layer_of(module), 1, lambda _: weights)
+            recorder.record(_layer_of(module), queries, lambda _: weights)
         return output, None
     if isinstance(layer, Layer):
         key, value = layer.whole()
@@ -318,16 +320,19 @@ def capturing_attention(
 
 
 def decoding_step(query: Tensor, layer: Layer, mask: Tensor | None, scoring: Scoring) -> tuple[Tensor, Tensor]:
-    """Weights (B, H, 1, K) in fp32 and output (B, 1, H, D) of one query (B, H, 1, D); one product serves both."""
-    batch, heads, _, width = query.shape
+    """Weights (B, H, Q, K) in fp32 and output (B, Q, H, D) of the last queries (B, H, Q, D), from one product."""
+    batch, heads, queries, width = query.shape
     grouped = query.reshape(batch, layer.keys.shape[1], -1, width)
-    scores = scoring.scores(layer.scores(grouped)).flatten(1, 2)[:, :, None]
+    scores = scoring.scores(layer.scores(grouped)).view(batch, heads, queries, -1)
+    if mask is None and queries > 1 and scoring.causal:
+        keys = scores.shape[-1]
+        mask = torch.ones(queries, keys, dtype=torch.bool, device=scores.device).tril(keys - queries)[None, None]
     if mask is not None:
         key_mask = mask[..., : scores.shape[-1]]
         scores = scores.masked_fill(~key_mask, float("-inf")) if key_mask.dtype == torch.bool else scores + key_mask
     weights = scoring.weights(scores)
     output = layer.mix(weights.reshape(batch, layer.keys.shape[1], -1, weights.shape[-1]))
-    return weights, output.reshape(batch, 1, heads, -1)
+    return weights, output.reshape(batch, heads, queries, -1).transpose(1, 2)
 
 
 def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scoring: Scoring) -> Tensor:

@@ -23,10 +23,30 @@ def answer_ids(tokenizer: Any, prompt_ids: Tensor, text: str, **options: Any) ->
 
     options: of the tokenizer; `split_special_tokens=True` reads what looks like a special token as plain text.
     """
-    before = tokenizer.decode(prompt_ids[-1:])
-    glue = "" if before[-1:].isspace() or int(prompt_ids[-1]) in tokenizer.all_special_ids else " "
+    glue = _glue(tokenizer, prompt_ids)
     ids = list(tokenizer(glue + text, add_special_tokens=False, **options)["input_ids"])
     return [*ids, tokenizer.eos_token_id]
+
+
+def answer_spans(tokenizer: Any, prompt_ids: Tensor, text: str) -> tuple[tuple[int, int], ...]:
+    """Character spans in `text` of its tokens after a prompt (P), read as plain text, and of the end token.
+
+    For tokenizers that do not give back each text as it was. ValueError for one without offsets (a slow tokenizer).
+    """
+    glue = _glue(tokenizer, prompt_ids)
+    options = {"add_special_tokens": False, "split_special_tokens": True, "return_offsets_mapping": True}
+    try:
+        offsets = tokenizer(glue + text, **options)["offset_mapping"]
+    except NotImplementedError as error:
+        raise ValueError(f"the tokenizer writes {text!r} in another way, and gives no offsets") from error
+    spans = [(max(0, start - len(glue)), max(0, end - len(glue))) for start, end in offsets]
+    return (*spans, (len(text), len(text)))
+
+
+def _glue(tokenizer: Any, prompt_ids: Tensor) -> str:
+    """The space between a prompt (P) and an answer, where one is needed."""
+    before = tokenizer.decode(prompt_ids[-1:])
+    return "" if before[-1:].isspace() or int(prompt_ids[-1]) in tokenizer.all_special_ids else " "
 
 
 def begin_answers(inputs: Mapping[str, Any], prefixes: Sequence[Sequence[int]], pad: int) -> dict[str, Any]:
@@ -84,6 +104,7 @@ def forced_rows_after(
                 forced[i, : len(answer) - 1] = torch.tensor(list(answer[:-1]), dtype=forced.dtype)
             if recorder is not None:
                 recorder.rows = torch.arange(1 - longest, 0, device=ids.device).expand(len(ids), -1)
+                recorder.every_row = True
             further = {
                 "input_ids": torch.cat([ids, forced], dim=1),
                 "attention_mask": torch.cat([mask, torch.ones_like(forced)], dim=1),
