@@ -16,7 +16,7 @@ from pixfound.types.layer_attention import Indices
 class AttentionPeak(MapExtractor):
     """One point for every noun phrase of the answer, at the peak of its tokens' mean attention.
 
-    rank: see `pixfound.extractors.proposers.Peak`; the other options: `TokenAttention`.
+    rank: see `pixfound.extractors.proposers.Peak`. consistency: see `MapExtractor`. The others: `TokenAttention`.
     """
 
     version = 2  # 2: no point where the mean over all rows leaves nothing but rounding
@@ -32,6 +32,7 @@ class AttentionPeak(MapExtractor):
         layers: Indices = None,
         heads: Indices = None,
         model: Model | None = None,
+        consistency: bool = False,
     ) -> None:
         source = TokenAttention(row, step0, subtract_mean, layers, heads, model)
-        super().__init__(source, NounPhrases(phrases), Peak(rank), segmenter)
+        super().__init__(source, NounPhrases(phrases), Peak(rank), segmenter, consistency=consistency)

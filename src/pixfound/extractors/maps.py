@@ -12,7 +12,8 @@ from PIL import Image
 
 from pixfound.errors import UserError
 from pixfound.extractors import segment_boxes, segment_points
-from pixfound.extractors.attention_maps import image_map, smoothed
+from pixfound.extractors.attention_maps import CellGrid, between_0_and_1, cell_grid, image_map, smoothed
+from pixfound.extractors.consistency import NAME, attention_consistency
 from pixfound.interfaces import (
     Box,
     Extractor,
@@ -38,6 +39,8 @@ class MapExtractor(Extractor):
     segmenter: None takes a box as the rectangle of its pixels, and a mask itself; points need one, and of a mask it
         segments the box. sigma: of a Gaussian over the cells of each tile; None for no smoothing. radius: cells of the
         kernel to each side, 4 sigma by default. padding: beyond the tile `symmetric`, or `zero`.
+    consistency: True stores with each candidate how well it agrees with its map
+        (`pixfound.extractors.consistency.attention_consistency`).
     """
 
     maps_attention = True
@@ -51,9 +54,10 @@ class MapExtractor(Extractor):
         sigma: Annotated[float, Gt(0)] | None = None,
         radius: Positive | None = None,
         padding: Padding = "symmetric",
+        consistency: bool = False,
     ) -> None:
         self.source, self.unit, self.proposer, self.segmenter = source, unit, proposer, segmenter
-        self.sigma, self.radius, self.padding = sigma, radius, padding
+        self.sigma, self.radius, self.padding, self.consistency = sigma, radius, padding, consistency
         if segmenter is None and type(proposer).proposes == "points":
             raise UserError(f"segmenter=null: the points of {type(proposer).__name__} need a segmenter to be masks")
 
@@ -66,6 +70,7 @@ class MapExtractor(Extractor):
         outcomes: list[list[Candidate] | Exception] = []
         scores: list[dict[Phrase, Mapping[str, float]]] = []
         fine: list[tuple[MapRequest, list[tuple[Phrase, Regions]]]] = []
+        grids: list[dict[Phrase, CellGrid]] = []
         for request, maps in zip(asked, self.source.maps(asked), strict=True):
             if isinstance(maps, Exception):
                 outcomes.append(maps)
@@ -74,7 +79,8 @@ class MapExtractor(Extractor):
             fine.append((request, self._regions(request, maps)))
             named = zip(request.phrases, maps, strict=True)
             scores.append({phrase: self.source.scores(values) for phrase, values in named if values is not None})
-        candidates = iter(map(_scored, self._segmented(fine), scores))
+            grids.append(self._grids(request, maps) if self.consistency else {})
+        candidates = iter(map(_scored, self._segmented(fine), scores, grids))
         return [outcome if isinstance(outcome, Exception) else next(candidates) for outcome in outcomes]
 
     def lacking(self, generation: Generation) -> str:
@@ -106,6 +112,15 @@ class MapExtractor(Extractor):
             if values is not None
         ]
 
+    def _grids(self, request: MapRequest, maps: Sequence[FloatArray | None]) -> dict[Phrase, CellGrid]:
+        """The cells of each phrase's map, between 0 and 1."""
+        tiles, size = self.source.tiles(request), request.generation.image_size
+        return {
+            phrase: cell_grid(between_0_and_1(self._smoothed(values, tiles), tiles), tiles, size)
+            for phrase, values in zip(request.phrases, maps, strict=True)
+            if values is not None
+        }
+
     def _segmented(self, found: Sequence[tuple[MapRequest, list[tuple[Phrase, Regions]]]]) -> list[list[Candidate]]:
         """Candidates of each request from its regions."""
         if self.segmenter is None:
@@ -123,9 +138,20 @@ class MapExtractor(Extractor):
         )
 
 
-def _scored(candidates: Sequence[Candidate], scores: Mapping[Phrase, Mapping[str, float]]) -> list[Candidate]:
-    """Candidates with the scores of their phrase's map."""
-    return [replace(c, scores=scores[c.phrase]) if c.phrase and scores[c.phrase] else c for c in candidates]
+def _scored(
+    candidates: Sequence[Candidate],
+    scores: Mapping[Phrase, Mapping[str, float]],
+    grids: Mapping[Phrase, CellGrid],
+) -> list[Candidate]:
+    """Candidates with the scores of their phrase's map, and how well each agrees with it where `grids` has the map."""
+    scored = []
+    for candidate in candidates:
+        phrase = candidate.phrase
+        of = dict(scores[phrase]) if phrase else {}
+        if phrase is not None and phrase in grids:
+            of[NAME] = round(attention_consistency(grids[phrase], candidate.mask.decode()), 6)
+        scored.append(replace(candidate, scores=of) if of else candidate)
+    return scored
 
 
 def _boxes(regions: Regions) -> list[Box]:
