@@ -118,6 +118,8 @@ def test_the_lens_is_the_largest_probability_of_the_word() -> None:
     assert candidate.scores == {"internal_confidence": pytest.approx(0.8)}
     assert scores_of(candidate, Choice("candidate", 0)) == candidate.scores
     assert not extractor.extract_one(IMAGE, generation, "cat")
+    assert extractor.lacking(generation) == "neither the answer nor its prompt has the words of a phrase"
+    assert LogitLens().lacking(generation, phrases) == ""
     with pytest.raises(ValueError, match="carries no lens"):
         LogitLens().maps([MapRequest(IMAGE, replace(generation, lens=None), "", phrases)])
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from typing import Literal
 
 from pixfound.errors import UserError
@@ -57,6 +58,13 @@ def lens_words(lens: Lens, generation: Generation, phrase: Phrase, words: Litera
     if offset >= 0:
         start, end = start + offset, start + offset + len(phrase.head)
     return lens.words_in_answer((start, end), generation.spans)
+
+
+def no_words(generation: Generation, phrases: Sequence[Phrase]) -> str:
+    """The reason why a lens has no map of these phrases; "" where it has one."""
+    lens = lens_of(generation)
+    written = any(lens_words(lens, generation, phrase, "phrase") for phrase in phrases)
+    return "" if written else "neither the answer nor its prompt has the words of a phrase"
 
 
 def no_attention(model: Model) -> str:

@@ -10,9 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from pixfound.extractors.sources import check_offers, lens_of, lens_words
+from pixfound.extractors.sources import check_offers, lens_of, lens_words, no_words
 from pixfound.interfaces import MapRequest, MapSource, Model
-from pixfound.types import FloatArray
+from pixfound.types import FloatArray, Generation, Phrase
 from pixfound.types.layer_attention import Indices, places
 from pixfound.types.lens import Lens
 
@@ -47,6 +47,10 @@ class LogitLens(MapSource):
             words = [lens_words(lens, request.generation, phrase, self.words) for phrase in request.phrases]
             found.append([confidence(lens, each, self.layers) if each else None for each in words])
         return found
+
+    def lacking(self, generation: Generation, phrases: Sequence[Phrase]) -> str:
+        """The reason why no phrase has a map; "" where one has."""
+        return no_words(generation, phrases)
 
     def scores(self, values: FloatArray) -> Mapping[str, float]:
         """The internal confidence: the largest probability at any image token."""

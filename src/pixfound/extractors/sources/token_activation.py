@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pixfound.extractors.attention_maps import token_index
-from pixfound.extractors.sources import check_offers, lens_of, lens_words
+from pixfound.extractors.sources import check_offers, lens_of, lens_words, no_words
 from pixfound.interfaces import MapRequest, MapSource, Model
-from pixfound.types import FloatArray
+from pixfound.types import FloatArray, Generation, Phrase
 from pixfound.types.lens import Lens
 
 _EPSILON = 1e-8  # of the sum that the weights of earlier words are divided by
@@ -48,6 +48,10 @@ class TokenActivation(MapSource):
                 each = [activation_map(w, image, text, lens.words, len(lens.prompt), grids) for w in words]
                 found[-1].append(np.max(each, axis=0) if each else None)
         return found
+
+    def lacking(self, generation: Generation, phrases: Sequence[Phrase]) -> str:
+        """The reason why no phrase has a map; "" where one has."""
+        return no_words(generation, phrases)
 
 
 def word_logits(lens: Lens) -> tuple[FloatArray, FloatArray]:
