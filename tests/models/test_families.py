@@ -183,15 +183,19 @@ def test_the_forced_pass_gives_the_same_and_nothing_changes_the_text(
 def test_layers_and_heads_are_chosen(
     family: str, family_folder: Folder, requests: list[tuple[Image.Image, Prompt]]
 ) -> None:
-    """All together are the mean of each alone."""
-    folder = family_folder(family)
-    (whole,) = adapter(folder).generate(requests[:1])
-    parts = [
-        adapter(folder, layers=[i], heads=[h]).generate(requests[:1])[0] for i in attending(folder) for h in range(4)
-    ]
-    assert whole.attention is not None
-    mean = np.mean([g.attention for g in parts if g.attention is not None], axis=0)
-    assert np.abs(mean - whole.attention).max() < 1e-5
+    """The mean over layers is of each alone, and that of a layer of each of its heads."""
+    folder, layers = family_folder(family), attending(family_folder(family))
+
+    def attention(**chosen: Any) -> Any:
+        (generation,) = adapter(folder, **chosen).generate(requests[:1])
+        assert generation.attention is not None
+        return generation.attention
+
+    alone = [attention(layers=[layer]) for layer in layers]
+    heads = [attention(layers=[layers[-1]], heads=[head]) for head in range(4)]
+    assert np.abs(np.mean(alone, axis=0) - attention()).max() < 1e-5
+    assert np.abs(np.mean(heads, axis=0) - alone[-1]).max() < 1e-5
+    assert np.ptp(heads, axis=0).max() > 1e-5, "heads differ"
 
 
 SHARED = [0, 1, 0, 0, 2, 1]  # which picture each prompt is about
