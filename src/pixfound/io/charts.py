@@ -45,6 +45,7 @@ _STYLE: Mapping[str, Any] = {
 _WIDTH, _HEIGHT = 7.2, 3.3  # inches, of a panel
 _INK = "#33363d"
 _CHARACTERS, _TICK_CHARACTERS = 110, 80  # of a line over or under a panel, of the names on its axis
+_NUMBERED = 12  # columns of a heat map with room for numbers
 _ENDS = 0.04  # of an axis, beyond the outermost mark
 
 
@@ -92,20 +93,25 @@ def scatter_chart(panels: Sequence[Panel], note: str) -> Figure:
 def heat_map(
     title: str, rows: Sequence[str], columns: Sequence[str], cells: Sequence[Sequence[float]], unit: str
 ) -> Figure:
-    """Differences from 0 as colours, blue above and orange below, with their numbers. cells: nan is left white."""
+    """Differences from 0 as colours, blue above and orange below, with their numbers where there are few columns.
+
+    cells: nan is left white.
+    """
     import matplotlib
     from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(dict(_STYLE)):
-        figure = Figure(figsize=(2.6 + 0.75 * len(columns), 1.2 + 0.24 * len(rows)), layout="constrained")
+        few = len(columns) <= _NUMBERED
+        across = 0.75 if few else 0.22
+        figure = Figure(figsize=(2.6 + across * len(columns), 1.2 + 0.24 * len(rows)), layout="constrained")
         axes = figure.subplots()
         ends = max((abs(cell) for row in cells for cell in row if math.isfinite(cell)), default=0.0) or 1.0
         colours = LinearSegmentedColormap.from_list("differences", [_COLOURS[4], "#ffffff", _COLOURS[0]])
         image = axes.imshow(cells, cmap=colours, vmin=-ends, vmax=ends, aspect="auto")
         for i, row in enumerate(cells):
             for j, cell in enumerate(row):
-                if math.isfinite(cell):
+                if few and math.isfinite(cell):
                     ink = "white" if abs(cell) > 0.6 * ends else _INK
                     axes.text(j, i, f"{cell:+.1f}", ha="center", va="center", color=ink, fontsize=8)
         axes.set_xticks(range(len(columns)), [printable(name) for name in columns])
