@@ -9,7 +9,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 ARGS ?=
 
-.PHONY: help setup demo paper-data test test-torchvision test-slurm check docs bench gpu-bundle clean
+.PHONY: help setup demo miniature paper-data test test-torchvision test-slurm check docs bench gpu-bundle clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 25
@@ -35,6 +35,9 @@ demo: $(READY) ## the main job on embedded models, plain and pixel-level: a comp
 
 paper-data: $(READY) ## the data of the paper's tables, to data/ (ARGS="--from DIR" takes copies); says what is missing
 	@$(BIN)/pixfound-data paper $(ARGS)
+
+miniature: $(READY) ## the paper's questions on the miniatures: docs/miniature.md and its charts, about 15 minutes
+	@$(BIN)/python -m experiments.miniature $(ARGS)
 
 # Files side by side, as many as there are cores, each with one thread: torch's threads would be in each other's way.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder

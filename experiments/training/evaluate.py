@@ -10,7 +10,7 @@ import json
 from pathlib import Path
 
 import torch
-from experiments.training.intervals import RunExample, figure
+from experiments.training.intervals import Item, figure
 from experiments.training.measures import grounding_items, vqa_items
 from experiments.training.pixel_measures import load, mask_items
 from experiments.training.questions import VALIDATION_SEED
@@ -46,7 +46,7 @@ def main() -> None:
 PARTS = ("validation", "pixshapes", "grounding", "sam", "pixel", "pixel_medium", "tiny_medium")
 
 
-def _measure(part: str, folder: Path) -> dict[str, list[RunExample]]:
+def _measure(part: str, folder: Path) -> dict[str, list[Item]]:
     if part == "sam":
         sam = SamModel.from_pretrained(folder / "tiny_sam").eval()
         return sam_items(sam, SamProcessor.from_pretrained(folder / "tiny_sam"))

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 import torch.nn.functional as F
-from experiments.training.intervals import RunExample
+from experiments.training.intervals import Item
 from experiments.training.questions import uniform_prompts
 from experiments.training.words import PATCH, PIXELS, TOKENS
 from transformers import LlavaForConditionalGeneration, LlavaProcessor
@@ -113,40 +113,40 @@ def point_of(said: Said, shift: int = 0) -> Point:
 
 def vqa_items(
     model: LlavaForConditionalGeneration, processor: LlavaProcessor, examples: Sequence[Example]
-) -> dict[str, list[RunExample]]:
+) -> dict[str, list[Item]]:
     """Items of the choice, open and ground prompts: overall, by category, and by pair (both sides right)."""
     rules = {"choice": right_choice, "open": right_open, "ground_presence": right_words}
     kinds: dict[str, Kind] = {"choice": "choice", "open": "open", "ground_presence": "ground"}
-    items: dict[str, list[RunExample]] = {}
+    items: dict[str, list[Item]] = {}
     for name, rule in rules.items():
         for example, said in zip(examples, say(model, processor, examples, kinds[name]), strict=True):
-            item = RunExample(str(example.pair_id), float(rule(said, example)))
+            item = Item(str(example.pair_id), float(rule(said, example)))
             items.setdefault(name, []).append(item)
             items.setdefault(f"{name}/{example.tags['category']}", []).append(item)
     for name in ("choice", "open"):
         by_pair: dict[str, list[float]] = {}
         for item in items[name]:
             by_pair.setdefault(item.cluster, []).append(item.value)
-        items[f"{name}_pair"] = [RunExample(pair, min(values)) for pair, values in by_pair.items()]
+        items[f"{name}_pair"] = [Item(pair, min(values)) for pair, values in by_pair.items()]
     return items
 
 
 def grounding_items(
     model: LlavaForConditionalGeneration, processor: LlavaProcessor, examples: Sequence[Example]
-) -> dict[str, list[RunExample]]:
+) -> dict[str, list[Item]]:
     """Where the attended point lies, on the examples whose expression names something that is there."""
     present = [e for e in examples if not e.absent]
-    items: dict[str, list[RunExample]] = {}
+    items: dict[str, list[Item]] = {}
     for example, said in zip(present, say(model, processor, present, "ground", attention=True), strict=True):
         pair, wanted = str(example.pair_id), example.gt_mask
         exact = sum(bool((o.decode() & wanted.decode()).sum() == o.area) for o in example.objects)
         for name, shift in (("", 0), ("_own_row", 1)):
             point = point_of(said, shift)
             hit, any_hit = wanted.contains(point), any(o.contains(point) for o in example.objects)
-            items.setdefault(f"point_on_referred{name}", []).append(RunExample(pair, float(hit)))
-            items.setdefault(f"point_on_any_object{name}", []).append(RunExample(pair, float(any_hit)))
+            items.setdefault(f"point_on_referred{name}", []).append(Item(pair, float(hit)))
+            items.setdefault(f"point_on_any_object{name}", []).append(Item(pair, float(any_hit)))
             if any_hit:
-                items.setdefault(f"referred_given_any{name}", []).append(RunExample(pair, float(hit)))
-        items.setdefault("chance_object", []).append(RunExample(pair, exact / len(example.objects)))
-        items.setdefault("chance_pixel", []).append(RunExample(pair, wanted.area / SIZE**2))
+                items.setdefault(f"referred_given_any{name}", []).append(Item(pair, float(hit)))
+        items.setdefault("chance_object", []).append(Item(pair, exact / len(example.objects)))
+        items.setdefault("chance_pixel", []).append(Item(pair, wanted.area / SIZE**2))
     return items

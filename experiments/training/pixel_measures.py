@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from experiments.training.intervals import RunExample
+from experiments.training.intervals import Item
 from experiments.training.segmenting import REQUEST
 
 from pixfound.benchmarks.scenes import SIZE
@@ -26,9 +26,9 @@ def load(folder: Path) -> Lisa:
     )  # fmt: skip
 
 
-def mask_items(model: Lisa, examples: Sequence[Example], batch: int = 32) -> dict[str, list[RunExample]]:
+def mask_items(model: Lisa, examples: Sequence[Example], batch: int = 32) -> dict[str, list[Item]]:
     """IoU of what is drawn with what is named, where it is present; whether anything is drawn, present and absent."""
-    items: dict[str, list[RunExample]] = {}
+    items: dict[str, list[Item]] = {}
     for start in range(0, len(examples), batch):
         some = examples[start : start + batch]
         asked = [Prompt(e.id, "ground", "lisa", REQUEST.format(expression=e.expression)) for e in some]
@@ -36,11 +36,11 @@ def mask_items(model: Lisa, examples: Sequence[Example], batch: int = 32) -> dic
         for example, generation in zip(some, said, strict=True):
             pair, drawn = str(example.pair_id), union(generation.masks, (SIZE, SIZE))
             items.setdefault(f"drawn_{'absent' if example.absent else 'present'}", []).append(
-                RunExample(pair, float(drawn.area > 0))
+                Item(pair, float(drawn.area > 0))
             )
             if not example.absent:
                 value = iou(drawn, example.gt_mask)
-                items.setdefault("iou_present", []).append(RunExample(pair, value))
-                items.setdefault("iou_over_half", []).append(RunExample(pair, float(value > 0.5)))
-                items.setdefault(f"iou_present/{example.tags['category']}", []).append(RunExample(pair, value))
+                items.setdefault("iou_present", []).append(Item(pair, value))
+                items.setdefault("iou_over_half", []).append(Item(pair, float(value > 0.5)))
+                items.setdefault(f"iou_present/{example.tags['category']}", []).append(Item(pair, value))
     return items

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from experiments.training.intervals import RunExample
+from experiments.training.intervals import Item
 from experiments.training.questions import VALIDATION_SEED
 from experiments.training.sam import Mask, dot
 from transformers import SamModel, SamProcessor
@@ -13,14 +13,14 @@ from pixfound.benchmarks.scenes import random_scene
 
 
 @torch.no_grad()
-def sam_items(model: SamModel, processor: SamProcessor, scenes: int = 400) -> dict[str, list[RunExample]]:
+def sam_items(model: SamModel, processor: SamProcessor, scenes: int = 400) -> dict[str, list[Item]]:
     """IoUs from a random point on a thing, on a dot (part) and on the background; one of each a scene.
 
     best: of the three masks, the one nearest to the truth. top: the one of the highest predicted IoU.
     background_snap: whether the top mask of a background point is rather a thing (IoU over 0.5 with one).
     """
     rng = np.random.default_rng(VALIDATION_SEED + 1)
-    items: dict[str, list[RunExample]] = {}
+    items: dict[str, list[Item]] = {}
     for index in range(scenes):
         scene = random_scene(rng)
         image = scene.render()
@@ -41,12 +41,12 @@ def sam_items(model: SamModel, processor: SamProcessor, scenes: int = 400) -> di
         tops = out.iou_scores[0].argmax(-1).tolist()
         for row, name in enumerate(names):
             ious = [iou(m, truths[name]) for m in found[row]]
-            items.setdefault(f"{name}_best", []).append(RunExample(str(index), max(ious)))
+            items.setdefault(f"{name}_best", []).append(Item(str(index), max(ious)))
             if name != "part":  # a dot's point is read as the thing three times in four
-                items.setdefault(f"{name}_top", []).append(RunExample(str(index), ious[tops[row]]))
+                items.setdefault(f"{name}_top", []).append(Item(str(index), ious[tops[row]]))
             if name == "background":
                 snapped = max(iou(found[row][tops[row]], m) for m in masks) > 0.5
-                items.setdefault("background_snap", []).append(RunExample(str(index), float(snapped)))
+                items.setdefault("background_snap", []).append(Item(str(index), float(snapped)))
     return items
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from experiments.training import llava, tower, words
+from experiments.training.intervals import over_seeds
 from experiments.training.packing import Packer
 from experiments.training.pixel import SHARES, Pixel
 from experiments.training.pixel_measures import load, mask_items
@@ -165,3 +167,25 @@ def test_the_language_models_training_touches_no_mask(word: str) -> None:
         code = re.sub(r'""".*?"""|#.*', "", (ROOT / "experiments/training" / name).read_text(), flags=re.DOTALL)
         names = set(re.findall(r"[A-Za-z_]+", code)) - {"attention_mask", "masked_fill"}
         assert word not in names, f"{name} names {word}"
+
+
+def test_intervals_over_trainings_are_those_of_the_t_distribution() -> None:
+    assert over_seeds([1.0, 2.0, 3.0]) == pytest.approx((2.0, 2 - 4.30265 / 3**0.5, 2 + 4.30265 / 3**0.5), abs=1e-4)
+    # Equal variances and sizes: Welch's degrees of freedom are 2 (n - 1) = 4, of which t is 2.77645.
+    half = 2.77645 * (2 / 3) ** 0.5
+    assert over_seeds([4.0, 5.0, 6.0], [1.0, 2.0, 3.0]) == pytest.approx((3.0, 3 - half, 3 + half), abs=1e-4)
+
+
+def test_the_page_of_the_miniatures_holds_the_figures_of_its_trainings() -> None:
+    runs = json.loads((ROOT / "experiments/training/pixel_runs.json").read_text())
+    assert [sorted(of) for of in runs.values()] == [["0", "1", "2"]] * 2
+    page = (ROOT / "docs/miniature.md").read_text()
+    for name in ("choice", "open"):
+        for level in ("easy", "medium"):
+            pixel, control = (
+                [100 * run[level][name]["mean"] for run in runs[model].values()] for model in ("pixel-level", "control")
+            )
+            assert f"| {np.mean(control):.1f} [" in page
+            assert f"| {np.mean(pixel):.1f} [" in page
+            assert f"| {np.mean(pixel) - np.mean(control):+.1f} [" in page
+    assert min(run["easy"]["iou_present"]["mean"] for run in runs["pixel-level"].values()) >= 0.7
