@@ -24,6 +24,7 @@ from pixfound.interfaces import (
     RegionProposer,
     Regions,
     Segmenter,
+    without_errors,
 )
 from pixfound.types import Candidate, FloatArray, Generation, Phrase, Tile
 from pixfound.types.arguments import Positive
@@ -92,11 +93,16 @@ class MapExtractor(Extractor):
         """(H, W) the phrase's map over the image; None where it has none, or where the source would call the model."""
         if self.source.needs_image:
             return None
-        (maps,) = self.source.maps([MapRequest(Image.new("L", (1, 1)), generation, "", [phrase])])
-        values = None if isinstance(maps, Exception) else maps[0]
-        if values is None:
-            return None
-        return image_map(self._smoothed(values, generation.tiles), generation.tiles, generation.image_size)
+        return self.map_over_image(None, generation, "", phrase)
+
+    def map_over_image(
+        self, image: Image.Image | None, generation: Generation, expression: str, phrase: Phrase
+    ) -> FloatArray | None:
+        """(H, W) the smoothed map of one phrase; None without one. image: None where the source needs none."""
+        request = MapRequest(image or Image.new("L", (1, 1)), generation, expression, [phrase])
+        (values,) = without_errors(self.source.maps([request]))[0]
+        tiles = self.source.tiles(request)
+        return None if values is None else image_map(self._smoothed(values, tiles), tiles, generation.image_size)
 
     def _smoothed(self, values: FloatArray, tiles: Sequence[Tile]) -> FloatArray:
         if self.sigma is None:

@@ -113,12 +113,13 @@ class DecoderModel(TransformersModel):
 
     @property
     def offers(self) -> frozenset[Need]:
-        """Needs of map sources that it serves: stored attention and lens, and gradients of its attention if it can."""
+        """Needs of map sources that it serves: stored attention and lens, prompts, gradients of attention if it can."""
         try:
             check_capture_early(locating.locate(self.path, "model.path"), self.path)
         except UserError:
             return super().offers | {"gradients"}
-        return super().offers | {"gradients", "attention gradients"}
+        further: tuple[Need, ...] = ("gradients", "attention gradients", "prompts")
+        return super().offers.union(further if self.captures else further[:2])
 
     def cautions(self) -> list[str]:
         """Warnings about its answers, one line each; read from the processor, without the weights."""
@@ -270,6 +271,15 @@ class DecoderModel(TransformersModel):
         rows = self._forced(inputs, picture_keys([image for image, _ in requests]), answers, states)
         lens = self._lens_reader(states)
         return [self._generation(requests, inputs, i, ids, rows, lens) for i, ids in enumerate(answers)]
+
+    def read_prompts(self, requests: Sequence[Request]) -> list[Generation]:
+        """Generations of nothing but the end token, from one pass over each prompt; its last token's row is the first.
+
+        The rows equal those of a generation from the same prompt.
+        """
+        inputs, answers = self.encode(requests), [[int(self.tokenizer.eos_token_id)] for _ in requests]
+        rows = self._forced(inputs, picture_keys([image for image, _ in requests]), answers)
+        return [self._generation(requests, inputs, i, ids, rows) for i, ids in enumerate(answers)]
 
     def gradient_maps(
         self, requests: Sequence[GradientRequest], of: Gradient, layer: int | None = None

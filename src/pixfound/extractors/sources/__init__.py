@@ -7,10 +7,13 @@ import pkgutil
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
+
 from pixfound.errors import UserError
 from pixfound.interfaces import MapSource, Model, Need
-from pixfound.types import Generation, Phrase
+from pixfound.types import FloatArray, Generation, Phrase
 from pixfound.types.lens import Lens
+from pixfound.types.token_spans import tokens_of
 
 _TYPE: dict[Need, str] = {  # how a model is made to offer it
     "rows": "model.capture=step",
@@ -20,12 +23,13 @@ _TYPE: dict[Need, str] = {  # how a model is made to offer it
 }
 
 
-def check_offers(source: type[MapSource], model: Model | None) -> None:
+def check_offers(source: type[MapSource], model: Model | None, needs: Sequence[Need] | None = None) -> None:
     """UserError where a model does not offer all that a source needs, with what to type and what fits it instead.
 
-    model: None passes, for use without a run.
+    model: None passes, for use without a run. needs: of the options, where they are others than `source.needs`.
     """
-    missing = [need for need in source.needs if model is not None and need not in model.offers]
+    needs = source.needs if needs is None else needs
+    missing = [need for need in needs if model is not None and need not in model.offers]
     if model is None or not missing:
         return
     if model.extractions and not model.offers:
@@ -86,3 +90,16 @@ def known_sources() -> list[type[MapSource]]:
     for kind in kinds:
         kinds += kind.__subclasses__()
     return [cls for cls in kinds if cls.__module__.startswith(f"{__name__}.") and not cls.__name__.startswith("_")]
+
+
+def head_rows(generation: Generation, phrase: Phrase) -> FloatArray | None:
+    """(L, H, N) the mean over the rows of a phrase's tokens, for each stored layer and head; None without a row.
+
+    A row is that of the query that predicts the token; of the expression that of the prompt's last token. Raises
+    ValueError for a generation that carries no layers.
+    """
+    if generation.kept is None:
+        raise ValueError("the generation does not carry its layers' attention")
+    tokens = [0] if phrase.span == (0, 0) else tokens_of(phrase.span, generation.spans)
+    rows = generation.kept.rows[:, :, [1 + token for token in tokens]]
+    return np.asarray(rows.mean(axis=2)) if tokens else None
