@@ -21,10 +21,11 @@ from matplotlib.figure import Figure
 from pixfound.apps.compare.runs import contestants
 from pixfound.apps.compare.significance import Difference, Settings
 from pixfound.apps.compare.tournament import play
-from pixfound.apps.sensitivity.cells import Cell, find_runs, read_cells
+from pixfound.apps.sensitivity.cells import Cell, read_cells
 from pixfound.apps.sensitivity.study import ALL, study
 from pixfound.io.charts import Panel, Series, bar_chart, write_chart
 from pixfound.io.text import grid
+from pixfound.pipeline.run_folder import find_runs
 from pixfound.prompts.perturbations import NONE
 
 RUNS = Path(__file__).parent / "training" / "pixel_runs.json"

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+from datetime import UTC, datetime, timedelta
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -10,7 +13,11 @@ from typing import Any
 import jsonschema
 import pytest
 
+from pixfound.apps.runs import main as list_runs
+from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.pipeline.run_data import RunData
+from pixfound.pipeline.run_folder import read_scores
+from pixfound.scoring.scores import ABOUT
 from tests.support.run import run, scores_of
 
 
@@ -33,6 +40,53 @@ def test_scores_and_metrics_follow_their_schemas(models: Path, tmp_path: Path) -
     again = RunData.open(result.folder).scores  # read back from scores.jsonl
     assert again.measures["oracle", "ground"]["il_mcc"].shape == (len(again.masks("oracle", "ground")), 4)
     jsonschema.Draft202012Validator(schema("metrics")).validate(metrics)
+
+
+def test_a_run_explains_itself_and_one_of_before_is_read(
+    models: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    result = run(models, tmp_path, "seed=3")
+    examples = {example.id: example for example in PixShapes(pairs=4)}
+    lines = scores_of(result)
+    for line in lines:
+        example = examples[line["example_id"]]
+        assert (line["image"], line["expression"]) == (None, example.expression)  # it is drawn, and has no file
+        asked = line["row"] is None and line["kind"] != "ground"
+        question = (example.question, list(example.options), example.right_answer) if asked else (None, None, None)
+        assert (line["question"], line["options"], line["truth"]) == question
+        assert (line["prompt"] is None) == (line["row"] is not None)
+    origin = json.loads((result.folder / "provenance.json").read_text())
+    (command,) = origin["commands"]
+    assert "model=hf" in command["command"].split() and command["command"].endswith(" seed=3")
+    assert sum(command["stages"].values()) <= command["seconds"] + 0.3
+    assert abs(datetime.fromisoformat(command["date"]) - datetime.now(UTC)) < timedelta(minutes=10)
+    assert origin["devices"] | {"model": "cpu", "attention.segmenter": "cpu"} == origin["devices"]
+    head, *summary = (result.folder / "report.md").read_text().split("\n\n")[0:2]
+    options = ("model.dtype=float32", "model.generation.max_new_tokens=8", "segmenter.path=sam", "limit=8")
+    assert head == f"# hf (llava) on pixshapes, attend_segment, {', '.join(options)}, and 2 more"
+    five = summary[0].splitlines()
+    assert [line.split(" ")[1].rstrip(":") for line in five] == ["hf", "Answers", "Masks", "Together", "Beware"]
+    row = result.metrics["rows"]["similarity"]
+    shown = row["M_dagger" if row["grounding_prompt"] == "ground" else "M"]["value"]
+    assert f"the row similarity has a mean IoU of {100 * shown:.1f} [" in five[2]
+    assert "fewer than 10 pairs" in five[4]
+    older = shutil.copytree(result.folder, result.folder.with_name("older"))
+    (older / "SHA256SUMS").unlink()
+    (older / "provenance.json").write_text("{}")
+    config = (older / "config.yaml").read_text()
+    (older / "config.yaml").write_text(
+        re.sub(r"^overrides:\n(- .*\n)*", "", config, flags=re.M).replace("seed: 3", "seed: 1")
+    )
+    known = [{k: v for k, v in line.items() if k not in ABOUT} for line in lines]
+    (older / "scores.jsonl").write_text("".join(json.dumps(line) + "\n" for line in known))
+    assert [score.iou for score in read_scores(older)] == [line["iou"] for line in lines]
+    list_runs([str(tmp_path), "--json"])
+    first, second = json.loads(capsys.readouterr().out)
+    assert (first["options"], second["options"]) == (["seed=3"], ["seed=1"])
+    assert first["model"] == second["model"] == "hf (llava)" and second["date"] is None
+    assert first["S"] == second["S"] == row["S"]["value"]
+    list_runs([str(tmp_path), "--sort", "S"])
+    assert "seed=3" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("change", [{"iou": 1.5}, {"kind": "opened"}, {"point": [1]}, {"more": 1}])

@@ -250,6 +250,18 @@ class Segmenter(Component):
         raise NotImplementedError
 
 
+@dataclass(frozen=True, slots=True)
+class AttentionRows:
+    """rows: (T, N) attention as an extractor reads it. shift: token t is stood for by row t + shift.
+
+    subtracts_mean: True if the mean over all rows is taken away.
+    """
+
+    rows: FloatArray
+    shift: int = 0
+    subtracts_mean: bool = True
+
+
 class Extractor(Component):
     """Proposes masks for a referring expression. It never sees the ground truth.
 
@@ -269,6 +281,10 @@ class Extractor(Component):
     def lacking(self, generation: Generation) -> str:
         """The reason why an answer yields no candidate; "" where there is none to give."""
         return ""
+
+    def attention_rows(self, generation: Generation) -> AttentionRows | None:
+        """The rows that stand for the answer's tokens, for whoever shows them; None without attention."""
+        return None if generation.attention is None else AttentionRows(generation.attention)
 
     def attention_map(self, generation: Generation, phrase: Phrase) -> FloatArray | None:
         """(H, W) the phrase's attention over the image; None where there is none."""
@@ -305,6 +321,10 @@ class MapSource(Component):
     def tiles(self, request: MapRequest) -> Sequence[Tile]:
         """Where the image tokens lie."""
         return request.generation.tiles
+
+    def attention_rows(self, generation: Generation) -> AttentionRows | None:
+        """The rows that stand for the answer's tokens, for whoever shows them; None without attention."""
+        return None if generation.attention is None else AttentionRows(generation.attention)
 
     def lacking(self, generation: Generation, phrases: Sequence[Phrase]) -> str:
         """The reason why none of these phrases has a map; "" where there is none to give."""

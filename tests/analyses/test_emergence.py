@@ -45,7 +45,7 @@ def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def result(outputs: Path) -> Result:
-    return run(outputs, "analyses.when.kinds=[ground,open]", "report.charts=true")
+    return run(outputs, "limit=36", "analyses.when.kinds=[ground,open]", "report.charts=true")
 
 
 def test_a_run_says_when_grounding_emerges(result: Result) -> None:
@@ -93,9 +93,10 @@ def test_its_phrases_stand_where_it_says(result: Result) -> None:
 
 def test_options_change_what_is_counted(outputs: Path, result: Result) -> None:
     base = when_of(result)["prompts"]["ground"]
-    middle = when_of(run(outputs, "analyses.when.place=middle", "analyses.when.nulls=[shuffled]"))["prompts"]["ground"]
-    tokens = when_of(run(outputs, "analyses.when.unit=tokens"))["prompts"]["ground"]
-    floor = when_of(run(outputs, "analyses.when.iou_floor=0.5", "analyses.when.concepts=none"))["prompts"]["ground"]
+    same = (outputs, "limit=36")
+    middle = when_of(run(*same, "analyses.when.place=middle", "analyses.when.nulls=[shuffled]"))["prompts"]["ground"]
+    tokens = when_of(run(*same, "analyses.when.unit=tokens"))["prompts"]["ground"]
+    floor = when_of(run(*same, "analyses.when.iou_floor=0.5", "analyses.when.concepts=none"))["prompts"]["ground"]
     assert middle["mean"]["value"] > base["mean"]["value"]
     assert list(middle["mean"]["nulls"]) == ["shuffled"]
     assert tokens["examples"] == base["examples"]
@@ -219,8 +220,11 @@ def test_the_bars_are_as_high_as_the_shares(tmp_path: Path) -> None:
     shares = [0.4, 0.05, 0.3, 0.1, 0.07, 0.25, 0.02, 0.35, 0.15, 0.2]
     null = {"value": 0.1, "low": 0.05, "high": 0.15, "p": 0.5}
     tens = [{"value": s, "low": s, "high": s, "nulls": {"shuffled": null}} for s in shares]
-    one = {"examples": 20, "deciles": tens, "mean": {"value": 0.4, "nulls": {"shuffled": null}}}
+    one = {"examples": 30, "deciles": tens, "mean": {"value": 0.4, "nulls": {"shuffled": null}}}
     found = {"prompts": {"ground": one}, "place": "start", "unit": "characters", "level": 0.95}
-    write_chart(tmp_path / "when", emergence_chart.draw(found))
+    chart = emergence_chart.draw(found)
+    assert chart is not None
+    write_chart(tmp_path / "when", chart)
     heights = bar_heights(np.asarray(Image.open(tmp_path / "when.png").convert("RGB")), (0, 114, 178))
     assert np.array(heights) / max(heights) == pytest.approx(np.array(shares) / 0.4, abs=0.02)
+    assert emergence_chart.draw({**found, "prompts": {"ground": {**one, "examples": 29}}}) is None, "too few for tenths"

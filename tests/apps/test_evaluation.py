@@ -144,16 +144,37 @@ def test_a_run_cut_off_anywhere_continues_to_the_same_scores(models: Path, finis
     assert scores_of(run(models, outputs)) == whole
 
 
-def test_a_tracker_added_later_is_served(models: Path, finished: Path, tmp_path: Path) -> None:
+def test_a_tracker_added_later_is_served(
+    models: Path, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("wandb")
     outputs = copied(finished, tmp_path)
     before = count_lines(outputs)
     result = run(models, outputs, "tracker=wandb", "tracker.mode=offline", "tracker.pictures=2")
     assert list((result.folder / "wandb").glob("offline-run-*/*.wandb"))
+    assert f"wandb sync {result.folder / 'wandb/offline-run-'}" in capsys.readouterr().out
+    published = (next((result.folder / "wandb").glob("offline-run-*/*.wandb"))).read_bytes()
+    for written in (b"grounded_given_correct", b"pixshapes", b"attention"):
+        assert written in published
+    assert b"quadrants_by_threshold" not in published, "metrics.json goes as a file"
     staged = [path.read_bytes() for path in (result.folder / "wandb/artifacts/staging").iterdir()]
     assert sum(data.startswith(b"\x89PNG") for data in staged) >= 2, "the table's pictures stay in the run's folder"
     assert count_lines(outputs) == before
     assert run(models, outputs, "tracker=wandb", "tracker.mode=offline", "tracker.pictures=2").was_complete
+
+
+def test_a_login_of_wandb_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wandb = pytest.importorskip("wandb")
+    from pixfound.trackers.wandb import has_login
+
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.delenv("NETRC", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert not has_login(wandb.Settings())
+    (tmp_path / ".netrc").write_text(f"machine api.wandb.ai\n  login user\n  password {'a' * 40}\n")
+    (tmp_path / ".netrc").chmod(0o600)
+    assert has_login(wandb.Settings())
+    assert not has_login(wandb.Settings(base_url="https://wandb.example.org")), "a login elsewhere"
 
 
 class Offline(Tracker):

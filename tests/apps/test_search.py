@@ -61,6 +61,7 @@ def test_layers_are_searched_without_the_model_and_equal_a_capture_of_them(
     values = [trial["S"] for trial in trials]
     assert len(values) == 4 and values == sorted(values, reverse=True) and len(set(values)) > 1
     said = capsys.readouterr().out
+    assert said.splitlines()[-1].startswith("the best again: pixfound "), "below the tables of the grid"
     assert "best of 4 trials, by S of similarity:" in said
     assert f"  {100 * values[0]:5.1f}  layers={overrides(trials[0])[f'{ATTENTION}.layers']}" in said
     for trial in trials:

@@ -24,7 +24,7 @@ def test_every_figure_is_a_ratio_against_a_named_baseline(tmp_path: Path) -> Non
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "bench.json").read_text())
-    assert len(rows) == 14
+    assert len(rows) == 18
     for row in rows:
         assert " vs " in row["name"]
         assert row["ratio"] > 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -78,9 +79,13 @@ def test_a_file_that_has_changed_is_written_again_and_nothing_is_computed(
     mended = run(models, outputs, "limit=2")
     assert not mended.was_complete and mended.metrics["examples"] == 2
     assert count_lines(outputs) == lines
-    changing = ("config.yaml", "SHA256SUMS", ".holder.json")  # outputs_dir is another one, and who writes
+    # outputs_dir is another one, and who writes; the provenance has one command more
+    changing = ("config.yaml", "SHA256SUMS", ".holder.json", "provenance.json")
     for path, content in before.items():
         assert path.name in changing or path.read_bytes() == content, path
+    old, new = json.loads(before[folder / "provenance.json"]), json.loads((folder / "provenance.json").read_text())
+    assert new["commands"][:-1] == old.pop("commands") and new.pop("commands")[-1]["date"]
+    assert new == old
     assert changed(folder) == []
     assert run(models, outputs, "limit=2").was_complete
     if (name, damage) == ("metrics.json", Path.unlink):

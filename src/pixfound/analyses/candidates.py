@@ -17,10 +17,11 @@ import numpy as np
 from pixfound.analyses.best_of_k import Pool, has_choices, pool_of
 from pixfound.interfaces import Analysis
 from pixfound.io.charts import Panel, Series, line_chart
-from pixfound.io.text import grid
+from pixfound.io.text import escape, grid
 from pixfound.pipeline.run_examples import MASK_KINDS
 from pixfound.scoring.bootstrap import Resampler
 from pixfound.scoring.estimates import figure, minus
+from pixfound.scoring.formatting import FEW, left_out
 from pixfound.scoring.formatting import figure as shown
 from pixfound.scoring.table import Rows
 from pixfound.types import Kind
@@ -71,6 +72,9 @@ class Candidates(Analysis):
         ]
         for extractor, about in results.items():
             curves = about["M_dagger"]
+            if curves["examples"] < FEW:
+                blocks.append(f"`{escape(extractor)}`: {left_out(curves['examples'], 'present objects')}")
+                continue
             curve = [*((f"IoU@{k}", value) for k, value in curves["iou_at"].items()), ("all", curves["oracle"])]
             heads = (extractor, "candidates", *(name for name, _ in curve))
             blocks.append(grid(heads, [["", f"{curves['per_example']:.1f}", *(shown(value) for _, value in curve)]]))
@@ -84,7 +88,8 @@ class Candidates(Analysis):
     def charts(self, results: Mapping[str, Any]) -> Mapping[str, Figure]:
         """The oracle curve of each extractor under the grounding prompt, and its rows beside it."""
         note = f"Band: {100 * self.level:g} % bootstrap intervals clustered by pair, present objects. all: the oracle."
-        return {"candidates": line_chart([_panel(name, about["M_dagger"]) for name, about in results.items()], note)}
+        curves = {name: about["M_dagger"] for name, about in results.items() if about["M_dagger"]["examples"] >= FEW}
+        return {"candidates": line_chart([_panel(*item) for item in curves.items()], note)} if curves else {}
 
     def _about(self, pool: Pool, chosen: Mapping[str, Rows]) -> dict[str, Any]:
         clusters = Resampler(pool.clusters, self.resamples, self.seed)

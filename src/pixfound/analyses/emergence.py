@@ -106,7 +106,8 @@ class When(Analysis):
 
     def charts(self, results: Mapping[str, Any]) -> Mapping[str, Figure]:
         """The chart of positions."""
-        return {"when": emergence_chart.draw(results)}
+        chart = emergence_chart.draw(results)
+        return {} if chart is None else {"when": chart}
 
     def _about(self, run: RunData, kind: Kind) -> dict[str, Any]:
         emergences: list[Emergence] = []

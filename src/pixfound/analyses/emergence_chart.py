@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pixfound.analyses.emergence_text import NULL_TITLES
 from pixfound.io.charts import Panel, Series, bar_chart
+from pixfound.scoring.formatting import FEW_FOR_TENTHS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -14,9 +15,14 @@ if TYPE_CHECKING:
 _SIGNIFICANT = 0.05
 
 
-def draw(results: Mapping[str, Any]) -> Figure:
-    """A panel for each kind of prompt, below each other. results: those of `When.compute`."""
-    prompts = {kind: prompt for kind, prompt in results["prompts"].items() if prompt["examples"]}
+def draw(results: Mapping[str, Any]) -> Figure | None:
+    """A panel for each kind of prompt with enough examples, below each other; None without any.
+
+    results: those of `When.compute`.
+    """
+    prompts = {kind: prompt for kind, prompt in results["prompts"].items() if prompt["examples"] >= FEW_FOR_TENTHS}
+    if not prompts:
+        return None
     nulls = list(next(iter(prompts.values()))["mean"]["nulls"])
     axis = f"{results['place']} of the best phrase in the answer, % of its {results['unit']}"
     note = f"Lines: {100 * results['level']:g} % intervals: bootstrap over pairs for the best phrase, draws for a null."

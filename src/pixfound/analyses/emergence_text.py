@@ -7,7 +7,7 @@ from typing import Any
 
 from pixfound.analyses.concepts import TITLES
 from pixfound.io.text import escape, grid
-from pixfound.scoring.formatting import figure
+from pixfound.scoring.formatting import FEW, FEW_FOR_TENTHS, figure, left_out
 
 NULL_TITLES: Mapping[str, str] = {
     "shuffled": "any phrase",
@@ -40,8 +40,10 @@ def sections(results: Mapping[str, Any]) -> list[str]:
         "figure: the interval of its draws, and p (two-sided; for deciles adjusted for all ten).",
     ]
     for kind, prompt in results["prompts"].items():
-        if prompt["examples"]:
+        if prompt["examples"] >= FEW:
             blocks += _about(kind, prompt, results["concepts_by"])
+        elif prompt["examples"]:
+            blocks += [f"### Prompt `{escape(kind)}`", left_out(prompt["examples"])]
     return blocks
 
 
@@ -64,13 +66,7 @@ def _about(kind: str, results: Mapping[str, Any], concepts_by: str | None) -> li
                 ["answers with a choice", "", *(f"{results['answers_with_a_choice'][null]}" for null in nulls)],
             ],
         ),
-        grid(
-            ("position", "examples", "% of them", *titles),
-            [
-                [f"{10 * i}-{10 * (i + 1)} %", str(ten["examples"]), *_line("", ten, nulls)[1:]]
-                for i, ten in enumerate(results["deciles"])
-            ],
-        ),
+        _deciles(results, nulls),
     ]
     if results["concepts"]:
         nulls_shown = [null for null in nulls if all(null in value["nulls"] for value in results["concepts"].values())]
@@ -83,6 +79,17 @@ def _about(kind: str, results: Mapping[str, Any], concepts_by: str | None) -> li
     if results["concepts_unscored"]:
         blocks.append(_unscored(results["concepts_unscored"]))
     return blocks
+
+
+def _deciles(results: Mapping[str, Any], nulls: Sequence[str]) -> str:
+    """The table of positions in tenths of the answer."""
+    if results["examples"] < FEW_FOR_TENTHS:
+        return f"Positions by tenths: {left_out(results['examples'], needed=FEW_FOR_TENTHS)}"
+    lines = [
+        [f"{10 * i}-{10 * (i + 1)} %", str(ten["examples"]), *_line("", ten, nulls)[1:]]
+        for i, ten in enumerate(results["deciles"])
+    ]
+    return grid(("position", "examples", "% of them", *(NULL_TITLES[null] for null in nulls)), lines)
 
 
 def _line(name: str, value: Mapping[str, Any], nulls: Sequence[str]) -> list[str]:

@@ -34,7 +34,7 @@ from pixfound.pipeline.stores import Stores, open_stores
 from pixfound.published import read_published
 from pixfound.scoring.metrics import Scoring
 from pixfound.store.lock import next_writer, only_writer
-from pixfound.store.provenance import provenance
+from pixfound.store.provenance import RunLog, provenance
 from pixfound.store.records import Value
 from pixfound.store.store import Store
 
@@ -76,9 +76,10 @@ def _evaluate(config: Mapping[str, Any], settings: Settings, world: World) -> Re
         with only_writer(folder, "this run") if world.first else nullcontext():
             world.meet()
             use_threads(config["launch"]["threads"])
-            settings = _run_stages(run_examples, parts, stores, settings, world)
+            timing = RunLog(config.get("overrides") or ())
+            settings = _run_stages(run_examples, parts, stores, settings, world, timing)
             result = Result(folder, settings.names, name, config, {}, was_complete=False)
-            result = finish(run_examples, parts, stores, scoring, result, settings) if world.first else result
+            result = finish(run_examples, parts, stores, scoring, result, settings, timing) if world.first else result
             world.meet()
     return result
 
@@ -92,7 +93,9 @@ def _finished(folder: Path, config: Mapping[str, Any], settings: Settings) -> di
     return finished(folder, config["tracker"], settings.page, tables)
 
 
-def _run_stages(run_examples: RunExamples, parts: Parts, stores: Stores, settings: Settings, world: World) -> Settings:
+def _run_stages(
+    run_examples: RunExamples, parts: Parts, stores: Stores, settings: Settings, world: World, timing: RunLog
+) -> Settings:
     """Run all stages in order, with a barrier after each, as the next one reads the results of all processes.
 
     Returns the settings with the batch size measured for batch_size=auto.
@@ -131,6 +134,7 @@ def _run_stages(run_examples: RunExamples, parts: Parts, stores: Stores, setting
             world.meet()  # all have read the same, so all know the same work
             run_stage(name, tasks, compute, world, budget, partial(_begin, name, parts, stores))
             world.meet()
+            timing.ended(name)
     if world.first and world.size > 1:
         for store in stores.all():
             store.read()

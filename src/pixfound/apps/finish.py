@@ -14,11 +14,12 @@ from pixfound.io.atomic import write_atomic
 from pixfound.pipeline.results import Result, _Scored
 from pixfound.pipeline.run_data import RunData
 from pixfound.pipeline.run_examples import RunExample
+from pixfound.pipeline.run_names import title
 from pixfound.pipeline.stores import Stores
 from pixfound.published import read_published
 from pixfound.scoring.metrics import Scoring
 from pixfound.store.checksums import write_sums
-from pixfound.store.provenance import provenance
+from pixfound.store.provenance import RunLog, provenance
 
 
 def finish(
@@ -28,6 +29,7 @@ def finish(
     scoring: Part[Scoring],
     result: Result,
     settings: Settings,
+    timing: RunLog,
 ) -> Result:
     """Compute scores, metrics and analyses of a run whose stages are done, and write them to its folder."""
     from pixfound.report.published_tables import published_tables
@@ -48,29 +50,28 @@ def finish(
         f"{key}: {failure}" for key, value in results.items() for failure in value.get("failures", ())
     ]
     result = replace(result, metrics=metrics, failures=[*scored.failures, *failures_of_analyses])
-    _write(result, run, settings)
+    _write(result, run, settings, timing)
     return result
 
 
-def _write(result: Result, run: RunData, settings: Settings) -> None:
+def _write(result: Result, run: RunData, settings: Settings, timing: RunLog) -> None:
     """Write the run's other files, then metrics.json, then the checksums, which mark the run as complete."""
     from omegaconf import OmegaConf
 
     from pixfound.report.markdown import write_report
-    from pixfound.report.page import page_run, write_page
+    from pixfound.report.page import PageRun, write_page
     from pixfound.report.paper_table import TableRun, paper_table, write_tables
 
     folder = result.folder
     write_atomic(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(result.config))))
-    usage = {"judge_usage": dict(spent)} if (spent := run.parts.judge.built.usage()) else {}
-    write_atomic(
-        folder / "provenance.json",
-        json.dumps({**provenance(), "batch_size": settings.batch_size, **usage}, indent=2) + "\n",
-    )
     write_report(result, run, settings.pictures, settings.charts)
     write_tables(folder, "table", paper_table([TableRun(result.names, result.metrics)]), settings.tables)
     if settings.page:
-        write_page(folder / "page", [page_run(run, result.names, result.metrics)])
+        write_page(folder / "page", [PageRun(run, result.names, result.metrics, title(result.names, result.config))])
+    usage = {"judge_usage": dict(spent)} if (spent := run.parts.judge.built.usage()) else {}
+    about = {"batch_size": settings.batch_size, "devices": _devices(run.parts), **usage}
+    origin = {**provenance(), **about, "commands": timing.entries(folder / "provenance.json")}
+    write_atomic(folder / "provenance.json", json.dumps(origin, indent=2) + "\n")
     body: dict[str, Any] = {
         "fingerprint": result.fingerprint,
         "names": dict(result.names),
@@ -85,3 +86,14 @@ def _write(result: Result, run: RunData, settings: Settings) -> None:
         build(tracker, "tracker", Tracker).built.log(result, run)
         write_atomic(folder / "metrics.json", json.dumps({**body, "published": [tracker["_target_"]]}, indent=2) + "\n")
         write_sums(folder)
+
+
+def _devices(parts: Parts) -> dict[str, str]:
+    """The device of the model, and of the segmenters and text-prompted models that extractors use."""
+    named: dict[str, Part[Any]] = {"model": parts.model, **parts.extractors}
+    devices = {}
+    for name, part in named.items():
+        for key, value in part.provenance().items():
+            if key.rpartition(".")[2] == "device":
+                devices[f"{name}.{key}".removesuffix(".device")] = str(value)
+    return devices

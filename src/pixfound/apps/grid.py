@@ -24,7 +24,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from pixfound.errors import UserError, outside_cause
-from pixfound.io.terminal import complain
+from pixfound.io.terminal import complain, say
 
 if TYPE_CHECKING:
     from pixfound.pipeline.results import Result
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 Plan = dict[str, Any]  # of a cell that is not run: pixfound.apps.dry_run.plan
 FOLDER = "PIXFOUND_GRID"  # environment variable: where the cells of the grid under way leave their notes
 _LOOK_S = 0.5  # between two looks whether the parent is there
+_LAST: list[str] = []
 _STARTED = "did not end: it was killed, or its machine failed; what it has done is kept"
 
 
@@ -92,6 +93,11 @@ def _end_with_parent() -> None:
     Thread(target=watch, daemon=True).start()
 
 
+def say_last(line: str) -> None:
+    """Have a line of text printed below the grid's tables, where a reader looks first."""
+    _LAST.append(line)
+
+
 def grid_is_open() -> bool:
     """True if this process has started a grid that is not closed yet."""
     return FOLDER in os.environ
@@ -115,6 +121,8 @@ def close_grid() -> bool:
     from pixfound.report.grid_table import show_grid
 
     show_grid(cells, folder)
+    while _LAST:
+        say(_LAST.pop(0))
     return all(cell["status"] != "failed" for cell in cells)
 
 

@@ -14,6 +14,7 @@ from PIL import Image
 from pixfound.errors import UserError, nearest
 from pixfound.pipeline.run_data import RunData
 from pixfound.pipeline.run_examples import RunExample
+from pixfound.pipeline.run_names import main_row
 from pixfound.types import Generation, Kind
 from pixfound.types.masks import BoolMask
 
@@ -75,9 +76,7 @@ class Run:
     @property
     def main_row(self) -> str:
         """The row that is the model's score: the first that chooses without the ground truth."""
-        from pixfound.report.page.overview_data import main_row
-
-        return self.rows[main_row(self.data)]
+        return main_row({row: selector for row, (_, selector) in self.data.parts.rows.items()})
 
     def example(self, name: ExampleName) -> RunExample:
         """The example of an id or a place. Raises UserError where there is none."""

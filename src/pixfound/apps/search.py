@@ -12,7 +12,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from pixfound.apps.grid import FOLDER
+from pixfound.apps.grid import FOLDER, say_last
 from pixfound.io.atomic import write_atomic
 from pixfound.io.terminal import say
 from pixfound.pipeline.run_folder import read_metrics
@@ -41,7 +41,7 @@ class Search(Callback):
         for trial in best[:_SHOWN]:
             varied = [override.partition("=") for override in trial["overrides"] if override not in shared]
             say(f"  {100 * trial['S']:5.1f}  " + "  ".join(f"{key.rpartition('.')[2]}={v}" for key, _, v in varied))
-        say(f"the best again: pixfound {shlex.join(best[0]['overrides'])}")
+        say_last(f"the best again: pixfound {shlex.join(best[0]['overrides'])}")
 
 
 def ranked(cells: Sequence[Mapping[str, Any]], row: str | None) -> list[dict[str, Any]]:

@@ -13,7 +13,7 @@ import getpass
 import socket
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -26,7 +26,6 @@ from pixfound.io.terminal import complain, prepare, say
 if TYPE_CHECKING:
     from pixfound.report.page import PageRun
 
-_APART = ("batch_size", "launch.", "names.", "outputs_dir", "report.", "tracker")  # options that change no result
 _LOOPBACK = "127.0.0.1"
 
 
@@ -60,29 +59,17 @@ def _view(runs: Sequence[Path], folder: Path | None, port: int) -> None:
 
 
 def page_runs(folders: Sequence[Path]) -> list[PageRun]:
-    """The runs of a page; those of one title are distinguished by the options in which they differ."""
-    from pixfound.apps.sensitivity.cells import flat
+    """The runs of a page under their titles."""
     from pixfound.pipeline.run_data import RunData
     from pixfound.pipeline.run_folder import read_config, read_metrics
-    from pixfound.report.page import PageRun, page_run
+    from pixfound.pipeline.run_names import titles
+    from pixfound.report.page import PageRun
 
-    runs = [page_run(RunData.open(f), m["names"], m["metrics"]) for f in folders if (m := read_metrics(f))]
-    configs = [flat(read_config(folder)) for folder in folders]
-    titles = []
-    for run, config in zip(runs, configs, strict=True):
-        same_title = [c for other, c in zip(runs, configs, strict=True) if other.title == run.title]
-        titles.append(", ".join([run.title, *_differing(config, same_title)]))
-    return [PageRun(run.data, run.names, run.metrics, title) for run, title in zip(runs, titles, strict=True)]
-
-
-def _differing(config: Mapping[str, Any], configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Options that not all of some configs have, as KEY=VALUE; `seed` stands for all seeds that are taken from it."""
-    differing = {key: value for key, value in config.items() if any(other.get(key) != value for other in configs)}
-    relevant = {key: value for key, value in differing.items() if not key.startswith(_APART)}
+    bodies = [read_metrics(folder) for folder in folders]
+    named = titles([body["names"] for body in bodies], [read_config(folder) for folder in folders])
     return [
-        f"{key}={value}"
-        for key, value in relevant.items()
-        if not ("." in key and relevant.get(key.rpartition(".")[2]) == value)
+        PageRun(RunData.open(folder), body["names"], body["metrics"], title)
+        for folder, body, title in zip(folders, bodies, named, strict=True)
     ]
 
 

@@ -15,6 +15,7 @@ from pixfound.extractors import segment_boxes, segment_points
 from pixfound.extractors.attention_maps import CellGrid, between_0_and_1, cell_grid, image_map, smoothed
 from pixfound.extractors.consistency import NAME, attention_consistency
 from pixfound.interfaces import (
+    AttentionRows,
     Box,
     Extractor,
     ExtractRequest,
@@ -88,6 +89,10 @@ class MapExtractor(Extractor):
         """The reason why no phrase of an answer has a map; "" where one has, or there is no phrase."""
         phrases = self.unit.units(generation, "")
         return self.source.lacking(generation, phrases) if phrases else ""
+
+    def attention_rows(self, generation: Generation) -> AttentionRows | None:
+        """Those that the source reads."""
+        return self.source.attention_rows(generation)
 
     def attention_map(self, generation: Generation, phrase: Phrase) -> FloatArray | None:
         """(H, W) the phrase's map over the image; None where it has none, or where the source would call the model."""

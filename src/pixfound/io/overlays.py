@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from pixfound.io.images import as_rgb
@@ -74,3 +75,17 @@ def _write(image: Image.Image, text: str) -> None:
     box = draw.textbbox((3, 1), text, font=font)
     draw.rectangle((0, 0, box[2] + 3, box[3] + 3), fill="white", outline="black")
     draw.text((3, 1), text, fill="black", font=font)
+
+
+def draw_heat(image: Image.Image, heat: npt.NDArray[np.float32] | None) -> Image.Image:
+    """The image in grey with (H, W) attention over it from black over red to yellow; None draws none."""
+    grey = np.repeat(np.asarray(image.convert("L"), dtype=np.float32)[..., None], 3, axis=2)
+    if heat is not None:
+        strength = np.clip(heat, 0, None)
+        strength = strength / max(float(strength.max()), 1e-12)
+        warm = np.stack(
+            [255 * np.minimum(1, 2 * strength), 255 * np.clip(2 * strength - 1, 0, 1), 0 * strength], axis=2
+        )
+        weight = (0.75 * np.sqrt(strength))[..., None]
+        grey = (1 - weight) * grey + weight * warm
+    return Image.fromarray(grey.astype(np.uint8))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import glob
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,18 @@ from pixfound.types import KINDS
 
 _AGAIN = "run the evaluation again"
 _FIELDS = {field.name for field in fields(Score)}
+
+
+def find_runs(paths: Sequence[str | Path]) -> list[Path]:
+    """The folders of finished runs at or below paths and patterns, each once."""
+    folders: dict[Path, None] = {}
+    for path in paths:
+        matches = [Path(path)] if Path(path).is_dir() else [Path(m) for m in sorted(glob.glob(str(path)))]
+        runs = [m for match in matches for m in sorted(match.rglob("metrics.json"))]
+        if not runs:
+            raise UserError(f"{path}: no finished run; give folders of runs, or outputs/runs/BENCHMARK/MODEL")
+        folders |= {run.parent.resolve(): None for run in runs}
+    return list(folders)
 
 
 def read_scores(folder: Path) -> Iterator[Score]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -132,6 +133,8 @@ def _pointing(example: Example, point: tuple[float, float] | None) -> dict[str, 
 
 def _score(run_example: RunExample, kind: Kind, row: str | None, **values: Any) -> Score:
     example = run_example.example
+    if row is None and kind != "ground":
+        values |= {"question": example.question, "options": example.options, "truth": example.right_answer}
     return Score(
         key=run_example.key(kind),
         example_id=run_example.id,  # the text that is in memory already
@@ -141,6 +144,8 @@ def _score(run_example: RunExample, kind: Kind, row: str | None, **values: Any) 
         tags=example.tags,
         absent=example.absent,
         named=example.named,
+        image=os.path.basename(example.image.location) or None,
+        expression=example.expression,
         **values,
     )
 

@@ -11,6 +11,8 @@ from rich.text import Text
 
 from pixfound.io.text import printable
 from pixfound.pipeline.results import Result
+from pixfound.pipeline.run_names import main_row, selectors_of, title
+from pixfound.report.summary import headline
 from pixfound.report.table import HEADERS, legend, region_table, table
 
 _COLUMNS = 5  # further metrics beside each other
@@ -18,14 +20,13 @@ _WIDTH = 132  # what the table needs with its intervals; also taken where the ou
 
 
 def show(result: Result) -> None:
-    """Print what was found, and where the files are."""
+    """Print what was found, where the files are, and the shortest thing that matters at the end."""
     console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False, markup=False)
     metrics = result.metrics
-    names = result.names
-    title = f"{names['model']} on {names['benchmark']}, {names['extraction']}: {metrics['examples']} examples"
-    title += f", {metrics['pairs']} pairs, {metrics['absent']} absent objects"
+    name = title(result.names, result.config)
+    counts = f"{metrics['examples']} examples, {metrics['pairs']} pairs, {metrics['absent']} absent objects"
     wide = console.width >= _WIDTH
-    _print(console, HEADERS, table(metrics, wide), title)
+    _print(console, HEADERS, table(metrics, wide), f"{name}: {counts}")
     console.print(legend(metrics), style="dim")
     headers, lines = region_table(metrics, wide)
     for first in range(1, len(headers) if lines else 0, _COLUMNS):
@@ -42,6 +43,7 @@ def show(result: Result) -> None:
     console.print(printable(f"report: {result.folder / 'report.md'}"), soft_wrap=True)
     if (page := result.folder / "page" / "index.html").exists():
         console.print(printable(f"to look at in a browser: {page}"), soft_wrap=True)
+    console.print(printable(headline(metrics, main_row(selectors_of(result.config)))), soft_wrap=True)
 
 
 def _print(console: Console, headers: Sequence[str], lines: Sequence[Sequence[str]], title: str = "") -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from pixfound.io.table_formats import as_markdown, as_text
 from pixfound.io.text import escape, printable
 from pixfound.io.text import grid as markdown
 from pixfound.pipeline.run_folder import read_config, read_metrics
+from pixfound.pipeline.run_names import main_row, selectors_of, titles
 from pixfound.report.paper_table import TableRun, paper_table, write_tables
+from pixfound.report.summary import headline
 from pixfound.report.table import HEADERS, table
 
 _NAMED = re.compile(r"\+*(benchmark|model|extraction|scoring|names\.\w+|experiment(/\w+)*)=")  # said by a run's names
@@ -44,20 +47,31 @@ def show_grid(cells: Sequence[Mapping[str, Any]], folder: Path) -> None:
     paper = paper_table(runs)
     if len(complete) > 1:
         console.print(as_text(paper.texts()), soft_wrap=True)
-    for cell in complete:
+    named = _titles(complete)
+    for cell, title in zip(complete, named, strict=True):
         page = Path(cell["folder"]) / "page" / "index.html"
         beside = f", page: {page}" if page.exists() else ""
-        console.print(printable(f"cell {cell['cell']}: {cell['folder']}/report.md{beside}"), soft_wrap=True)
+        console.print(printable(f"cell {cell['cell']}, {title}: {cell['folder']}/report.md{beside}"), soft_wrap=True)
     counts = {s: sum(c["status"] == s for c in cells) for s in ("done", "skipped", "failed")}
     summary = ", ".join(f"{count} {status}" for status, count in counts.items())
     console.print(printable(f"{summary}; the tables: {folder}/grid.md"), soft_wrap=True)
+    if best := _best(complete, cells):
+        console.print(printable(best), soft_wrap=True)
     blocks = ["# Grid", markdown(("cell", "overrides", "status", "why"), outcomes)]
     if rows:
         blocks += [_LAYOUT, as_markdown(paper.texts()), markdown(("cell", "overrides", *HEADERS), rows)]
         write_tables(folder, "grid", paper, read_config(Path(complete[0]["folder"]))["report"].get("tables", ()))
-    blocks += [f"Cell {c['cell']}: `{escape(c['folder'])}`" for c in cells if c.get("folder")]
+    blocks += [
+        f"Cell {cell['cell']}, {escape(title)}: `{escape(cell['folder'])}`"
+        for cell, title in zip(complete, named, strict=True)
+    ]
     write_atomic(folder / "grid.md", "\n\n".join(blocks) + "\n")
     write_atomic(folder / "grid.json", json.dumps(list(cells), indent=2) + "\n")
+
+
+def _titles(complete: Sequence[Mapping[str, Any]]) -> list[str]:
+    folders = [Path(cell["folder"]) for cell in complete]
+    return titles([read_metrics(folder)["names"] for folder in folders], [read_config(folder) for folder in folders])
 
 
 def _rows(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]], intervals: bool = True) -> list[list[str]]:
@@ -69,6 +83,21 @@ def _table_run(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> T
     run = read_metrics(Path(cell["folder"]))
     apart = " ".join(override for override in _own(cell, cells) if not _NAMED.match(override))
     return TableRun(run["names"], run["metrics"], apart)
+
+
+def _best(complete: Sequence[Mapping[str, Any]], cells: Sequence[Mapping[str, Any]]) -> str:
+    """The cell with the highest S of the row that is its model's score; "" where cells are of several benchmarks."""
+    scored = []
+    for cell in complete:
+        body, config = read_metrics(Path(cell["folder"])), read_config(Path(cell["folder"]))
+        row = main_row(selectors_of(config))
+        share = body["metrics"]["rows"][row]["S"]["value"]
+        if share is not None:
+            scored.append((share, cell, body, row))
+    if len(scored) < 2 or len({body["names"]["benchmark"] for _, _, body, _ in scored}) > 1:
+        return ""
+    _, cell, body, row = max(scored, key=itemgetter(0))
+    return f"highest S: cell {cell['cell']} ({' '.join(_own(cell, cells))}): {headline(body['metrics'], row)}"
 
 
 def _own(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -1,4 +1,4 @@
-"""report.md: the table, what explains it, and the picture sheet."""
+"""report.md: what came out in five lines, the table, what explains it, and the picture sheet."""
 
 from __future__ import annotations
 
@@ -10,13 +10,15 @@ from pixfound.checkpoints.locating import EMBEDDED
 from pixfound.io.atomic import write_atomic, write_picture
 from pixfound.io.charts import chart_lines, write_chart
 from pixfound.io.text import escape, grid
+from pixfound.pipeline.run_names import main_row, selectors_of, title
 from pixfound.pipeline.stage_loop import by_cause
 from pixfound.report.certificate import certificate_lines
 from pixfound.report.pictures import draw_sheet
 from pixfound.report.published_tables import published_lines
 from pixfound.report.row_chart import draw_rows
+from pixfound.report.summary import summary
 from pixfound.report.table import HEADERS, legend, region_table, table
-from pixfound.scoring.formatting import figure
+from pixfound.scoring.formatting import FEW, enough, figure
 from pixfound.scoring.quadrants import QUADRANTS
 
 if TYPE_CHECKING:
@@ -51,11 +53,11 @@ def _charts(metrics: Mapping[str, Any], run: RunData) -> Charts:
 
 
 def _sections(result: Result, run: RunData, charts: Charts, pictures: bool) -> list[str]:
-    names, metrics = result.names, result.metrics
-    head = f"{metrics['examples']} examples, {metrics['pairs']} pairs, {metrics['absent']} with an absent object."
+    metrics, row = result.metrics, main_row(selectors_of(result.config))
+    name = title(result.names, result.config)
     sections = [
-        escape(f"# {names['model']} on {names['benchmark']}, {names['extraction']}"),
-        head,
+        escape(f"# {name}"),
+        "\n".join(f"- {escape(line)}" for line in summary(metrics, name, row, len(result.failures))),
         grid(HEADERS, table(metrics)),
         legend(metrics),
         *_region_metrics(metrics),
@@ -144,7 +146,7 @@ def _joint(metrics: Mapping[str, Any]) -> list[str]:
     for row, figures in metrics["rows"].items():
         pairs = figures["quadrants_of_pairs"]
         cells = [f"{figures['quadrants'][q]}{f' ({pairs[q]})' if metrics['pairs'] else ''}" for q in QUADRANTS]
-        lines.append([row, *cells, *(figure(figures[name]) for name in _CONDITIONALS)])
+        lines.append([row, *cells, *(enough(figures[name]) for name in _CONDITIONALS)])
     thresholds = list(
         dict.fromkeys(t for figures in metrics["rows"].values() for t in figures["quadrants_by_threshold"])
     )
@@ -156,7 +158,7 @@ def _joint(metrics: Mapping[str, Any]) -> list[str]:
         "## Answered and grounded",
         f"Number of {unit}, by whether the better kind of question is answered and the better prompt's mask has an IoU "
         f"over {metrics['iou_threshold']} (an absent object: shows nothing). P(grounded | right): how often a rightly "
-        "answered example is grounded.",
+        f"answered example is grounded; `n = ` in place of a share of fewer than {FEW} examples.",
         grid(("row", *QUADRANTS, "P(grounded | right)", "P(grounded | wrong)", "P(right | grounded)"), lines),
         "Examples in `both` over the IoU that counts as grounded:",
         grid(("row", *thresholds), curves),
@@ -165,16 +167,22 @@ def _joint(metrics: Mapping[str, Any]) -> list[str]:
 
 def _tag_sections(metrics: Mapping[str, Any], tag: str) -> list[str]:
     """The columns of the table for each value of a tag that is asked for them, and their mean over the values."""
-    by = "pair" if metrics["accuracy_unit"] == "pair" else "item"
+    counts = _counts(metrics, tag)
+    few = [f"{value} ({count})" for value, count in counts.items() if count < FEW]
     sections = [f"## By {escape(tag)}"]
+    if few:
+        sections.append(f"Left out, as fewer than {FEW} examples show nothing: {escape(', '.join(few))}.")
+    if len(few) == len(counts):
+        return sections
+    by = "pair" if metrics["accuracy_unit"] == "pair" else "item"
     lines = []
-    for name, figures in _of_values(metrics["vqa_by_tag"], tag):
+    for name, figures in _of_values(metrics["vqa_by_tag"], tag, counts):
         lines.append([name, str(figures["A_dagger_item"]["count"]), *(figure(figures[a]) for a in _ACCURACIES)])
     if lines:
         sections.append(grid((tag, "n", "A item", "A pair", "A† item", "A† pair"), lines))
     lines = []
     for row, row_figures in metrics["rows"].items():
-        for name, figures in _of_values(row_figures["by_tag"], tag):
+        for name, figures in _of_values(row_figures["by_tag"], tag, counts):
             cells = row_figures["quadrants_by_tag"].get(tag, {}).get(name)
             counted = [str(cells[q]) for q in QUADRANTS] if cells else [""] * len(QUADRANTS)
             lines.append([row, name, *(figure(figures[m]) for m in ("M", "M_dagger", "S")), *counted])
@@ -183,11 +191,23 @@ def _tag_sections(metrics: Mapping[str, Any], tag: str) -> list[str]:
     return sections
 
 
-def _of_values(by_tag: Mapping[str, Any], tag: str) -> list[tuple[str, Mapping[str, Any]]]:
-    """(value, its figures) for each value of a tag, and the mean over them; [] where nothing about it is scored."""
+def _of_values(by_tag: Mapping[str, Any], tag: str, counts: Mapping[str, int]) -> list[tuple[str, Mapping[str, Any]]]:
+    """(value, its figures) of each value of a tag with enough examples, and the mean; [] where nothing is scored."""
     if tag not in by_tag:
         return []
-    return [*by_tag[tag]["values"].items(), ("mean over values", by_tag[tag]["mean"])]
+    enough_of = [(value, figures) for value, figures in by_tag[tag]["values"].items() if counts[value] >= FEW]
+    return [*enough_of, ("mean over all values", by_tag[tag]["mean"])]
+
+
+def _counts(metrics: Mapping[str, Any], tag: str) -> dict[str, int]:
+    """The number of examples of each value of a tag that have been scored in any way."""
+    tables = [metrics["vqa_by_tag"], *(figures["by_tag"] for figures in metrics["rows"].values())]
+    counts: dict[str, int] = {}
+    for by_tag in tables:
+        for value, figures in by_tag.get(tag, {"values": {}})["values"].items():
+            names = [name for name in ("A_item", "A_dagger_item", "M", "M_dagger") if name in figures]
+            counts[value] = max([counts.get(value, 0), *(int(figures[name]["count"]) for name in names)])
+    return counts
 
 
 def _caveats(result: Result, run: RunData) -> list[str]:

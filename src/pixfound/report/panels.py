@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageDraw
 
-from pixfound.io.overlays import draw_overlay
+from pixfound.io.overlays import draw_heat, draw_overlay
 from pixfound.types import Candidate
 from pixfound.types.masks import RLE, BoolMask
 
@@ -42,16 +42,7 @@ def heat_panel(
     image: Image.Image, heat: npt.NDArray[np.float32] | None, chosen: Candidate | None, full: tuple[int, int]
 ) -> Image.Image:
     """The attention over the image in grey, and the point of the candidate. full: (H, W) of the point's frame."""
-    grey = np.repeat(np.asarray(image.convert("L"), dtype=np.float32)[..., None], 3, axis=2)
-    if heat is not None:
-        strength = np.clip(heat, 0, None)
-        strength = strength / max(float(strength.max()), 1e-12)
-        warm = np.stack(
-            [255 * np.minimum(1, 2 * strength), 255 * np.clip(2 * strength - 1, 0, 1), 0 * strength], axis=2
-        )
-        weight = (0.75 * np.sqrt(strength))[..., None]
-        grey = (1 - weight) * grey + weight * warm
-    panel = Image.fromarray(grey.astype(np.uint8))
+    panel = draw_heat(image, heat)
     if chosen is not None and chosen.point is not None:
         x, y = chosen.point[0] * image.width / full[1], chosen.point[1] * image.height / full[0]
         radius = max(image.size) / 28

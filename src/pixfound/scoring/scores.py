@@ -8,6 +8,7 @@ from typing import Any
 
 from pixfound.types import Kind
 
+ABOUT = ("image", "expression", "question", "options", "truth")  # fields that repeat what the benchmark says
 FAILED = tuple(f"{stage} failed: " for stage in ("generate", "extract", "grade", "select"))  # how such reasons begin
 
 
@@ -24,6 +25,8 @@ class Score:
     measures: numbers of each of `scoring.region_metrics` by its name, None where it leaves the example out; on the line
         of a free answer its `credit` by the example's rule (`pixfound.judges.free_answers`).
     response, prompt: what the model said, and to which text as its chat template rendered it; on lines of answers.
+    image: name of the image's file, None where it has none. expression: what the mask should show. question, options,
+        truth: on lines of answers to the question; truth is the text of the right answer.
     """
 
     key: str
@@ -48,6 +51,11 @@ class Score:
     reason: str = ""
     named: bool = True
     measures: Mapping[str, Sequence[float] | None] = field(default_factory=dict)
+    image: str | None = None
+    expression: str | None = None
+    question: str | None = None
+    options: Sequence[str] | None = None
+    truth: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON values; no measures where there are none."""

@@ -36,7 +36,7 @@ def test_two_runs(two: tuple[Path, Path], tmp_path: Path, capsys: pytest.Capture
     files = ["--json", tmp_path / "out/c.json", "--markdown", tmp_path / "out/c.md"]
     main([str(x) for x in (*two, *files, "--permutations", 500)])
     out = capsys.readouterr().out
-    assert f"A: small, nulls, row row ({two[0]})" in out
+    assert f"A: small on pixshapes, nulls, row row ({two[0]})" in out
     assert "B - A: 20 examples in 10 clusters" in out
     assert "Holm" not in out
     found = json.loads((tmp_path / "out/c.json").read_text())

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 import yaml
 
-from pixfound.apps.sensitivity.cells import find_runs, read_cells
+from pixfound.apps.sensitivity.cells import read_cells
 from pixfound.apps.sensitivity.cli import main
 from pixfound.apps.sensitivity.figures import correlation
 from pixfound.apps.sensitivity.study import study
 from pixfound.errors import UserError
+from pixfound.pipeline.run_folder import find_runs
 from pixfound.scoring.bootstrap import Resampler
 from pixfound.scoring.metrics import Scoring
 from pixfound.scoring.scores import Score

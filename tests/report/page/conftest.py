@@ -3,18 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from pixfound.apps.evaluation import evaluate
+from pixfound.benchmarks.pixshapes import Difficulty, PixShapes
 from pixfound.pipeline.results import Result
+from pixfound.types.masks import RLE
 from tests.support.run import config_of
 
 ROOT = Path(__file__).parents[3]
 SHOTS = ROOT / "build" / "page"  # pictures of every view, to look at
-OPTIONS = ("limit=16", "scoring.resamples=100", "report.pictures=0")
+OPTIONS = (
+    *("limit=16", "scoring.resamples=100", "report.pictures=0"),
+    "benchmark._target_=tests.report.page.conftest.Annotated",
+)
+
+
+class Annotated(PixShapes):
+    """PixShapes with all that an example may have: instances, boxes, and a strip that no score looks at."""
+
+    def __init__(self, pairs: int = 160, seed: int = 2024, level: Difficulty = "easy") -> None:
+        super().__init__(pairs, seed, level)
+        for place, example in enumerate(self):
+            mask = example.gt_mask.decode()
+            strip = np.zeros_like(mask)
+            strip[:4] = True
+            boxes = []
+            if example.gt_mask.area:
+                y, x = (indices.astype(float) for indices in np.nonzero(mask))
+                boxes.append((x.min(), y.min(), x.max() + 1, y.max() + 1))
+            self[place] = replace(
+                example,
+                instances=(example.gt_mask,) if boxes else (),
+                boxes=tuple(boxes),
+                ignore=RLE.encode(strip),
+            )
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ from tests.test_hostile_text import IDS, SAID, write_benchmark
 Visit = Callable[..., Any]
 Shoot = Callable[[Any, str], None]
 # Pixels of the canvas at the middle of each pixel of the picture, one channel: 3 is opacity.
+OTHER = ("model.keep=layers", "extraction.extractors.attention.row=self")
 SAMPLED = """channel => {
   const canvas = document.querySelector(".stage canvas");
   const [height, width] = pixfound.stages[0].data.size;
@@ -57,8 +58,8 @@ def lines(finished: Result) -> dict[Any, Any]:
 
 @pytest.fixture(scope="module")
 def compared(finished: Result, outputs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The page of two runs: the second has another seed, and keeps the attention of layers."""
-    other = evaluate(config_of(*OPTIONS, f"outputs_dir={outputs}", "seed=1", "model.keep=layers", "report.page=false"))
+    """The page of two runs: the second has another seed, keeps layers' attention, and reads a token's own row."""
+    other = evaluate(config_of(*OPTIONS, f"outputs_dir={outputs}", "seed=1", *OTHER, "report.page=false"))
     folder = tmp_path_factory.mktemp("compared") / "page"
     view([str(finished.folder), str(other.folder), "--folder", str(folder)])
     return folder
@@ -221,6 +222,12 @@ def test_every_layer_is_what_the_records_say(page: Path, data: RunData, visit: V
         return found
 
     assert ((layer("ground truth") > 0) == item.example.gt_mask.decode()).all()
+    assert ((layer("each instance") > 0) == item.example.gt_mask.decode()).all()
+    ignored = layer("ignored pixels") > 0
+    assert ignored[:4].all() and not ignored[4:].any()
+    ((x0, y0, x1, y1),) = item.example.boxes
+    box = np.argwhere(layer("annotated boxes") > 0)  # the line lies half inside and half outside
+    np.testing.assert_allclose([*box.min(axis=0), *box.max(axis=0)], [y0, x0, y1, x1], atol=1.1)
     assert ((layer("choice of the row") > 0) == shown.decode()).all()
     every = np.any([candidate.mask.decode() for candidate in candidates], axis=0)
     assert ((layer("all candidates") > 0) == every).all()
@@ -282,7 +289,8 @@ def test_two_runs_of_one_example_side_by_side(
 ) -> None:
     tab = visit(compared, address(view="overview"))
     titles = tab.locator("#choose-run option").all_text_contents()
-    assert titles[1] == "tiny on pixshapes, attend_segment, model.keep=layers, seed=1"
+    assert titles[1].startswith("tiny (embedded:tiny_llava) on pixshapes, attend_segment, limit=16, scoring.resamples")
+    assert titles[1].endswith(", seed=1, and 2 more") and titles[0] == titles[1].removesuffix(", seed=1, and 2 more")
     assert tab.locator("main tbody tr").count() == 2 * (1 + len(data.parts.rows))
     shoot(tab, "two_runs")
     item = data.examples[0]
@@ -300,7 +308,15 @@ def test_two_runs_of_one_example_side_by_side(
     tab.get_by_role("button", name="the whole answer").hover()
     values = np.array(tab.evaluate("[...pixfound.stages[0].attended.values]"))
     rows = generation.kept.rows[2, 0, 1:]
-    np.testing.assert_allclose(values, rows.mean(axis=0), atol=np.abs(rows - rows.mean(axis=0)).max() / 31)
+    step = np.abs(rows - rows.mean(axis=0)).max() / 31
+    np.testing.assert_allclose(values, rows[1:].mean(axis=0), atol=step)  # the last token has no row of its own
+    pointed = next(one for one in second.examples if second.chosen(one, "ground", "similarity"))
+    heat = second.attention(pointed, "ground", "similarity")
+    assert heat is not None
+    tab.mouse.move(0, 0)
+    go(tab, view="example", example=pointed.id, run="1", layers="attention", blend="1")
+    tab.wait_for_selector(f".steps h2:has-text('{pointed.id}')")
+    np.testing.assert_allclose((sampled(tab) / 255) ** 2, np.clip(heat / heat.max(), 0, 1), atol=0.06)
     go(tab, view="examples", than="run:1", disagree="1", row="random")
     ids = [one.id for one in data.examples if _disagree(data, second, one.index)]
     assert shown_ids(tab) == ids

@@ -125,11 +125,12 @@ def _answer(options: argparse.Namespace) -> None:
             say(str(file))
     if options.page is not None:
         from pixfound.apps.view import refuse_other_files
-        from pixfound.report.page import page_run, write_page
+        from pixfound.report.page import PageRun, write_page
 
         refuse_other_files(options.page, "--page")
         run = asked.run
-        index = write_page(options.page, [page_run(run.data, run.names, run.metrics)])
+        title = f"{run.names['model']} on {run.names['benchmark']}, {run.names['extraction']}"
+        index = write_page(options.page, [PageRun(run.data, run.names, run.metrics, title)])
         say(f"{index}#view=example&example=picture&kind={asked.main_kind}")
 
 

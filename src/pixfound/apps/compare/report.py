@@ -81,10 +81,7 @@ def latex(tournament: Tournament) -> str:
 
 def introduction(tournament: Tournament) -> list[str]:
     """The lines before the tables: the compared rows, and the notes."""
-    compared = [
-        f"{c.letter}: {c.run.names.get('model')}, {c.run.names.get('extraction')}, row {c.row} ({c.run.folder})"
-        for c in tournament.contestants
-    ]
+    compared = [f"{c.letter}: {c.run.title}, row {c.row} ({c.run.folder})" for c in tournament.contestants]
     return [*compared, *(f"note: {note}" for note in tournament.notes)]
 
 

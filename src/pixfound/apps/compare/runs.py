@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal, cast
 
 from pixfound.errors import UserError, nearest
 from pixfound.pipeline.run_folder import read_config, read_metrics, read_scores
+from pixfound.pipeline.run_names import titles
 from pixfound.store.checksums import refuse_changed
 from pixfound.types import Kind
 from pixfound.types.option_letters import MOST_OPTIONS, letter
@@ -38,18 +39,25 @@ class ScoreEntry:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished run. names: of its benchmark, model and extraction. benchmark: that section of its config.
+    """A finished run. names: of its benchmark, model and extraction. config: resolved. title: its name for people.
 
     answers, and masks of each row: by example and kind of prompt. unit, iou_threshold: those of its metrics.
     """
 
     folder: Path
     names: Mapping[str, str]
-    benchmark: Mapping[str, Any]
+    config: Mapping[str, Any]
     unit: Unit
     iou_threshold: float
     answers: Mapping[Key, ScoreEntry]
     masks: Mapping[str, Mapping[Key, ScoreEntry]]
+    title: str = ""
+
+    @property
+    def benchmark(self) -> Mapping[str, Any]:
+        """The section of its config."""
+        section: Mapping[str, Any] = self.config["benchmark"]
+        return section
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,9 @@ def contestants(texts: Sequence[str], rows: Sequence[str]) -> list[Contestant]:
         raise UserError(f"{twice[0].folder}, row {twice[1]}: given twice; name another run or row")
     for run, _ in chosen[1:]:
         _same_benchmark(chosen[0][0], run)
-    return [Contestant(_letter(i), run, row) for i, (run, row) in enumerate(chosen)]
+    named = titles([run.names for run in runs.values()], [run.config for run in runs.values()])
+    title = dict(zip(runs, named, strict=True))
+    return [Contestant(_letter(i), replace(run, title=title[run.folder]), row) for i, (run, row) in enumerate(chosen)]
 
 
 def read_run(folder: Path) -> Run:
@@ -105,7 +115,7 @@ def read_run(folder: Path) -> Run:
     try:
         names, figures = dict(metrics["names"]), metrics["metrics"]
         unit, threshold = cast(Unit, figures["accuracy_unit"]), float(figures["iou_threshold"])
-        benchmark = dict(config["benchmark"])
+        dict(config["benchmark"])
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder}: metrics.json or config.yaml lacks {error}; run the evaluation again") from error
     answers: dict[Key, ScoreEntry] = {}
@@ -120,7 +130,7 @@ def read_run(folder: Path) -> Run:
         table[line.example_id, line.kind] = line
     if not masks:
         raise UserError(f"{folder / 'scores.jsonl'}: no scores of masks; run the evaluation again")
-    return Run(folder, names, benchmark, unit, threshold, answers, masks)
+    return Run(folder, names, config, unit, threshold, answers, masks)
 
 
 def differences(first: Run, second: Run) -> list[str]:

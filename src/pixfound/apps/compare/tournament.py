@@ -44,7 +44,13 @@ class Tournament:
             "settings": asdict(self.settings),
             "notes": list(self.notes),
             "contestants": [
-                {"letter": c.letter, "folder": str(c.run.folder), "row": c.row, **dict(c.run.names)}
+                {
+                    "letter": c.letter,
+                    "folder": str(c.run.folder),
+                    "row": c.row,
+                    "title": c.run.title,
+                    **dict(c.run.names),
+                }
                 for c in self.contestants
             ],
             "comparisons": [_comparison(c) for c in self.comparisons],

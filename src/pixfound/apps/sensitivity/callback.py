@@ -10,7 +10,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from pixfound.apps.grid import FOLDER, runs_of
+from pixfound.apps.grid import FOLDER, runs_of, say_last
 from pixfound.apps.sensitivity.report import report
 from pixfound.errors import UserError
 from pixfound.pipeline.run_folder import read_config
@@ -38,6 +38,6 @@ class Sensitivity(Callback):
             for run in runs_of(Path(notes)):
                 groups.setdefault(str(read_config(run)["names"]["benchmark"]), []).append(run)
             for benchmark, runs in groups.items():
-                report(runs, outputs / "sensitivity" / benchmark, **self._options)
+                report(runs, outputs / "sensitivity" / benchmark, **self._options, last=say_last)
         except UserError as error:
             log.warning("no analysis of the sweep: %s", error)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -12,7 +11,9 @@ from typing import Any
 
 from pixfound.errors import UserError
 from pixfound.pipeline.run_folder import read_config, read_metrics, read_scores
+from pixfound.pipeline.run_names import flat
 from pixfound.prompts.perturbations import NONE, VISUAL, parse_variation
+from pixfound.scoring.scores import ABOUT
 from pixfound.scoring.table import ScoreTableBuilder, Table
 from pixfound.store.checksums import refuse_changed
 from pixfound.types import KINDS, Kind
@@ -41,18 +42,6 @@ class Cell:
     table: Table
     content: str
     metrics: Mapping[str, Any]
-
-
-def find_runs(paths: Sequence[str | Path]) -> list[Path]:
-    """The folders of finished runs at or below paths and patterns, each once."""
-    folders: dict[Path, None] = {}
-    for path in paths:
-        matches = [Path(path)] if Path(path).is_dir() else [Path(m) for m in sorted(glob.glob(str(path)))]
-        runs = [m for match in matches for m in sorted(match.rglob("metrics.json"))]
-        if not runs:
-            raise UserError(f"{path}: no finished run; give folders of runs, or outputs/runs/BENCHMARK/MODEL")
-        folders |= {run.parent.resolve(): None for run in runs}
-    return list(folders)
 
 
 def read_cells(folders: Sequence[Path]) -> list[Cell]:
@@ -158,15 +147,8 @@ def _read(folder: Path) -> tuple[Table, dict[Kind, str], str]:
     for score in read_scores(folder):
         builder.add(score)
         variants.setdefault(score.kind, score.key.removeprefix(f"{score.example_id}/{score.kind}/"))
-        content.update(json.dumps(score.to_json()).encode())
+        content.update(json.dumps({k: v for k, v in score.to_json().items() if k not in ABOUT}).encode())
     return builder.table(), variants, content.hexdigest()
-
-
-def flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested values as dotted key -> value."""
-    if not isinstance(node, dict) or not node:
-        return {prefix.removesuffix("."): node}
-    return {k: v for name, child in node.items() for k, v in flat(child, f"{prefix}{name}.").items()}
 
 
 def _ordered(variation: str) -> tuple[Any, ...]:

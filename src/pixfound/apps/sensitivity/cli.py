@@ -27,8 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--level", type=float, default=0.95, help="of the intervals (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap (default: %(default)s)")
     options = parser.parse_args(arguments)
-    from pixfound.apps.sensitivity.cells import find_runs
     from pixfound.apps.sensitivity.report import report
+    from pixfound.pipeline.run_folder import find_runs
 
     try:
         if options.resamples < 100 or not 0 < options.level < 1 or options.seed < 0:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from pixfound.apps.sensitivity.cells import read_cells
 from pixfound.apps.sensitivity.charts import draw_changes, draw_scatter
 from pixfound.apps.sensitivity.study import study
-from pixfound.apps.sensitivity.tables import Table, legend, tables
+from pixfound.apps.sensitivity.tables import Table, headlines, legend, tables
 from pixfound.errors import UserError, nearest
 from pixfound.io.atomic import make_folder, write_atomic
 from pixfound.io.charts import chart_lines, write_chart
@@ -20,10 +20,19 @@ from pixfound.io.text import escape, grid, printable
 _WIDTH = 160  # also taken where the output goes to a file
 
 
-def report(runs: Sequence[Path], out: Path, row: str | None, resamples: int, level: float, seed: int) -> dict[str, Any]:
+def report(
+    runs: Sequence[Path],
+    out: Path,
+    row: str | None,
+    resamples: int,
+    level: float,
+    seed: int,
+    last: Callable[[str], None] = say,
+) -> dict[str, Any]:
     """Analyse runs, print the tables and write both files to `out`.
 
-    row: the row of the runs' tables to show; None for their first. The JSON file holds all rows.
+    row: the row of the runs' tables to show; None for their first. The JSON file holds all rows. last: prints the
+    lines for the end, one for each subject.
     """
     results = study(read_cells(runs), resamples, level, seed)
     rows = results["rows"]
@@ -36,6 +45,8 @@ def report(runs: Sequence[Path], out: Path, row: str | None, resamples: int, lev
     write_atomic(out / "sensitivity.md", _markdown(results, row_tables, charts))
     _print(results, row_tables)
     say(f"report: {out / 'sensitivity.md'}")
+    for line in headlines(results, row or rows[0]):
+        last(line)
     return results
 
 

@@ -69,6 +69,22 @@ def tables(study: Mapping[str, Any], row: str) -> Iterator[Table]:
         yield Table("How far the variations agree in their ranking", headers, ranks)
 
 
+def headlines(study: Mapping[str, Any], row: str) -> Iterator[str]:
+    """The shortest thing that matters of each subject: how far A† and M† move over the variations."""
+    for subject, results in study["subjects"].items():
+        parts = []
+        for name, key in (("A†", "A_dagger"), ("M†", f"M_dagger.{row}")):
+            values = {
+                variation: value
+                for variation, cell in results["variations"].items()
+                if (value := cell["figures"].get(key)) and value["value"] is not None
+            }
+            if values:
+                worst, best = (end(values, key=lambda variation: values[variation]["value"]) for end in (min, max))
+                parts.append(f"{name} from {figure(values[worst])} ({worst}) to {figure(values[best])} ({best})")
+        yield f"{subject}, row {row}, {len(results['variations'])} variations: {'; '.join(parts) or 'nothing scored'}"
+
+
 def figure_keys(row: str) -> list[str]:
     """Keys of a cell's figures for one row, in the order of NAMES."""
     return [name if name in _SHARED else f"{name}.{row}" for name in NAMES]

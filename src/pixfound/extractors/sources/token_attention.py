@@ -11,7 +11,7 @@ import numpy as np
 from pixfound.errors import UserError
 from pixfound.extractors.attention_maps import rounding_error, token_rows
 from pixfound.extractors.sources import no_attention
-from pixfound.interfaces import MapRequest, MapSource, Model
+from pixfound.interfaces import AttentionRows, MapRequest, MapSource, Model
 from pixfound.types import FloatArray, Generation, Phrase
 from pixfound.types.layer_attention import Indices
 from pixfound.types.token_spans import tokens_of
@@ -64,6 +64,13 @@ class TokenAttention(MapSource):
         if all(self._rows(generation, phrase) is None for phrase in phrases):
             return "no token of a phrase has an attention row of its own"
         return "the phrase is all of the answer: its attention less the mean over the answer is zero"
+
+    def attention_rows(self, generation: Generation) -> AttentionRows | None:
+        """The rows of `layers` and `heads`, the first one as `step0` says; shifted by one with `row=self`."""
+        if generation.attention is None:
+            return None
+        rows = token_rows(self._reduced(generation), "predicting", self.step0, subtract_mean=False)
+        return AttentionRows(rows, int(self.row == "self"), self.subtract_mean)
 
     def _reduced(self, generation: Generation) -> Generation:
         """The generation with its attention averaged over `layers` and `heads` only."""

@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from pixfound.report.page.writer import PageRun, page_run, write_page
+from pixfound.report.page.writer import PageRun, write_page
 
-__all__ = ["PageRun", "page_run", "write_page"]
+__all__ = ["PageRun", "write_page"]

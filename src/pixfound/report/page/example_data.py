@@ -10,13 +10,15 @@ from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
+import numpy as np
+
 from pixfound.pipeline.run_data import RunData
 from pixfound.pipeline.run_examples import RunExample
 from pixfound.report.page.attention_rows import deflated, pack_rows
 from pixfound.report.panels import mask_at
 from pixfound.scoring.scores import Score
 from pixfound.store.store import DamagedArrays
-from pixfound.types import KINDS, Candidate, Generation, Kind
+from pixfound.types import KINDS, Candidate, FloatArray, Generation, Kind
 from pixfound.types.masks import RLE, ious
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,9 @@ def example_data(item: RunExample, run: RunData, scores: Scores, size: tuple[int
         "size": list(size),
         "full": list(example.gt_mask.size),
         "truth": masks.place(example.gt_mask),
+        "instances": [masks.place(mask) for mask in example.instances],
+        "boxes": [list(box) for box in example.boxes],
+        "ignore": None if example.ignore is None else masks.place(example.ignore),
         "kinds": kinds,
         "masks": deflated("\n".join(masks.runs).encode("ascii")),
     }
@@ -85,12 +90,31 @@ def _kind(item: RunExample, kind: Kind, run: RunData, scores: Scores, masks: _Ma
         if generation.attention is not None:
             data["spans"] = _in_utf16(generation.spans, generation.text)
             data["tiles"] = [[t.first, *t.grid, t.stride, *t.box] for t in generation.tiles]
-            data["attention"] = pack_rows(generation.attention)
+            data["attention"], data["attention_of"] = _attention(run, generation)
             data["kept"] = kept_names(generation)
     if kind in item.mask_kinds:
         data["candidates"] = [_candidates(item, kind, run, name, generation, masks) for name in run.parts.extractors]
         data["rows"] = [_row(scores[kind, row]) for row in run.parts.rows]
     return data
+
+
+def _attention(run: RunData, generation: Generation) -> tuple[list[dict[str, Any]], list[list[int]]]:
+    """(packed rows, and for each extractor [their place, shift, 1 if the mean is taken away]) as extractors read them.
+
+    Most read the same, which is then packed once. Extractors that take no attention are shown as the first that does.
+    """
+    arrays, packed, of_extractors = list[FloatArray](), list[dict[str, Any]](), list[list[int]]()
+    extractors = [part.built for part in run.parts.extractors.values()]
+    first = next((one for one in extractors if one.maps_attention), extractors[0])
+    for extractor in extractors:
+        read = (extractor if extractor.maps_attention else first).attention_rows(generation)
+        assert read is not None  # the generation has attention
+        place = next((i for i, rows in enumerate(arrays) if np.array_equal(rows, read.rows)), len(arrays))
+        if place == len(arrays):
+            arrays.append(read.rows)
+            packed.append(pack_rows(read.rows))
+        of_extractors.append([place, read.shift, int(read.subtracts_mean)])
+    return packed, of_extractors
 
 
 def kept_names(generation: Generation) -> list[str]:

@@ -7,8 +7,10 @@ from typing import Any
 
 from pixfound.pipeline.run_data import RunData
 from pixfound.pipeline.run_examples import MASK_KINDS, RunExample
+from pixfound.pipeline.run_names import main_row
 from pixfound.report.page.example_data import Scores
-from pixfound.scoring.formatting import figure, plain
+from pixfound.report.summary import headline
+from pixfound.scoring.formatting import FEW_FOR_TENTHS
 from pixfound.scoring.quadrants import quadrant
 from pixfound.scoring.scores import Score
 from pixfound.types import KINDS, Kind
@@ -26,12 +28,13 @@ def overview_data(
     """The run's overview. examples: an `example_line` each."""
     rows = list(run.parts.rows)
     extractors = list(run.parts.extractors)
+    main = main_row({row: selector for row, (_, selector) in run.parts.rows.items()})
     return {
         "title": title,
         "names": [names["benchmark"], names["model"], names["extraction"]],
-        "summary": _summary(metrics, names, rows[main_row(run)]) if rows else "",
+        "summary": f"{title}: {headline(metrics, main)}." if rows else "",
         "rows": rows,
-        "main": main_row(run),
+        "main": rows.index(main),
         "extractors": extractors,
         "extractor_of_row": [extractors.index(extractor) for extractor, _ in run.parts.rows.values()],
         "tags": list(run.scores.tags),
@@ -40,12 +43,6 @@ def overview_data(
         "when": _when(metrics["analyses"].get("when")),
         "examples": examples,
     }
-
-
-def main_row(run: RunData) -> int:
-    """Index of the row that is the model's score: the first one that chooses without the ground truth."""
-    selectors = [selector for _, selector in run.parts.rows.values()]
-    return next((i for i, selector in enumerate(selectors) if selector != "oracle"), 0)
 
 
 def example_line(
@@ -102,21 +99,8 @@ def _when(found: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Deciles of the answers in which grounding emerges, by kind of prompt, from the analysis `when`."""
     if not found:
         return None
-    prompts = [[kind, of["deciles"]] for kind, of in found["prompts"].items() if of["examples"]]
+    prompts = [[kind, of["deciles"]] for kind, of in found["prompts"].items() if of["examples"] >= FEW_FOR_TENTHS]
     return {"row": found["row"], "place": found["place"], "unit": found["unit"], "prompts": prompts}
-
-
-def _summary(metrics: Mapping[str, Any], names: Mapping[str, str], row: str) -> str:
-    """One sentence of what came out."""
-    found, unit = metrics["rows"][row], "pairs" if metrics["accuracy_unit"] == "pair" else "questions"
-    miou = found["M_dagger" if found["grounding_prompt"] == "ground" else "M"]
-    given = found["grounded_given_correct"]
-    return (
-        f"On {metrics['examples']} examples of {names['benchmark']}, {names['model']} answers "
-        f"{plain(metrics['vqa']['best'])} % of the {unit} rightly, and its masks ({row}) have a mean IoU of "
-        f"{figure(miou)} %"
-        + ("." if given["value"] is None else f"; of what it answers rightly, {plain(given)} % is grounded as well.")
-    )
 
 
 def _iou(scores: Scores, kind: Kind, row: str) -> float | None:

@@ -41,11 +41,6 @@ class PageRun:
     title: str
 
 
-def page_run(data: RunData, names: Mapping[str, str], metrics: Mapping[str, Any]) -> PageRun:
-    """A run under its own title."""
-    return PageRun(data, names, metrics, f"{names['model']} on {names['benchmark']}, {names['extraction']}")
-
-
 def write_page(folder: Path, runs: Sequence[PageRun]) -> Path:
     """Write the page of runs to a folder, in place of what is there, and return its index.html."""
     shutil.rmtree(folder, ignore_errors=True)

@@ -41,9 +41,10 @@ function tokensOf([start, end], spans, limit) {
 /**
  * The answer as text, its words as buttons where there is attention.
  * @param {any} kind data of the prompt
+ * @param {number} limit number of tokens that have attention
  * @param {(tokens: number[] | null, words: string) => void} point shows the attention of tokens; null: of what stays
  */
-function answerText(kind, point) {
+function answerText(kind, limit, point) {
   if (kind.answer === null) return el("p", { class: "note" }, "There is no answer: ", said(kind.reason));
   const box = el("div", { class: "answer said", dir: "auto", tabindex: 0, role: "group", "aria-label": "Answer" });
   if (!kind.attention) {
@@ -52,7 +53,7 @@ function answerText(kind, point) {
   }
   const chosen = state.at;
   let place = 0;
-  for (const { start, end, tokens } of wordsOf(kind.answer, kind.spans, kind.attention.tokens)) {
+  for (const { start, end, tokens } of wordsOf(kind.answer, kind.spans, limit)) {
     box.append(
       kind.answer.slice(place, start),
       pointable(kind.answer.slice(start, end), tokens, "word", chosen, point),
@@ -92,11 +93,11 @@ function pointable(text, tokens, name, chosen, point) {
 /**
  * The phrases of an answer whose attention gave a point, and the whole answer.
  * @param {any} kind
+ * @param {number} limit number of tokens that have attention
  * @param {(tokens: number[] | null, words: string) => void} point
  */
-function phraseList(kind, point) {
+function phraseList(kind, limit, point) {
   if (!kind.attention) return el("p", { class: "note" }, `Words cannot be pointed at: ${kind.why_no_attention}.`);
-  const limit = kind.attention.tokens;
   const phrases = new Map();
   for (const one of (kind.candidates ?? []).flat()) {
     if (one.phrase !== null) phrases.set(one.span.join(), one);

@@ -79,6 +79,8 @@ async function loadExample(run, example) {
 async function unfold(data) {
   const masks = new TextDecoder().decode(await inflate(data.masks)).split("\n");
   data.truth = masks[data.truth];
+  data.instances = data.instances.map((/** @type {number} */ place) => masks[place]);
+  data.ignore = data.ignore === null ? null : masks[data.ignore];
   for (const kind of data.kinds) {
     kind.native = (kind.native ?? []).map((/** @type {number} */ place) => masks[place]);
     for (const one of (kind.candidates ?? []).flat()) one.mask = masks[one.mask];

@@ -7,6 +7,7 @@ const COLOURS = {
   choice: [213, 94, 0],
   candidates: [86, 180, 233],
   native: [204, 121, 167],
+  ignore: [128, 128, 128],
   peek: [240, 228, 66],
 };
 
@@ -60,6 +61,9 @@ function sampled(mask, [height, width], [smallHeight, smallWidth]) {
   }
   return found;
 }
+
+/** Red, green and blue by which instances are told apart. @type {number[][]} */
+const INSTANCES = [COLOURS.truth, COLOURS.candidates, COLOURS.native, COLOURS.peek, COLOURS.choice];
 
 const THUMB = 200; // pixels of the longer side of the masks on a card
 
@@ -185,6 +189,8 @@ class Stage {
     this.attended = null;
     /** @type {any} */
     this.peek = null;
+    /** How the row's extractor reads attention. @type {any} */
+    this.read = null;
     new ResizeObserver(() => this.draw()).observe(this.element);
   }
 
@@ -200,11 +206,15 @@ class Stage {
     const proposed = kind.candidates?.[this.run.extractor_of_row[row]] ?? [];
     const chosen = kind.rows?.[row].choice === "candidate" ? proposed[kind.rows[row].index] : null;
     const opacity = Number(state.blend);
-    /** @param {string | null} mask @param {string} layer @param {number} strength */
-    const mask = (mask, layer, strength) => {
+    const mask = (
+      /** @type {string | null} */ mask,
+      /** @type {string} */ layer,
+      /** @type {number} */ strength,
+      colour = COLOURS[layer],
+    ) => {
       if (!mask) return;
       const key = layer + mask;
-      const picture = this.pictures.get(key) ?? maskPicture(mask, this.data.size, COLOURS[layer], strength);
+      const picture = this.pictures.get(key) ?? maskPicture(mask, this.data.size, colour, strength);
       if (this.pictures.size > KEPT_MASKS) this.pictures.clear();
       this.pictures.set(key, picture);
       context.imageSmoothingEnabled = false;
@@ -220,10 +230,25 @@ class Stage {
     if (layers.includes("candidates")) for (const one of proposed) mask(one.mask, "candidates", 0.25);
     if (layers.includes("choice")) mask(chosenMask(this.run, this.data, KINDS.indexOf(state.kind), row), "choice", 0.6);
     if (layers.includes("truth")) mask(this.data.truth, "truth", 0.4);
+    if (layers.includes("instances"))
+      for (const [i, one] of this.data.instances.entries())
+        mask(one, `instance ${i} `, 0.4, INSTANCES[i % INSTANCES.length]);
+    if (layers.includes("ignore")) mask(this.data.ignore, "ignore", 0.7);
     if (this.peek) mask(this.peek.mask, "peek", 0.6);
     context.globalAlpha = 1;
+    if (layers.includes("boxes")) this.drawBoxes(context);
     if (layers.includes("tiles")) this.drawTiles(context, kind.tiles ?? []);
     if (layers.includes("marks")) this.drawMarks(context, proposed, this.peek ?? chosen);
+  }
+
+  /** The annotated boxes. @param {any} context */
+  drawBoxes(context) {
+    const [across, down] = this.scales();
+    context.strokeStyle = `rgb(${COLOURS.truth})`;
+    context.lineWidth = Math.max(2, this.canvas.width / 200);
+    for (const [x0, y0, x1, y1] of this.data.boxes) {
+      context.strokeRect(x0 * across, y0 * down, (x1 - x0) * across, (y1 - y0) * down);
+    }
   }
 
   /** Points and boxes that were said or taken, those of one candidate larger. @param {any} context @param {any[]} proposed @param {any} chosen */

@@ -50,6 +50,18 @@ function said(text, tag = "bdi") {
 }
 
 /**
+ * A list to choose from, with its label.
+ * @param {string} label
+ * @param {Record<string, any>} attributes of the list
+ * @param {string[][]} options [value, text]
+ * @param {string} [chosen]
+ */
+function choice(label, attributes, options, chosen) {
+  const list = options.map(([value, text]) => el("option", { value, selected: value === chosen }, text));
+  return el("label", {}, el("span", {}, label), el("select", attributes, list));
+}
+
+/**
  * A share as a percentage.
  * @param {number | null | undefined} value
  * @param {number} [digits]

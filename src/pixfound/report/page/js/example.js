@@ -10,7 +10,16 @@ const LAYERS = [
   ["marks", "points and boxes", "m"],
   ["attention", "attention", "h"],
   ["tiles", "token grid", "g"],
+  ["instances", "each instance", "i"],
+  ["boxes", "annotated boxes", "x"],
+  ["ignore", "ignored pixels", "o"],
 ];
+
+/** The layers for which some examples have anything: most benchmarks have no instances. @param {any[]} examples */
+function layersOf(examples) {
+  const some = (/** @type {string} */ name) => examples.some((data) => data[name]?.length);
+  return LAYERS.filter(([name]) => !["instances", "boxes", "ignore"].includes(name) || some(name));
+}
 
 /** @returns {{element: HTMLElement, update: () => Promise<void>}} */
 function exampleView() {
@@ -39,7 +48,7 @@ function exampleView() {
       columns.replaceChildren(...made.map(([article]) => article));
       pixfound.stages = made.map(([, stage]) => stage);
       columns.classList.toggle("two", made.length > 1);
-      element.replaceChildren(navigation(run, example), layerBar(), columns);
+      element.replaceChildren(navigation(run, example), layerBar(layersOf(loaded)), columns);
     },
   };
 }
@@ -103,13 +112,13 @@ function navigation(run, example) {
   );
 }
 
-/** Layers, how much they cover the picture, and what attention is less of. */
-function layerBar() {
+/** Layers, how much they cover the picture, and what attention is less of. @param {[string, string, string][]} offered */
+function layerBar(offered) {
   const layers = state.layers.split(" ");
   return el(
     "form",
     { class: "layers", "aria-label": "Layers", onsubmit: (/** @type {Event} */ e) => e.preventDefault() },
-    LAYERS.map(([name, label, key]) =>
+    offered.map(([name, label, key]) =>
       el(
         "label",
         { class: "check", title: `key ${key}` },
@@ -142,8 +151,8 @@ function layerBar() {
       el("input", {
         type: "checkbox",
         name: "plain",
-        checked: state.plain !== "1",
-        onchange: (/** @type {any} */ e) => change({ plain: e.target.checked ? "" : "1" }, true),
+        checked: lessMean(pixfound.stages[0]?.read),
+        onchange: (/** @type {any} */ e) => change({ plain: e.target.checked ? "0" : "1" }, true),
       }),
       "attention less its mean over the answer",
     ),
@@ -153,8 +162,9 @@ function layerBar() {
 /** Show the layers that the state says, in the pictures and in the boxes. @param {HTMLElement} element */
 function redraw(element) {
   const layers = state.layers.split(" ");
-  for (const [name] of LAYERS) {
-    /** @type {HTMLInputElement} */ (element.querySelector(`input[name=${name}]`)).checked = layers.includes(name);
+  for (const input of element.querySelectorAll(".layers input[type=checkbox]:not([name=plain])")) {
+    const box = /** @type {HTMLInputElement} */ (input);
+    box.checked = layers.includes(box.name);
   }
   for (const stage of pixfound.stages) stage.draw();
 }
@@ -178,14 +188,16 @@ async function column(run, example, data) {
   const kind = data.kinds[KINDS.indexOf(state.kind)];
   const stage = new Stage(run, data);
   const caption = el("p", { class: "caption note", "aria-live": "polite" });
+  const read = attentionRead(run, kind);
+  stage.read = read;
   const packed =
     kind.kept?.[Number(state.part)] && state.part
       ? (await load(`${run.number}/${example.index}-${state.kind}`))[Number(state.part)]
-      : kind.attention;
-  const attention = packed && (await unpackAttention(packed));
+      : read?.packed;
+  const attention = packed && { ...(await unpackAttention(packed)), shift: read?.shift };
   const point = (/** @type {number[] | null} */ tokens, /** @type {string} */ words) => {
     const stays = tokens === null;
-    [tokens, words] = stays ? pinned(run, kind) : [tokens, words];
+    [tokens, words] = stays ? pinned(run, kind, read?.tokens ?? 0) : [tokens, words];
     if (attention && tokens?.length) attend(stage, attention, kind, tokens, words, caption);
     else {
       stage.attended = null;
@@ -205,8 +217,8 @@ async function column(run, example, data) {
       question(data),
       kindTabs(data),
       asked(kind),
-      answerText(kind, point),
-      phraseList(kind, point),
+      answerText(kind, read?.tokens ?? 0, point),
+      phraseList(kind, read?.tokens ?? 0, point),
       partChoice(kind),
       verdict(kind),
       rowTable(run, kind, stage),
@@ -216,10 +228,27 @@ async function column(run, example, data) {
   return [article, stage];
 }
 
-/** The tokens whose attention stays: those picked, else those of the row's chosen phrase. @param {any} run @param {any} kind @returns {[number[] | null, string]} */
-function pinned(run, kind) {
+/**
+ * The attention of an answer as the current row's extractor reads it: token t is stood for by row t + shift.
+ * @param {any} run
+ * @param {any} kind
+ * @returns {{packed: any, shift: number, subtracts: boolean, tokens: number} | null} tokens: how many have a row
+ */
+function attentionRead(run, kind) {
+  if (!kind.attention) return null;
+  const [place, shift, subtracts] = kind.attention_of[run.extractor_of_row[currentRow(run)]];
+  const packed = kind.attention[place];
+  return { packed, shift, subtracts: Boolean(subtracts), tokens: Math.max(0, packed.tokens - shift) };
+}
+
+/** Whether attention is shown less its mean: as the extractor takes it, until somebody chooses. @param {any} read */
+function lessMean(read) {
+  return state.plain ? state.plain === "0" : (read?.subtracts ?? true);
+}
+
+/** The tokens whose attention stays: those picked, else those of the row's chosen phrase. @param {any} run @param {any} kind @param {number} limit @returns {[number[] | null, string]} */
+function pinned(run, kind, limit) {
   if (!kind.attention) return [null, ""];
-  const limit = kind.attention.tokens;
   const tokens = state.at
     .split(" ")
     .filter(Boolean)
@@ -245,11 +274,12 @@ function pinned(run, kind) {
  * @param {HTMLElement} caption
  */
 function attend(stage, attention, kind, tokens, words, caption) {
-  const lessMean = state.plain !== "1" && kind.spans.length > 1;
-  const values = attentionOf(attention, tokens, lessMean);
+  const less = lessMean(stage.read) && kind.spans.length > 1;
+  const rows = tokens.map((token) => token + attention.shift);
+  const values = attentionOf(attention, rows, less);
   const raster = attentionRaster(values, kind.tiles, stage.data.full);
-  stage.attended = { tokens, values, lessMean, raster };
-  const whole = tokens.reduce((sum, token) => sum + attention.shares[token], 0) / tokens.length;
+  stage.attended = { tokens, values, raster };
+  const whole = rows.reduce((sum, row) => sum + attention.shares[row], 0) / rows.length;
   const peak = raster.values.reduce(
     (best, value, i) => (value > raster.values[best] || Number.isNaN(raster.values[best]) ? i : best),
     0,
@@ -260,7 +290,7 @@ function attend(stage, attention, kind, tokens, words, caption) {
   caption.replaceChildren(
     "Saying “",
     said(words.length > 80 ? `${words.slice(0, 79)}…` : words),
-    `” (${tokens.length} token${tokens.length > 1 ? "s" : ""}), ${percent(whole)} % of the attention was on the picture, ${lessMean ? "most in comparison with the whole answer" : "most"} at x ${x}, y ${y}.`,
+    `” (${tokens.length} token${tokens.length > 1 ? "s" : ""}), ${percent(whole)} % of the attention was on the picture, ${less ? "most in comparison with the whole answer" : "most"} at x ${x}, y ${y}.`,
   );
 }
 

@@ -1,7 +1,7 @@
 // The view of many examples: a card each, whose picture is read when it comes into sight.
 "use strict";
 
-const AT_ONCE = 200; // cards or pairs that are shown at once; the others come when these are there
+const AT_ONCE = 48; // cards or pairs that are shown at once; the others come when the browser has time
 
 /** @returns {{element: HTMLElement, update: () => void}} */
 function examplesView() {
@@ -60,7 +60,13 @@ function examplesView() {
       const turn = ++shown;
       list.replaceChildren(...now.map(item));
       cards.get(back)?.scrollIntoView({ block: "center" });
-      setTimeout(() => turn === shown && list.append(...groups.slice(now.length).map(item)));
+      const more = (/** @type {number} */ from) =>
+        requestIdleCallback(() => {
+          if (turn !== shown || from >= groups.length) return;
+          list.append(...groups.slice(from, from + AT_ONCE).map(item));
+          more(from + AT_ONCE);
+        });
+      more(now.length);
     },
   };
 }
@@ -93,6 +99,8 @@ function card(run, example) {
   const quadrant = example.quadrants[row];
   const element = el("a", { class: `card ${quadrant}`, "aria-label": example.id });
   const picture = el("div", { class: "thumb" });
+  const counted = run.metrics.rows[run.rows[row]].grounding_prompt; // the prompt whose masks the quadrants count
+  const other = counted !== state.kind && `${counted}: ${two(example.iou[MASK_KINDS.indexOf(counted)][row])}`;
   const texts = () => [
     el("span", { class: "title" }, said(example.id)),
     el("span", { class: "line" }, said(example.expression), example.absent && " (absent)"),
@@ -101,7 +109,7 @@ function card(run, example) {
       "span",
       { class: "line number" },
       `IoU ${two(example.iou[maskKind()][row])} `,
-      el("span", { class: `badge ${quadrant}` }, QUADRANT_NAMES[quadrant]),
+      el("span", { class: `badge ${quadrant}` }, QUADRANT_NAMES[quadrant], other && ` (${other})`),
     ),
   ];
   element.draw = async () => {

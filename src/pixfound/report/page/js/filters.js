@@ -115,17 +115,7 @@ function controls() {
     /** @type {string} */ name,
     /** @type {[string, string][]} */ options,
     /** @type {string | null} */ tag = null,
-  ) =>
-    el(
-      "label",
-      {},
-      el("span", {}, label),
-      el(
-        "select",
-        { name, "data-tag": tag, onchange: set },
-        options.map(([value, text]) => el("option", { value }, text)),
-      ),
-    );
+  ) => choice(label, { name, "data-tag": tag, onchange: set }, options);
   const check = (/** @type {string} */ label, /** @type {string} */ name, /** @type {string} */ value = "1") =>
     el("label", { class: `check ${value}` }, el("input", { type: "checkbox", name, value, onchange: set }), label);
   const values = (/** @type {number} */ tag) =>

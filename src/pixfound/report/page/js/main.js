@@ -75,17 +75,10 @@ function head() {
     /** @type {string} */ name,
     /** @type {string[][]} */ options,
     /** @type {string} */ chosen,
-  ) =>
-    el(
-      "label",
-      {},
-      el("span", {}, label),
-      el(
-        "select",
-        { id: `choose-${name}`, onchange: (/** @type {any} */ e) => change({ [name]: e.target.value, at: "" }) },
-        options.map(([value, text]) => el("option", { value, selected: value === chosen }, text)),
-      ),
-    );
+  ) => {
+    const set = (/** @type {any} */ e) => change({ [name]: e.target.value, at: "" });
+    return choice(label, { id: `choose-${name}`, onchange: set }, options, chosen);
+  };
   const link = (/** @type {string} */ name, /** @type {string} */ text) =>
     el("a", { href: addressOf({ view: name, at: "" }), "aria-current": state.view === name ? "page" : null }, text);
   const dark = state.theme ? state.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;

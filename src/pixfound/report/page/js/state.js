@@ -23,7 +23,7 @@ const DEFAULTS = {
   blend: "0.7", // of the layers over the image
   at: "", // tokens of the answer whose attention stays, separated by blanks
   part: "", // the layer and head whose attention is shown: an index; the mean over all by default
-  plain: "", // 1: attention as it is, and not less the mean
+  plain: "", // 1: attention as it is, 0: less its mean; by default as the row's extractor takes it
   theme: "",
 };
 
