@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pixfound.io.charts import Panel, Series, bar_chart, heat_map, line_chart, scatter_chart, write_chart
+from pixfound.io.charts import HeatPanel, Panel, Series, bar_chart, heat_map, line_chart, scatter_chart, write_chart
 from tests.support.chart_pixels import bar_heights
 
 BLUE, ORANGE = (0, 114, 178), (230, 159, 0)
@@ -52,12 +52,14 @@ def test_a_band_covers_the_interval_and_a_scatter_has_a_mark_for_each_pair(tmp_p
 
 
 def test_a_heat_map_is_blue_above_zero_orange_below_and_white_where_nothing_is_known(tmp_path: Path) -> None:
-    chart = heat_map("t", ["r"], ["a", "b", "c", "d"], [[2.0, -2.0, 0.0, math.nan]], "points")
-    write_chart(tmp_path / "heat", chart)
+    panels = [HeatPanel("t", [[2.0, -2.0, 0.0, math.nan]], "points")]
+    panels.append(HeatPanel("u", [[0.25, 0.0, 1.0, math.nan]], "nats", differences=False, digits=2))
+    write_chart(tmp_path / "heat", heat_map(["r"], ["a", "b", "c", "d"], panels))
     colours = {tuple(map(int, pixel)) for pixel in pixels_of(tmp_path / "heat").reshape(-1, 3)}
     assert {BLUE, (213, 94, 0), (255, 255, 255)} <= colours
     text = (tmp_path / "heat.svg").read_text()
     assert ">+2.0<" in text and ">-2.0<" in text.replace("\u2212", "-") and "nan" not in text
+    assert ">0.25<" in text and ">+0.25<" not in text
 
 
 def test_files_are_equal_for_equal_charts_inert_and_leave_no_settings(tmp_path: Path) -> None:

@@ -35,12 +35,14 @@ class HeadMaps:
     rows: by kind of word, (C, N) the mean over the rows that predict its tokens; kinds without a token are left out.
         `prompt` is the row of the prompt's last token, `phrase` that of all noun phrases, `noun` of their main words,
         `modifier` of their other words, `other` of all words outside of them.
+    attention: the same before the mean over the answer is taken away.
     tiles: in pixels of the reduced image. cover: (h, w) share of each of its pixels that the object covers.
     """
 
     run_example: RunExample
     generation: Generation
     rows: dict[Word, FloatArray]
+    attention: dict[Word, FloatArray]
     tiles: tuple[Tile, ...]
     cover: FloatArray
 
@@ -76,27 +78,30 @@ def head_maps(
         generation = run.generation(run_example, kind)
         if generation is None or generation.kept is None:
             continue
-        rows = _rows(generation, phrases, words, subtract_mean)
-        if rows:
+        attention, level = _attention(generation, phrases, words)
+        if attention:
+            rows = {word: a - level if subtract_mean and word != "prompt" else a for word, a in attention.items()}
             height, width = generation.image_size
             scale = min(1.0, _SIDE / max(height, width))
             size = max(1, round(height * scale)), max(1, round(width * scale))
             cover = _cover(run_example.example.gt_mask, size)
-            yield HeadMaps(run_example, generation, rows, resized(generation, size).tiles, cover)
+            yield HeadMaps(run_example, generation, rows, attention, resized(generation, size).tiles, cover)
 
 
-def _rows(
-    generation: Generation, phrases: PhraseFinder, words: Sequence[Word], subtract_mean: bool
-) -> dict[Word, FloatArray]:
+def _attention(
+    generation: Generation, phrases: PhraseFinder, words: Sequence[Word]
+) -> tuple[dict[Word, FloatArray], FloatArray]:
+    """(C, N) of each kind of word, and the mean over all of the answer's rows; zeros of an answer of one token."""
     assert generation.kept is not None
     kept = generation.kept.rows  # (L, H, 1 + T, N)
     rows = kept.reshape(-1, *kept.shape[2:])[:, 1:]  # (C, T, N)
-    level = rows.mean(axis=1) if subtract_mean and rows.shape[1] > 1 else np.zeros(1, dtype=np.float32)
-    return {
-        word: (rows[:, tokens].mean(axis=1) - (0 if word == "prompt" else level)).astype(np.float32)
+    level = rows.mean(axis=1) if rows.shape[1] > 1 else np.zeros(1, dtype=np.float32)
+    found = {
+        word: rows[:, tokens].mean(axis=1)
         for word, tokens in _tokens(generation, phrases).items()
         if word in words and tokens
     }
+    return found, level
 
 
 def _tokens(generation: Generation, phrases: PhraseFinder) -> dict[Word, list[int]]:

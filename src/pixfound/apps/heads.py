@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import numpy as np
 from omegaconf import DictConfig
 
 from pixfound.apps.evaluate import CONFIG, guarded, resolve
@@ -24,9 +23,7 @@ from pixfound.extractors.sources.localization_heads import (
     LocalizationHeads,
     chosen_often,
     criteria_of,
-    elbow_by_chord,
-    elbow_by_curvature,
-    ranked_heads,
+    rank_examples,
 )
 from pixfound.interfaces import Benchmark, Model
 from pixfound.io.terminal import complain, say
@@ -103,16 +100,8 @@ def _criteria(generation: Generation, by: Convention) -> HeadCriteria:
 
 
 def _heads(found: Sequence[HeadCriteria], by: Convention) -> dict[str, Any]:
-    """The heads of a convention, the most frequent first, and its threshold of the attention on the image.
-
-    released: an elbow for each example, of which the mean is written. paper: the elbow of the mean sums, for all.
-    """
-    if by == "paper":
-        threshold = elbow_by_curvature(np.mean([one.sums for one in found], axis=0).ravel())
-        rankings = [ranked_heads(one, by, threshold) for one in found]
-    else:
-        threshold = float(np.mean([elbow_by_chord(one.sums.ravel()) for one in found]))
-        rankings = [ranked_heads(one, by) for one in found]
+    """The heads of a convention, the most frequent first, and its threshold of the attention on the image."""
+    threshold, rankings = rank_examples(found, by)
     return {
         "threshold": threshold,
         "counted": COUNTED[by],

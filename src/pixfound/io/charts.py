@@ -90,37 +90,53 @@ def scatter_chart(panels: Sequence[Panel], note: str) -> Figure:
     return _figure(panels, note, _points)
 
 
-def heat_map(
-    title: str, rows: Sequence[str], columns: Sequence[str], cells: Sequence[Sequence[float]], unit: str
-) -> Figure:
-    """Differences from 0 as colours, blue above and orange below, with their numbers where there are few columns.
+@dataclass(frozen=True)
+class HeatPanel:
+    """Cells of a heat map, nan is left white. unit: their axis.
 
-    cells: nan is left white.
+    differences: from 0, blue above and orange below; else amounts from 0 on, in blue. digits: behind the point.
     """
+
+    title: str
+    cells: Sequence[Sequence[float]]
+    unit: str
+    differences: bool = True
+    digits: int = 1
+
+
+def heat_map(rows: Sequence[str], columns: Sequence[str], panels: Sequence[HeatPanel]) -> Figure:
+    """Panels of cells one below the other, as colours, with their numbers where there are few columns."""
     import matplotlib
-    from matplotlib.colors import LinearSegmentedColormap
     from matplotlib.figure import Figure
 
     with matplotlib.rc_context(dict(_STYLE)):
-        few = len(columns) <= _NUMBERED
-        across = 0.75 if few else 0.22
-        figure = Figure(figsize=(2.6 + across * len(columns), 1.2 + 0.24 * len(rows)), layout="constrained")
-        axes = figure.subplots()
-        ends = max((abs(cell) for row in cells for cell in row if math.isfinite(cell)), default=0.0) or 1.0
-        colours = LinearSegmentedColormap.from_list("differences", [_COLOURS[4], "#ffffff", _COLOURS[0]])
-        image = axes.imshow(cells, cmap=colours, vmin=-ends, vmax=ends, aspect="auto")
-        for i, row in enumerate(cells):
-            for j, cell in enumerate(row):
-                if few and math.isfinite(cell):
-                    ink = "white" if abs(cell) > 0.6 * ends else _INK
-                    axes.text(j, i, f"{cell:+.1f}", ha="center", va="center", color=ink, fontsize=8)
-        axes.set_xticks(range(len(columns)), [printable(name) for name in columns])
-        axes.set_yticks(range(len(rows)), [printable(name) for name in rows])
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
-        axes.set_title(printable(title))
-        figure.colorbar(image, ax=axes, label=unit)
+        across = 0.75 if len(columns) <= _NUMBERED else 0.22
+        height = len(panels) * (1.2 + 0.24 * len(rows))
+        figure = Figure(figsize=(2.6 + across * len(columns), height), layout="constrained")
+        for axes, panel in zip(figure.subplots(len(panels), squeeze=False)[:, 0], panels, strict=True):
+            _heat(axes, panel, rows, columns)
     return figure
+
+
+def _heat(axes: Axes, panel: HeatPanel, rows: Sequence[str], columns: Sequence[str]) -> None:
+    from matplotlib.colors import LinearSegmentedColormap
+
+    end = max((abs(cell) for row in panel.cells for cell in row if math.isfinite(cell)), default=0.0) or 1.0
+    ends = [*([_COLOURS[4]] if panel.differences else []), "#ffffff", _COLOURS[0]]
+    colours = LinearSegmentedColormap.from_list("heat", ends)
+    image = axes.imshow(panel.cells, cmap=colours, vmin=-end if panel.differences else 0, vmax=end, aspect="auto")
+    for i, row in enumerate(panel.cells):
+        for j, cell in enumerate(row):
+            if len(columns) <= _NUMBERED and math.isfinite(cell):
+                text = f"{cell:{'+' if panel.differences else ''}.{panel.digits}f}"
+                ink = "white" if abs(cell) > 0.6 * end else _INK
+                axes.text(j, i, text, ha="center", va="center", color=ink, fontsize=8)
+    axes.set_xticks(range(len(columns)), [printable(name) for name in columns])
+    axes.set_yticks(range(len(rows)), [printable(name) for name in rows])
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    axes.set_title(printable(panel.title))
+    axes.figure.colorbar(image, ax=axes, label=panel.unit)
 
 
 def write_chart(path: Path, figure: Figure) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from pixfound.apps.sensitivity.tables import NAMES, figure_keys
-from pixfound.io.charts import Panel, Series, heat_map, scatter_chart
+from pixfound.io.charts import HeatPanel, Panel, Series, heat_map, scatter_chart
 from pixfound.prompts.perturbations import NONE
 
 if TYPE_CHECKING:
@@ -41,7 +41,8 @@ def draw_changes(study: Mapping[str, Any], row: str) -> Mapping[str, Figure]:
         base = variations.pop(NONE)["figures"]
         cells = [[_points(cell["figures"][key], base[key]) for key in figure_keys(row)] for cell in variations.values()]
         title = f"{subject}, row {row}: changes by variation"
-        charts[subject] = heat_map(title, list(variations), list(NAMES.values()), cells, "variation - as it is, points")
+        panel = HeatPanel(title, cells, "variation - as it is, points")
+        charts[subject] = heat_map(list(variations), list(NAMES.values()), [panel])
     return charts
 
 

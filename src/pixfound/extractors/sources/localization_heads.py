@@ -144,6 +144,18 @@ def chosen_often(rankings: Iterable[Sequence[Head]], counted: int) -> list[tuple
     return Counter(head for ranking in rankings for head in ranking[:counted]).most_common()
 
 
+def rank_examples(found: Sequence[HeadCriteria], by: Convention) -> tuple[float, list[list[Head]]]:
+    """The threshold of the sums, and the heads that pass for each example, the most compact first.
+
+    released: an elbow for each example, of which the mean is returned. paper: the elbow of the mean sums, for all.
+    """
+    if by == "paper":
+        threshold = elbow_by_curvature(np.mean([one.sums for one in found], axis=0).ravel())
+        return threshold, [ranked_heads(one, by, threshold) for one in found]
+    threshold = float(np.mean([elbow_by_chord(one.sums.ravel()) for one in found]))
+    return threshold, [ranked_heads(one, by) for one in found]
+
+
 def criteria_of(generation: Generation, rows: FloatArray, by: Convention) -> HeadCriteria:
     """The criteria of the heads of rows (L, H, N) about the image of a generation."""
     assert generation.kept is not None
