@@ -121,8 +121,12 @@ class HubServer:
                 headers = {"ETag": f'"{etag}"', "X-Repo-Commit": COMMIT, "Accept-Ranges": "bytes"}
                 body = fault.body if fault.body is not None else content
                 range_ = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+                if self.headers.get("If-Range", headers["ETag"]) != headers["ETag"]:
+                    range_ = None
                 if range_ and not head:
                     start = int(range_[1])
+                    if start >= len(body):
+                        return self.send(416, b"", {"Content-Range": f"bytes */{len(body)}"}, head)
                     headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
                     return self.send(206, body[start:], headers, head, fault.cut_after)
                 return self.send(200, body, headers, head, fault.cut_after)

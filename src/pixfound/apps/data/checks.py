@@ -38,6 +38,20 @@ def check_folder(dataset: Dataset, root: Path, manifest: Manifest) -> list[Probl
     return problems
 
 
+def check_manifest(root: Path, manifest: Manifest) -> list[Problem]:
+    """The problems of the files that were prepared: they are there, with the bytes that they had."""
+
+    def check(entry: tuple[str, Entry]) -> Problem | None:
+        name, prepared = entry
+        if not (root / name).is_file():
+            return Problem(name, MISSING, f"get it from {prepared.source}")
+        wrong = wrong_bytes(File((name,), (name,)), root / name, prepared)
+        return Problem(name, wrong, f"get it from {prepared.source} again") if wrong else None
+
+    with ThreadPoolExecutor(_WORKERS) as pool:
+        return [problem for problem in pool.map(check, manifest.files.items()) if problem]
+
+
 def unnamed_images(dataset: Dataset, root: Path) -> list[Problem]:
     """The folders that lack images, for use where the annotations with the images' names are missing."""
     problems = []

@@ -15,9 +15,13 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pixfound.errors import UserError, nearest
 from pixfound.io.terminal import complain, prepare, say
+
+if TYPE_CHECKING:
+    from pixfound.apps.data.manifest import Manifest
 
 _NAMES = ("pixmmvp", "pixcvbench")
 _PRECOMPUTED = ("omg_llava", "llava_grounding")  # read from files by experiments/paper
@@ -111,8 +115,11 @@ def _verify(options: argparse.Namespace) -> int:
     from pixfound.apps.data.datasets import DATASETS
     from pixfound.apps.data.manifest import read_manifest
 
-    dataset, root = DATASETS[options.dataset], options.root.expanduser()
-    manifest = read_manifest(root, dataset.name)
+    name, root = options.dataset, options.root.expanduser()
+    manifest = read_manifest(root, name)
+    if name not in DATASETS:
+        return _verify_preset(name, root, manifest)
+    dataset = DATASETS[name]
     problems = check_folder(dataset, root, manifest)
     for line in lines(problems, root):
         say(line)
@@ -125,6 +132,27 @@ def _verify(options: argparse.Namespace) -> int:
         print(f"{differ} annotation {'file is' if differ == 1 else 'files are'} not as released (--allow-changed)")
     state = "as prepared" if manifest.files else "readable (no list of checksums: `prepare` writes one)"
     print(f"{root} holds {dataset.name}: {dataset.count} examples, every picture {state}")
+    return 0
+
+
+def _verify_preset(name: str, root: Path, manifest: Manifest) -> int:
+    from pixfound.apps.data.checks import check_manifest, lines
+    from pixfound.apps.data.prepare_preset import presets
+
+    if not manifest.files:
+        if name not in (known := presets()):
+            raise UserError(f"{name}: there is no such benchmark; {nearest(name, [*_NAMES, *known])}")
+        raise UserError(
+            f"{root}: has no list of checksums, which `pixfound-data prepare {name}` writes; "
+            f"`pixfound-data check benchmark={name} benchmark.root={root}` reads what is there"
+        )
+    problems = check_manifest(root, manifest)
+    for line in lines(problems, root):
+        say(line)
+    if problems:
+        print(f"{len(problems)} problems; `pixfound-data prepare {name} --root {root}` fetches {name} again")
+        return 2
+    print(f"{root} holds {name}: {len(manifest.files)} files, all as prepared")
     return 0
 
 
@@ -166,7 +194,7 @@ def _parser() -> argparse.ArgumentParser:
     paper = commands.add_parser("paper", help="prepare all that experiment=paper_pixmmvp and paper_pixcvbench read")
     paper.add_argument("--root", type=Path, default=Path("data"), help="folder of all of it (data)")
     make.add_argument("dataset", help=f"{', '.join(_NAMES)}, or a preset such as gseval")
-    check.add_argument("dataset", choices=_NAMES)
+    check.add_argument("dataset", help=f"{', '.join(_NAMES)}, or a preset such as gseval")
     for command in (make, check):
         command.add_argument("--root", type=Path, required=True, help="the benchmark's folder (benchmark.root)")
     for command in (make, paper):

@@ -12,7 +12,7 @@ from typing import Any
 
 from pixfound.errors import UserError
 
-_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)  # not the Hub's errors
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS)  # not the Hub's errors
 _ATTEMPTS = 2  # a transfer with wrong bytes is repeated once
 
 
@@ -49,7 +49,7 @@ def download(repo: str, revision: str | None, patterns: Sequence[str], folder: P
             for path in wrong:
                 (folder / path).unlink()
     except Exception as error:  # of the client, and of whichever HTTP library it uses
-        if isinstance(error, OSError) and error.errno in _DISK:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
             raise
         raise _in_one_line(error, repo, revision) from error
     if wrong:

@@ -25,7 +25,9 @@ class Entry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The manifest. files: by path in the folder. commits: the commit of each dataset on the Hub in use."""
+    """The manifest. files: by path in the folder. commits: the commit of each dataset on the Hub in use, and the
+    SHA-256 of each file from another host by its URL.
+    """
 
     dataset: str
     files: Mapping[str, Entry] = field(default_factory=dict)

@@ -263,7 +263,7 @@ def locked(root: Path) -> Iterator[None]:
                 shutil.rmtree(work / "hub", ignore_errors=True)
             finally:
                 shutil.rmtree(work / "set", ignore_errors=True)
-                if not any(path.is_file() for path in (work / "hub").rglob("*")):
+                if not any(path.is_file() and path.stat().st_size for path in (work / "hub").rglob("*")):
                     shutil.rmtree(work, ignore_errors=True)
                 with suppress(OSError):
                     root.rmdir()  # where nothing was found

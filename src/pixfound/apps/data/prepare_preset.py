@@ -1,23 +1,30 @@
-"""Preparation of a preset of `paired_table` from the Hub, by the key `download` of its YAML.
+"""Preparation of a preset of `paired_table`, by the key `download` of its YAML.
 
-Its keys: `hub`, the dataset on the Hub, without which `note` says where the files are; `files`, patterns of the files,
-of which archives (zip, tar) are unpacked; `sha256` of released files by name, null where it is not known; `size`,
-`licence` and `note` for who downloads.
+Its keys: `hub`, a dataset on the Hub, and `files`, patterns of its files; `urls`, files of other hosts. Without both,
+`note` says where the files are. Archives (zip, tar) are unpacked. `sha256`: of released files by name, null where it is
+not known; `size`, `licence` and `note` for who downloads.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+import tarfile
+import zipfile
+import zlib
+from collections import Counter
 from collections.abc import Mapping
 from importlib import resources
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
+from urllib.parse import urlsplit
 
+from pixfound.apps.data.checks import check_manifest
 from pixfound.apps.data.files import sha256_of
-from pixfound.apps.data.hub import download
+from pixfound.apps.data.hub import DISK_ERRORS, download
 from pixfound.apps.data.manifest import NAME, Entry, Manifest, read_manifest
 from pixfound.apps.data.prepare import WORK, Prepared, locked
+from pixfound.apps.data.web import fetch
 from pixfound.errors import UserError
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
@@ -39,67 +46,111 @@ def presets() -> dict[str, Mapping[str, Any]]:
 def prepare_preset(name: str, source: Mapping[str, Any], root: Path, revision: str | None = None) -> Prepared:
     """Download a preset's files into `root` and unpack its archives.
 
-    An interrupted download goes on; files appear in `root` when all are there, annotations and pictures alike. Raises
-    UserError, with where to ask, for a set that is not on the Hub or not open.
+    An interrupted download goes on; files appear in `root` when all are there, annotations and pictures alike. What is
+    fetched again must be what it was the first time, unless another revision is asked for. Raises UserError, with where
+    to ask, for a set that cannot be downloaded.
     """
     root = root.expanduser().resolve()
-    if "hub" not in source:
+    urls, repo = list(source.get("urls") or ()), source.get("hub")
+    if not (repo or urls):
         raise UserError(
-            f"{name}: is not on the Hub ({source['note']}); put its files into {root}, as its card in "
+            f"{name}: is not to be had by a program ({source['note']}); put its files into {root}, as its card in "
             f"docs/benchmarks and conf/benchmark/{name}.yaml say"
         )
-    repo, old = str(source["hub"]), read_manifest(root, name)
-    complete = all(_size(root / path) == entry.size for path, entry in old.files.items())
-    if old.files and complete and revision in (None, old.commits[repo]):
+    old, released = read_manifest(root, name), dict(source.get("sha256") or {})
+    if revision in (None, old.commits.get(str(repo))) and old.files and not check_manifest(root, old):
         return Prepared(old, was_complete=True)
     with locked(root):
-        hub, stage = root / WORK / "hub" / repo.replace("/", "--"), root / WORK / "set"
-        commit = download(repo, revision, list(source["files"]), hub)
+        hub, stage = root / WORK / "hub", root / WORK / "set"
+        own = [url for url in urls if _is_own(root / _unpacked(url), root, old)]
+        wanted = {**source, "urls": [url for url in urls if url not in own]}
+        origins, commits = _download(wanted, hub, old.commits, revision)
         stage.mkdir(parents=True)
-        files = [p for p in sorted(hub.rglob("*")) if p.is_file() and p.relative_to(hub).parts[0] != ".cache"]
-        for path in sorted(files, key=lambda file: not file.name.endswith(_ARCHIVES)):  # what may fail comes first
-            _stage(path, stage / path.relative_to(hub))
-        staged = [path for path in sorted(stage.rglob("*")) if path.is_file()]
-        entries = {p.relative_to(stage).as_posix(): Entry(p.stat().st_size, sha256_of(p), repo) for p in staged}
-        if not entries:
+        entries: dict[str, Entry] = {}
+        for path, (inside, origin) in sorted(origins.items(), key=lambda item: not _is_archive(item[0])):
+            for file in _stage(path, stage / inside):  # archives, which may fail, come first
+                entries[file.relative_to(stage).as_posix()] = Entry(file.stat().st_size, sha256_of(file), origin)
+        if not entries and repo:
             raise UserError(f"{repo}: has none of {', '.join(source['files'])}; look at its files in a browser")
-        released = source.get("sha256") or {}
-        for name_inside, entry in entries.items():
-            if released.get(Path(name_inside).name, entry.sha256) != entry.sha256:
-                raise UserError(f"{repo}, {name_inside}: is not as released (sha256); look at what changed in it")
-        for name_inside in entries:
-            (root / name_inside).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(stage / name_inside, root / name_inside)
-        manifest = Manifest(name, entries, {repo: commit})
+        for place, entry in entries.items():
+            if released.get(Path(place).name, entry.sha256) != entry.sha256:
+                raise UserError(f"{entry.source}, {place}: is not as released (sha256); look at what changed in it")
+        for place in entries:
+            (root / place).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(stage / place, root / place)
+        manifest = Manifest(name, entries, commits)
         part = root / f"{NAME}.part"
         part.write_text(manifest.to_json(), encoding="utf-8")
         os.replace(part, root / NAME)
-    unknown = "checksums of the released files are not known: pixfound-data.json has those of these"
+    unknown = f"checksums of the released files are not known: those of these are in {NAME}, and hold from now on"
     notes = ([] if released else [unknown]) + ([str(source["note"])] if "note" in source else [])
-    return Prepared(manifest, {repo: len(entries)}, notes)
+    notes += [f"{_unpacked(url)} was there, and is left as it is: {url} is not fetched" for url in own]
+    return Prepared(manifest, dict(Counter(entry.source for entry in entries.values())), notes)
 
 
-def _stage(path: Path, target: Path) -> None:
-    """Move a file to its target; unpack an archive into a folder of its own name, which it may bring itself."""
+def _download(
+    source: Mapping[str, Any], folder: Path, known: Mapping[str, str], revision: str | None
+) -> tuple[dict[Path, tuple[Path, str]], dict[str, str]]:
+    """(downloaded file -> its path in the benchmark's folder and its source, commit or checksum by source).
+
+    known: those of an earlier preparation, which hold again.
+    """
+    files: dict[Path, tuple[Path, str]] = {}
+    commits: dict[str, str] = {}
+    if repo := source.get("hub"):
+        place = folder / repo.replace("/", "--")
+        commits[repo] = download(repo, revision or known.get(repo), list(source["files"]), place)
+        for path in sorted(place.rglob("*")):
+            inside = path.relative_to(place)
+            if path.is_file() and inside.parts[0] != ".cache":
+                files[path] = inside, repo
+    for url in source.get("urls") or ():
+        released = (source.get("sha256") or {}).get(PurePosixPath(url).name)
+        path, commits[url] = fetch(url, folder / str(urlsplit(url).hostname), known.get(url) or released)
+        files[path] = Path(path.name), url
+    return files, commits
+
+
+def _is_archive(path: Path) -> bool:
+    return path.name.lower().endswith(_ARCHIVES)
+
+
+def _unpacked(url: str) -> str:
+    """The name of what a URL's file becomes: an archive a folder without its ending."""
+    name = PurePosixPath(urlsplit(url).path).name
+    return next((name[: -len(ending)] for ending in _ARCHIVES if name.endswith(ending)), name)
+
+
+def _is_own(path: Path, root: Path, old: Manifest) -> bool:
+    """True for what is in the benchmark's folder without having been prepared, such as a link to COCO's pictures."""
+    inside = path.relative_to(root).as_posix()
+    return path.exists() and not any(name == inside or name.startswith(f"{inside}/") for name in old.files)
+
+
+def _stage(path: Path, target: Path) -> list[Path]:
+    """Move a file to its target; unpack an archive into a folder of its own name, which it may bring itself.
+
+    Returns what is there then.
+    """
     suffix = next((ending for ending in _ARCHIVES if path.name.lower().endswith(ending)), None)
     target.parent.mkdir(parents=True, exist_ok=True)
     if suffix is None:
         shutil.move(path, target)
-        return
+        return [target]
     folder = target.with_name(target.name[: -len(suffix)])
     try:
         if suffix == ".zip":
             shutil.unpack_archive(path, folder)
         else:
             shutil.unpack_archive(path, folder, filter="data")
-    except (OSError, ValueError, shutil.ReadError) as error:
-        raise UserError(f"{path.name}: cannot be unpacked ({error}); run the command again") from error
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error) as error:
+        if isinstance(error, OSError) and error.errno in DISK_ERRORS:
+            raise
+        path.unlink()
+        raise UserError(f"{path.name}: cannot be unpacked ({error}); run the command again to fetch it anew") from error
     inner = folder / folder.name
     if inner.is_dir() and len(list(folder.iterdir())) == 1:
         for child in inner.iterdir():
             shutil.move(child, folder / child.name)
         inner.rmdir()
-
-
-def _size(path: Path) -> int | None:
-    return path.stat().st_size if path.is_file() else None
+    return [file for file in sorted(folder.rglob("*")) if file.is_file()]

@@ -32,6 +32,7 @@ _METADATA = (
     "metadata.jsonl",
     "metadata.csv",
 )  # of an image folder, as the package `datasets` has it
+_PREPARED = "pixfound-data.json"  # the list of checksums of `pixfound-data prepare`, which *.json would match
 HUB = "hf://datasets/"
 _HUB_PATH = re.compile(r"hf://datasets/([^/@]+/[^/@]+)(?:@([^/]+))?/(.+)")  # as huggingface_hub writes them
 _LONGEST = 2**31 - 1  # characters of a CSV field: a picture in base64 has millions
@@ -98,7 +99,8 @@ def find_files(source: str) -> list[tuple[Path, Path]]:
         parts = path.parts
         fixed = next((i for i, part in enumerate(parts) if set(part) & set("*?[")), len(parts) - 1)
         root = Path(*parts[:fixed])
-        files = [(root, file) for file in sorted(root.glob(str(Path(*parts[fixed:])))) if file.is_file()]
+        found = sorted(root.glob(str(Path(*parts[fixed:]))))
+        files = [(root, file) for file in found if file.is_file() and file.name != _PREPARED]
     if not files:
         raise UserError(
             f"benchmark.rows={source}: there is no such file; give a path, or a pattern such as DIR/*.parquet"
