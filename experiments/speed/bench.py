@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from experiments.speed import answering, commands, extraction, scoring, sharing
+from experiments.speed import answering, commands, extraction, page, scoring, sharing
 
 Row = dict[str, Any]
 
@@ -67,6 +67,7 @@ def _parts(folder: Path, options: argparse.Namespace) -> dict[str, Callable[[], 
         "sharing": lambda: [sharing.measure_sharing(options.repeats, options.batches)],
         "commands": lambda: commands.measure(_made(folder / "commands"), options),
         "scale": lambda: commands.measure_scale(_made(folder / "scale"), options),
+        "page": lambda: page.measure(_made(folder / "page"), options),
     }
 
 
@@ -76,7 +77,7 @@ def _made(folder: Path) -> Path:
 
 
 def _options() -> argparse.Namespace:
-    parts = ("answers", "extraction", "scoring", "sharing", "commands", "scale")
+    parts = ("answers", "extraction", "scoring", "sharing", "commands", "scale", "page")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="parts to measure")
     parser.add_argument("--repeats", type=int, default=3)
@@ -91,6 +92,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--examples", type=int, default=10_000, help="examples of a small run over records; the large: ten times"
     )
+    parser.add_argument("--page-examples", type=int, default=1438, help="examples of the page")
+    parser.add_argument("--full-run-s", type=float, default=1 / 0.669, help="seconds an example of a full run takes")
     parser.add_argument("--out", default="outputs/bench/bench.json")
     return parser.parse_args()
 

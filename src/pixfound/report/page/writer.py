@@ -27,7 +27,7 @@ from pixfound.report.page.example_data import example_data, kept_rows
 from pixfound.report.page.overview_data import example_line, overview_data
 from pixfound.report.panels import shrunk
 
-_QUALITY = 70  # of WebP: about 30 kB for a photograph of 640 x 480
+_QUALITY = 60  # of WebP: about 20 kB for a photograph of 640 x 480
 _LOSSLESS = 256  # pixels, the longer side up to which pictures are kept as they are
 
 

@@ -130,9 +130,16 @@ function decodeMask(text, height, width) {
  */
 async function unpackAttention(packed) {
   const { tokens, cells, scales, shares } = packed;
+  const stored = Array.from(new Uint16Array(await inflate(packed.mean)));
+  const mean = Float64Array.from(stored, (step) => step * packed.mean_scale);
+  const largestFirst = stored.map((_, cell) => cell).sort((one, other) => stored[other] - stored[one] || one - other);
   const steps = new Int8Array(await inflate(packed.differences));
-  const mean = Float64Array.from(new Uint16Array(await inflate(packed.mean)), (step) => step * packed.mean_scale);
-  const differences = Float64Array.from(steps, (step, i) => step * scales[Math.floor(i / cells)]);
+  const differences = new Float64Array(steps.length);
+  largestFirst.forEach((cell, place) => {
+    scales.forEach((/** @type {number} */ scale, /** @type {number} */ token) => {
+      differences[token * cells + cell] = steps[place * tokens + token] * scale;
+    });
+  });
   return { tokens, cells, mean, differences, shares };
 }
 
