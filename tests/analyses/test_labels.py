@@ -61,8 +61,10 @@ def test_both_versions_are_reported_with_their_difference() -> None:
         assert found["differences"]["corrected"][f"{name}_pair"]["value"] == pytest.approx(1 / 3)
         assert found["differences"]["corrected"][f"{name}_item"]["value"] == pytest.approx(2 / 6)
         assert found["differences"]["corrected"][f"{name}_item"]["low"] >= 0.0  # the draws are paired
+    assert "| corrected - original | n = 6 | n = 3 |" in "\n".join(Labels(RulesJudge()).sections(found))
+    found["differences"]["corrected"]["A_item"]["count"] = 10  # enough to claim a difference
     report = "\n".join(Labels(RulesJudge()).sections(found))
-    assert "| corrected - original | 33.3" in report
+    assert "| corrected - original | 33.3 [" in report
     assert "2 examples: 2a, 2b" in report
 
 

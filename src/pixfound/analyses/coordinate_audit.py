@@ -24,7 +24,7 @@ from pixfound.interfaces import Analysis
 from pixfound.io.text import grid
 from pixfound.scoring.bootstrap import Resampler, numbered
 from pixfound.scoring.estimates import figure, minus
-from pixfound.scoring.formatting import figure as shown
+from pixfound.scoring.formatting import enough as shown
 from pixfound.scoring.regions import Array, around, box_ious
 
 if TYPE_CHECKING:

@@ -12,6 +12,7 @@ import numpy as np
 from pixfound.interfaces import Analysis
 from pixfound.io.text import grid
 from pixfound.pipeline.run_examples import MASK_KINDS, RunExample
+from pixfound.scoring.formatting import FEW
 from pixfound.types import Choice, Kind
 from pixfound.types.arguments import NonNegative, Positive
 from pixfound.types.masks import ious
@@ -19,6 +20,7 @@ from pixfound.types.masks import ious
 if TYPE_CHECKING:
     from pixfound.pipeline.run_data import RunData
 
+_QUALITY = ("agreement", "chance", "regret", "regret_of_picks")
 _THIRDS = ("first third", "middle third", "last third")
 
 
@@ -58,9 +60,10 @@ class JudgeAudit(Analysis):
                 ]
             )
             good, kinds = about["quality"], about["kinds"]
-            shares = (kinds.get("empty", 0) / sum(kinds.values()), kinds.get("unscored", 0) / sum(kinds.values()))
-            figures = (good["agreement"], good["chance"], good["regret"], good["regret_of_picks"], *shares)
-            quality.append([row, str(good["examples"]), *map(_percent, figures)])
+            choices = sum(kinds.values())
+            means = [_percent(good[name], good["examples"]) for name in _QUALITY]
+            shares = [_percent(kinds.get(kind, 0) / choices, choices) for kind in ("empty", "unscored")]
+            quality.append([row, str(good["examples"]), *means, *shares])
             presence_counts = about["presence"]
             presence.append(
                 [row, *(str(presence_counts[name]) for name in _PRESENCE), str(about["kinds"].get("unscored", 0))]
@@ -72,7 +75,7 @@ class JudgeAudit(Analysis):
             grid(("row", *_THIRDS, "p", "p of single places", "first", "first by chance"), places),
             "Present objects with two candidates or more, in percent. As oracle: picks that no candidate beats, and "
             "how many a random pick gives. Regret: IoU that the oracle gains on the row, and on its picks alone. Of "
-            "all choices: empty, unscored.",
+            f"all choices: empty, unscored. -: of fewer than {FEW}.",
             grid(("row", "n", "as oracle", "by chance", "regret", "regret of picks", "empty", "unscored"), quality),
             "What it said of presence, against the truth; and choices that are unscored.",
             grid(("row", *_PRESENCE.values(), "unscored"), presence),
@@ -171,8 +174,8 @@ def _mean(values: Sequence[float]) -> float | None:
     return float(np.mean(values)) if values else None
 
 
-def _percent(value: float | None) -> str:
-    return "-" if value is None else f"{100 * value:.1f}"
+def _percent(value: float | None, count: int) -> str:
+    return "-" if value is None or count < FEW else f"{100 * value:.1f}"
 
 
 def _first(places: Mapping[str, Any]) -> list[str]:

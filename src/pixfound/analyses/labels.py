@@ -13,7 +13,7 @@ from pixfound.scoring.bootstrap import Resampler
 from pixfound.scoring.choice_grading import Letters, grade_letter
 from pixfound.scoring.estimates import Estimate, figure, minus
 from pixfound.scoring.figures import accuracies_of, vqa_figures
-from pixfound.scoring.formatting import figure as shown
+from pixfound.scoring.formatting import enough as shown
 from pixfound.scoring.scores import Score
 from pixfound.scoring.table import ScoreTableBuilder, Table
 from pixfound.types import Example

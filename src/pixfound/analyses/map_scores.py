@@ -18,7 +18,7 @@ from pixfound.pipeline.images import load
 from pixfound.pipeline.run_examples import MASK_KINDS, RunExample
 from pixfound.scoring.bootstrap import Resampler, numbered
 from pixfound.scoring.estimates import figure, minus
-from pixfound.scoring.formatting import figure as shown
+from pixfound.scoring.formatting import enough as shown
 from pixfound.selectors.oracle import Oracle
 from pixfound.types import FloatArray, Kind
 from pixfound.types.arguments import Fraction, NonNegative, Positive
