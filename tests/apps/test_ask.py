@@ -14,6 +14,7 @@ import pixfound
 from pixfound.apps.ask.asker import Asked, Asker
 from pixfound.apps.ask.cli import asker, main, scene_or_picture
 from pixfound.benchmarks.pixshapes import PixShapes
+from pixfound.errors import UserError
 from pixfound.types.masks import RLE
 from tests.support.judge_server import Act, JudgeServer
 
@@ -57,6 +58,13 @@ def test_the_sheet_frames_the_chosen_phrase(asked: Asked) -> None:
     assert len(edges) == 2 * len(asked.replies)  # one frame for each reply
     assert {len(edge) for edge in edges} == {5} and edges[1][0] - edges[0][-1] > 200
     assert asked._repr_png_().startswith(b"\x89PNG")
+
+
+def test_a_model_that_is_set_to_give_no_attention_gives_it_when_asked() -> None:
+    (reply,) = asker(model="tiny_pixel").ask(scene_or_picture(f"pixshapes:{PLACE}"), QUESTION).replies.values()
+    assert reply.generation.attention is not None and reply.chosen is not None
+    with pytest.raises(UserError, match="capture=step"):
+        asker(None, "model.capture=none", model="tiny_pixel").ask(scene_or_picture("pixshapes:2"), QUESTION)
 
 
 def test_without_an_expression_the_question_alone_is_asked(miniature: Asker) -> None:

@@ -63,6 +63,16 @@ def test_words_light_up_regions(address: str, browser: Any) -> None:
     SHOTS.mkdir(parents=True, exist_ok=True)
     tab.evaluate("window.scrollTo(0, 0)")
     tab.screenshot(path=SHOTS / "demo.png")
+    other = asker(model="tiny_pixel").ask(asked.picture, asked.question, asked.expression)
+    heat = np.asarray(light(other, other.main, (0, len(other.main.text)))[0]).astype(int)
+    tab.get_by_label("Model").click()
+    tab.get_by_role("option", name="tiny_pixel").click()
+    tab.get_by_role("button", name="Ask", exact=True).click()
+    for _ in range(240):
+        if np.abs(shown(tab, "Where it looked") - heat).max() <= 2:
+            break
+        tab.wait_for_timeout(250)
+    np.testing.assert_allclose(shown(tab, "Where it looked"), heat, atol=2)
     tab.get_by_label("Question").fill("")
     tab.get_by_label("Expression to be shown").fill("")
     tab.get_by_role("button", name="Ask", exact=True).click()

@@ -57,7 +57,11 @@ def ask(
 
 
 def asker(choose: Chooser | None = None, *overrides: str, **options: Any) -> Asker:
-    """An `Asker`, which keeps the model that it loads. A judge needs extraction=automatic, which is taken by itself."""
+    """An `Asker`, which keeps the model that it loads.
+
+    What the overrides leave open is chosen for asking: extraction=automatic for a judge, and the attention of a model
+    that is set to give none.
+    """
     from pixfound.apps.ask.asker import Asker
     from pixfound.apps.compose import compose_config
     from pixfound.apps.run import as_overrides
@@ -65,7 +69,10 @@ def asker(choose: Chooser | None = None, *overrides: str, **options: Any) -> Ask
     words = as_overrides(overrides, options)
     if choose == "judge" and not any(word.startswith("extraction=") for word in words):
         words = ["extraction=automatic", *words]
-    return Asker(compose_config(words), choose)
+    config = compose_config(words)
+    if config["model"].get("capture") == "none" and not any(word.startswith("model.capture=") for word in words):
+        config = compose_config([*words, "model.capture=step"])
+    return Asker(config, choose)
 
 
 def scene_or_picture(image: Image.Image | str | Path) -> Image.Image:

@@ -21,9 +21,9 @@ def pack_rows(rows: npt.NDArray[np.float32]) -> dict[str, Any]:
 
     A row is mean + scales[i] * differences[i], wrong by at most half of scales[i] and half of mean_scale. The mean is
     apart, as it has the attention common to all tokens, beside which their differences are small.
-    mean: N little-endian uint16; differences: N * T int8, those of an image token together, from the largest mean to the
-    smallest, since like sizes beside each other pack best; both `deflated`. shares: the sum of each row, which rounding
-    would not keep.
+    mean: N little-endian uint16; differences: N * T int8, those of an image token together, from the largest mean to
+    the smallest, since like sizes beside each other pack best; both `deflated`. shares: the sum of each row, which
+    rounding would not keep.
     """
     rows = np.nan_to_num(rows.astype(np.float64))
     mean = rows.mean(axis=0)
