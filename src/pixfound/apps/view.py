@@ -1,6 +1,7 @@
 """The command `pixfound-view`: one page of several finished runs, served on this machine or written to a folder.
 
     pixfound-view outputs/runs/pixmmvp/a/attend_segment/1f... outputs/runs/pixmmvp/b/attend_segment/9c...
+    pixfound-view outputs/multirun/74c26f2121e9
     pixfound-view RUN OTHER --folder compared
 
 The exit code is 0, or 2 for a user error.
@@ -41,19 +42,21 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _view(runs: Sequence[Path], folder: Path | None, port: int) -> None:
+    from pixfound.pipeline.run_folder import find_runs
     from pixfound.report.page import write_page
 
     if folder is not None:
         refuse_other_files(folder)
-        say(str(write_page(folder, page_runs(runs))))
+        say(str(write_page(folder, page_runs(find_runs(runs)))))
         return
     with tempfile.TemporaryDirectory(prefix="pixfound-view-") as temporary:
-        write_page(Path(temporary), page_runs(runs))
+        write_page(Path(temporary), page_runs(find_runs(runs)))
         with server_of(Path(temporary), port) as server:
             at = server.server_address[1]
             say(f"http://{_LOOPBACK}:{at}/ (Ctrl-C ends it)")
             account = f"{getpass.getuser()}@{socket.gethostname()}"
             say(f"from another machine first: ssh -N -L {at}:{_LOOPBACK}:{at} {account}")
+            sys.stdout.flush()  # it may go to a file
             with suppress(KeyboardInterrupt):
                 server.serve_forever()
 
@@ -102,7 +105,13 @@ def refuse_other_files(folder: Path, option: str = "--folder") -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("pixfound-view", description="One page of finished runs, for a browser.")
-    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="the folder of a run")
+    parser.add_argument(
+        "runs",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="folder of a run, of several, or of a grid; a comparison's JSON",
+    )
     parser.add_argument("--folder", type=Path, metavar="DIR", help="write the page there, and serve nothing")
     parser.add_argument("--port", type=int, default=8111, help="of the server on this machine (default: 8111; 0: any)")
     return parser

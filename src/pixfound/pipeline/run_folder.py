@@ -18,15 +18,32 @@ _FIELDS = {field.name for field in fields(Score)}
 
 
 def find_runs(paths: Sequence[str | Path]) -> list[Path]:
-    """The folders of finished runs at or below paths and patterns, each once."""
+    """The folders of finished runs at or below paths and patterns, and of a grid's folder or a comparison's JSON."""
     folders: dict[Path, None] = {}
     for path in paths:
-        matches = [Path(path)] if Path(path).is_dir() else [Path(m) for m in sorted(glob.glob(str(path)))]
-        runs = [m for match in matches for m in sorted(match.rglob("metrics.json"))]
+        matches = [Path(path)] if Path(path).exists() else [Path(m) for m in sorted(glob.glob(str(path)))]
+        runs = [run for match in matches for run in _runs_of(match)]
         if not runs:
             raise UserError(f"{path}: no finished run; give folders of runs, or outputs/runs/BENCHMARK/MODEL")
-        folders |= {run.parent.resolve(): None for run in runs}
+        folders |= {run.resolve(): None for run in runs}
     return list(folders)
+
+
+def _runs_of(path: Path) -> list[Path]:
+    if path.is_dir() and not (path / "grid.json").exists():
+        below = sorted(path.rglob("metrics.json"))
+        return [file.parent for file in below if "wandb" not in file.relative_to(path).parts]
+    file = path / "grid.json" if path.is_dir() else path
+    try:
+        named = parse_json(file.read_text(encoding="utf-8"))
+        lines = named["contestants"] if isinstance(named, dict) else named
+        folders = [Path(line["folder"]) for line in lines if line.get("folder")]
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise UserError(f"{file}: is neither a folder of runs nor the JSON of a grid or comparison") from error
+    for folder in folders:
+        if not (folder / "metrics.json").exists():
+            raise UserError(f"{file}: names {folder}, where no finished run is; start the command where that folder is")
+    return folders
 
 
 def read_scores(folder: Path) -> Iterator[Score]:

@@ -215,16 +215,16 @@ class Generation:
     image_size: tuple[int, int]
     spans: tuple[tuple[int, int], ...] = ()
     tiles: tuple[Tile, ...] = ()
-    attention: FloatArray | None = None
-    penultimate: FloatArray | None = None
-    masks: tuple[RLE, ...] = ()
-    candidates: tuple[Candidate, ...] = ()
+    attention: FloatArray | None = field(default=None, repr=False)
+    penultimate: FloatArray | None = field(default=None, repr=False)
+    masks: tuple[RLE, ...] = field(default=(), repr=False)
+    candidates: tuple[Candidate, ...] = field(default=(), repr=False)
     input_size: tuple[int, int] | None = None
     cut: bool = False
     unanswered: str = ""
     ungrounded: str = ""
-    kept: LayerAttention | None = None
-    lens: Lens | None = None
+    kept: LayerAttention | None = field(default=None, repr=False)
+    lens: Lens | None = field(default=None, repr=False)
     prompt: str = ""
     bare: bool = False
 
