@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,14 @@ from pixfound.errors import UserError
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import FloatArray, Generation, Prompt, Tile
 from tests.support.families import EVERY_FAMILY, FAMILIES
-from tests.support.family import skipped, token_local
+from tests.support.family import adapter as adapter_of
+from tests.support.family import skipped
 from tests.support.lens import check_lens, near
 
 Folder = Callable[[str], Path]
 TEXTS = ("hi", "What is this thing here?", "Identify the red object in the scene, please.")
 SIZES = ((64, 64), (60, 110), (130, 50))  # (H, W)
-STEPS = 8
+STEPS = 5
 SETTINGS = {"max_new_tokens": STEPS, "min_new_tokens": STEPS}
 
 every_family = pytest.mark.parametrize("family", EVERY_FAMILY)
@@ -35,7 +37,7 @@ def noise(size: tuple[int, int], seed: int = 0) -> Image.Image:
 
 
 def adapter(folder: Path, **options: Any) -> HuggingFace:
-    return HuggingFace(str(folder), dtype="float32", device="cpu", **{"generation": SETTINGS, **options})
+    return adapter_of(folder, **{"generation": SETTINGS, **options})
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +104,17 @@ def attending(folder: Path) -> list[int]:
 def test_logits_that_are_no_numbers_are_no_answer(
     family: str, capture: str, family_folder: Folder, requests: list[tuple[Image.Image, Prompt]]
 ) -> None:
-    model = adapter(family_folder(family), capture=capture)
+    model = adapter(family_folder(family), capture=capture, generation={"max_new_tokens": 1})
     model.generate(requests[:1])
     head = model._model.get_output_embeddings()
     with torch.no_grad():
+        right = head.weight[3].clone()
         head.weight[3] = torch.nan  # the row of one token
-    with pytest.raises(FloatingPointError, match="the logits are not finite in float32"):
-        model.generate(requests[:1])
+        try:
+            with pytest.raises(FloatingPointError, match="the logits are not finite in float32"):
+                model.generate(requests[:1])
+        finally:
+            head.weight[3] = right
 
 
 @every_family
@@ -198,7 +204,7 @@ def test_layers_and_heads_are_chosen(
     assert np.ptp(heads, axis=0).max() > 1e-5, "heads differ"
 
 
-SHARED = [0, 1, 0, 0, 2, 1]  # which picture each prompt is about
+SHARED = [0, 1, 2, 0]  # which picture each prompt is about
 UNSHARED = (
     "paligemma",  # the image is read in the light of the question
     "gemma3",  # its window is shorter than the prompt
@@ -219,7 +225,7 @@ def test_a_layer_that_hands_on_a_state_gives_no_attention(family: str, family_fo
     inputs = adapter(folder)._encoder.encode([(noise((64, 64)), Prompt("x", "open", "v", "What?"))])
     assert len(eager(**inputs, output_attentions=True).attentions) == len(attending(folder)) == 2
     with pytest.raises(UserError, match=r"model\.layers: layer 1 of .* gives no attention weights; those .* are 0, 2"):
-        _ = adapter(folder, layers=[0, 1])._config
+        _ = HuggingFace(str(folder), layers=[0, 1])._config
 
 
 @every_family
@@ -261,11 +267,14 @@ def test_gemma_3_shares_a_picture_that_its_window_holds(tmp_path: Path) -> None:
 def image_embeddings(model: HuggingFace, image: Image.Image) -> FloatArray:
     """(N, D) what the decoder is given at the image's tokens."""
     given: list[torch.Tensor] = []
-    hook = model._model.get_decoder().register_forward_pre_hook(
-        lambda _, __, kwargs: given.append(kwargs["inputs_embeds"]), with_kwargs=True
-    )
+
+    def stop(_: Any, __: Any, keywords: dict[str, Any]) -> None:
+        given.append(keywords["inputs_embeds"])
+        raise StopIteration
+
+    hook = model._model.get_decoder().register_forward_pre_hook(stop, with_kwargs=True)
     inputs = model.encode([(image, Prompt("x", "open", "v", "What?"))])
-    with torch.inference_mode():
+    with torch.inference_mode(), suppress(StopIteration):
         model._model(**inputs)
     hook.remove()
     return given[0][0][inputs["input_ids"][0] == model._config.image_token_id].numpy()
@@ -278,22 +287,24 @@ def cell(tile: Tile, row: int, column: int) -> tuple[float, float, float, float]
 
 
 @every_family
-@pytest.mark.parametrize("layout", ["native", "pad"])
-@pytest.mark.parametrize("size", [(192, 192), (180, 330), (330, 150), (64, 640), (640, 64)])
+@pytest.mark.parametrize(
+    ("size", "layout"),
+    [
+        *[(size, "native") for size in [(192, 192), (180, 330), (330, 150), (64, 640), (640, 64)]],
+        *[(size, "pad") for size in [(180, 330), (640, 64)]],
+    ],
+)
 def test_moved_pixels_change_the_token_whose_cell_they_lie_in(
     size: tuple[int, int], layout: Any, family: str, family_folder: Folder
 ) -> None:
-    model = adapter(family_folder(family), image_layout=layout)
-    token_local(model._model)
+    model = adapter(family_folder(family), local=True, image_layout=layout, generation={"max_new_tokens": 1})
     before = image_embeddings(model, Image.new("RGB", (size[1], size[0])))
-    (generation,) = adapter(family_folder(family), image_layout=layout, generation={"max_new_tokens": 1}).generate(
-        [(Image.new("RGB", (size[1], size[0])), Prompt("x", "open", "v", "What?"))]
-    )
+    (generation,) = model.generate([(Image.new("RGB", (size[1], size[0])), Prompt("x", "open", "v", "What?"))])
     rng = np.random.default_rng(0)
     tiles = generation.tiles
     tried = 0
     for tile in [tiles[i] for i in rng.permutation(len(tiles))]:
-        for _ in range(0 if tried >= 9 else 40):
+        for _ in range(0 if tried >= 6 else 40):
             row, column = rng.integers(tile.grid[0]), rng.integers(tile.grid[1])
             x0, y0, x1, y1 = cell(tile, int(row), int(column))
             high, wide = y1 - y0, x1 - x0

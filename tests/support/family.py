@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ import pytest
 import torch
 import transformers as hf
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, processors
+
+from pixfound.models.huggingface import HuggingFace
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,25 @@ def token_local(model: Any) -> None:
     for name, parameter in model.named_parameters():
         if id(parameter) not in text and "attn" in name.replace("attention.", "attn.") and "norm" not in name:
             parameter.data.zero_()
+
+
+@cache
+def _loaded(folder: Path, local: bool) -> HuggingFace:
+    model = HuggingFace(str(folder), dtype="float32", device="cpu")
+    if local:
+        token_local(model.loaded())
+    return model
+
+
+def adapter(folder: Path, local: bool = False, **options: Any) -> HuggingFace:
+    """An adapter of a folder's model. All of a folder share its config, processor and weights: leave them as they are.
+
+    local: see `token_local`; those share weights of their own.
+    """
+    model, shared = HuggingFace(str(folder), dtype="float32", device="cpu", **options), _loaded(folder, local)
+    model._check_config(shared._config)
+    vars(model).update(_config=shared._config, _processor=shared.processor, _model=shared.loaded())
+    return model
 
 
 def byte_tokenizer(family: Family) -> Any:
