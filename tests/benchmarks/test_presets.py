@@ -410,6 +410,7 @@ def test_what_presets_say_besides(tables: dict[str, PairedTable]) -> None:
     ]
     assert [len(parts) for parts in tables["saco_gold"][1].other_instances] == [2, 0]
     assert [e.expression for e in tables["cafe"]][:2] == ["the shape", "the cat"]
+    assert [e.objects for e in tables["cafe"]] == [(mask,) for mask in (e.gt_mask for e in DRAWN) for _ in range(2)]
     assert tables["grefcoco"][0].tags == {"split": "val"}
     assert tables["reasonseg"][0].ignore is not None
     assert {e.tags["split"] for e in tables["pbench"]} == {"level_0", "dense"}

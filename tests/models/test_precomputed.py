@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from pixfound.apps.evaluation import evaluate
 from pixfound.benchmarks.pixmmvp import PixMMVP
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.errors import UserError
+from pixfound.extractors.native import NativeMasks
+from pixfound.interfaces import ImageInfo
+from pixfound.models.precomputed import Precomputed
 from pixfound.pipeline.results import Result
-from pixfound.types import Example
+from pixfound.types import Example, Prompt
 from pixfound.types.masks import RLE, iou
 from tests.support.predictions import shifted, write_answers, write_lines, write_mask
 from tests.support.run import QUIET, config_of, scores_of
@@ -100,6 +105,22 @@ def test_what_is_said_of_other_examples(predicted: Path, tmp_path: Path) -> None
     (predicted / "masks" / "stranger.png").write_bytes((predicted / "masks" / f"{EXAMPLES[0].id}.png").read_bytes())
     with pytest.raises(UserError, match=r"model.masks.ground=.*: file stranger.png .* no example of this benchmark"):
         shapes(tmp_path / "out", *given(predicted))
+
+
+@pytest.mark.parametrize(("least", "scores"), [(None, (0.3, 0.5, None)), (0.5, (0.5, None)), (0.9, (None,))])
+def test_instances_keep_their_scores_and_weak_ones_may_be_left_out(
+    least: float | None, scores: tuple[float | None, ...], tmp_path: Path
+) -> None:
+    about = {"image_id": "e", "segmentation": EXAMPLES[0].gt_mask.to_json()}
+    (tmp_path / "masks.json").write_text(json.dumps([{**about, "score": score} for score in (0.3, 0.5, None)]))
+    model = Precomputed(masks={"ground": str(tmp_path / "masks.json")}, least_score=least)
+    size = EXAMPLES[0].gt_mask.size
+    model.bind_examples({"e": ImageInfo("e", size, False)})
+    (generation,) = model.generate([(Image.new("RGB", size[::-1]), Prompt("e", "ground", "paper", "Show it."))])
+    assert generation.mask_scores == scores
+    (candidate,) = NativeMasks("instances").extract_one(Image.new("RGB", size[::-1]), generation, "")
+    assert tuple(part.score for part in candidate.instances) == scores
+    assert candidate.score == max((score for score in scores if score), default=None)
 
 
 def test_a_mask_of_another_size_is_named_before_anything_is_computed(predicted: Path, tmp_path: Path) -> None:

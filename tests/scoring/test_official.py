@@ -3,7 +3,7 @@
 `official.json` has made-up predictions and what these evaluators said about them, `official_edges.json` cases by hand:
 nothing on either side, one pixel, all pixels, one mask for several objects and several for one, an IoU on a threshold,
 pixels to ignore over everything, boxes without area, with swapped corners or at the edge, missing ones. In
-`official_annotators.json` three annotators disagree:
+`official_annotators.json` three annotators disagree, `official_pairs.json` has two expressions of each picture:
 
     rela           henghuiding/ReLA 3ca9551, gres_model/evaluation/refer_evaluation.py
     lisa           dvlab-research/LISA 3cb2d43, train_ds.py (validate) and utils/utils.py
@@ -13,6 +13,7 @@ pixels to ignore over everything, boxes without area, with swapped corners or at
     sam3           facebookresearch/sam3 99d02f2, sam3/eval/cgf1_eval.py; sam3_first: the first annotator alone
     treebench      open-compass/VLMEvalKit e8e78f0, vlmeval/dataset/image_mcq.py
     vlm_*, lmms_*  the same two, GroundingME, RefCOCO (rec) and refcoco_grounding
+    cafe           T-S-Liang/CAFE 8b2cda7, tools/eval_cafe_metrics.py (official_pairs.json)
     pointbench, multihop   lmms-eval, tasks/pointbench and tasks/multihopspatial
     davis          davisvideochallenge/davis2017-evaluation ac7c43f, davis2017/metrics.py
 
@@ -61,9 +62,10 @@ def figures(comparisons: Sequence[Comparison], *names: str, right: Sequence[bool
     for i, c in enumerate(comparisons):
         about = {"tags": c.example.tags, "absent": c.absent}
         measures = {metric.name: metric.measure(c) for metric in scoring.found_metrics}
-        scores.append(Score(f"{i}/ground", str(i), None, "ground", "row", iou=0.5, measures=measures, **about))
+        pair = c.example.pair_id
+        scores.append(Score(f"{i}/ground", str(i), pair, "ground", "row", iou=0.5, measures=measures, **about))
         verdict = right[i] if right else None
-        scores.append(Score(f"{i}/choice", str(i), None, "choice", None, correct=verdict, response="x", **about))
+        scores.append(Score(f"{i}/choice", str(i), pair, "choice", None, correct=verdict, response="x", **about))
     found = scoring.metrics(tabulate(scores))["rows"]["row"]["region_metrics"]
     for both in found.values():
         assert both["M"]["count"] == 0
@@ -181,6 +183,31 @@ def test_saco_takes_the_annotator_that_fits_best() -> None:
         near = figures(part, "gated_f1", "gated_f1@0.5", "positive_f1", "il_mcc")
         names = {"gated_f1": "cgF1", "gated_f1@0.5": "cgF1@0.5", "positive_f1": "positive_micro_F1", "il_mcc": "IL_MCC"}
         assert near == {name: pytest.approx(theirs[names[name]], abs=1e-4) for name in near}
+
+
+@pytest.mark.parametrize("threshold", ["0.3", "0.5"])
+def test_cafe(threshold: str) -> None:
+    data = json.loads((Path(__file__).parent / "official_pairs.json").read_text())
+    height, width = data["size"]
+    found = []
+    for number, pair in enumerate(data["pairs"]):
+        (target,) = masks([{"size": [height, width], "counts": pair["target"]}], (height, width))
+        for truth, predicted in ((target, "positive"), (RLE.empty((height, width)), "negative")):
+            parts = [
+                (RLE.from_coco({"size": [height, width], "counts": c}, target.size), s) for c, s in pair[predicted]
+            ]
+            instances = tuple(Candidate(mask, score=None if score == 1 else score) for mask, score in parts)
+            shown = union([part.mask for part in instances], target.size)
+            example = make_example(truth, pair_id=str(number), objects=(target,))
+            found.append(Comparison(example, shown, Candidate(shown, parts=instances) if instances else None))
+    names = {"AFPR": "afpr", "UFPR": "ufpr", "ACSR": "acsr", "UCSR": "ucsr"}
+    ours = figures(found, *(f"{name}@{threshold}" for name in names.values()), "softswap", "acsr")
+    expected = data["expected"][threshold]
+    assert {n: ours[f"{name}@{threshold}"] for n, name in names.items()} == {n: close(expected[n]) for n in names}
+    assert ours["softswap"] == close(expected["SoftSwap"])
+    assert ours["acsr"] == close(data["expected"]["0.3"]["ACSR"])  # the authors' threshold where none is given
+    unknown = [replace(c, example=replace(c.example, objects=())) for c in found]
+    assert set(figures(unknown, "afpr", "acsr").values()) == {None}
 
 
 def test_treebench(official: Official) -> None:

@@ -23,7 +23,8 @@ from tests.support.examples import drawn, make_example
 
 LEFT, RIGHT, NONE = drawn("##....", "##...."), drawn("....##", "....##"), RLE.empty((2, 6))
 NEEDS = ("pr", "box_acc", "written_box_acc", "joint", "joint_box")  # a threshold
-NAMES = [f"{name}@0.5" if name in NEEDS else name for name in METRICS if name != "pair"]  # it needs pairs
+OF_PAIRS = ("pair", "afpr", "ufpr", "acsr", "ucsr", "softswap")  # they need pairs, or the picture's objects
+NAMES = [f"{name}@0.5" if name in NEEDS else name for name in METRICS if name not in OF_PAIRS]
 TRUTHS = [
     make_example(union([LEFT, RIGHT], (2, 6)), instances=(LEFT, RIGHT), count=2),
     make_example(LEFT, ignore=RIGHT),

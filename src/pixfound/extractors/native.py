@@ -14,7 +14,7 @@ from pixfound.types.masks import union
 class NativeMasks(Extractor):
     """The union of a generation's masks as the only candidate; no candidate where the model predicted no mask.
 
-    combine: `union`, or `instances` for a union that keeps each mask as an instance.
+    combine: `union`, or `instances` for a union that keeps each as an instance. Its score is their highest.
     """
 
     needs_image = False
@@ -27,5 +27,8 @@ class NativeMasks(Extractor):
         masks = generation.masks
         if not masks:
             return []
-        parts = tuple(map(Candidate, masks)) if self.combine == "instances" and len(masks) > 1 else ()
-        return [Candidate(union(masks, generation.image_size), parts=parts)]
+        scores = generation.mask_scores or (None,) * len(masks)
+        parts = [Candidate(mask, score=score) for mask, score in zip(masks, scores, strict=True)]
+        kept = tuple(parts) if self.combine == "instances" and len(masks) > 1 else ()
+        best = max((score for score in scores if score is not None), default=None)
+        return [Candidate(union(masks, generation.image_size), score=best, parts=kept)]

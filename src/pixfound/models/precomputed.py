@@ -42,9 +42,10 @@ class Precomputed(Model):
     resize: for a mask of another size than the image, `error`, `nearest`, or `linear` as in the paper's code.
     grey: the inside of a grayscale mask: values above the `threshold` of 127, or `levels`, see
         `pixfound.io.grayscale_masks`.
+    least_score: entries of a results file of `masks` with a lower score are not shown; None takes all.
     """
 
-    version = 3
+    version = 4
     needs_image = False
     runtime_options = ("answers", "masks", "candidates", "meta")  # paths; `identity` has digests of their content
 
@@ -59,6 +60,7 @@ class Precomputed(Model):
         missing: Missing = "error",
         resize: Resize = "error",
         grey: Grey = "threshold",
+        least_score: float | None = None,
     ) -> None:
         paths_by_argument = {"answers": answers, "masks": masks, "candidates": candidates, "meta": meta}
         self._paths: dict[str, dict[Kind, Path]] = {
@@ -73,7 +75,7 @@ class Precomputed(Model):
         for kind in self._paths["meta"]:
             if kind not in self._paths["candidates"]:
                 raise UserError(f"model.meta.{kind}: describes candidates; give their folder, model.candidates.{kind}")
-        self._reading = Reading(tuple(names), offset, missing, resize, grey)
+        self._reading = Reading(tuple(names), offset, missing, resize, grey, least_score)
         self._predictions: dict[Kind, Given] = {}
 
     @property

@@ -61,8 +61,13 @@ class Comparison:
     @cached_property
     def masks(self) -> tuple[RLE, ...]:
         """The predicted instances; the mask itself where its parts are not kept, () where nothing is shown."""
-        parts = [part.mask for part in self.chosen.instances] if self.chosen else [self.mask]
-        return tuple(part for part in parts if part.area)
+        return tuple(mask for mask, _ in self.scored_masks)
+
+    @cached_property
+    def scored_masks(self) -> tuple[tuple[RLE, float], ...]:
+        """`masks` with their scores; 1 where the source of the mask gives none."""
+        parts = [(part.mask, part.score) for part in self.chosen.instances] if self.chosen else [(self.mask, None)]
+        return tuple((mask, 1.0 if score is None else score) for mask, score in parts if mask.area)
 
     @cached_property
     def gt_masks(self) -> tuple[RLE, ...]:

@@ -48,6 +48,12 @@ def of_pairs(measured: Measured, clusters: Resampler) -> Estimate:
     return clusters.mean(*whole_pairs(measured.of, measured.numbers[:, 0] == 1))
 
 
+def pairs_above(measured: Measured, clusters: Resampler) -> Estimate:
+    """The share of the whole pairs whose first numbers have a sum above 0."""
+    whole, _ = whole_pairs(measured.of, measured.numbers[:, 0] > 0)
+    return clusters.mean(whole, np.bincount(measured.of, weights=measured.numbers[:, 0])[whole] > 0)
+
+
 def ratio(measured: Measured, clusters: Resampler) -> Estimate:
     """The sum of the first number over that of the second."""
     return clusters.ratio(measured.of, measured.numbers[:, 0], measured.numbers[:, 1])

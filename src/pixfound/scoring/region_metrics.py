@@ -20,6 +20,7 @@ from pixfound.scoring.measured import (
     mean_where_right,
     micro_f1,
     of_pairs,
+    pairs_above,
     ratio,
     right_and,
     right_or_zero,
@@ -378,6 +379,72 @@ def positive_f1(c: Comparison, threshold: float | None = None) -> tuple[float, .
 def gated_f1(c: Comparison, threshold: float | None = None) -> tuple[float, ...]:
     """`positive_f1` times `il_mcc`. Source: cgF1 of SA-Co, in percent there (lmms-eval, tasks/saco/utils.py)."""
     return *il_mcc(c), *positive_f1(c, threshold)
+
+
+# Pairs about one picture: an expression of an object in it, and a misleading one of something that is not
+
+
+@_named(mean)
+def afpr(c: Comparison, threshold: float = 0.3) -> float | None:
+    """Share of the absent objects for which a mask is shown that lies on an annotated object of the picture: its IoU
+    with one reaches the threshold, and its score .5 (a mask without a score has 1).
+
+    Examples whose picture's objects are not known (`Example.objects`) are left out, here and below.
+    Source: AFPR of CAFE (arXiv 2605.09591; T-S-Liang/CAFE, tools/eval_cafe_metrics.py), as the four below.
+    """
+    return _shown_instead(c, threshold, aligned=True) if c.absent else None
+
+
+@_named(mean)
+def ufpr(c: Comparison, threshold: float = 0.3) -> float | None:
+    """Share of the absent objects for which masks of a score of .5 are shown, but none on an object, see `afpr`.
+
+    Source: UFPR of CAFE.
+    """
+    return _shown_instead(c, threshold, aligned=False) if c.absent else None
+
+
+@_named(of_pairs)
+def acsr(c: Comparison, threshold: float = 0.3) -> float | None:
+    """Share of the pairs whose object is not shown when it is asked for, but for the misleading expression, see `afpr`.
+
+    Source: ACSR of CAFE.
+    """
+    return _shown_instead(c, threshold, aligned=True) if c.absent else 1.0 - any(_on_object(c, threshold))
+
+
+@_named(of_pairs)
+def ucsr(c: Comparison, threshold: float = 0.3) -> float | None:
+    """Share of the pairs whose object is not shown when it is asked for, and for the misleading expression something
+    elsewhere, see `ufpr`.
+
+    Source: UCSR of CAFE, whose CSR is the sum of `acsr` and this.
+    """
+    return _shown_instead(c, threshold, aligned=False) if c.absent else 1.0 - any(_on_object(c, threshold))
+
+
+@_named(pairs_above)
+def softswap(c: Comparison) -> float:
+    """Share of the pairs with a higher score for the misleading expression than for the right one, nothing being 0.
+
+    Source: SoftSwap of CAFE.
+    """
+    score = max((score for _, score in c.scored_masks), default=0.0)
+    return score if c.absent else -score
+
+
+def _on_object(c: Comparison, threshold: float) -> list[bool]:
+    """For each mask of a score of .5 or more: True where it lies on the object, or any of the picture's."""
+    shown = [mask for mask, score in c.scored_masks if score >= 0.5]
+    objects = c.example.objects if c.absent else (c.example.gt_mask,)
+    return [bool(best >= threshold) for best in mask_ious(shown, objects).max(axis=1, initial=0.0)]
+
+
+def _shown_instead(c: Comparison, threshold: float, aligned: bool) -> float | None:
+    if not c.example.objects:
+        return None
+    on_object = _on_object(c, threshold)
+    return float(any(on_object) if aligned else bool(on_object) and not any(on_object))
 
 
 def _macc(value: float) -> float:

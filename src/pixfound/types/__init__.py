@@ -201,7 +201,8 @@ class Generation:
     penultimate: (N,) the row before the first, of the last but one position of the prompt.
     lens: logits of the words of prompt and answer at the image tokens, where the model is asked for them.
     kept: the attention of layers and heads that `attention` and `penultimate` average, where the model keeps it.
-    masks: masks predicted by the model itself. candidates: masks proposed by the model, of which a selector takes one.
+    masks: masks predicted by the model itself. mask_scores: of each of them, where they are known, else ().
+    candidates: masks proposed by the model, of which a selector takes one.
     input_size: (H, W) of the resized image whose pixels the model's coordinates refer to, from a processor that keeps
         the aspect ratio; None where there is no such size.
     cut: True if the limit of new tokens truncated the answer.
@@ -227,6 +228,7 @@ class Generation:
     lens: Lens | None = field(default=None, repr=False)
     prompt: str = ""
     bare: bool = False
+    mask_scores: tuple[float | None, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,9 @@ from pixfound.apps.export.cli import main
 from pixfound.config.factory import build
 from pixfound.interfaces import Benchmark
 from pixfound.pipeline.results import Result
-from tests.support.predictions import write_lines
+from pixfound.types import Example
+from pixfound.types.masks import RLE
+from tests.support.predictions import shifted, write_lines
 from tests.support.run import QUIET, config_of, run, scores_of
 
 
@@ -25,13 +27,17 @@ from tests.support.run import QUIET, config_of, run, scores_of
 def exported(models: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Result, Path]:
     folder = tmp_path_factory.mktemp("export")
     result = run(models, folder / "outputs", "scoring.region_metrics=[giou,il_mcc]")
-    for format, name in (("coco", "masks.json"), ("lmms-eval", "lmms.jsonl"), ("vlmevalkit", "vlm.tsv")):
+    for format, name in (("lmms-eval", "lmms.jsonl"), ("vlmevalkit", "vlm.tsv")):
         main([str(result.folder), "--format", format, "--row", "oracle", "--to", str(folder / name)])
     return result, folder
 
 
 def values(result: Result, name: str, kind: str, row: str | None) -> dict[str, Any]:
     return {line["example_id"]: line[name] for line in scores_of(result) if (line["kind"], line["row"]) == (kind, row)}
+
+
+def examples_of(result: Result) -> list[Example]:
+    return build(result.config["benchmark"], "benchmark", Benchmark).built[: result.config["limit"]]
 
 
 def again(exported: tuple[Result, Path], *overrides: str) -> Result:
@@ -43,31 +49,40 @@ def again(exported: tuple[Result, Path], *overrides: str) -> Result:
 
 
 def test_masks_come_back_as_they_were_and_other_readers_take_them(exported: tuple[Result, Path]) -> None:
-    result, folder = exported
-    back = again(exported, f"model.masks.ground={folder / 'masks.json'}", "extraction=precomputed_masks")
-    assert values(back, "iou", "ground", "masks") == values(result, "iou", "ground", "oracle")
+    """One instance, two, or none in each example, with scores: what is exported is what was given."""
+    folder = exported[1]
+    examples = examples_of(exported[0])
+    given = []
+    for number, example in enumerate(examples):
+        height, width = example.gt_mask.size
+        corner = RLE.from_box((width - 9, height - 7, width, height), (height, width))
+        first = corner if example.absent else shifted(example.gt_mask, 2)
+        masks = [(first, 0.5 + number / 100), (RLE.full((height, width)), 1.0)][: number % 3]
+        for mask, score in masks or [(RLE.empty((height, width)), 0.0)]:
+            entry = {"image_id": example.id, "category_id": 1, "segmentation": RLE.encode(mask.decode()).to_json()}
+            given.append({**entry, "score": score})
+    (folder / "given.json").write_text(json.dumps(given))
+    result = again(exported, f"model.masks.ground={folder / 'given.json'}", "extraction=precomputed_masks")
+    for format, name in (("coco", "masks.json"), ("fiftyone", "fo.json")):
+        main([str(result.folder), "--format", format, "--row", "masks", "--to", str(folder / name)])
     entries = json.loads((folder / "masks.json").read_text())
+    assert [{**e, "segmentation": RLE.from_coco(e["segmentation"]).to_json()} for e in entries] == given
+    back = again(exported, f"model.masks.ground={folder / 'masks.json'}", "extraction=precomputed_masks")
+    assert values(back, "iou", "ground", "masks") == values(result, "iou", "ground", "masks")
+
     truth = COCO()
-    sizes = {entry["image_id"]: entry["segmentation"]["size"] for entry in entries}
-    images = [{"id": id, "height": height, "width": width} for id, (height, width) in sizes.items()]
+    images = [{"id": e.id, "height": e.gt_mask.size[0], "width": e.gt_mask.size[1]} for e in examples]
     truth.dataset = {"images": images, "annotations": [], "categories": [{"id": 1}]}
     truth.createIndex()
-    loaded = truth.loadRes(str(folder / "masks.json"))
-    areas = values(result, "area", "ground", "oracle")
-    assert {entry["image_id"] for entry in entries if not entry["score"]} == {
-        id for id, area in areas.items() if not area
-    }
-    main([str(result.folder), "--format", "fiftyone", "--row", "oracle", "--to", str(folder / "fo.json")])
-    boxed = {entry["image_id"]: entry for entry in json.loads((folder / "fo.json").read_text())}
-    assert set(boxed) == {id for id, area in areas.items() if area}
-    for annotation in loaded.anns.values():
-        mask = loaded.annToMask(annotation)
-        assert mask.mean() == pytest.approx(areas[annotation["image_id"]])
-        assert annotation["area"] == mask.sum()
-        if mask.any():  # FiftyOne cuts the mask out of its box
-            x, y, width, height = boxed[annotation["image_id"]]["bbox"]
-            assert mask[y : y + height, x : x + width].sum() == mask.sum()
-            assert mask[y].any() and mask[:, x].any()
+    loaded = list(truth.loadRes(str(folder / "masks.json")).anns.values())
+    assert [annotation["area"] for annotation in loaded] == [RLE.from_coco(e["segmentation"]).area for e in entries]
+    shown = [truth.annToMask(annotation) for annotation in loaded if annotation["area"]]
+    boxed = json.loads((folder / "fo.json").read_text())
+    assert len(boxed) == len(shown) == sum(entry["score"] > 0 for entry in entries) > 5
+    for entry, mask in zip(boxed, shown, strict=True):  # FiftyOne cuts the mask out of its box
+        x, y, width, height = map(int, entry["bbox"])
+        inside = mask[y : y + height, x : x + width]
+        assert inside.sum() == mask.sum() and inside[[0, -1]].any(1).all() and inside[:, [0, -1]].any(0).all()
 
 
 @pytest.mark.parametrize("name", ["lmms.jsonl", "vlm.tsv", "vlm.json"])
@@ -83,8 +98,7 @@ def test_answers_come_back_as_they_were(exported: tuple[Result, Path], name: str
 
 def test_boxes_in_the_answers_of_a_harness_are_read_and_segmented(exported: tuple[Result, Path]) -> None:
     result, folder = exported
-    benchmark = build(result.config["benchmark"], "benchmark", Benchmark).built[: result.config["limit"]]
-    boxes = {example.id: example.gt_mask.box for example in benchmark}
+    boxes = {example.id: example.gt_mask.box for example in examples_of(result)}
     lines = [
         {"doc_id": n, "doc": {"id": id}, "filtered_resps": f"At {list(box or ())}"}
         for n, (id, box) in enumerate(boxes.items())

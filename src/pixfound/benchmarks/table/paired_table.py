@@ -40,7 +40,7 @@ from pixfound.benchmarks.table.rows import HUB, Fault, Row, find_files, read_row
 from pixfound.benchmarks.table.texts import answer_of, matched, options_of, plain, text_of, texts_of
 from pixfound.errors import UserError, nearest
 from pixfound.interfaces import Benchmark
-from pixfound.io.coco import CocoImage, by_file_name, read_coco
+from pixfound.io.coco import CocoAnnotation, CocoImage, by_file_name, read_coco
 from pixfound.types import Example, ImageSource
 from pixfound.types.masks import RLE
 
@@ -87,6 +87,9 @@ class PairedTable(Benchmark):
         self._coco = {} if annotations is None else read_coco(Path(self._path(annotations)), "benchmark.annotations")
         by_id = self.columns.image.form == "annotations"  # then several entries may share a picture
         self._by_name = {} if by_id else by_file_name(self._coco, annotations)
+        self._outlined: dict[str, list[CocoAnnotation]] = {}  # by picture
+        for image in self._coco.values():
+            self._outlined.setdefault(image.file_name, []).extend(image.annotations)
         self._pictures: dict[str, Any] = {}
         self.faults: list[tuple[str, Fault]] = []
         self.left_out: dict[str, str] = {}
@@ -187,6 +190,8 @@ class PairedTable(Benchmark):
         count = text_of(row, columns.count, fields) if columns.count else ""
         absent = plain(row.cell(columns.absent.expression)) if columns.absent.expression else ""
         try:
+            named = coco if spec.form == "annotations" else None
+            objects = objects_of(self._outlined[named.file_name], size) if named else ()
             for number, expression in enumerate(expressions):
                 yield Example(
                     id=id if len(expressions) == 1 else f"{id}-{number}",
@@ -197,7 +202,7 @@ class PairedTable(Benchmark):
                     expression=expression.strip(),
                     gt_mask=region.mask,
                     pair_id=pair or (id if absent else None),
-                    objects=objects_of(coco, size) if coco and spec.form == "annotations" else (),
+                    objects=objects,
                     tags={name: value for name, value in tags.items() if value},
                     instances=region.parts if spec.several == "instances" else (),
                     boxes=region.boxes or self._boxes(row, size),
@@ -209,7 +214,8 @@ class PairedTable(Benchmark):
                     other_instances=tuple(other.parts for other in other_regions),
                 )
             if absent:
-                yield Example(f"{id}-absent", image, "", (), None, absent, RLE.empty(size), pair or id, tags=tags)
+                there = objects or region.parts
+                yield Example(f"{id}-absent", image, "", (), None, absent, RLE.empty(size), pair or id, there, tags)
         except UserError as error:
             raise Fault(str(error), "put it right in the table") from error
 

@@ -20,7 +20,7 @@ from pixfound.benchmarks.table.columns import RegionColumn
 from pixfound.benchmarks.table.coordinate_conventions import CONVENTIONS, Convention, changes, fitting_share, read_boxes
 from pixfound.benchmarks.table.rows import Fault, Row
 from pixfound.benchmarks.table.texts import matched
-from pixfound.io.coco import CocoImage
+from pixfound.io.coco import CocoAnnotation, CocoImage
 from pixfound.io.grayscale_masks import mask_of, read_levels
 from pixfound.types.masks import RLE, union
 
@@ -321,9 +321,9 @@ def _annotation(entry: Any, coco: CocoImage | None, size: Size) -> RLE:
     raise ValueError(f"annotation {name} does not belong to this image")
 
 
-def objects_of(coco: CocoImage, size: Size) -> tuple[RLE, ...]:
-    """The masks of an image's annotations, without polygons that outline no pixel."""
-    masks = [(annotation.mask(size), annotation) for annotation in coco.annotations]
+def objects_of(annotations: Sequence[CocoAnnotation], size: Size) -> tuple[RLE, ...]:
+    """The masks of a picture's annotations, without polygons that outline no pixel."""
+    masks = [(annotation.mask(size), annotation) for annotation in annotations]
     return tuple(mask for mask, annotation in masks if mask.area or isinstance(annotation.outline, RLE))
 
 

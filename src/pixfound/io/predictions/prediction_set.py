@@ -27,6 +27,7 @@ class Reading:
     missing: Missing
     resize: Resize
     grey: Grey
+    least_score: float | None
 
 
 class Given:
@@ -53,21 +54,22 @@ class Given:
         lines = self.meta.get(id, {})
         answer = self.answers.get(id) if self.answers is not None else None
         text = answer if answer is not None else next((line.text for line in lines.values() if line.text), None)
-        masks, candidates = self._masks(id, size), self._candidates(id, size, text or "", lines)
+        scored, candidates = self._masks(id, size), self._candidates(id, size, text or "", lines)
         unanswered = ""
         if text is None:
             reason = "has no answer of this example" if self.answers is not None else "is not given"
             unanswered = f"model.answers.{self.kind} {reason}"
         ungrounded = ""
         may_hold_boxes = self.kind == "ground" and answer is not None  # boxes may be written in it
-        if masks is None and candidates is None and not may_hold_boxes:
+        if scored is None and candidates is None and not may_hold_boxes:
             has_files = self.masks is not None or self.candidates is not None
             reason = "have no file of this example" if has_files else "are not given"
             ungrounded = f"model.masks.{self.kind} and model.candidates.{self.kind} {reason}"
         return Generation(
             text or "",
             size,
-            masks=tuple(masks or ()),
+            masks=tuple(mask for mask, _ in scored or ()),
+            mask_scores=tuple(score for _, score in scored or ()),
             candidates=tuple(candidates or ()),
             unanswered=unanswered,
             ungrounded=ungrounded,
@@ -79,14 +81,17 @@ class Given:
             isinstance(file, CandidateFile) and file.path.name == name for file in (self.candidates or {}).get(id, [])
         )
 
-    def _masks(self, id: str, size: tuple[int, int]) -> list[RLE] | None:
-        """The masks of an example; None where there is neither a file nor an agreement to take that for empty."""
+    def _masks(self, id: str, size: tuple[int, int]) -> Scored | None:
+        """The masks of an example with their scores; None without a file, unless that is agreed to mean empty."""
         if self.masks is None:
             return None
         entry = self.masks.get(id)
         if entry is None:
             return [] if self._reading.missing == "empty" else None
-        return [self._decoded(entry, size)] if isinstance(entry, Path) else [mask for mask, _ in entry]
+        if isinstance(entry, Path):
+            return [(self._decoded(entry, size), None)]
+        least = self._reading.least_score
+        return [(mask, score) for mask, score in entry if least is None or score is None or score >= least]
 
     def _candidates(
         self, id: str, size: tuple[int, int], text: str, lines: Mapping[int, Line]
