@@ -231,6 +231,7 @@ def test_instances_boxes_and_pixels_to_ignore(folder: Path) -> None:
         ({"region": "null"}, {"when": ["null"]}),
         ({"region": [0, 0, 0, 0]}, {"when": ["zeros"]}),
         ({"gone": "yes"}, {"column": "gone"}),
+        ({"gone": "TRUE"}, {"column": "gone"}),
         ({"gone": 2}, {"column": "gone", "values": [2]}),
     ],
 )
@@ -276,6 +277,10 @@ def test_texts_options_and_answers(folder: Path) -> None:
     free = {"options": None, "answer": {"column": "answer", "form": "text", "grading": "vqa"}}
     (three,) = read(folder, {**ROW, "answer": ["red", "red", "pink"]}, columns=free)
     assert (three.answers, three.grading, three.kinds) == (("red", "red", "pink"), "vqa", ("open", "ground"))
+    (texts,) = read(folder, {**ROW, "answer": "['red', 'blue']"}, columns=free)  # as a cell of a CSV file has them
+    assert texts.answers == ("red", "blue")
+    (named,) = read(folder, {**ROW, "options": {"B": "no", "A": "yes", "C": None}, "answer": "B. no"})
+    assert (named.options, named.answer) == (("yes", "no"), 1)
     mixed = [{**ROW, "answer": "no"}, {**ROW, "answer": "red", "options": None}, {"image": "a.png"}]
     mixed[2] |= {"expression": "it", "region": BOX}  # without the other keys
     found = read(folder, *mixed, columns={"answer": {"column": "answer", "form": "text"}})
@@ -291,6 +296,9 @@ def test_texts_options_and_answers(folder: Path) -> None:
         ("(A) red (B) blue (C) a (B) one", ("", ("red", "blue", "a (B) one"))),
         ("Is this a. thing?", ("Is this a. thing?", ())),
         ("A) 1\nB) 2\nC) 3", ("", ("1", "2", "3"))),
+        ("Who?\n(A) A. Smith\n(B) B. Jones", ("Who?", ("A. Smith", "B. Jones"))),
+        ("Which? A) a b) thing B) c", ("Which?", ("a b) thing", "c"))),
+        ("[A] U.S. [B] U.K.", ("", ("U.S.", "U.K."))),
     ],
 )
 def test_options_in_a_text(text: str, found: tuple[str, tuple[str, ...]]) -> None:
@@ -341,6 +349,7 @@ FAULTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     ),
     ({"answer": "c"}, {}, r"column `answer`: 'c' is no letter of the options \['yes', 'no'\]"),
     ({"answer": "no"}, {}, "'no' is no letter of the options .*answer.form=text"),
+    ({"answer": "a yes man"}, {}, "'a yes man' is no letter of the options .*; put it right$"),
     (
         {"answer": "  "},
         {"options": None, "answer": {"column": "answer", "form": "text"}},

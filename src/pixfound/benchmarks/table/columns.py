@@ -120,7 +120,7 @@ class AbsentColumns:
 
     when: Sequence[Literal["null", "empty", "zeros"] | None] = ()
     column: str | None = None
-    values: Sequence[Any] = (True, 1, "true", "True", "1", "yes")
+    values: Sequence[Any] = (True, 1, "yes")
     expression: str | None = None
 
 

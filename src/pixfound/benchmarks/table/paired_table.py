@@ -306,7 +306,8 @@ class PairedTable(Benchmark):
     ) -> tuple[Region, RLE | None]:
         """(region, pixels to ignore)."""
         absent, ignore = self.columns.absent, self.columns.ignore
-        is_marked = absent.column is not None and row.cell(absent.column) in absent.values
+        marks = {plain(value).casefold() for value in absent.values}
+        is_marked = absent.column is not None and plain(row.cell(absent.column)).casefold() in marks
         is_absent = is_marked or says_absent(region_entries, absent.when)
         if spec.form == "box" and not is_absent:
             self._raw_boxes += [(box, size) for box in map(four_numbers, region_entries or ()) if box]

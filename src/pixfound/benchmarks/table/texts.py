@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import hashlib
 import json
 import re
@@ -16,7 +17,7 @@ from pixfound.benchmarks.table.columns import TEMPLATE, AnswerColumn, OptionColu
 from pixfound.benchmarks.table.rows import Fault, Row
 from pixfound.types.option_letters import index_of
 
-_MARKER = re.compile(r"(?:^|(?<=[\s>(]))\(?([A-Za-z])[).:](?=\s|$|\S)")
+_MARKER = re.compile(r"(?:^|(?<=[\s>(\[]))([(\[]?)([A-Za-z])([)\].:])")
 
 
 def matched(value: Any, pattern: str | None, column: str) -> Any:
@@ -41,7 +42,7 @@ def texts_of(row: Row, spec: Text, fields: Mapping[str, str]) -> list[str]:
 
         return [TEMPLATE.sub(filled, spec.template)]
     column = spec.column or ""
-    value = row.cell(column)
+    value = listed(row.cell(column))
     values = value if isinstance(value, list | tuple) else [value]
     texts = [plain(matched(element, spec.match, column)) for element in values if element is not None]
     return [re.sub(spec.remove, "", text).strip() if spec.remove else text for text in texts]
@@ -55,6 +56,15 @@ def text_of(row: Row, spec: Text, fields: Mapping[str, str]) -> str:
     return texts[0] if texts else ""
 
 
+def listed(value: Any) -> Any:
+    """A text that writes a list, as cells of CSV files do, as that list; other values as they are."""
+    if isinstance(value, str) and value.strip().startswith("[") and value.strip().endswith("]"):
+        for parse in (json.loads, ast.literal_eval):
+            with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+                return parse(value.strip())
+    return value
+
+
 def plain(value: Any) -> str:
     """A cell as text; a whole number without its fraction; "" for null."""
     if isinstance(value, float) and value.is_integer():
@@ -65,16 +75,20 @@ def plain(value: Any) -> str:
 def split_options(text: str) -> tuple[str, tuple[str, ...]]:
     """(what stands before them, options) of a text with the letters A, B ... in order; (text, ()) without.
 
+    The letters are of one style (case and brackets), that of most of them.
+
     >>> split_options("Which one? (a) red (b) dark blue")
     ('Which one?', ('red', 'dark blue'))
     """
-    marks: list[re.Match[str]] = []
+    by_style: dict[tuple[str, bool, str], list[re.Match[str]]] = {}
     for mark in _MARKER.finditer(text):
-        if mark[1].lower() == "a":
-            if len(marks) < 2:
-                marks = [mark]
-        elif marks and mark[1].lower() == string.ascii_lowercase[len(marks)]:
+        style = mark[1], mark[2].isupper(), mark[3]
+        marks = by_style.get(style, [])
+        if mark[2].lower() == "a" and len(marks) < 2:
+            by_style[style] = [mark]
+        elif marks and mark[2].lower() == string.ascii_lowercase[len(marks)]:
             marks.append(mark)
+    marks = max(by_style.values(), key=len, default=[])
     if len(marks) < 2:
         return text, ()
     ends = [*(mark.start() for mark in marks[1:]), len(text)]
@@ -98,11 +112,9 @@ def options_of(row: Row, spec: OptionColumns, question: str) -> tuple[str, tuple
     value = row.cell(column)
     if value is None or value == []:
         return question, ()
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        with suppress(ValueError):
-            value = json.loads(value)
-    if isinstance(value, Mapping):  # letter -> text
-        value = [value[name] for name in sorted(value)]
+    value = listed(value)
+    if isinstance(value, Mapping):  # letter -> text; Parquet has null for those that other rows have
+        value = [value[name] for name in sorted(value) if value[name] not in (None, "")]
     if isinstance(value, list | tuple):
         texts = tuple(plain(element).strip() for element in value)
         return question, split_options("\n".join(texts))[1] if _lettered(texts) else texts
@@ -122,6 +134,7 @@ def answer_of(
     column = spec.column or ""
     value = None if spec.form == "first" else matched(row.cell(column), spec.match, column)
     if not options:
+        value = listed(value)
         accepted = value if isinstance(value, list | tuple) else [value]
         answers = tuple(text for text in (plain(answer).strip() for answer in accepted) if text)
         if not answers:
@@ -141,19 +154,18 @@ def _index(value: Any, spec: AnswerColumn, options: Sequence[str], column: str) 
     if spec.form == "first":
         index = 0
     elif spec.form == "letter":
-        match = re.match(r"\(?([A-Za-z])(?:[).:]|\s|$)", text)
+        match = re.fullmatch(r"\(?([A-Za-z])([).:]?)\s*(.*)", text, re.DOTALL)
         index = index_of(match[1], count) if match else None
+        if match and index is not None and not match[2] and match[3] not in ("", options[index]):
+            index = None  # a text that begins with a letter: "a cat"
     elif spec.form == "index":
         index = int(text) - spec.start if re.fullmatch(r"-?\d+", text) else None
     elif list(map(str.casefold, options)).count(text.casefold()) == 1:
         index = list(map(str.casefold, options)).index(text.casefold())
     if index is None or not 0 <= index < count:
-        raise Fault(
-            f"is no {spec.form} of the options {list(options)}",
-            f"put it right, or say what it is: benchmark.columns.answer.form={_other(text, options)}",
-            column,
-            value,
-        )
+        other = _other(text, options)
+        cure = "" if other == spec.form else f", or say what it is: benchmark.columns.answer.form={other}"
+        raise Fault(f"is no {spec.form} of the options {list(options)}", f"put it right{cure}", column, value)
     return index
 
 
