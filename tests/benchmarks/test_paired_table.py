@@ -343,9 +343,14 @@ FAULTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
         "its levels go up to 1; benchmark.columns.region.inside=nonzero",
     ),
     (
-        {"region": "mask.png", "h": 10, "w": 10},
+        {"region": "mask.png", "h": 10, "w": 10, "image": "not here.png"},
         {"region": {"column": "region", "form": "mask"}, "size": {"height": "h", "width": "w"}},
         "it is 40 x 30 pixels, the image 10 x 10",
+    ),
+    (
+        {"h": 40, "w": 30},
+        {"size": {"height": "h", "width": "w"}},
+        "column `image`: 'a.png' is of 40 x 30 pixels, the table says 30 x 40; it is turned: benchmark.exif",
     ),
     ({"answer": "c"}, {}, r"column `answer`: 'c' is no letter of the options \['yes', 'no'\]"),
     ({"answer": "no"}, {}, "'no' is no letter of the options .*answer.form=text"),

@@ -32,7 +32,7 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"image": "cut.png"}, r"cut.png \(of example 1\): cannot be read \(.*truncated.*\)"),
     (
         {"image": "tall.png", "size": "40x30"},
-        r"tall.png \(of example 2\): is 30 x 40 pixels, its region 40 x 30; it is turned",
+        r"entry 2: column `image`: 'tall.png' is of 30 x 40 pixels, the table says 40 x 30; it is turned",
     ),
     ({"region": [30, 5, 10, 20]}, r"entry 3: column `region`: .*swapped corners; it would fit with order=xywh"),
     ({"region": [50, 5, 60, 20]}, r"entry 4: column `region`: .*lies outside the image of 40 x 30 pixels"),
@@ -70,7 +70,7 @@ def test_each_fault_is_named_with_its_cure(folder: Path, capsys: pytest.CaptureF
     out = capsys.readouterr().out
     for _, message in FAULTS:
         assert re.search(message, out), message
-    assert f"{len(rows) - 4} examples, 4 pictures, {len(FAULTS)} problems" in out
+    assert f"{len(rows) - 5} examples, 3 pictures, {len(FAULTS)} problems" in out
     text = page.read_text()
     assert "swapped corners" in text
     shown = [Image.open(BytesIO(base64.b64decode(data))) for data in re.findall(r"base64,([^']+)'", text)]

@@ -280,8 +280,14 @@ class PairedTable(Benchmark):
             shown = value if isinstance(value, str) and form != "base64" else None
             raise Fault(str(error), "say what it is by benchmark.columns.image.form", column, shown) from error
         folder = self._folder_of(spec)
-        size = stated or size_in(region_entries, spec, folder) or (size_of(head, self._turn) if head else None)
-        return source, size or around(region_entries, spec)
+        size = stated or size_in(region_entries, spec, folder)
+        actual = size_of(head, self._turn) if head else None
+        if size and actual and size != actual:
+            turned = "it is turned: benchmark.exif" if actual == size[::-1] else "get the right one"
+            shown = value if isinstance(value, str) and form != "base64" else None
+            what = f"is of {actual[1]} x {actual[0]} pixels, {'the table' if stated else 'its region'} says "
+            raise Fault(f"{what}{size[1]} x {size[0]}", turned, column, shown)
+        return source, size or actual or around(region_entries, spec)
 
     def _stated_size(self, row: Row) -> Size | None:
         spec = self.columns.size
