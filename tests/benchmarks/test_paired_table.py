@@ -248,6 +248,11 @@ def test_a_negative_expression_is_a_pair(folder: Path) -> None:
     assert (there.kinds, gone.kinds, there.absent, gone.absent) == (("ground",), ("ground",), False, True)
 
 
+def test_a_pair_of_one_is_a_warning(folder: Path, caplog: pytest.LogCaptureFixture) -> None:
+    read(folder, *({**ROW, "pair": pair} for pair in "aab"), columns={"pair": "pair"})
+    assert caplog.messages == [f"1 pairs have one example alone; the first: {folder / 'rows.json'}, entry 2"]
+
+
 def test_texts_options_and_answers(folder: Path) -> None:
     row = {**ROW, "A": "red", "B": "blue", "C": None, "D": "", "answer": "blue", "question": "<q>Which one?</q>"}
     columns = {

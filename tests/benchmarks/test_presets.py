@@ -366,7 +366,7 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PairedTable]:
         if config.pop("defaults", None):
             config = {**yaml.safe_load((CONF / "refcoco.yaml").read_text()), **config}
         found[name] = build({**config, "root": str(root)}, "benchmark", PairedTable).built
-        for metric in config.get("official_metrics", ()):
+        for metric in config["official_metrics"]:
             find_metric(metric)
     return found
 

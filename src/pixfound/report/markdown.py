@@ -60,7 +60,7 @@ def _sections(result: Result, run: RunData, charts: Charts, pictures: bool) -> l
         "\n".join(f"- {escape(line)}" for line in summary(metrics, name, row, len(result.failures))),
         grid(HEADERS, table(metrics)),
         legend(metrics),
-        *_region_metrics(metrics),
+        *_region_metrics(metrics, run),
         *map(chart_lines, charts.get(None, ())),
         *_caveats(result, run),
         *_bare(metrics),
@@ -106,14 +106,16 @@ def _sections(result: Result, run: RunData, charts: Charts, pictures: bool) -> l
     return sections
 
 
-def _region_metrics(metrics: Mapping[str, Any]) -> list[str]:
-    """The table of `scoring.region_metrics`, where any was asked for."""
+def _region_metrics(metrics: Mapping[str, Any], run: RunData) -> list[str]:
+    """The table of `scoring.region_metrics`, where any was asked for, and which rows keep several objects apart."""
     headers, lines = region_table(metrics)
-    return (
-        ["In percent, under the grounding prompt; docs/scoring.md has the metrics.", grid(headers, lines)]
-        if lines
-        else []
-    )
+    if not lines:
+        return []
+    options = {row: run.parts.extractors[extractor].config for row, (extractor, _) in run.parts.rows.items()}
+    one_by_one = [row for row in metrics["rows"] if options.get(row, {}).get("combine") == "instances"]
+    counted = f" Several objects count one by one in {', '.join(one_by_one)}, as one elsewhere." if one_by_one else ""
+    about = f"In percent, under the grounding prompt; docs/scoring.md has the metrics.{escape(counted)}"
+    return [about, grid(headers, lines)]
 
 
 def _bare(metrics: Mapping[str, Any]) -> list[str]:

@@ -123,6 +123,8 @@ class PairedTable(Benchmark):
         if self.faults:
             where, fault = self.faults[0]
             log.warning("%d rows make no example and are left out; %s: %s", len(self.faults), where, fault)
+        if alone := [where for (where, *others) in pairs.values() if not others]:
+            log.warning("%d pairs have one example alone; the first: %s", len(alone), alone[0])
         if self.folder.missing and not self.folder.found:
             raise UserError(
                 f"benchmark.images={self.folder.folder}: has none of the {self.folder.missing} images (the first is "
