@@ -68,6 +68,9 @@ def test_an_absent_object_with_a_mask_lowers_what_it_should() -> None:
     assert found["giou"] == found["target_recall"] == 0.5
     assert found["ciou"] == 8 / 12  # its area is in the union
     assert (found["miou"], found["n_acc"], found["il_mcc"]) == (1, 0, 0)
+    drawn_only = [Comparison(TRUTHS[2], LEFT, Candidate(LEFT))]  # a mask says that something is there as a box does
+    boxes = ("written_box_iou", "written_box_acc@0.5", "written_box_centre", "box_iou", "joint_box@0.5")
+    assert set(figures(drawn_only, *boxes, right=[True]).values()) == {0}
 
 
 def test_nothing_shown_counts_as_wrong_where_the_convention_says_so() -> None:

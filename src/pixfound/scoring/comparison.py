@@ -90,17 +90,17 @@ class Comparison:
         return self.example.boxes or tuple(mask.box for mask in self.gt_masks if mask.box)
 
     def box_iou(self, box: Box | None) -> float:
-        """IoU of a box with the one around all annotated boxes; for an absent object 1 if there is no box."""
+        """IoU of a box with the one around all annotated boxes; for an absent object 1 if nothing is shown."""
         gt = around(self.gt_boxes)
         if gt is None:
-            return float(box is None and not self.wrong)
+            return float(box is None and not self.shown)
         return 0.0 if box is None else float(box_ious([box], [gt])[0, 0])
 
     def centred(self, box: Box | None) -> float:
-        """1 if the centre of a box is in the one around all annotated boxes, or if both are missing, else 0."""
+        """1 if the centre of a box is in the one around all annotated boxes, or if there is none and nothing shown."""
         gt = around(self.gt_boxes)
         if gt is None or box is None:
-            return float(gt is None and box is None and not self.wrong)
+            return float(gt is None and box is None and not self.shown)
         return float(in_box(centre(box), gt))
 
     @cached_property

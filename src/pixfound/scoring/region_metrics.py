@@ -172,7 +172,8 @@ def box_centre(c: Comparison) -> float:
 
 @_named(mean)
 def written_box_iou(c: Comparison) -> float:
-    """Mean IoU of the first box of the answer, as written; none is 0, and 1 where the object is absent.
+    """Mean IoU of the first box of the answer, as written; none is 0, and 1 where the object is absent and no mask is
+    shown either.
 
     Source: IoU of GroundingME (arXiv 2512.17495) and RefCOCO, which take the reading of the coordinates that
     fits best (VLMEvalKit, vlmeval/dataset/groundingme.py; lmms-eval, tasks/refcoco_grounding). Here it is the declared
