@@ -9,10 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support import quick_configs
+
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # by the wall clock
 settings.load_profile("busy")
+quick_configs.install()
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 DEAR = ("test_bench", "test_odd_images", "test_kills")  # a minute and more each

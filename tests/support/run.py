@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +22,40 @@ QUIET = ("report.pictures=0", "report.page=false", "report.charts=false")  # for
 
 
 def config_of(*overrides: str) -> dict[str, Any]:
-    """The resolved config of a command line."""
+    """The resolved config of a command line. Those that differ in paths alone are composed once."""
+    paths: dict[str, str] = {}
+    words = []
+    for override in overrides:
+        name, _, value = override.partition("=")
+        is_path = re.fullmatch(r"/[\w./-]+", value)
+        stand_in = f"/a-path-of-a-test-{len(paths)}"
+        words.append(f"{name}={stand_in}" if is_path else override)
+        paths |= {stand_in: value} if is_path else {}
+    try:
+        config = _composed(tuple(words))
+    except Exception:
+        config, paths = _composed(tuple(overrides)), {}  # whose error names the paths
+    return {name: _with_paths(value, paths) for name, value in config.items()}
+
+
+@cache
+def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
     GlobalHydra.instance().clear()
     with initialize_config_module("pixfound.conf", version_base="1.3"):
         config = compose("config", overrides=list(overrides), return_hydra_config=True)
     HydraConfig.instance().set_config(config)
     return resolve(config)
+
+
+def _with_paths(value: Any, paths: Mapping[str, str]) -> Any:
+    """A copy of a config's value with the paths in place of their names."""
+    if isinstance(value, dict):
+        return {key: _with_paths(part, paths) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_with_paths(part, paths) for part in value]
+    if isinstance(value, str) and "/a-path-of-a-test-" in value:
+        return re.sub(r"/a-path-of-a-test-\d+", lambda found: paths[found[0]], value)
+    return value
 
 
 def random_models(folder: Path) -> list[str]:
