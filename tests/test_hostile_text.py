@@ -15,6 +15,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pixfound.apps.compare.cli import main as compare_main
+from pixfound.apps.evaluate import main
+from tests.support.command import run_command
 from tests.support.talker import Talker
 
 ROOT = Path(__file__).parents[1]
@@ -56,10 +59,8 @@ def write_benchmark(folder: Path) -> list[str]:
     return ["benchmark=paired_coco", *(f"benchmark.{key}={folder / name}" for key, name in names.items())]
 
 
-def command(program: str, *arguments: str, encoding: str = "utf-8") -> subprocess.CompletedProcess[str]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": encoding, "OMP_NUM_THREADS": "1"}
-    done = [sys.executable, "-m", program, *arguments]
-    return subprocess.run(done, capture_output=True, encoding=encoding, check=False, env=environment)
+def compared(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    return run_command(compare_main, *arguments, **more)
 
 
 @pytest.fixture(scope="module")
@@ -70,8 +71,10 @@ def done(models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     over += ["~model", f"+model={{_target_:tests.test_hostile_text.Hostile,vectors_of:{models / 'llava'}}}"]
     over += [f'names.model="{NAME}"', f"segmenter.path={models / 'sam'}", "report.pictures=9", "max_failures=50"]
     over += ["tracker=wandb", "tracker.mode=offline"] if "wandb" in _installed() else []
-    whole = command("pixfound", *over)
-    less = command("pixfound", *over, "limit=5", encoding="ascii")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1"}
+    line = [sys.executable, "-m", "pixfound", *over]
+    whole = subprocess.run(line, capture_output=True, encoding="utf-8", check=False, env=environment)
+    less = run_command(main, *over, "limit=5", encoding="ascii")
     runs = {len(scores(f)): f.parent for f in folder.glob("out/runs/*/*/*/*/scores.jsonl")}
     return {"folder": folder, "printed": (whole, less), "run": runs[max(runs)], "less": runs[min(runs)]}
 
@@ -111,10 +114,8 @@ def test_nothing_is_written_beside_the_outputs(done: dict[str, Any]) -> None:
 
 
 def test_reports_are_harmless_in_every_place(done: dict[str, Any], tmp_path: Path) -> None:
-    compared = command(
-        "pixfound.apps.compare.cli", str(done["run"]), str(done["less"]), "--markdown", f"{tmp_path}/c.md"
-    )
-    assert compared.returncode == 0, compared.stderr
+    told = compared(str(done["run"]), str(done["less"]), "--markdown", f"{tmp_path}/c.md")
+    assert told.returncode == 0, told.stderr
     for path in (done["run"] / "report.md", tmp_path / "c.md"):
         text = path.read_text(encoding="utf-8")
         assert not ACTS.search(text), path
@@ -127,9 +128,9 @@ def test_reports_are_harmless_in_every_place(done: dict[str, Any], tmp_path: Pat
 
 @pytest.mark.parametrize("encoding", ["utf-8", "ascii", "cp1252"])
 def test_no_terminal_is_moved_and_none_is_too_simple(done: dict[str, Any], encoding: str) -> None:
-    compared = command("pixfound.apps.compare.cli", str(done["run"]), str(done["less"]), encoding=encoding)
-    assert compared.returncode == 0, compared.stderr
-    for one in (*done["printed"], compared):
+    told = compared(str(done["run"]), str(done["less"]), encoding=encoding)
+    assert told.returncode == 0, told.stderr
+    for one in (*done["printed"], told):
         assert "Traceback" not in one.stderr
         assert not ACTS.search(one.stdout.replace("\n", " "))
         assert not ACTS.search(re.sub(r"[\n\r]|\x1b\[A", " ", one.stderr))  # those of the bars

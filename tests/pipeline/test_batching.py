@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +16,14 @@ from pixfound.models import batch_memory
 from pixfound.models.huggingface import HuggingFace
 from pixfound.store.store import Store
 from pixfound.types import KINDS, Prompt
+from tests.support.forked import ranks
 from tests.support.run import LIMIT, QUIET, config_of, count_lines, run, scores_of
 
 IMAGE = Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 56, 3), dtype=np.uint8))
 REQUESTS = [(IMAGE, Prompt("x", kind, "v", f"{kind}: where is it?")) for kind in KINDS]
 
 
-EMBEDDED = [f"limit={LIMIT}", "scoring.resamples=100", *QUIET]
+EMBEDDED = [f"limit={LIMIT}", "model.device=cpu", "segmenter.device=cpu", "scoring.resamples=100", *QUIET]
 
 
 @pytest.fixture(scope="module")
@@ -72,13 +71,10 @@ def test_texts_are_equal_and_attention_within_the_last_bits_even_where_nothing_w
 
 
 def test_two_processes_agree_on_one_size(tmp_path: Path, one_by_one: tuple[str, bytes]) -> None:
-    command = [sys.executable, "-m", "pixfound", *EMBEDDED, f"outputs_dir={tmp_path}"]
-    done = subprocess.run(
-        [*command, "batch_size=auto", "launch.num_processes=2"], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("batch_size=auto: ") == 1
-    assert next(tmp_path.glob("runs/*/*/*/*/scores.jsonl")).read_bytes() == one_by_one[1]
+    config = config_of(*EMBEDDED, f"outputs_dir={tmp_path / 'out'}", "batch_size=auto", "launch.num_processes=2")
+    said = ranks(2, lambda: evaluate(config), tmp_path)
+    assert "".join(said).count("batch_size=auto: ") == 1
+    assert next(tmp_path.glob("out/runs/*/*/*/*/scores.jsonl")).read_bytes() == one_by_one[1]
 
 
 def test_what_is_done_is_not_tried_out(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,68 +3,54 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from pixfound.pipeline.distributed import World
-
-WORKER = """
-import json, sys, time
-from pathlib import Path
+from pixfound.pipeline.distributed import World, join_world
 from pixfound.pipeline.stage_loop import Budget, Task, Value, run_stage
 from pixfound.store.store import Store
-from pixfound.pipeline.distributed import join_world
-
-world = join_world(None)
-store = Store(Path(sys.argv[1]), world.rank)
-store.open({"identity": {}, "provenance": {}})
-world.meet()
-# every other piece takes ten times as long: dealt out in turn, one process would do all of those
-seconds = [0.02 if n % 2 else 0.2 for n in range(24)]
-start = time.perf_counter()
-
-def compute(batch):
-    time.sleep(seconds[batch[0]])
-    return [Value({"rank": world.rank})]
-
-for stage in ("first", "second"):
-    tasks = [Task(store, f"{stage}{n}", "d", n, n) for n in range(24)]
-    run_stage(stage, lambda: tasks, compute, world, Budget(0))
-(Path(sys.argv[1]) / f"busy-{world.rank}.json").write_text(json.dumps(time.perf_counter() - start))
-world.meet()
-world.close()
-"""
-
-# What torch says of a machine with a single GPU, which two processes share.
-ON_A_GPU = """
-import sys
-import torch
-torch.cuda.is_available, torch.cuda.device_count = (lambda: True), (lambda: 1)
-from pathlib import Path
-from pixfound.pipeline.distributed import join_world
-
-world = join_world(2)
-taken = [*world.claim("stage", 5)]
-text = f"{world.least(3 + world.rank)} {torch.distributed.get_backend()} {taken}"
-(Path(sys.argv[1]) / f"{world.rank}.txt").write_text(text)
-world.meet()
-world.close()
-"""
+from tests.support.forked import ranks
 
 
-def started(worker: str, folder: Path) -> None:
-    """Two processes of a script; the folder is what they are given."""
-    (folder / "worker.py").write_text(worker)
-    line = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
-    done = subprocess.run([*line, str(folder / "worker.py"), str(folder)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+def share(folder: Path) -> None:
+    """The work of each of the two processes: every other piece takes ten times as long, so that dealt out in turn one
+    would do all of those."""
+    world = join_world(None)
+    store = Store(folder, world.rank)
+    store.open({"identity": {}, "provenance": {}})
+    world.meet()
+    seconds = [0.02 if n % 2 else 0.2 for n in range(24)]
+    start = time.perf_counter()
+
+    def compute(batch: Any) -> list[Value]:
+        time.sleep(seconds[batch[0]])
+        return [Value({"rank": world.rank})]
+
+    for stage in ("first", "second"):
+        tasks = [Task(store, f"{stage}{n}", "d", n, n) for n in range(24)]
+        run_stage(stage, lambda tasks=tasks: tasks, compute, world, Budget(0))  # type: ignore[misc]
+    (folder / f"busy-{world.rank}.json").write_text(json.dumps(time.perf_counter() - start))
+    world.meet()
+    world.close()
+
+
+def talk(folder: Path) -> None:
+    """The same of a machine with a single GPU, which both share: what torch says of it is stood in for."""
+    torch.cuda.is_available, torch.cuda.device_count = (lambda: True), (lambda: 1)
+    world = join_world(2)
+    taken = [*world.claim("stage", 5)]
+    text = f"{world.least(3 + world.rank)} {torch.distributed.get_backend()} {taken}"
+    (folder / f"{world.rank}.txt").write_text(text)
+    world.meet()
+    world.close()
 
 
 def test_two_processes_share_unequal_work_evenly_and_completely(tmp_path: Path) -> None:
-    started(WORKER, tmp_path)
+    ranks(2, lambda: share(tmp_path), tmp_path)
     lines = [json.loads(text) for path in tmp_path.glob("journal-*.jsonl") for text in path.read_text().splitlines()]
     assert sorted(line["key"] for line in lines) == sorted(f"{s}{n}" for s in ("first", "second") for n in range(24))
     busy = [json.loads((tmp_path / f"busy-{rank}.json").read_text()) for rank in range(2)]
@@ -73,7 +59,7 @@ def test_two_processes_share_unequal_work_evenly_and_completely(tmp_path: Path) 
 
 
 def test_processes_talk_over_gloo_where_there_are_gpus_too(tmp_path: Path) -> None:
-    started(ON_A_GPU, tmp_path)
+    ranks(2, lambda: talk(tmp_path), tmp_path)
     told = [(tmp_path / f"{rank}.txt").read_text().split(maxsplit=2) for rank in range(2)]
     assert [(least, backend) for least, backend, _ in told] == [("3", "gloo")] * 2
     assert sorted(number for *_, taken in told for number in json.loads(taken)) == list(range(5))

@@ -17,12 +17,14 @@ from PIL import Image
 
 from pixfound.apps.certify import gates
 from pixfound.apps.certify.certificate import certify
+from pixfound.apps.certify.cli import main
 from pixfound.apps.certify.pictures import golden_examples
 from pixfound.apps.certify.probes import move_pixels
 from pixfound.errors import UserError
 from pixfound.models.attention import recorder
 from pixfound.models.geometry import batch_encoder
 from pixfound.models.huggingface import HuggingFace
+from tests.support.command import run_command
 from tests.support.families import EVERY_FAMILY, FAMILIES
 from tests.support.run import config_of
 
@@ -150,7 +152,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1].startswith("passed: outputs/certificates/tiny/")
     assert done.stderr == ""
-    wrong = subprocess.run([*command, "model=hf"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    wrong = run_command(main, "model=hf", cwd=tmp_path)
     assert wrong.returncode == 2
     assert "pixfound: model.path has no value" in wrong.stderr
 

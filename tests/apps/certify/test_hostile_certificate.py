@@ -6,16 +6,18 @@ import json
 import re
 import shutil
 import subprocess
-import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 from tokenizers import pre_tokenizers
 
+from pixfound.apps.certify.cli import main
 from pixfound.config.factory import build
 from pixfound.interfaces import Model
 from pixfound.report.certificate import certificate_lines
+from tests.support.command import run_command
 from tests.support.run import config_of
 from tests.test_hostile_text import ACTS, SAID
 
@@ -53,9 +55,8 @@ def arguments(root: Path) -> list[str]:
     return ["model=hf", "model.generation.max_new_tokens=12", *(f'{key}="{text}"' for key, text in texts.items())]
 
 
-def certify(*overrides: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-c", "from pixfound.apps.certify.cli import main; main()", *overrides]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def certify(*overrides: str, **more: Any) -> subprocess.CompletedProcess[str]:
+    return run_command(main, *overrides, **more)
 
 
 def test_it_is_harmless_in_every_place(certified: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
@@ -102,12 +103,8 @@ def test_names_that_no_folder_should_have_are_refused(name: str, tmp_path: Path)
 
 
 def test_outputs_may_lie_in_the_home_folder_or_in_one_that_is_a_number(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", "from pixfound.apps.certify.cli import main; main()", "model=tiny"]
-    command += ["model.capture=none", "model.generation.max_new_tokens=2"]
+    few = ["model=tiny", "model.capture=none", "model.generation.max_new_tokens=2"]
     for typed, folder in (('"~/here"', tmp_path / "here"), ("2024", tmp_path / "2024")):
-        environment = {"HOME": str(tmp_path), "PATH": "/usr/bin", "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(
-            [*command, f"outputs_dir={typed}"], cwd=tmp_path, env=environment, capture_output=True, check=False
-        )
+        done = certify(*few, f"outputs_dir={typed}", cwd=tmp_path, environment={"HOME": str(tmp_path)})
         assert done.returncode == 0, done.stderr
         assert len(list(folder.glob("certificates/tiny/*/certificate.md"))) == 1
