@@ -30,7 +30,6 @@ from transformers import (
 )
 
 from pixfound.checkpoints.locating import locate
-from pixfound.models.decoder_model import Capture, LensLayers
 from pixfound.models.geometry.batch_encoder import Encoder
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import Prompt
@@ -51,7 +50,7 @@ def measure(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, Any
     """Each figure as soon as it is known. Texts and maps of both ways are compared first: wrong is not fast."""
     pictures = noise(options.images)
     requests = ask(pictures, TEXTS)
-    ours, plain, forced = (load(folder, options, capture) for capture in ("step", "none", "forced"))
+    ours = load(folder, options)
     recipe = load_recipe(folder, requests, options)
     lengths = set()
     for (text, rows), (generation, ids) in zip(recipe(), ours.answer(requests), strict=True):
@@ -60,39 +59,12 @@ def measure(folder: Path, options: argparse.Namespace) -> Iterator[dict[str, Any
         assert np.abs(rows - generation.attention).max() < 1e-4
         lengths.add(len(ids))
     print(f"answers of {min(lengths)} to {max(lengths)} tokens")
-    plain.generate(requests[:1])
-    forced.generate(requests[:1])
 
     def against(name: str, one: Callable[[], Any], other: Callable[[], Any], asked: Requests) -> dict[str, Any]:
         return compare(name, one, other, len(asked), options.repeats)
 
     wordings, apart = ask(pictures[:1], WORDINGS), ask(lookalikes(pictures[0], len(WORDINGS)), WORDINGS, once=True)
     yield against("generate + capture vs one by one, eager", lambda: ours.generate(requests), recipe, requests)
-    yield against(
-        "capture by step vs no capture", lambda: ours.generate(requests), lambda: plain.generate(requests), requests
-    )
-    yield against(
-        "forced capture vs no capture", lambda: forced.generate(requests), lambda: plain.generate(requests), requests
-    )
-    for lens, of in (("last", "the last layer"), ("all", "all layers")):
-        looking = load(folder, options, "none", lens)
-        looking.generate(requests[:1])
-        yield against(
-            f"lens of {of} vs none",
-            lambda looking=looking: looking.generate(requests),  # type: ignore[misc]
-            lambda: plain.generate(requests),
-            requests,
-        )
-    for of in ("attention", "entropy"):
-        asked = [
-            (image, prompt.prompt, "") for (image, _), prompt in zip(requests, plain.generate(requests), strict=True)
-        ]
-        yield against(
-            f"generate + gradient of {of} vs generate",
-            lambda asked=asked, of=of: (plain.generate(requests), plain.gradient_maps(asked, of)),  # type: ignore[misc]
-            lambda: plain.generate(requests),
-            requests,
-        )
     yield against(
         f"{len(WORDINGS)} wordings about one image vs about as many",
         lambda: ours.generate(wordings),
@@ -121,13 +93,18 @@ def growth(folder: Path, way: str, options: argparse.Namespace) -> float:
     requests = ask(noise(2), TEXTS)
     work: Callable[[], Any]
     if way == "ours":
-        ours = load(folder, options, "step")
+        ours = load(folder, options)
         ours.generate(requests[3:4])
         work = lambda: ours.generate(requests[:3])  # noqa: E731
     else:
         warm = argparse.Namespace(least=1, tokens=2)
         load_recipe(folder, requests[3:4], warm)()
         work = load_recipe(folder, requests[:3], options)
+    return growth_of(work)
+
+
+def growth_of(work: Callable[[], Any]) -> float:
+    """MB by which the process grows at most meanwhile; Linux only."""
     Path("/proc/self/clear_refs").write_text("5")  # forgets the highest mark so far
     before = _status("VmRSS")
     work()
@@ -159,10 +136,10 @@ def ask(pictures: Sequence[Image.Image], texts: Sequence[str], once: bool = Fals
     return [(picture, Prompt("x", "open", "bench", text)) for picture, text in pairs]
 
 
-def load(folder: Path, options: argparse.Namespace, capture: Capture, lens: LensLayers = None) -> HuggingFace:
-    """The random model in pixfound's adapter."""
-    settings = {"max_new_tokens": options.tokens, "min_new_tokens": options.least}
-    return HuggingFace(str(folder), dtype="float32", capture=capture, lens=lens, generation=settings)
+def load(folder: Path, options: argparse.Namespace, **settings: Any) -> HuggingFace:
+    """The random model in pixfound's adapter. settings: further options of it."""
+    generation = {"max_new_tokens": options.tokens, "min_new_tokens": options.least}
+    return HuggingFace(str(folder), dtype="float32", generation=generation, **settings)
 
 
 def load_recipe(folder: Path, requests: Requests, options: argparse.Namespace) -> Callable[[], Any]:

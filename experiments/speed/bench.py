@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from experiments.speed import answering, commands, extraction, page, scoring, sharing
+from experiments.speed import answering, commands, extraction, page, scoring, sharing, sources
 
 Row = dict[str, Any]
 
@@ -56,12 +56,13 @@ def _line(row: Row) -> str:
 
 
 def _parts(folder: Path, options: argparse.Namespace) -> dict[str, Callable[[], Iterable[Row]]]:
-    def answers() -> Iterable[Row]:
-        answering.save_model(folder / "llava", options.layers, options.width)
-        return answering.measure(folder / "llava", options)
+    def model(name: str) -> Path:
+        answering.save_model(folder / name, options.layers, options.width)
+        return folder / name
 
     return {
-        "answers": answers,
+        "answers": lambda: answering.measure(model("answers"), options),
+        "sources": lambda: sources.measure(model("sources"), options),
         "extraction": lambda: [extraction.measure_extraction(folder / "segmenter", options)],
         "scoring": lambda: [scoring.measure_scoring(_made(folder / "scoring"), options.repeats)],
         "sharing": lambda: [sharing.measure_sharing(options.repeats, options.batches)],
@@ -77,10 +78,11 @@ def _made(folder: Path) -> Path:
 
 
 def _options() -> argparse.Namespace:
-    parts = ("answers", "extraction", "scoring", "sharing", "commands", "scale", "page")
+    parts = ("answers", "sources", "extraction", "scoring", "sharing", "commands", "scale", "page")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="+", choices=parts, default=parts, help="parts to measure")
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="of the part `sources`")
     parser.add_argument("--layers", type=int, default=12, help="decoder layers")
     parser.add_argument("--width", type=int, default=512, help="decoder width")
     parser.add_argument("--least", type=int, default=48, help="new tokens at least")

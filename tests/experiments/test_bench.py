@@ -19,12 +19,12 @@ ROOT = Path(__file__).parents[2]
 def test_every_figure_is_a_ratio_against_a_named_baseline(tmp_path: Path) -> None:
     small = ["--layers", "1", "--width", "64", "--least", "1", "--tokens", "2", "--images", "1", "--repeats", "1"]
     small += ["--side", "128", "--batches", "4", "--pairs", "2", "--examples", "4"]
-    small += ["--only", "answers", "extraction", "scoring", "commands", "scale"]  # sharing: test_sharing.py
+    small += ["--only", "answers", "sources", "extraction", "scoring", "commands", "scale"]  # sharing: test_sharing.py
     line = [sys.executable, "-m", "experiments.speed.bench", *small, "--out", str(tmp_path / "bench.json")]
     done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     rows = json.loads((tmp_path / "bench.json").read_text())
-    assert len(rows) == 18
+    assert len(rows) == 24
     for row in rows:
         assert " vs " in row["name"]
         assert row["ratio"] > 0

@@ -67,6 +67,7 @@ class Recorder:
         self._passes: list[Tensor] = []
         self._open: dict[int, Tensor] = {}  # of the current pass: number of keys -> sum over layers (B, R, keys)
         self._apart: list[Tensor] = []  # of the current pass, unless keep is `mean`: (B, H or 1, R, N) per layer
+        self._places: dict[int, tuple[Tensor, Tensor]] = {}  # of the current pass: number of keys -> index, 1 or 0
         self._count, self._last_layer, self._length, self._pass_queries = 0, -1, cached, 0
 
     @contextmanager
@@ -144,14 +145,17 @@ class Recorder:
             self._passes.append(sum(rows[1:], rows[0]) / self._count)
         else:
             self._passes.append(torch.cat(self._apart, dim=1).transpose(1, 2).flatten(2))
-        self._open, self._apart, self._count = {}, [], 0
+        self._open, self._apart, self._places, self._count = {}, [], {}, 0
 
     def _at_image_tokens(self, weights: Tensor) -> Tensor:
         """Weights (B, C, R, N) at the image tokens, from weights (B, C, R, K) at all keys."""
         keys = weights.shape[-1]
-        local = self.columns - (self._length - keys)  # a sliding window keeps only the last keys
-        index = local.clamp(min=0, max=keys - 1)[:, None, None].expand(-1, *weights.shape[1:3], -1)
-        return weights.gather(3, index) * ((self.columns >= 0) & (local >= 0))[:, None, None]
+        if keys not in self._places:
+            local = self.columns - (self._length - keys)  # a sliding window keeps only the last keys
+            present = ((self.columns >= 0) & (local >= 0)).to(weights.dtype)
+            self._places[keys] = local.clamp(min=0, max=keys - 1)[:, None, None], present[:, None, None]
+        index, present = self._places[keys]
+        return weights.gather(3, index.expand(-1, *weights.shape[1:3], -1)) * present
 
     def _queries(self, queries: int) -> Tensor:
         if self.rows is not None:
