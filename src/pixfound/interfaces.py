@@ -38,9 +38,9 @@ GradeRequest = tuple[Example, str]  # the last is the open answer
 
 
 # of the stored attention: the mean row of each token | of each layer | of each head; or of a further call of the model:
-# prompts of one's own | gradients of the embeddings | of the attention; or, stored where `model.lens` asks, logits of
-# hidden states
-Need = Literal["rows", "layers", "heads", "prompts", "gradients", "attention gradients", "hidden"]
+# prompts of one's own | gradients of the embeddings | of the attention | its product over layers; or, stored
+# where `model.lens` asks, logits of hidden states
+Need = Literal["rows", "layers", "heads", "prompts", "gradients", "attention gradients", "rollout", "hidden"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +203,10 @@ class Model(Component):
         layer: of the attention; None for the model's choice.
         """
         raise UserError(f"{type(self).__name__} gives no gradients: use a map source that reads its answers")
+
+    def rollout_maps(self, requests: Sequence[GradientRequest]) -> Sequence[FloatArray | Exception]:
+        """(N,) attention where each answer stands, rolled out over the later half of the layers; UserError without."""
+        raise UserError(f"{type(self).__name__} gives no rollout: use extraction=contrast without it")
 
     def text_vectors(self) -> TextVectors:
         """The model's own input embeddings, read without loading the rest of the model; UserError without any."""

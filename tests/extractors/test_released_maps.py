@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from pixfound.extractors.attention_maps import smoothed
 from pixfound.extractors.proposers import MeanBox, OtsuMask, PointsAtShare, ViCropWindow, mean_box
@@ -22,6 +23,7 @@ from pixfound.extractors.sources.localization_heads import (
     ranked_heads,
 )
 from pixfound.extractors.sources.relative import relative_attention
+from pixfound.models.attention.rollout import Rollout
 from pixfound.types import Tile
 
 RELEASED = np.load(Path(__file__).with_name("released_maps.npz"))
@@ -112,6 +114,13 @@ def test_heads_weigh_by_their_strongest_value():
     found = weighted_heads(RELEASED["decaf_attention"])
     np.testing.assert_allclose(found, RELEASED["decaf_weighted"], atol=1e-7)
     assert not weighted_heads(np.zeros((3, 2, 4), np.float32)).any()
+
+
+def test_a_rollout_over_layers():
+    found = Rollout(torch.arange(5, 17), first=0)
+    for layer, attention in enumerate(torch.from_numpy(RELEASED["decaf_rollout_attention"])):
+        found.record(layer, len(attention[0]), lambda rows, of=attention: of[None, :, rows[0]])
+    np.testing.assert_allclose(found.product[-1], RELEASED["decaf_rollout"], atol=1e-7)
 
 
 def test_a_ratio_of_nothing_to_nothing_is_nothing():

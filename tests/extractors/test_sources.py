@@ -13,7 +13,7 @@ from pixfound.apps.heads import calibrate
 from pixfound.benchmarks.pixshapes import PixShapes
 from pixfound.config.factory import build, build_parts
 from pixfound.errors import UserError
-from pixfound.extractors.sources.contrast import Contrast
+from pixfound.extractors.sources.contrast import Contrast, object_minus_background
 from pixfound.extractors.sources.localization_heads import (
     LocalizationHeads,
     elbow_by_curvature,
@@ -69,6 +69,26 @@ def test_a_neutral_prompt_is_asked_once_an_image(model, asked, monkeypatch):
         assert np.isfinite(found).all() and np.ptp(found[0][0]) > 0
     Contrast(model, "The background without {expression}.").maps(requests)
     assert calls == [2, 3]
+
+
+def test_a_rollout_of_the_background_is_asked_once_an_image(model, asked, monkeypatch):
+    calls, real = [], HuggingFace.rollout_maps
+    monkeypatch.setattr(HuggingFace, "rollout_maps", lambda self, r: calls.append(len(r)) or real(self, r))
+    source = Contrast(model, "Say what is behind.", rollout=True)
+    requests = [*asked[0], asked[0][0]]
+    found = source.maps(requests)
+    assert calls == [2, 1, 1, 1], "two pictures, then each expression"
+    np.testing.assert_array_equal(found[0][0], found[2][0])
+    (generation, image), (neutral,) = (
+        asked[0][0][1::-1],
+        read_prompt(model, [(asked[0][0].image, "Say what is behind.")]),
+    )
+    rows = [model.rollout_maps([(image, g.prompt, "")])[0] for g in (generation, neutral)]
+    expected = object_minus_background(*rows, generation.tiles, 1.0, 3, zero=True)
+    np.testing.assert_allclose(found[0][0], expected, atol=1e-6)
+    assert np.ptp(expected) > 0 and np.abs(expected - Contrast(model).maps(requests)[0][0]).max() > 0.05
+    with pytest.raises(UserError, match="from the middle on"):
+        Contrast(model, rollout=True, layers=1)
 
 
 def test_relative_attention_is_a_ratio_of_rows(model, asked):

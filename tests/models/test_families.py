@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -65,7 +65,7 @@ def eager_rows(model: Any, inputs: dict[str, Any], where: torch.Tensor) -> tuple
 
 
 def check_gradients(model: HuggingFace, eager: Any, request: tuple[Image.Image, Prompt], layers: list[int]) -> None:
-    """Eager attention of every token, and embeddings that are no leaf, within the beginning of an answer."""
+    """Eager attention of every token, and embeddings that are no leaf, within the start of an answer; rollout too."""
     image, rendered, layer = request[0], model._encoder.chat(request[1].text), layers[-2]
     inputs, given = model._written(image, rendered, "A dog"), []
 
@@ -82,6 +82,7 @@ def check_gradients(model: HuggingFace, eager: Any, request: tuple[Image.Image, 
     (-(logs.exp() * logs).sum()).backward()
     attention = (weights * gradient.relu())[0, :, -1].mean(0)[where].detach()
     asked = [(image, rendered, "A dog")]
+    assert np.abs(model.rollout_maps(asked)[0] - rollout(out.attentions, where.numpy())).max() < 1e-5
     for (found,), expected in (
         (model.gradient_maps(asked, "attention", layer), attention),
         (model.gradient_maps(asked, "entropy"), given[0].grad[0, where].norm(dim=-1)),
@@ -90,6 +91,17 @@ def check_gradients(model: HuggingFace, eager: Any, request: tuple[Image.Image, 
         assert (
             np.abs(found - expected.numpy()).max() < 1e-4 * found.max()
         )  # the gradient of a sure answer is a difference
+
+
+def rollout(attentions: Sequence[Any], where: Any) -> FloatArray:
+    """(N,) DecAF's rollout in double precision. attentions: (1, H, P, P) of each layer. where: (N) image tokens."""
+    product = np.eye(attentions[0].shape[-1])
+    for layer in attentions[len(attentions) // 2 :]:
+        heads = layer[0].detach().double().numpy()
+        strength = heads[:, :, where].max(axis=2).mean(axis=1)
+        mean = (heads * (strength / strength.max())[:, None, None]).mean(axis=0)
+        product = (mean + np.eye(len(mean))) / 2 @ product
+    return np.asarray(product[-1, where])
 
 
 def attending(folder: Path) -> list[int]:

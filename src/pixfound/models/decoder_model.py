@@ -5,10 +5,10 @@ Shapes: `B` batch, `P` padded prompt length, `T` generated tokens, `N` image tok
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -118,8 +118,8 @@ class DecoderModel(TransformersModel):
             check_capture_early(locating.locate(self.path, "model.path"), self.path)
         except UserError:
             return super().offers | {"gradients"}
-        further: tuple[Need, ...] = ("gradients", "attention gradients", "prompts")
-        return super().offers.union(further if self.captures else further[:2])
+        further: tuple[Need, ...] = ("gradients", "attention gradients", "rollout", "prompts")
+        return super().offers.union(further if self.captures else further[:3])
 
     def cautions(self) -> list[str]:
         """Warnings about its answers, one line each; read from the processor, without the weights."""
@@ -289,11 +289,9 @@ class DecoderModel(TransformersModel):
         of, layer: see `pixfound.models.gradients`; layer None is the one as deep as layer 14 of 32. Memory is that
         of one prompt's activations. OutOfMemoryError and FloatingPointError take the place of a map.
         """
-        import torch
-
         from pixfound.models import gradients
 
-        model, depth = self._model, self._config.get_text_config(decoder=True)
+        depth = self._config.get_text_config(decoder=True)
         attending = attending_layers(depth)
         if layer is None:
             layer = max(i for i in attending if i <= max(attending[0], depth.num_hidden_layers * 14 // 32))
@@ -301,16 +299,31 @@ class DecoderModel(TransformersModel):
             check_capture(self._config, self.path)
             check_range("layer", [layer], depth.num_hidden_layers)
             check_layers([layer], depth, self.path)
+        if of == "entropy":
+            return self._passes(requests, gradients.entropy_gradient)
+        return self._passes(requests, partial(gradients.gradient_attention, layer=layer))
+
+    def rollout_maps(self, requests: Sequence[GradientRequest]) -> list[FloatArray | Exception]:
+        """(N,) attention of the last token of each (image, rendered prompt, answer so far), rolled out over layers.
+
+        These are the layers from the middle on; see `pixfound.models.attention.rollout`. Errors as of `gradient_maps`.
+        """
+        from pixfound.models.attention.rollout import rollout_row
+
+        check_capture(self._config, self.path)
+        return self._passes(requests, rollout_row)
+
+    def _passes(
+        self, requests: Sequence[GradientRequest], map_of: Callable[[Any, Mapping[str, Any], Any], FloatArray]
+    ) -> list[FloatArray | Exception]:
+        """The maps of a pass over each request. map_of: takes the model, its inputs, and (N) image token positions."""
+        import torch
+
         maps: list[FloatArray | Exception] = []
         for image, prompt, written in requests:
             inputs = self._written(image, prompt, written)
-            columns = self._encoder.columns(inputs["input_ids"])[0]
             try:
-                maps.append(
-                    gradients.entropy_gradient(model, inputs, columns)
-                    if of == "entropy"
-                    else gradients.gradient_attention(model, inputs, columns, layer)
-                )
+                maps.append(map_of(self._model, inputs, self._encoder.columns(inputs["input_ids"])[0]))
             except (FloatingPointError, torch.OutOfMemoryError) as error:
                 maps.append(error)
         return maps

@@ -92,6 +92,11 @@ def known_sources() -> list[type[MapSource]]:
     return [cls for cls in kinds if cls.__module__.startswith(f"{__name__}.") and not cls.__name__.startswith("_")]
 
 
+def text_before(phrase: Phrase, text: str) -> str:
+    """The part of an answer before a phrase; "" for the expression."""
+    return text[: phrase.span[0]].rstrip()
+
+
 def head_rows(generation: Generation, phrase: Phrase) -> FloatArray | None:
     """(L, H, N) the mean over the rows of a phrase's tokens, for each stored layer and head; None without a row.
 

@@ -1,4 +1,4 @@
-"""Object minus background (DecAF, arXiv 2510.19592), without its rollout, which needs the attention of all tokens.
+"""Object minus background (DecAF, arXiv 2510.19592), of stored rows or of a rollout over the later layers.
 
 Shapes: `L` layers, `H` heads, `Q` queries, `N` image tokens.
 """
@@ -13,9 +13,9 @@ from annotated_types import Gt
 
 from pixfound.errors import UserError
 from pixfound.extractors.attention_maps import between_0_and_1, smoothed
-from pixfound.extractors.sources import check_offers, head_rows
-from pixfound.extractors.sources.neutral_prompt import read_prompt
-from pixfound.interfaces import MapRequest, MapSource, Model
+from pixfound.extractors.sources import check_offers, head_rows, text_before
+from pixfound.extractors.sources.neutral_prompt import ImageText, read_prompt, rollout_of_prompt
+from pixfound.interfaces import MapRequest, MapSource, Model, Need, without_errors
 from pixfound.types import FloatArray, Generation, Phrase, Tile
 from pixfound.types.arguments import Positive
 from pixfound.types.layer_attention import Indices, as_indices
@@ -49,7 +49,9 @@ class Contrast(MapSource):
     background: that prompt; `{expression}` in it is the referring expression, and then it is asked for each of them
         anew. The authors exclude the object by its name. layers: an index or several; None for those from the middle
         on, as the authors have them. head_weights: True weighs heads as `weighted_heads` does, by this one query;
-        False needs no heads apart. sigma, radius, padding: of the Gaussian, as the authors have it.
+        False needs no heads apart. rollout: True takes the authors' rollout in place of stored rows: a pass of its own
+        for each phrase and background, over the layers from the middle on, with their head weights. sigma, radius,
+        padding: of the Gaussian, as the authors have it.
     """
 
     needs = ("heads", "prompts")
@@ -61,11 +63,16 @@ class Contrast(MapSource):
         background: str = "Describe the background of the image.",
         layers: Indices = None,
         head_weights: bool = True,
+        rollout: bool = False,
         sigma: Annotated[float, Gt(0)] = 1.0,
         radius: Positive | None = 3,
         padding: Literal["symmetric", "zero"] = "zero",
     ) -> None:
-        check_offers(type(self), model, self.needs if head_weights else ("layers", "prompts"))
+        stored: Need = "rollout" if rollout else "heads" if head_weights else "layers"
+        check_offers(type(self), model, (stored, "prompts"))
+        if rollout and (layers is not None or not head_weights):
+            raise UserError("rollout=true: takes the layers from the middle on and weighs heads; leave out the others")
+        self.rollout = rollout
         self.model, self.background, self.layers, self.head_weights = model, background, layers, head_weights
         self.sigma, self.radius, self.zero = sigma, radius, padding == "zero"
 
@@ -73,12 +80,26 @@ class Contrast(MapSource):
         """None for a phrase whose tokens have no row."""
         prompts = [(r.image, self.background.replace("{expression}", r.expression)) for r in requests]
         found: list[list[FloatArray | None]] = []
-        for request, neutral in zip(requests, read_prompt(self.model, prompts), strict=True):
-            background, tiles = self._combined(neutral, _WHOLE), request.generation.tiles
-            assert background is not None
-            rows = [self._combined(request.generation, phrase) for phrase in request.phrases]
+        for request, background in zip(requests, self._backgrounds(prompts), strict=True):
+            tiles = request.generation.tiles
+            rows = (
+                self._rolled_out(request)
+                if self.rollout
+                else [self._combined(request.generation, phrase) for phrase in request.phrases]
+            )
             found.append([row if row is None else self._contrast(row, background, tiles) for row in rows])
         return found
+
+    def _backgrounds(self, prompts: Sequence[ImageText]) -> list[FloatArray]:
+        if self.rollout:
+            return rollout_of_prompt(self.model, prompts)
+        rows = [self._combined(neutral, _WHOLE) for neutral in read_prompt(self.model, prompts)]
+        return [row for row in rows if row is not None]
+
+    def _rolled_out(self, request: MapRequest) -> list[FloatArray]:
+        image, generation, _, phrases = request
+        asked = [(image, generation.prompt, text_before(phrase, generation.text)) for phrase in phrases]
+        return without_errors(self.model.rollout_maps(asked))
 
     def _contrast(self, row: FloatArray, background: FloatArray, tiles: Sequence[Tile]) -> FloatArray:
         return object_minus_background(row, background, tiles, self.sigma, self.radius, self.zero)

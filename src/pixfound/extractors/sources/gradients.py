@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from pixfound.extractors.sources import check_offers
+from pixfound.extractors.sources import check_offers, text_before
 from pixfound.interfaces import Gradient, MapRequest, MapSource, Model
-from pixfound.types import FloatArray, Phrase, Tile
+from pixfound.types import FloatArray, Tile
 from pixfound.types.arguments import NonNegative
 
 
@@ -25,7 +25,7 @@ class _Gradients(MapSource):
         """One backward pass for each phrase."""
         found: list[list[FloatArray | None] | Exception] = []
         for image, generation, _, phrases in requests:
-            asked = [(image, generation.prompt, _before(phrase, generation.text)) for phrase in phrases]
+            asked = [(image, generation.prompt, text_before(phrase, generation.text)) for phrase in phrases]
             maps = self.model.gradient_maps(asked, self.of, self.layer)
             failure = next((each for each in maps if isinstance(each, Exception)), None)
             found.append(failure or [each for each in maps if not isinstance(each, Exception)])
@@ -61,8 +61,3 @@ class EntropyGradient(_Gradients):
 
     def __init__(self, model: Model) -> None:
         super().__init__(model)
-
-
-def _before(phrase: Phrase, text: str) -> str:
-    """The part of an answer before a phrase; "" for the expression."""
-    return text[: phrase.span[0]].rstrip()
