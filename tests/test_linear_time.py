@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from pixfound.analyses.concepts import read_concepts
-from pixfound.benchmarks.paired_coco import parse_options
+from pixfound.benchmarks.annotations import parse_options
+from pixfound.benchmarks.table.texts import split_options
 from pixfound.errors import UserError
 from pixfound.extractors.parsers import grammars
 from pixfound.io.predictions.texts import _meta_line
@@ -77,6 +78,7 @@ CASES = [
     (meta, "a.jpg - 1 - ", "| ", "x"),
     (meta, "", "a.jpg - 1 - ", ""),
     (parse_options, "(a) x", " ", "y (b) z"),
+    (split_options, "(a) x", "(a) ", "y (b) z"),
 ]  # fmt: skip
 
 

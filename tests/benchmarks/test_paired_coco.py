@@ -10,16 +10,27 @@ from typing import Any
 
 import numpy as np
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
-from pixfound.benchmarks.paired_coco import PairedCoco, parse_options
+from pixfound.benchmarks.annotations import parse_options
 from pixfound.benchmarks.pixshapes import PixShapes
+from pixfound.benchmarks.table.paired_table import PairedTable
+from pixfound.config.factory import build
 from pixfound.errors import UserError
 from pixfound.pipeline.images import load
 from pixfound.types.masks import RLE
 from tests.support.run import run, scores_of
 
 COLUMNS = ["id", "image", "question", "options", "answer", "expression", "pair_id", "annotations", "category"]
+
+
+def paired_coco(**arguments: str) -> PairedTable:
+    """The preset over some files."""
+    preset = OmegaConf.load(Path(__file__).parents[2] / "conf/benchmark/paired_coco.yaml")
+    config = OmegaConf.to_container(OmegaConf.merge(preset, arguments), resolve=True)
+    assert isinstance(config, dict)
+    return build({str(name): value for name, value in config.items()}, "benchmark", PairedTable).built
 
 
 def write(folder: Path, pairs: int = 2) -> dict[str, str]:
@@ -50,7 +61,7 @@ def write(folder: Path, pairs: int = 2) -> dict[str, str]:
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
-    read, original = PairedCoco(**write(tmp_path)), PixShapes(pairs=2)
+    read, original = paired_coco(**write(tmp_path)), PixShapes(pairs=2)
     assert len(read) == len(original)
     for a, b in zip(read, original, strict=True):
         assert (a.id, a.question, a.options, a.answer, a.expression) == (
@@ -69,13 +80,13 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 def test_a_table_that_excel_saved(separator: str, encoding: str, tmp_path: Path) -> None:
     """With semicolons or as Unicode text, lines within a cell, and cells that were used once beside and below it."""
     arguments = write(tmp_path)
-    expected = list(PairedCoco(**arguments))
+    expected = list(paired_coco(**arguments))
     rows = list(csv.reader((tmp_path / "table.csv").open()))
     rows[1][COLUMNS.index("question")] = expected[0].question.replace(" ", "\n")
     with (tmp_path / "table.csv").open("w", newline="", encoding=encoding) as stream:
         writer = csv.writer(stream, delimiter=separator)
         writer.writerows([*([*row, "", ""] for row in rows), [""] * len(rows[0])])
-    read = list(PairedCoco(**arguments))
+    read = list(paired_coco(**arguments))
     assert read[1:] == expected[1:]
     assert read[0].question.split("\n") == expected[0].question.split()
 
@@ -86,7 +97,9 @@ def test_polygons_and_uncompressed_counts(tmp_path: Path) -> None:
     data["annotations"][0]["segmentation"] = [[10, 10, 20, 10, 20, 30, 10, 30]]
     data["annotations"][1]["segmentation"] = {"size": [128, 128], "counts": [256, 128, 128 * 125]}
     (tmp_path / "coco.json").write_text(json.dumps(data))
-    first, second = PairedCoco(**arguments)[0].objects[:2]
+    del data["images"][0]["height"]  # then it is the picture's
+    (tmp_path / "coco.json").write_text(json.dumps(data))
+    first, second = paired_coco(**arguments)[0].objects[:2]
     assert first.decode()[10:30, 10:20].all()
     assert first.area == 200
     assert second.decode()[:, 2].all()
@@ -122,17 +135,17 @@ def in_order(data: dict[str, Any], *names: str) -> dict[str, Any]:
 )
 def test_any_order_and_any_ids(change: Callable[[dict[str, Any]], dict[str, Any]], tmp_path: Path) -> None:
     arguments = write(tmp_path)
-    expected = list(PairedCoco(**arguments))
+    expected = list(paired_coco(**arguments))
     data = json.loads((tmp_path / "coco.json").read_text())
     (tmp_path / "coco.json").write_text(json.dumps(change(data)))
-    assert list(PairedCoco(**arguments)) == expected
+    assert list(paired_coco(**arguments)) == expected
 
 
 def test_without_ids_of_annotations_all_of_the_image_is_meant(tmp_path: Path) -> None:
     arguments = write(tmp_path)
-    expected = PairedCoco(**arguments)[1].objects
+    expected = paired_coco(**arguments)[1].objects
     table(lambda rows: [row.pop(COLUMNS.index("annotations")) for row in rows])(tmp_path)
-    example = PairedCoco(**arguments)[1]
+    example = paired_coco(**arguments)[1]
     assert example.objects == ()
     assert (example.gt_mask.decode() == np.any([mask.decode() for mask in expected], axis=0)).all()
 
@@ -148,7 +161,7 @@ def test_what_is_absent_says_so(tmp_path: Path) -> None:
     annotations(lambda d: [d["annotations"].remove(a) for a in d["annotations"][3:-1] if a["id"] == 4] and None)(
         tmp_path
     )
-    first, second = PairedCoco(**arguments)[:2]
+    first, second = paired_coco(**arguments)[:2]
     assert first.absent and second.absent
     assert all(mask.area for mask in first.objects)
 
@@ -170,22 +183,18 @@ def test_masks_of_a_turned_photo_name_its_exif(tmp_path: Path) -> None:
     Image.new("RGB", (96, 128)).save(tmp_path / "images/0000a.png", exif=exif)
     annotations(lambda d: d["images"][0].update(height=96, width=128))(tmp_path)
     annotations(lambda d: [a.update(segmentation=[[9, 9, 90, 9, 9, 90]]) for a in d["annotations"]])(tmp_path)
-    with pytest.raises(
-        ValueError, match=r"image is 128 x 96 .*turned, whose EXIF orientation is 6; type benchmark.exif=tu"
-    ):
-        load(PairedCoco(**arguments)[0])
-    assert load(PairedCoco(**arguments, exif="turned")[0]).size == (128, 96)
+    with pytest.raises(UserError, match=r"is of 96 x 128 pixels, .* EXIF orientation turns it: benchmark.exif=turned"):
+        paired_coco(**arguments)
+    assert load(paired_coco(**arguments, exif="turned")[0]).size == (128, 96)
     annotations(lambda d: d["images"][0].update(height=128, width=96))(tmp_path)
-    assert load(PairedCoco(**arguments)[0]).size == (96, 128)
-    with pytest.raises(
-        ValueError, match=r"image is 96 x 128 .*as stored, whose EXIF orientation is 6; type benchmark.ex"
-    ):
-        load(PairedCoco(**arguments, exif="turned")[0])
+    assert load(paired_coco(**arguments)[0]).size == (96, 128)
+    with pytest.raises(UserError, match=r"is of 128 x 96 pixels, .* EXIF orientation turns it: benchmark.exif=stored"):
+        paired_coco(**arguments, exif="turned")
     annotations(lambda d: d["images"][0].update(height=128, width=95))(tmp_path)
-    with pytest.raises(ValueError, match=r"its mask 128 x 95$"):
-        load(PairedCoco(**arguments)[0])
-    with pytest.raises(UserError, match=r'PairedCoco.exif=upright: must be one of "stored", "turned"'):
-        PairedCoco(**arguments, exif="upright")  # type: ignore[arg-type]
+    with pytest.raises(UserError, match=r"is of 96 x 128 pixels, the table says 95 x 128; get the right one"):
+        paired_coco(**arguments)
+    with pytest.raises(UserError, match=r'benchmark.exif=upright: must be one of "stored", "turned"'):
+        paired_coco(**arguments, exif="upright")
 
 
 @pytest.mark.parametrize(
@@ -263,7 +272,6 @@ WRONG: list[tuple[Callable[[Path], object], str]] = [
     (annotations(lambda d: d["images"].append("0000a.png")), "image number 4 has no readable id, file_name or size"),
     (annotations(lambda d: d["annotations"].append(7)), "annotation number 13 is 7, not an object"),
     (annotations(lambda d: d["annotations"][0].update(image_id="0")), "annotation 0 is of image '0', which is not"),
-    (annotations(lambda d: d["images"][0].pop("height")), "image '0000a.png' has no height and width; add them"),
     (annotations(lambda d: d["images"][0].update(height="abc")), "invalid literal for int"),
     (
         annotations(lambda d: d["annotations"][0].update(image_id=99)),
@@ -274,7 +282,7 @@ WRONG: list[tuple[Callable[[Path], object], str]] = [
         annotations(lambda d: d["annotations"][0].update(segmentation=RLE.empty((64, 64)).to_json())),
         r"annotation 0 has no readable segmentation \(.*the image of \(128, 128\)",
     ),
-    (lambda f: (f / "table.csv").unlink(), "benchmark.questions=.* cannot be read"),
+    (lambda f: (f / "table.csv").unlink(), "benchmark.rows=.*table.csv: there is no such file"),
     (table(lambda rows: rows[0].__setitem__(2, "questoin")), "no column 'question'; did you mean questoin"),
     (
         table(lambda rows: rows[2].append("more")),
@@ -304,9 +312,9 @@ WRONG: list[tuple[Callable[[Path], object], str]] = [
     ),
     (
         outline([]),
-        "line 2: annotation 0 outlines no pixel of 0000a.png; .* leave the column `annotations` empty where it",
+        "line 2: column `annotations`: '0' .*annotation 0 outlines no pixel of it.; .* or none where the object is abs",
     ),
-    (outline([[5, 5, 5.1, 5, 5.1, 5.1]]), "line 2: annotation 0 outlines no pixel of 0000a.png"),
+    (outline([[5, 5, 5.1, 5, 5.1, 5.1]]), "line 2: column `annotations`: '0' .*annotation 0 outlines no"),
     (annotations(lambda d: d["annotations"][1].update(id=0)), "two annotations have the id 0; ids must be unique"),
     (annotations(lambda d: d["annotations"][1].update(id="0")), "two annotations have the id 0; ids must be unique"),
     (
@@ -321,26 +329,32 @@ WRONG: list[tuple[Callable[[Path], object], str]] = [
     (annotations(lambda d: d["images"][0].update(height=0)), "image number 0 has no readable .*both at least 1"),
     (
         set_cell(3, "pair_id", "0000"),
-        "line 4: the pair '0000' has two examples already, in lines 2 and 3; give this one",
+        "line 4: the pair '0000' has two examples already, .*line 2 and .*line 3; give this one",
     ),
     (set_cell(2, "question", " "), "line 3: example 0000b: the question is empty; put it right in the table"),
     (set_cell(2, "expression", ""), "line 3: example 0000b: the expression is empty"),
     (set_cell(2, "options", "yes|"), "line 3: example 0000b: option B is empty"),
     (set_cell(2, "options", "(a) (b) no"), "line 3: example 0000b: option A is empty"),
     (set_cell(2, "options", "(a) Yes. (b)  yes"), "line 3: example 0000b: the options A and B are equal .'yes'"),
-    (set_cell(2, "options", "(b) no (a) yes"), "line 3: the options .* are not of the form '.a. yes .b. no', in this"),
-    (set_cell(2, "options", "is it (a) yes (b) no"), "line 3: the options .* are not of the form"),
+    (set_cell(2, "options", "(b) no (a) yes"), "line 3: column `options`: .* is no `.a. yes .b. no` in this order"),
+    (set_cell(2, "options", "is it (a) yes (b) no"), "line 3: column `options`: .* is no `.a. yes"),
     (set_cell(2, "options", "|".join(map(str, range(60)))), "line 3: example 0000b: a question needs 2 to 26 .*not 60"),
     (
         lambda f: (outline([[1, 1, 9, 1, 9, 9]])(f), set_cell(1, "image", "x.png")(f), without_ids(f)),
-        "line 2: x.png has no annotation; where the object is absent say so by a column `annotations`",
+        "line 2: column `annotations` says no region; where the object is absent an empty cell .* says so",
     ),
-    (set_cell(2, "answer", "c"), "line 3: answer 'c' is no letter of the options"),
-    (set_cell(2, "options", "yes"), "line 3: answer .* is no letter of the options 'yes'"),
-    (set_cell(2, "id", "0000a"), "line 3: the id '0000a' stands in an earlier line"),
-    (set_cell(2, "image", "0000c.png"), "line 3: image '0000c.png' is not in .*; did you mean 0000"),
-    (set_cell(2, "image", "../secret.png"), "'../secret.png' leads out of"),
-    (set_cell(2, "annotations", "77"), "line 3: annotation 77 does not belong to 0000b.png"),
+    (set_cell(2, "answer", "c"), "line 3: column `answer`: 'c' is no letter of the options"),
+    (set_cell(2, "options", "yes"), "line 3: column `options`: 'yes' is no `.a. yes .b. no`"),
+    (set_cell(2, "id", "0000a"), "line 3: the id '0000a' stands in an earlier row too .*line 2"),
+    (set_cell(2, "image", "0000c.png"), "line 3: column `image`: '0000c.png' is not in .*; did you mean 0000"),
+    (
+        lambda f: (
+            set_cell(1, "image", "../secret.png")(f),
+            annotations(lambda d: d["images"][0].update(file_name="../secret.png"))(f),
+        ),
+        "'../secret.png' leads out of",
+    ),
+    (set_cell(2, "annotations", "77"), "line 3: column `annotations`: '77' .*77 does not belong to this image"),
 ]
 
 
@@ -349,4 +363,4 @@ def test_wrong_input_is_named(damage: Callable[[Path], object], message: str, tm
     arguments = write(tmp_path)
     damage(tmp_path)
     with pytest.raises(UserError, match=message):
-        PairedCoco(**arguments)
+        paired_coco(**arguments)

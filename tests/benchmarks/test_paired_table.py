@@ -18,7 +18,6 @@ import pytest
 from PIL import Image
 
 from pixfound.benchmarks.image_sources import ImageFile
-from pixfound.benchmarks.paired_coco import PairedCoco
 from pixfound.benchmarks.table.paired_table import PairedTable
 from pixfound.benchmarks.table.region_columns import box_mask
 from pixfound.benchmarks.table.rows import read_rows
@@ -27,7 +26,6 @@ from pixfound.errors import UserError
 from pixfound.pipeline.images import load
 from pixfound.types.masks import RLE
 from tests.apps.data.test_prepare import command
-from tests.benchmarks.test_paired_coco import write as write_coco
 from tests.support.hub_server import COMMIT, HubServer, Repo
 
 SIZE = (30, 40)  # (H, W) of every picture
@@ -355,7 +353,7 @@ FAULTS: list[tuple[dict[str, Any], dict[str, Any], str]] = [
     (
         {"h": 40, "w": 30},
         {"size": {"height": "h", "width": "w"}},
-        "column `image`: 'a.png' is of 40 x 30 pixels, the table says 30 x 40; it is turned: benchmark.exif",
+        "column `image`: 'a.png' is of 40 x 30 pixels, the table says 30 x 40; it is turned",
     ),
     ({"answer": "c"}, {}, r"column `answer`: 'c' is no letter of the options \['yes', 'no'\]"),
     ({"answer": "no"}, {}, "'no' is no letter of the options .*answer.form=text"),
@@ -434,21 +432,6 @@ def test_files_that_are_no_tables(name: str, content: str, message: str, tmp_pat
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=message):
         list(read_rows(str(tmp_path / name), ["image", "expression"]))
-
-
-def test_a_coco_file_and_a_table_of_questions_give_the_examples_of_paired_coco(tmp_path: Path) -> None:
-    arguments = write_coco(tmp_path, pairs=4)
-    columns = {
-        **{name: name for name in ("id", "image", "question", "options", "answer", "expression")},
-        "region": {"column": "annotations", "form": "annotations"},
-        "absent": {"when": ["empty"]},
-        "pair": "pair_id",
-        "tags": ["category"],
-    }
-    coco, images = arguments["annotations"], arguments["images"]
-    table = PairedTable(arguments["questions"], columns, images=images, annotations=coco)
-    assert list(table) == list(PairedCoco(**arguments))
-    assert any(example.absent for example in table)
 
 
 def test_rows_on_the_hub(tmp_path: Path) -> None:

@@ -466,7 +466,10 @@ def test_questions_without_regions_have_no_figures_of_masks(models: Path, tmp_pa
 def test_every_preset_is_here_and_has_a_card() -> None:
     """Each names its licence, size and source, and its card what it was verified on."""
     texts = {path.stem: path.read_text() for path in CONF.glob("*.yaml")}
-    presets = {n for n, text in texts.items() if "PairedTable" in text or "- refcoco\n" in text} - {"paired_table"}
+    presets = {n for n, text in texts.items() if "PairedTable" in text or "- refcoco\n" in text} - {
+        "paired_table",
+        "paired_coco",
+    }
     assert presets == set(LAYOUTS)
     for name in presets:
         download = yaml.safe_load(texts[name])["download"]

@@ -1,7 +1,9 @@
-"""Checks of released annotation files: complete entries, letters of options."""
+"""Parts of readers of released annotation files: complete entries, options and their letters."""
 
 from __future__ import annotations
 
+import re
+import string
 from collections.abc import Sequence
 
 from pixfound.errors import UserError
@@ -27,3 +29,20 @@ def answer_index(answer: str, options: Sequence[str], where: str) -> int:
     if len(options) < 2 or index is None:
         raise UserError(f"{where}: answer {answer!r} is no letter of the options {list(options)}; {_AGAIN}")
     return index
+
+
+def parse_options(text: str) -> tuple[str, ...]:
+    """The options of "(a) yes (b) no" or of "yes|no"; ValueError where the letters are not in their order.
+
+    >>> parse_options("(a) Open (b) Closed")
+    ('Open', 'Closed')
+    """
+    if "|" in text:
+        return tuple(part.strip() for part in text.split("|"))
+    before, *parts = re.split(r"\(([a-zA-Z])\)", text)
+    letters, options = parts[::2], parts[1::2]
+    if not parts:
+        return (text.strip(),)
+    if before.strip() or "".join(letters).lower() != string.ascii_lowercase[: len(letters)]:
+        raise ValueError(f"the options {text!r} are not of the form '(a) yes (b) no', in this order, or 'yes|no'")
+    return tuple(option.strip() for option in options)

@@ -16,9 +16,8 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pixfound.benchmarks.annotations import answer_index, expect
+from pixfound.benchmarks.annotations import answer_index, expect, parse_options
 from pixfound.benchmarks.image_sources import NO_IMAGES, images_in
-from pixfound.benchmarks.paired_coco import parse_options
 from pixfound.errors import UserError
 from pixfound.interfaces import Benchmark
 from pixfound.io.coco import read_coco

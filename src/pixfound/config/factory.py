@@ -26,7 +26,8 @@ from pixfound.prompts.builder import Prompts
 from pixfound.types.arguments import annotations_of, check_arguments, parameters
 
 T = TypeVar("T", bound=Component)
-DECLARED = ("coordinates", "official_metrics", "download")  # keys of a YAML that others take by interpolation
+# Keys of a YAML that others take by interpolation.
+DECLARED = ("coordinates", "official_metrics", "download", "questions")
 _CONTENT = ("path",)  # locations: `identity()` gives the content
 _RUNTIME = ("device",)  # options that do not change results
 

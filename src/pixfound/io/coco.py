@@ -131,6 +131,19 @@ def by_file_name(images: Mapping[Any, CocoImage], label: object) -> dict[str, Co
     return by_name
 
 
+def check_unique(images: Mapping[Any, CocoImage], label: object) -> None:
+    """Raise UserError where annotations have no id, or two have the same. label: the file."""
+    ids: set[str] = set()
+    for annotation in (annotation for image in images.values() for annotation in image.annotations):
+        if not annotation.id:
+            raise UserError(f"{annotation.where} has no id; give it a number of its own")
+        if annotation.id in ids:
+            raise UserError(
+                f"{label}: two annotations have the id {annotation.id}; ids must be unique: give one another id"
+            )
+        ids.add(annotation.id)
+
+
 def read_coco_results(path: Path, key: str) -> Iterator[CocoResult]:
     """The entries of a results file, one by one. key: config key of the path."""
     entries = _load(path, f"{key}={path}")

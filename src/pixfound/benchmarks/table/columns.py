@@ -151,10 +151,14 @@ class Columns:
 
 
 def read_columns(specs: Mapping[str, Any]) -> Columns:
-    """The specs of `benchmark.columns`; UserError for an unknown key or value. tags: columns in a list, or by name."""
+    """The specs of `benchmark.columns`; UserError for an unknown key or value.
+
+    tags: columns in a list, or by name; `*` is all that have no other use.
+    """
     values = dict(specs)
     tags = values.pop("tags", None) or {}
     if not isinstance(tags, Mapping):
+        tags = [tags] if isinstance(tags, str) else tags
         tags = {str(name).rsplit(".", 1)[-1].removeprefix("@"): str(name) for name in tags}
     columns: Columns = _read(Columns, values, "benchmark.columns")
     for name, other in (("expression", "region"), ("region", "expression")):

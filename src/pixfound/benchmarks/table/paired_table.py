@@ -40,7 +40,7 @@ from pixfound.benchmarks.table.rows import HUB, Fault, Row, find_files, read_row
 from pixfound.benchmarks.table.texts import answer_of, matched, options_of, plain, text_of, texts_of
 from pixfound.errors import UserError, nearest
 from pixfound.interfaces import Benchmark
-from pixfound.io.coco import CocoAnnotation, CocoImage, by_file_name, read_coco
+from pixfound.io.coco import CocoAnnotation, CocoImage, by_file_name, check_unique, read_coco
 from pixfound.types import Example, ImageSource
 from pixfound.types.masks import RLE
 
@@ -84,12 +84,17 @@ class PairedTable(Benchmark):
         folder = find_files(self.rows[0])[0][0] if images is None or without else Path(self._path(images))
         self.folder = ImageFolder(folder, self.columns.image.suffixes, exif == "turned", without)
         self._turn = exif == "turned"
-        self._coco = {} if annotations is None else read_coco(Path(self._path(annotations)), "benchmark.annotations")
+        self._coco = {}
+        if annotations is not None:
+            self._coco = read_coco(Path(self._path(annotations)), "benchmark.annotations", allow_empty=True)
         by_id = self.columns.image.form == "annotations"  # then several entries may share a picture
         self._by_name = {} if by_id else by_file_name(self._coco, annotations)
         self._outlined: dict[str, list[CocoAnnotation]] = {}  # by picture
         for image in self._coco.values():
             self._outlined.setdefault(image.file_name, []).extend(image.annotations)
+        region = self.columns.region
+        if region and region.form == "annotations" and region.column:
+            check_unique(self._coco, annotations)
         self._pictures: dict[str, Any] = {}
         self.faults: list[tuple[str, Fault]] = []
         self.left_out: dict[str, str] = {}
@@ -187,12 +192,12 @@ class PairedTable(Benchmark):
                 "leave the row out, or write one",
                 columns.expression.column or "" if columns.expression else "",
             )
-        tags = {name: plain(row.cell(column)) for name, column in columns.tags.items()}
+        tags = {name: plain(row.cell(column)) for name, column in self._tags(row).items()}
         pair = text_of(row, columns.pair, fields) or None if columns.pair else None
         count = text_of(row, columns.count, fields) if columns.count else ""
         absent = plain(row.cell(columns.absent.expression)) if columns.absent.expression else ""
         try:
-            named = coco if spec.form == "annotations" else None
+            named = coco if spec.form == "annotations" and row.has(spec.column or "") else None
             objects = objects_of(self._outlined[named.file_name], size) if named else ()
             for number, expression in enumerate(expressions):
                 yield Example(
@@ -220,6 +225,13 @@ class PairedTable(Benchmark):
                 yield Example(f"{id}-absent", image, "", (), None, absent, RLE.empty(size), pair or id, there, tags)
         except UserError as error:
             raise Fault(str(error), "put it right in the table") from error
+
+    def _tags(self, row: Row) -> Mapping[str, str]:
+        """Tag -> column; `*` is each that has no other use."""
+        if "*" not in self.columns.tags:
+            return self.columns.tags
+        used = {column.split(".")[0].removesuffix("?") for column in columns_of(self.columns)}
+        return {name: name for name in row.values if name not in used and not name.startswith("@")}
 
     def _question(self, row: Row, id: str) -> tuple[str, tuple[str, ...], int | None, tuple[str, ...]]:
         """(question, options, index of the right one, accepted free answers)."""
@@ -285,10 +297,12 @@ class PairedTable(Benchmark):
         size = stated or size_in(region_entries, spec, folder)
         actual = size_of(head, self._turn) if head else None
         if size and actual and size != actual:
-            turned = "it is turned: benchmark.exif" if actual == size[::-1] else "get the right one"
+            other = size_of(head, not self._turn) == size
+            exif = f"its EXIF orientation turns it: benchmark.exif={'stored' if self._turn else 'turned'}"
+            cure = exif if other else "it is turned" if actual == size[::-1] else "get the right one"
             shown = value if isinstance(value, str) and form != "base64" else None
             what = f"is of {actual[1]} x {actual[0]} pixels, {'the table' if stated else 'its region'} says "
-            raise Fault(f"{what}{size[1]} x {size[0]}", turned, column, shown)
+            raise Fault(f"{what}{size[1]} x {size[0]}", cure, column, shown)
         return source, size or actual or around(region_entries, spec)
 
     def _stated_size(self, row: Row) -> Size | None:

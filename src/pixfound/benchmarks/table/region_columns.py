@@ -55,8 +55,8 @@ def entries(row: Row, spec: RegionColumn, coco: CocoImage | None = None) -> list
 
     coco: the image's annotations, which are the entries where no column names some of them.
     """
-    if coco and spec.form == "annotations" and not spec.column:
-        return list(coco.annotations)
+    if coco and spec.form == "annotations" and (not spec.column or not row.has(spec.column)):
+        return list(coco.annotations) or (None if spec.column else [])
     if spec.columns:
         cells = [row.cell(column) for column in spec.columns]
         return None if any(cell is None or cell == "" for cell in cells) else [cells]
@@ -108,11 +108,9 @@ def region_of(
     """
     column = spec.column or " ".join(spec.columns)
     if not region_entries:
-        raise Fault(
-            "says no region",
-            "where that means that the object is absent: benchmark.columns.absent.when=[null,empty]",
-            column,
-        )
+        absent = "where that means that the object is absent: benchmark.columns.absent.when=[null,empty]"
+        by_id = "where the object is absent an empty cell of ids says so: benchmark.columns.absent.when=[empty]"
+        raise Fault("says no region", by_id if spec.form == "annotations" else absent, column)
     boxes: list[Box] = []
     parts: list[RLE] = []
     try:
@@ -329,6 +327,7 @@ def objects_of(annotations: Sequence[CocoAnnotation], size: Size) -> tuple[RLE, 
 
 def _cure(spec: RegionColumn) -> str:
     cures: Mapping[str, Callable[[], str]] = {
+        "annotations": lambda: "give ids of this image's annotations, or none where the object is absent",
         "rle": lambda: "its `size` is [height, width] of the image, its runs cover it",
         "mask": lambda: "benchmark.columns.region.folder holds the masks",
     }

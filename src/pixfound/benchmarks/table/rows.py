@@ -1,7 +1,8 @@
 """Rows of tables: Parquet, JSON, JSON lines, CSV, TSV, image folders with metadata, datasets on the Hugging Face Hub.
 
 A cell is found by its column's name or by a path into nested values: `conversations.0.value`, `answers.*.answer` (of
-all elements), `shapes.[label=target].points` (of the elements whose field is so). Columns that no file has:
+all elements), `shapes.[label=target].points` (of the elements whose field is so). `pair?` is null where the file has no
+such column; `*` means all that there are. Columns that no file has:
 
     @number   place of the row in its file, from 0
     @pair     name of the pair, where each two rows that follow each other are one
@@ -43,9 +44,9 @@ class Fault(ValueError):
     """A row that is no example. column: where it is wrong; value: what stands there; cure: what to do."""
 
     def __init__(self, what: str, cure: str = "", column: str = "", value: Any = None) -> None:
-        self.what, self.cure, self.column, self.value = what, cure, column, value
+        self.what, self.cure, self.column, self.value = what, cure, column.removesuffix("?"), value
         shown = "" if value is None else f": {_short(value)}"
-        place = f"column `{column}`{shown} " if column else ""
+        place = f"column `{self.column}`{shown} " if column else ""
         super().__init__(f"{place}{what}" + (f"; {cure}" if cure else ""))
 
 
@@ -60,11 +61,17 @@ class Row:
         """The value at a column or path, None where a nested value is missing; raises Fault for an unknown column."""
         if path in self.values:
             return self.values[path]
+        if path.endswith("?"):
+            return self.cell(path[:-1]) if self.has(path) else None
         column, *steps = path.split(".")
         if column not in self.values:
             columns = [name for name in self.values if not name.startswith("@")]
             raise Fault(f"there is no column `{column}`", f"{nearest(column, columns, columns)}, or null for none")
         return _follow(self.values[column], steps)
+
+    def has(self, path: str) -> bool:
+        """True unless the column of a path may be missing (`COLUMN?`) and is."""
+        return not path.endswith("?") or path[:-1].split(".", maxsplit=1)[0] in self.values
 
 
 def read_rows(source: str | Sequence[str], columns: Collection[str], inside: str | None = None) -> Iterator[Row]:
@@ -124,7 +131,7 @@ def _read(file: Path, columns: Collection[str], inside: str | None) -> Iterator[
             yield from _with_all_keys(list(_json(file, inside)))
         else:
             with longest_field(_LONGEST):
-                for number, row in table_rows(file, sorted(_first(columns)), skipinitialspace=True):
+                for number, row in table_rows(file, sorted(_required(columns)), skipinitialspace=True):
                     yield f"line {number}", row
     except (json.JSONDecodeError, UnicodeError) as error:
         raise UserError(f"{file}: is no JSON ({error}); download it again") from error
@@ -166,13 +173,14 @@ def _parquet(file: Path, columns: Collection[str]) -> Iterator[tuple[str, Mappin
         table = pq.ParquetFile(file)
     except pa.ArrowException as error:
         raise UserError(f"{file}: is no Parquet file ({error}); download it again") from error
-    first, existing = _first(columns), table.schema_arrow.names
-    for name in first:
+    existing = table.schema_arrow.names
+    for name in _required(columns):
         if name not in existing:
             raise UserError(
                 f"{file}: there is no column `{name}`; {nearest(name, existing, existing)}, or null for none"
             )
-    names = [name for name in existing if name in first]
+    wanted = {column.split(".")[0].removesuffix("?") for column in columns}
+    names = [name for name in existing if name in wanted or "*" in wanted]
     number = 0
     for group in range(table.num_row_groups):
         chunk = table.read_row_group(group, columns=names)
@@ -193,9 +201,9 @@ def _stored(value: Any, file: Path, group: int, place: int, column: str, element
     return value
 
 
-def _first(columns: Collection[str]) -> set[str]:
-    """The columns of some paths, without those that no file has."""
-    return {column.split(".")[0] for column in columns if not column.startswith("@")}
+def _required(columns: Collection[str]) -> set[str]:
+    """The columns of some paths, without those that no file has or that may be missing."""
+    return {column.split(".")[0] for column in columns if not column.startswith(("@", "*")) and column[-1:] != "?"}
 
 
 def _from_hub(source: str) -> Path:
