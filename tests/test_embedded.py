@@ -26,7 +26,7 @@ FRESH = 5_000_000  # a seed that neither training nor the benchmark uses
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
     outputs = tmp_path_factory.mktemp("embedded")
-    return evaluate(config_of(f"outputs_dir={outputs}", "scoring.resamples=500"))
+    return evaluate(config_of(f"outputs_dir={outputs}", "scoring.resamples=100", *QUIET))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,6 @@
-"""Models with code of their own on a picture of 27 million pixels, against what they make of a ninth of them.
+"""Models with code of their own on a picture of 12 million pixels, against what they make of a ninth of them.
 
-A quarter of the 108 million of `tests/test_odd_images.py`: all that takes time there grows with the pixels alone.
+As in `tests/test_odd_images.py`, all that takes time there grows with the pixels alone.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ MODELS = {
     "cambrian": ["model=cambrian_8b", *(f"model.towers.{name}.path={DATA / 'cambrian' / name}" for name in TOWERS)],
 }
 ASKED = Prompt("x", "ground", "v", "Please segment it.")
-SMALL = PICTURE.resize((2000, 1500), Image.Resampling.BICUBIC)
-HUGE = SMALL.resize((6000, 4500), Image.Resampling.NEAREST)
+SMALL = PICTURE.resize((1334, 1000), Image.Resampling.BICUBIC)
+HUGE = SMALL.resize((4002, 3000), Image.Resampling.NEAREST)
 BYTES = 16  # of memory that each of the huge picture's pixels may take beside the picture
 
 

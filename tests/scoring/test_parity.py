@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -60,9 +61,14 @@ def score(outputs: Path, scoring: str, *overrides: str) -> Result:
     return evaluate(config_of(*fixed, f"scoring={scoring}", *overrides))
 
 
-@pytest.fixture(scope="module", params=SEEDS)
-def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Files:
-    return Files(tmp_path_factory.mktemp(f"seed{request.param}"), request.param)
+@pytest.fixture(scope="module")
+def files_of(tmp_path_factory: pytest.TempPathFactory) -> Callable[[int], Files]:
+    return cache(lambda seed: Files(tmp_path_factory.mktemp(f"seed{seed}"), seed))
+
+
+@pytest.fixture(params=SEEDS)
+def files(request: pytest.FixtureRequest, files_of: Callable[[int], Files]) -> Files:
+    return files_of(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -136,12 +142,14 @@ class RuledServer(JudgeServer):
         return Act(VERDICTS[int(hashlib.sha256("".join(text.split()).encode()).hexdigest(), 16) % len(VERDICTS)])
 
 
-def test_the_judge_is_asked_the_same_and_read_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    files = Files(tmp_path, 0)
+def test_the_judge_is_asked_the_same_and_read_the_same(
+    files_of: Callable[[int], Files], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = files_of(0)
     monkeypatch.setenv("A_KEY", "any")
     with RuledServer() as server:
         judge = ["judge=openai", f"judge.base_url={server.url}", "judge.api_key_env=A_KEY", "judge.concurrency=4"]
-        judge += [f"judge.cache_dir={files.folder / 'cache'}"]
+        judge += [f"judge.cache_dir={tmp_path}"]
         result = files.run(*files.native, files.opens, *judge)
     script = files.wanted["protocol1"]
     assert correct(result, "open") == script["items"]
@@ -176,9 +184,9 @@ def test_pixcvbench(cv: Path) -> None:
     assert total / 1438 == wanted["native"]["miou"]
 
 
-def test_where_the_default_differs_and_by_how_much(tmp_path: Path) -> None:
+def test_where_the_default_differs_and_by_how_much(files_of: Callable[[int], Files]) -> None:
     """The same files under scoring=default: what each convention is worth on these predictions."""
-    files = Files(tmp_path, 0)
+    files = files_of(0)
     default = files.run(*files.native, files.letters, scoring="default").metrics
     assert default["rows"]["masks"]["M_dagger"]["count"] == 286
     assert default["accuracy_unit"] == "pair"
@@ -188,22 +196,20 @@ def test_where_the_default_differs_and_by_how_much(tmp_path: Path) -> None:
     assert sum(lenient.values()) < 143  # nor is a pair with an unscored answer
 
 
-@pytest.mark.parametrize("seed", SEEDS)
-def test_the_predictions_are_the_same_everywhere(seed: int, tmp_path: Path) -> None:
+def test_the_predictions_are_the_same_everywhere(files: Files) -> None:
     """The numbers belong to these files: a generator that draws otherwise must be seen as that."""
-    write_mmvp(tmp_path, ANNOTATIONS / "pixmmvp", seed)
-    digest = hashlib.sha256()
-    for path in sorted(p for p in tmp_path.rglob("*") if p.is_file()):
-        text = path.read_bytes().replace(str(tmp_path).encode(), b"")
+    folder, digest = files.folder, hashlib.sha256()
+    for path in sorted(p for p in folder.rglob("*") if p.is_file() and folder / "outputs" not in p.parents):
+        text = path.read_bytes().replace(str(folder).encode(), b"")
         pixels = Image.open(path).tobytes() if path.suffix == ".png" else text
-        digest.update(f"{path.relative_to(tmp_path)}\0".encode() + hashlib.sha256(pixels).digest())
-    assert digest.hexdigest()[:16] == NUMBERS[f"pixmmvp_{seed}"]["digest"]
+        digest.update(f"{path.relative_to(folder)}\0".encode() + hashlib.sha256(pixels).digest())
+    assert digest.hexdigest()[:16] == files.wanted["digest"]
 
 
-def test_the_empty_predictor(tmp_path: Path) -> None:
+def test_the_empty_predictor(files_of: Callable[[int], Files]) -> None:
     truths = mmvp_truths(ANNOTATIONS / "pixmmvp")
     assert sum(not truth.any() for truth in truths.values()) == 53
-    files = Files(tmp_path, 0)
+    files = files_of(0)
     for scoring, option, share in (
         ("default", "conventions.none_objects=drop", 39 / 286),
         ("default", "conventions.none_objects=keep", 53 / 300),

@@ -132,7 +132,7 @@ def test_a_whole_run_asks_the_server_and_keeps_the_key_to_itself(
         judge += [
             "extraction.selectors.automatic.numbered=false",
             "extraction.selectors.automatic.shuffle=false",
-            "limit=24",
+            "limit=16",
         ]
         result = run(models, tmp_path / "out", *judge)
         asked = len(server.bodies)
