@@ -32,6 +32,7 @@ TEN = ["red"] * 4 + ["dark red"] * 3 + ["pink", "pink", "orange"]
         ("vqa", "dont know", ["don't know"], 0),  # its apostrophe becomes a space before contractions are mended
         ("anls", "Syarikat  Gin Kee", ["SYARIKAT GIN KEE", "x"], 1),
         ("anls", "abcd", ["abxx"], 0.5),
+        ("anls", "a  b c", ["a b x"], 5 / 6),  # the distance is 1, the length that of the text as it stands
         ("anls", "abcd", ["axxx"], 0),
         ("anls", "abcd", ["axxx", "abcx"], 0.75),
         ("relaxed", "10.5", ["10"], 1),

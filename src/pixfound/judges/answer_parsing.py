@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from pixfound.types.option_letters import index_of
 
-READING = 2  # version of the parsing: raise it with a change of results, so that stored grades are computed anew
+READING = 3  # version of the parsing: raise it with a change of results, so that stored grades are computed anew
 REASONING = r"\A.*</think>|<think>.*"  # templates may open it in the prompt, and limits of length cut it off
 _DROPPED = re.compile(rf"{REASONING}|<\|[^|<>]*\|>|</?(?:s|answer)>|<(?:bos|eos|pad|end_of_turn)>|\*\*|`", re.DOTALL)
 _CUE = re.compile(

@@ -76,9 +76,11 @@ def vqa_accuracy(reply: str, answers: Sequence[str]) -> float:
 
 
 def anls(reply: str, answers: Sequence[str]) -> float:
-    """The average normalised Levenshtein similarity of one question, of the accepted answer that is nearest."""
-    plain = " ".join(reply.lower().split())
-    return max(_similarity(plain, " ".join(answer.lower().split())) for answer in answers)
+    """The average normalised Levenshtein similarity of one question, of the accepted answer that is nearest.
+
+    As in the official scripts, the distance is taken without case and doubled spaces, the length with them.
+    """
+    return max(_similarity(reply, answer) for answer in answers)
 
 
 def relaxed(reply: str, answers: Sequence[str]) -> float:
@@ -122,8 +124,9 @@ def _plain(text: str) -> str:
 
 
 def _similarity(a: str, b: str) -> float:
-    longest = max(len(a), len(b))
-    share = 1 - _distance(a, b) / longest if longest else 1.0
+    longest = max(len(a.upper()), len(b.upper()))
+    distance = _distance(*(" ".join(text.lower().split()) for text in (a, b)))
+    share = 1 - distance / longest if longest else 1.0
     return share if share >= HALF else 0.0
 
 
