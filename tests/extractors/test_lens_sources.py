@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
+from transformers import TopKLogitsWarper
 
 from pixfound.analyses.abstention import scores_of
 from pixfound.config.factory import build, build_parts
@@ -100,6 +102,30 @@ def lens_by_hand() -> Generation:
         ((0, 1), (1, 5)),
     )  # fmt: skip
     return Generation("The dog.", (20, 20), spans, (Tile(0, (2, 2), 2, (0.0, 0.0, 20.0, 20.0)),), lens=lens)
+
+
+def test_the_lens_without_norm_is_that_of_its_authors_code(models: Path) -> None:
+    """All hidden states times the output matrix, transformers' own filter of 50 tokens, and their softmax."""
+    model = HuggingFace(
+        str(models / "llava"), dtype="float32", lens="all", lens_convention="top_50", generation=SETTINGS
+    )
+    requests = [REQUEST, (IMAGE, replace(REQUEST[1], text="What is it?"))]  # one image, shared
+    generations, language = model.generate(requests), model.loaded()
+    for generation, request in zip(generations, requests, strict=True):
+        inputs, lens = model.encode([request]), generation.lens
+        with torch.inference_mode():
+            states = torch.stack(language(**inputs, output_hidden_states=True).hidden_states)[:, 0]
+            scores = language.lm_head(states).log_softmax(dim=-1)
+            kept = TopKLogitsWarper(50)(None, scores).softmax(dim=-1)
+        where = (inputs["input_ids"][0] == language.config.image_token_id).nonzero()[:, 0]
+        words = range(len(lens.words))
+        expected = kept[:, where][..., [lens.words[word] for word in words]].permute(2, 0, 1)
+        assert lens.layers == (-1, *range(len(states) - 1)) and len(scores[0, 0]) > 50
+        np.testing.assert_allclose(np.exp(lens.log_probabilities(words)), expected, atol=1e-5)
+        assert (expected == 0).any() and expected.max() > 0.02
+    packed = pack_generation(generation)
+    again = unpack_generation(json.loads(json.dumps(packed.data)), packed.arrays).lens
+    np.testing.assert_array_equal(again.log_probabilities(words), lens.log_probabilities(words))
 
 
 def test_the_lens_is_the_largest_probability_of_the_word() -> None:

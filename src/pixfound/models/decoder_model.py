@@ -57,6 +57,9 @@ class DecoderModel(TransformersModel):
     lens: decoder layers whose hidden states at the image tokens are projected on the words of prompt and answer, and
         stored as `Generation.lens`: of the `last` for `tam`; `all` or indices, beside the last, for `logit_lens`. None:
         none. They are captured with `capture=none` too.
+    lens_convention: `final_norm` puts the decoder's final norm on all states (arXiv 2410.07149); `top_50` on none but
+        those of the last layer, where it belongs, counts the 50 most probable tokens alone, and has the embeddings as
+        layer -1 of `all`, as the code of 2410.02762 does.
     answer_prefix: forced first text of answers to `ground` prompts, and part of the answer. The model continues it,
         unless it ends with an end token in the model's notation: then it is the whole answer.
     answers: by kind of prompt, a file of answers that another program wrote, or a finished run's folder: these are the
@@ -72,12 +75,14 @@ class DecoderModel(TransformersModel):
     heads: Indices | None = None
     keep: Keep = "mean"
     lens: LensLayers = None
+    lens_convention: Literal["final_norm", "top_50"] = "final_norm"
     answer_prefix: str | None = None
     answers: Mapping[Kind, str | None] = field(default_factory=dict)
 
     runtime_options: ClassVar[tuple[str, ...]] = (
         "answers",
         "lens",
+        "lens_convention",
     )  # `identity` has the paths' digests, and the lens if set
     version: ClassVar[int] = 2  # 2: attention sinks are honoured
 
@@ -104,7 +109,9 @@ class DecoderModel(TransformersModel):
 
     def identity(self) -> Mapping[str, Any]:
         """Values that identify the weights, the answers that are given, and the lens; part of the fingerprint."""
-        lens = {} if self.lens is None else {"lens": self.lens}
+        lens: dict[str, Any] = {} if self.lens is None else {"lens": self.lens}
+        if lens and self.lens_convention != "final_norm":
+            lens["lens_convention"] = self.lens_convention
         return {**super().identity(), **self._given.identity(), **lens}
 
     def bind_examples(self, images: Mapping[str, ImageInfo]) -> None:
@@ -345,13 +352,16 @@ class DecoderModel(TransformersModel):
         if self.lens is None:
             return None
         count = self._config.get_text_config(decoder=True).num_hidden_layers
-        layers = range(count) if self.lens == "all" else () if isinstance(self.lens, str) else self.lens
-        return HiddenStates(self._model, sorted({*layers, count - 1}))
+        norm = self.lens_convention == "final_norm"
+        every = range(0 if norm else -1, count)
+        layers = every if self.lens == "all" else () if isinstance(self.lens, str) else self.lens
+        return HiddenStates(self._model, sorted({*layers, count - 1}), norm)
 
     def _lens_reader(self, states: HiddenStates | None) -> LensReader | None:
         from pixfound.models.attention.lens import LensReader
 
-        return None if states is None else LensReader(states, self.tokenizer, self._config.image_token_id)
+        top = 50 if self.lens_convention == "top_50" else None
+        return None if states is None else LensReader(states, self.tokenizer, self._config.image_token_id, top)
 
     def _prompts(
         self, inputs: Mapping[str, Any], images: Sequence[Hashable], room: int, states: HiddenStates | None = None

@@ -22,9 +22,10 @@ _ARRAYS = ("logits", "normalisers", "text")
 class Lens:
     """Logits of the words of a prompt and its answer; a word is a token, K of the prompt's text and T of the answer.
 
-    layers: L indices of decoder layers, the last one among them. classes: C token ids.
-    logits: (L, C, N) of each class at each image token, after the decoder's final norm.
+    layers: L indices of decoder layers, the last one among them; -1 for the embeddings. classes: C token ids.
+    logits: (L, C, N) of each class at each image token, after the decoder's final norm unless there are floors.
     normalisers: (L, N) log-sum-exp over the whole vocabulary, so that exp(logits - normalisers) is a probability.
+    floors: (L, N) the least logit that counts, and normalisers are over those that count; None where all count.
     text: (K + T, C) logits of the last layer at the position of each word: its own position for a word of the prompt,
         the position that predicts it for a word of the answer.
     prompt, answer: token ids of the words. first: id predicted after the first word of the prompt. last: id of the
@@ -43,6 +44,7 @@ class Lens:
     last: int
     prompt_text: str
     prompt_spans: tuple[Span, ...]
+    floors: Array | None = None
 
     @property
     def words(self) -> tuple[int, ...]:
@@ -61,16 +63,18 @@ class Lens:
     def log_probabilities(self, words: Sequence[int]) -> Array:
         """(W, L, N) logarithms of the probabilities of W words, by index, at the image tokens."""
         places = [self.classes.index(self.words[word]) for word in words]
-        logs: Array = np.minimum(self.logits[:, places].swapaxes(0, 1) - self.normalisers, 0.0)
-        return logs
+        logits = self.logits[:, places].swapaxes(0, 1)
+        logs: Array = np.minimum(logits - self.normalisers, 0.0)
+        return logs if self.floors is None else np.where(logits < self.floors, -np.inf, logs)
 
     def to_json(self) -> dict[str, Any]:
         """JSON values of all but the arrays."""
-        return {name: value for name, value in vars(self).items() if name not in _ARRAYS}
+        return {name: value for name, value in vars(self).items() if name not in (*_ARRAYS, "floors")}
 
     def arrays(self) -> dict[str, Array]:
         """The arrays by the names under which they are stored."""
-        return {f"lens_{name}": getattr(self, name) for name in _ARRAYS}
+        floors = {} if self.floors is None else {"lens_floors": self.floors}
+        return {f"lens_{name}": getattr(self, name) for name in _ARRAYS} | floors
 
     @staticmethod
     def read(data: Mapping[str, Any], arrays: Mapping[str, npt.NDArray[Any]]) -> Lens:
@@ -78,4 +82,4 @@ class Lens:
         as_tuples = {name: tuple(data[name]) for name in ("layers", "classes", "prompt", "answer")}
         spans = tuple((start, end) for start, end in data["prompt_spans"])
         stored = {name: arrays[f"lens_{name}"] for name in _ARRAYS}
-        return Lens(**{**data, **as_tuples, "prompt_spans": spans, **stored})
+        return Lens(**{**data, **as_tuples, "prompt_spans": spans, **stored}, floors=arrays.get("lens_floors"))

@@ -24,8 +24,8 @@ class LogitLens(MapSource):
     tokens of a phrase's main word, `phrase` all of them. The expression is looked for in the prompt, and has
     no map where that lacks it.
     The largest value of a map is the score `internal_confidence` of its candidates: low where the object is absent.
-    Hidden states pass the decoder's final norm, as in 2410.07149; the code of 2410.02762 leaves it out, and keeps
-    the 50 most probable tokens alone.
+    Hidden states pass the decoder's final norm, as in 2410.07149, or are read as the code of 2410.02762 does, where the
+    model has `lens_convention=top_50`.
     """
 
     needs = ("hidden",)

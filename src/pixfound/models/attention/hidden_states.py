@@ -24,12 +24,13 @@ if TYPE_CHECKING:
 class HiddenStates:
     """Collector of the outputs of decoder layers: of the prompt for all `layers`, of the answer for the last one.
 
-    layers: indices, ascending. The last layer of the decoder must be the last of them; its states are those after the
-    final norm, as the output matrix reads them. The others are normed when they are read (`at`).
+    layers: indices, ascending; -1 for the embeddings. The last layer of the decoder must be the last of them; its
+    states are those after the final norm, as the output matrix reads them. The others are normed when they are read
+    (`at`), unless `norm` is False.
     """
 
-    def __init__(self, model: Any, layers: Sequence[int]) -> None:
-        self.model, self.layers = model, list(layers)
+    def __init__(self, model: Any, layers: Sequence[int], norm: bool = True) -> None:
+        self.model, self.layers, self.norm = model, list(layers), norm
         self._prefix: dict[int, Tensor] = {}  # layer -> (U, P, D)
         self._prompt: dict[int, Tensor] = {}  # layer -> (B, S, D)
         self._answers: dict[int, list[Tensor]] = defaultdict(list)  # row -> parts of (T - 1, D)
@@ -44,7 +45,10 @@ class HiddenStates:
         decoder, last = self.model.get_decoder(), self.layers[-1]
         with ExitStack() as stack:
             stack.enter_context(running_all_tokens())
-            for layer in self.layers[:-1]:
+            if self.layers[0] < 0:
+                note = decoder.layers[0].register_forward_pre_hook(self._note_embeddings, with_kwargs=True)
+                stack.callback(note.remove)
+            for layer in self.layers[self.layers[0] < 0 : -1]:
                 stack.callback(decoder.layers[layer].register_forward_hook(partial(self._note, layer)).remove)
             stack.callback(decoder.register_forward_hook(partial(self._note, last)).remove)
             if self.logits is None:
@@ -59,6 +63,9 @@ class HiddenStates:
     def _note_logits(self, module: Any, given: Any, output: Any) -> None:
         if self.logits is None:
             self.logits = output.logits[:1, -1].float()
+
+    def _note_embeddings(self, module: Any, given: Any, keywords: Any) -> None:
+        self._note(-1, module, None, given[0] if given else keywords["hidden_states"])
 
     def _note(self, layer: int, module: Any, given: Any, output: Any) -> None:
         states = output if isinstance(output, Tensor) else output[0]
@@ -92,7 +99,7 @@ class HiddenStates:
             self._answers[row] += [step[self.layers[-1]][place] for step in passes]
 
     def at(self, layer: int, row: int, tokens: Tensor) -> Tensor:
-        """(X, D) normed states of a layer at tokens of a prompt, given by index (X) without padding."""
+        """(X, D) states of a layer at tokens of a prompt, given by index (X) without padding."""
         assert self._prompts is not None
         places = self._prompts.inputs["attention_mask"][row].nonzero()[:, 0][tokens.to(self._prompts.columns.device)]
         own, cached = self._prompt[layer][row], self._prompts.cached
@@ -103,7 +110,7 @@ class HiddenStates:
             states[shared], states[~shared] = before[places[shared]], own[places[~shared] - cached]
         else:
             states = own[places]
-        return states if layer == self.layers[-1] else final_norm(self.model)(states)
+        return states if layer == self.layers[-1] or not self.norm else final_norm(self.model)(states)
 
     def answer(self, row: int, count: int) -> Tensor:
         """(count, D) normed states of the last layer at the first tokens of an answer."""

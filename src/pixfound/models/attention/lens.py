@@ -16,6 +16,7 @@ from pixfound.models.attention.hidden_states import HiddenStates
 from pixfound.types.lens import Lens
 from pixfound.types.token_spans import Span, token_spans, tokens_of
 
+_ROUNDING = 1e-6  # of a logit that is computed twice
 _AT_ONCE = 2**24  # logits (64 MB in fp32) computed at a time for the log-sum-exp
 
 
@@ -69,6 +70,15 @@ class OutputMatrix:
         assert total is not None and argmax is not None
         return total, argmax
 
+    def largest(self, states: Tensor, count: int) -> Tensor:
+        """(X, count) the largest logits, in descending order; all of a smaller vocabulary."""
+        step = max(1, _AT_ONCE // max(1, len(states)))
+        best = self.logits(states, slice(0, 0))
+        for start in range(0, len(self._weight), step):
+            logits = torch.cat([best, self.logits(states, slice(start, start + step))], dim=1)
+            best = logits.topk(min(count, logits.shape[1]), dim=1).values
+        return best
+
 
 def _ruled(products: Tensor, factor: float, cap: float | None) -> Tensor:
     """Logits from the products of states and output matrix."""
@@ -77,13 +87,16 @@ def _ruled(products: Tensor, factor: float, cap: float | None) -> Tensor:
 
 
 class LensReader:
-    """Reads the `Lens` of each answer of a batch from the hidden states; an image that prompts share is read once."""
+    """Reads the `Lens` of each answer of a batch from the hidden states; an image that prompts share is read once.
 
-    def __init__(self, states: HiddenStates, tokenizer: Any, image_token: int) -> None:
-        self._states, self._tokenizer, self._image_token = states, tokenizer, image_token
+    top: the number of tokens that count at each image token, the most probable ones; None for all.
+    """
+
+    def __init__(self, states: HiddenStates, tokenizer: Any, image_token: int, top: int | None = None) -> None:
+        self._states, self._tokenizer, self._image_token, self._top = states, tokenizer, image_token, top
         assert states.products is not None and states.logits is not None
         self._matrix = OutputMatrix(states.model, states.products, states.logits)
-        self._known: dict[Hashable, Tensor] = {}
+        self._known: dict[Hashable, tuple[Tensor, Tensor | None]] = {}
 
     def read(self, row: int, prompt_ids: Tensor, text: str, answer: Sequence[int]) -> Lens:
         """The lens of an answer.
@@ -104,7 +117,7 @@ class LensReader:
             at_image = [self._states.at(layer, row, image) for layer in layers]
             logits = torch.stack([self._matrix.logits(each, index).T for each in at_image])
             text_logits = self._matrix.logits(states, index)
-            normalisers = self._normalisers(row, at_image)
+            normalisers, floors = self._normalisers(row, at_image)
         return Lens(
             layers=tuple(layers),
             classes=classes,
@@ -117,13 +130,21 @@ class LensReader:
             last=ids[-1],
             prompt_text=prompt_text,
             prompt_spans=spans,
+            floors=None if floors is None else floors.cpu().numpy(),
         )
 
-    def _normalisers(self, row: int, at_image: Sequence[Tensor]) -> Tensor:
-        """(L, N) log-sum-exp over the vocabulary at the image tokens. at_image: L times their states (N, D)."""
+    def _normalisers(self, row: int, at_image: Sequence[Tensor]) -> tuple[Tensor, Tensor | None]:
+        """(L, N) log-sum-exp over the tokens that count at each image token, and the least logit of these, if not all.
+
+        at_image: L times the states (N, D) of the image tokens. The least logit is lowered by its rounding error.
+        """
         key = self._states.group(row)
-        if key not in self._known:
-            self._known[key] = torch.stack([self._matrix.normalisers(each)[0] for each in at_image])
+        if key not in self._known and self._top is None:
+            self._known[key] = torch.stack([self._matrix.normalisers(each)[0] for each in at_image]), None
+        elif key not in self._known and self._top is not None:
+            best = torch.stack([self._matrix.largest(each, self._top) for each in at_image])  # (L, N, top)
+            least = best[..., -1]
+            self._known[key] = best.logsumexp(dim=-1), least - _ROUNDING * (1 + least.abs())
         return self._known[key]
 
 
