@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from functools import cache
 from importlib import resources
 from typing import Any, cast
 
@@ -133,6 +134,23 @@ def known_keys() -> list[str]:
 
 def check_sections(config: Mapping[str, Any]) -> None:
     """Raise UserError where a resolved config lacks a section or value of conf/config.yaml, or has the wrong type."""
+    _check_section(_expected(), config, "")
+    extraction = config["extraction"]
+    for where, entries in (
+        *((f"extraction.{name}", extraction[name]) for name in _PARTS),
+        ("analyses", config["analyses"]),
+    ):
+        _check_section({name: {} for name in entries}, entries, f"{where}.")
+    for name, row in extraction["rows"].items():
+        _check_section({"extractor": None, "selector": None}, row, f"extraction.rows.{name}.")
+
+
+_PARTS = ("extractors", "selectors", "rows")
+
+
+@cache
+def _expected() -> dict[str, Any]:
+    """The values of conf/config.yaml, with a section for each config group."""
     folder = resources.files("pixfound.conf")
     names = ("config.yaml", "launch/default.yaml")
     defaults, launch = (cast(dict[str, Any], OmegaConf.create((folder / name).read_text())) for name in names)
@@ -142,16 +160,8 @@ def check_sections(config: Mapping[str, Any]) -> None:
     sections: dict[str, Any] = {name: {} for name, choice in choices.items() if isinstance(choice, str)}
     sections = {name: section for name, section in sections.items() if "hydra/" not in name and name != "cluster"}
     defaults.pop("hydra")
-    parts: dict[str, Any] = {"extractors": {}, "selectors": {}, "rows": {}}
-    _check_section({**defaults, **sections, "launch": launch, "extraction": parts}, config, "")
-    extraction = config["extraction"]
-    for where, entries in (
-        *((f"extraction.{name}", extraction[name]) for name in parts),
-        ("analyses", config["analyses"]),
-    ):
-        _check_section({name: {} for name in entries}, entries, f"{where}.")
-    for name, row in extraction["rows"].items():
-        _check_section({"extractor": None, "selector": None}, row, f"extraction.rows.{name}.")
+    extraction: dict[str, Any] = {name: {} for name in _PARTS}
+    return {**defaults, **sections, "launch": launch, "extraction": extraction}
 
 
 def _check_section(expected: Mapping[str, Any], config: Mapping[str, Any], prefix: str) -> None:
