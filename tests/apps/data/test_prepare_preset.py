@@ -20,6 +20,8 @@ from tests.apps.data.test_prepare import command
 from tests.support.hub_server import COMMIT, Fault, HubServer, Repo
 from tests.support.run import config_of
 
+NAME = "e\u0301.png"
+
 
 def png() -> bytes:
     stream = BytesIO()
@@ -37,11 +39,14 @@ def archive(**files: bytes) -> bytes:
 
 def test_a_preset_is_prepared_and_read(tmp_path: Path) -> None:
     root = tmp_path / "PointBench"
-    row = {"user_input": "Point", "category": "a", "image_filename": "x.png", "mask_filename": "m.png", "count": 1}
+    row = {"user_input": "Point", "category": "a", "image_filename": "é.png", "mask_filename": "m.png", "count": 1}
     files = {
         "data.json": json.dumps([row]).encode(),
-        "selected_images.zip": archive(**{"selected_images__x.png": png()}),
-        "selected_masks.zip": archive(**{"m.png": png()}),
+        # As macOS writes them: the accent apart, and without the mark of UTF-8.
+        "selected_images.zip": archive(**{f"selected_images__a__{NAME}": png()}).replace(
+            b"\x14\0\0\x08", b"\x14\0\0\0"
+        ),
+        "selected_masks.zip": archive(**{"a__m.png": png()}),
         "other.bin": b"x",
     }
     with HubServer({"PointArena/pointarena-data": Repo(files)}) as hub:
@@ -59,10 +64,11 @@ def test_a_preset_is_prepared_and_read(tmp_path: Path) -> None:
         assert "nothing to do" in again.stdout
         assert not hub.gets
     names = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
-    assert names == {"data.json", "selected_images/x.png", "selected_masks/m.png", "pixfound-data.json"}
+    assert names == {"data.json", f"selected_images/a/{NAME}", "selected_masks/a/m.png", "pixfound-data.json"}
     config = config_of("benchmark=pointbench", f"benchmark.root={root}")
     table = build(config["benchmark"], "benchmark", PairedTable).built
     assert [example.gt_mask.area for example in table] == [200]
+    assert table[0].image.load().size == (20, 10)
 
 
 def test_a_set_of_another_host_is_fetched_in_pieces_and_never_by_half(

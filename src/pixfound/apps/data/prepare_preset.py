@@ -111,6 +111,16 @@ def _download(
     return files, commits
 
 
+def _unzip(path: Path, folder: Path) -> None:
+    """Unpack names without the mark of UTF-8 as that too, which they mostly are, else as zipfile takes them (CP437)."""
+    try:
+        archive = zipfile.ZipFile(path, metadata_encoding="utf-8")
+    except UnicodeDecodeError:
+        archive = zipfile.ZipFile(path)
+    with archive:
+        archive.extractall(folder)
+
+
 def _is_archive(path: Path) -> bool:
     return path.name.lower().endswith(_ARCHIVES)
 
@@ -140,7 +150,7 @@ def _stage(path: Path, target: Path) -> list[Path]:
     folder = target.with_name(target.name[: -len(suffix)])
     try:
         if suffix == ".zip":
-            shutil.unpack_archive(path, folder)
+            _unzip(path, folder)
         else:
             shutil.unpack_archive(path, folder, filter="data")
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, tarfile.TarError, zlib.error) as error:

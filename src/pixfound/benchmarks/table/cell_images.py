@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -94,9 +95,9 @@ class ImageFolder:
         path = Path(name)
         if path.is_absolute() or ".." in path.parts or "\0" in name:
             raise ValueError("leads out of the folder of images")
-        place = self.folder / path
         if self.without:
-            return NoImage(str(place))
+            return NoImage(str(self.folder / path))
+        place = spelled(self.folder / path)
         alternatives = (place.with_name(path.stem + suffix) for suffix in self.suffixes)
         existing = next((file for file in (place, *alternatives) if _is_file(file)), None)
         if existing is None:
@@ -148,6 +149,12 @@ def _column(file: str, group: int, column: str) -> Any:
     import pyarrow.parquet as pq
 
     return pq.ParquetFile(file).read_row_group(group, columns=[column]).column(column)
+
+
+def spelled(path: Path) -> Path:
+    """The path in the spelling that exists: archives of macOS have the letter and the accent of one apart."""
+    spellings = (path, *(Path(unicodedata.normalize(form, str(path))) for form in ("NFC", "NFD")))
+    return path if str(path).isascii() else next((name for name in spellings if _is_file(name)), path)
 
 
 def _is_file(path: Path) -> bool:

@@ -36,7 +36,8 @@ class Text:
 class ImageColumn:
     """The picture. form: `file`, a name in `benchmark.images`; `bytes`, also of a Parquet struct; `base64`;
     `annotations`, the id of an image in the COCO file. index: a column whose value a short cell of base64 may name in
-    place of the picture, which is then that row's. suffixes: endings that the file may have instead.
+    place of the picture, which is then that row's. suffixes: endings that the file may have instead. template: a name
+    with {COLUMN} in it, in place of a column.
     """
 
     column: str = "image"
@@ -44,6 +45,7 @@ class ImageColumn:
     index: str | None = None
     suffixes: Sequence[str] = ()
     match: str | None = None
+    template: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ class RegionColumn:
 
     order: of a box. scale: of coordinates. frame: what they are measured in, the image or a centred square around it.
     several: whether a list is one `union`, or `instances` as well. folder: of mask pictures, where it is not that of
-    the images. match: as in a text.
+    the images. match: as in a text. template: as of an image, for names of mask pictures.
     """
 
     column: str | None = None
@@ -109,6 +111,7 @@ class RegionColumn:
     folder: str | None = None
     inside: Literal["bright", "nonzero"] = "bright"
     match: str | None = None
+    template: str | None = None
 
 
 @dataclass(frozen=True)
@@ -202,6 +205,8 @@ def columns_of(node: Any) -> Iterator[str]:
             yield from columns_of(value)
         elif f.name == "template" and value:
             yield from (name for name in TEMPLATE.findall(value) if name not in FIELDS)
+        elif f.name == "column" and getattr(node, "template", None):
+            continue
         elif f.name in ("column", "height", "width", "index") and value:
             yield value
         elif f.name in ("columns", "annotators"):

@@ -37,7 +37,7 @@ from pixfound.benchmarks.table.region_columns import (
     size_in,
 )
 from pixfound.benchmarks.table.rows import HUB, Fault, Row, find_files, read_rows
-from pixfound.benchmarks.table.texts import answer_of, matched, options_of, plain, text_of, texts_of
+from pixfound.benchmarks.table.texts import answer_of, named_by, options_of, plain, text_of, texts_of
 from pixfound.errors import UserError, nearest
 from pixfound.interfaces import Benchmark
 from pixfound.io.coco import CocoAnnotation, CocoImage, by_file_name, check_unique, read_coco
@@ -140,7 +140,7 @@ class PairedTable(Benchmark):
         """Note the id of a row that makes no example, where it has one: files of predictions about it are no error."""
         with suppress(Fault):
             id = text_of(row, self.columns.id, {}) if self.columns.id else plain(row.cell("@number"))
-            picture = row.cell(self.columns.image.column)
+            picture = named_by(row, self.columns.image)
             self.left_out[id] = Path(picture).stem if isinstance(picture, str) and len(picture) < _LONGEST else ""
 
     def _audit(self) -> None:
@@ -155,8 +155,6 @@ class PairedTable(Benchmark):
 
     def _rows(self) -> Iterator[Row]:
         needed = {*columns_of(self.columns), *self.wanted}
-        if self.columns.image.form != "annotations" or self.columns.image.column:
-            needed.add(self.columns.image.column)
         rows: Iterator[Row] | list[Row] = read_rows(self.rows, needed, self.inside)
         if self.columns.image.index:
             rows = list(rows)
@@ -254,7 +252,7 @@ class PairedTable(Benchmark):
         if not self._coco:
             return None
         spec = self.columns.image
-        name = matched(row.cell(spec.column), spec.match, spec.column)
+        name = named_by(row, spec)
         if spec.form == "annotations":
             image = next((self._coco[id] for id in (name, plain(name)) if id in self._coco), None)
             image = image or (self._coco.get(int(name)) if plain(name).isdecimal() else None)
@@ -271,7 +269,7 @@ class PairedTable(Benchmark):
         """(image source, (H, W)): the size as the table states it, else the region's own, else of the picture."""
         column, form = self.columns.image.column, self.columns.image.form
         stated = self._stated_size(row) or (coco.size if coco else None)
-        value = matched(row.cell(column), self.columns.image.match, column)
+        value = named_by(row, self.columns.image)
         if form == "annotations" and coco:
             value = coco.file_name
         if isinstance(value, list) and len(value) == 1:

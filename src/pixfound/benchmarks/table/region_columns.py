@@ -15,11 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from pixfound.benchmarks.table.cell_images import ParquetCell
+from pixfound.benchmarks.table.cell_images import ParquetCell, spelled
 from pixfound.benchmarks.table.columns import RegionColumn
 from pixfound.benchmarks.table.coordinate_conventions import CONVENTIONS, Convention, changes, fitting_share, read_boxes
 from pixfound.benchmarks.table.rows import Fault, Row
-from pixfound.benchmarks.table.texts import matched
+from pixfound.benchmarks.table.texts import named_by
 from pixfound.io.coco import CocoAnnotation, CocoImage
 from pixfound.io.grayscale_masks import mask_of, read_levels
 from pixfound.types.masks import RLE, union
@@ -60,8 +60,7 @@ def entries(row: Row, spec: RegionColumn, coco: CocoImage | None = None) -> list
     if spec.columns:
         cells = [row.cell(column) for column in spec.columns]
         return None if any(cell is None or cell == "" for cell in cells) else [cells]
-    column = spec.column or ""
-    value = parsed(matched(row.cell(column), spec.match, column), spec.form)
+    value = parsed(named_by(row, spec), spec.form)
     if value is None:
         return None
     if spec.form == "polygon":
@@ -106,7 +105,7 @@ def region_of(
 
     Raises Fault for an entry that is no region of this kind, or none inside the image.
     """
-    column = spec.column or " ".join(spec.columns)
+    column = spec.column or spec.template or " ".join(spec.columns)
     if not region_entries:
         absent = "where that means that the object is absent: benchmark.columns.absent.when=[null,empty]"
         by_id = "where the object is absent an empty cell of ids says so: benchmark.columns.absent.when=[empty]"
@@ -305,7 +304,7 @@ def _mask_file(entry: Any, folder: Path | None) -> Any:
         return BytesIO(entry)
     if not isinstance(entry, str) or Path(entry).is_absolute() or ".." in Path(entry).parts:
         raise ValueError("a mask is a picture's bytes, or a name in the folder of masks")
-    return (folder or Path()) / entry
+    return spelled((folder or Path()) / entry)
 
 
 def _annotation(entry: Any, coco: CocoImage | None, size: Size) -> RLE:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pixfound.benchmarks.table.columns import TEMPLATE, AnswerColumn, OptionColumns, Text
+from pixfound.benchmarks.table.columns import TEMPLATE, AnswerColumn, ImageColumn, OptionColumns, RegionColumn, Text
 from pixfound.benchmarks.table.rows import Fault, Row
 from pixfound.types.option_letters import index_of
 
@@ -28,6 +28,16 @@ def matched(value: Any, pattern: str | None, column: str) -> Any:
     if match is None:
         raise Fault(f"does not match {pattern!r}", "change `match` in the spec of this column", column, value)
     return match[1] if match.re.groups else match[0]
+
+
+def named_by(row: Row, spec: ImageColumn | RegionColumn) -> Any:
+    """The cell of a picture or region; the name by its template, null where one of the columns in it is."""
+    if spec.template is None:
+        return matched(row.cell(spec.column or ""), spec.match, spec.column or "")
+    cells = {name: row.cell(name) for name in TEMPLATE.findall(spec.template)}
+    if None in cells.values():
+        return None
+    return TEMPLATE.sub(lambda name: plain(cells[name[1]]), spec.template)
 
 
 def texts_of(row: Row, spec: Text, fields: Mapping[str, str]) -> list[str]:
