@@ -277,6 +277,9 @@ def test_texts_options_and_answers(folder: Path) -> None:
     assert {example.answer for example in found} == {0, 1, 2}
     (index,) = read(folder, {**ROW, "answer": 2}, columns={"answer": {"column": "answer", "form": "index", "start": 1}})
     assert index.answer == 1
+    either = {"options": {"columns": ["A?", "B?"], "column": "all?"}, "answer": "answer"}
+    both = read(folder, {**ROW, "A": "red", "B": "blue"}, {**ROW, "all": "A. red\nB. blue"}, columns=either)
+    assert {example.options for example in both} == {("red", "blue")}
     free = {"options": None, "answer": {"column": "answer", "form": "text", "grading": "vqa"}}
     (three,) = read(folder, {**ROW, "answer": ["red", "red", "pink"]}, columns=free)
     assert (three.answers, three.grading, three.kinds) == (("red", "red", "pink"), "vqa", ("open", "ground"))

@@ -163,7 +163,7 @@ def vstar(root: Path) -> None:
 
 def multihopspatial(root: Path) -> None:
     names = pictures(root / "data/images")
-    question = "Which is <POS>left</POS>? <choice>(a) one (b) two</choice>"
+    question = "Which is <POS>left</POS>? <choice>(a) one, (b) two</choice> And provide the bounding box coordinate."
     rows = [
         {
             "image_path": f"/{name}",
@@ -404,7 +404,7 @@ def test_what_presets_say_besides(tables: dict[str, PairedTable]) -> None:
     assert tables["treebench"][0].options == ("a", "b", "c")
     for example in tables["vstar"]:
         assert example.options[example.answer or 0] == "red"
-    assert tables["multihopspatial"][0].question == "Which is left?"
+    assert [(e.question, e.options) for e in tables["multihopspatial"]] == [("Which is left?", ("one", "two"))] * 2
     assert [e.pair_id for e in tables["cafe"]] == ["0.jpg", "0.jpg", "1.jpg", "1.jpg"]
     assert [(e.question, e.answer, e.pair_id) for e in tables["rsmmvp"]] == [
         ("Is it near?", n, "Questions-0") for n in (0, 1)

@@ -60,8 +60,8 @@ class SizeColumns:
 @dataclass(frozen=True)
 class OptionColumns:
     """The answer options. column: a list, or a text `(a) yes (b) no`, `A. yes B. no` or `yes|no`. columns: one each;
-    empty cells are left out. inside: they follow the question in its own text. shuffle: a seed by which they are
-    reordered, where the right one is always the first.
+    empty cells are left out, and where all are, `column` has them. inside: they follow the question in its own text.
+    shuffle: a seed by which they are reordered, where the right one is always the first.
     """
 
     column: str | None = None

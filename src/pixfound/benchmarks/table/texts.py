@@ -117,7 +117,9 @@ def options_of(row: Row, spec: OptionColumns, question: str) -> tuple[str, tuple
         return stem, options
     if spec.columns:
         cells = [plain(row.cell(column)).strip() for column in spec.columns]
-        return question, tuple(cell for cell in cells if cell and cell != "nan")
+        found = tuple(cell for cell in cells if cell and cell != "nan")
+        if found or not spec.column:
+            return question, found
     column = spec.column or ""
     value = row.cell(column)
     if value is None or value == []:
