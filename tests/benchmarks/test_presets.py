@@ -223,7 +223,7 @@ def groundingme(root: Path) -> None:
             "image": image_struct(number),
             "id": f"g{number}",
             "description": "the shape",
-            "bbox": box(number) if number else [0, 0, 0, 0],
+            "bbox": box(number) if number else None,
             "height": SIZE[0],
             "width": SIZE[1],
             "subtask_l1": "Spatial" if number else "Rejection",
