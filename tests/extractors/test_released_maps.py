@@ -1,7 +1,7 @@
 """Maps, heads, boxes and masks against what the authors' released code made of the same random inputs.
 
-released_maps.npz holds inputs and outputs of LocalizationHeads (c910d443), mllms_know (a64c5d5) and DecAF (6c9766c),
-with ties, constant maps and maps of which nothing is left.
+released_maps.npz holds inputs and outputs of LocalizationHeads (c910d443), mllms_know (a64c5d5), DecAF (6c9766c) and
+entropy-gradient-grounding (8a986ee), with ties, constant maps and maps of which nothing is left.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from pixfound.extractors.attention_maps import smoothed
-from pixfound.extractors.proposers import MeanBox, OtsuMask, PointsAtShare, ViCropWindow, mean_box
+from pixfound.extractors.proposers import ElbowBoxes, MeanBox, OtsuMask, PointsAtShare, ViCropWindow, mean_box
 from pixfound.extractors.sources.contrast import object_minus_background, weighted_heads
 from pixfound.extractors.sources.localization_heads import (
     chosen_often,
@@ -82,6 +82,15 @@ def test_windows_of_vicrop(number):
     cells, (*size, side) = RELEASED[f"vicrop_{number}"], INFO["vicrop"][number]["size"]
     (box,) = ViCropWindow(side).regions(cells.ravel(), [whole(cells.shape, size)], tuple(size[::-1])).boxes
     assert list(box) == INFO["vicrop"][number]["box"]
+
+
+@pytest.mark.parametrize("number", range(7))
+def test_regions_of_entropy_gradients(number):
+    """The code's regions, (x, y, width, height) in cells; none for a constant map."""
+    cells, boxes = RELEASED[f"egg_{number}"], RELEASED[f"egg_{number}_boxes"]
+    size = (3 * cells.shape[1], 3 * cells.shape[0])
+    found = ElbowBoxes().regions(cells.ravel(), [whole(cells.shape, size)], size[::-1]).boxes
+    assert [(x0 / 3, y0 / 3, (x1 - x0) / 3, (y1 - y0) / 3) for x0, y0, x1, y1 in found] == [tuple(b) for b in boxes]
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (3, 1)])

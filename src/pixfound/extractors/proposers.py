@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import numpy as np
-from annotated_types import Interval
+from annotated_types import Gt, Interval
 
 from pixfound.extractors.attention_maps import (
     CellGrid,
@@ -20,6 +20,7 @@ from pixfound.extractors.attention_maps import (
     image_peak,
     peaks,
 )
+from pixfound.extractors.sources.localization_heads import elbow_by_chord
 from pixfound.interfaces import Box, RegionProposer, Regions
 from pixfound.types import FloatArray, Tile
 from pixfound.types.arguments import Fraction, Positive, Share
@@ -89,6 +90,30 @@ class MeanBox(RegionProposer):
         box = mean_box(grid.cells, self.region == "largest", self.hull)
         pixels = None if box is None else _in_pixels(box, grid, size)
         return Regions() if pixels is None else Regions(boxes=[pixels])
+
+
+class ElbowBoxes(RegionProposer):
+    """Boxes around the parts above the elbow of a map's values that hold the most of it (arXiv 2604.08456).
+
+    count: of boxes, the best first; the authors zoom into two. sigma: of a Gaussian in cells, under which the parts are
+        looked for, not ranked.
+    """
+
+    proposes = "boxes"
+
+    def __init__(self, count: Positive = 2, sigma: Annotated[float, Gt(0)] = 1.5) -> None:
+        self.count, self.sigma = count, sigma
+
+    def regions(self, values: FloatArray, tiles: Sequence[Tile], size: tuple[int, int]) -> Regions:
+        """At most `count` boxes, the best first; none for a constant map, or outside of the image."""
+        grid = cell_grid(values, tiles, size)
+        (left, top, *_), (width, height) = grid.box, grid.cell
+        boxes = []
+        for first, upper, last, lower in elbow_boxes(grid.cells, self.sigma)[: self.count]:
+            x0, y0 = int(left + first * width), int(top + upper * height)
+            x1, y1 = int(x0 + (last + 1 - first) * width), int(y0 + (lower + 1 - upper) * height)
+            boxes.append(_clipped((x0, y0, x1, y1), size))
+        return Regions(boxes=[box for box in boxes if box is not None])
 
 
 class OtsuMask(RegionProposer):
@@ -164,6 +189,21 @@ def mean_box(cells: FloatArray, largest: bool, hull: bool) -> tuple[int, int, in
     parts = find_objects(label(above, np.ones((3, 3)))[0] if largest else above.astype(np.int64))
     rows, columns = max(parts, key=lambda part: math.prod(axis.stop - axis.start for axis in part))
     return int(columns.start), int(rows.start), int(columns.stop) - 1, int(rows.stop) - 1
+
+
+def elbow_boxes(cells: FloatArray, sigma: float) -> list[tuple[int, int, int, int]]:
+    """(first column, first row, last column, last row) of each part above the elbow, by the sum of its cells.
+
+    cells: (R, C). Parts are 4-connected, and those of the cells after a Gaussian; the sums are of the cells before.
+    """
+    from scipy.ndimage import find_objects, gaussian_filter, label
+
+    smooth = gaussian_filter(cells, sigma)
+    labels, _ = label(smooth > elbow_by_chord(smooth.ravel()))
+    parts = find_objects(labels)
+    sums = [-float(cells[labels == number].sum()) for number in range(1, len(parts) + 1)]
+    boxes = [(x.start, y.start, x.stop - 1, y.stop - 1) for y, x in parts]
+    return [boxes[i] for i in np.argsort(sums, kind="stable")]
 
 
 def vicrop_window(cells: FloatArray, size: tuple[float, float], side: int) -> tuple[float, float, float, float]:
