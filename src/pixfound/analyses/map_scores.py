@@ -5,7 +5,7 @@ Shapes: `H` x `W` image pixels, `P` present objects with a map.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -82,13 +82,25 @@ class MapScores(Analysis):
 
     def compute(self, run: RunData) -> Mapping[str, Any]:
         """Extractor -> prompt (M, M_dagger) -> objects, and figures of its maps, of nulls, of differences."""
-        results: dict[str, Any] = {}
+        extractors = {}
         for name, part in run.parts.extractors.items():
             rows = [r for r, (e, s) in run.parts.rows.items() if e == name and not _oracle(run, s)]
             if isinstance(part.built, MapExtractor) and rows:
-                about = {_NAMES[kind]: self._about(run, part.built, rows[0], kind) for kind in self.kinds}
-                results[name] = {kind: found for kind, found in about.items() if found["objects"]}
-        return {name: about for name, about in results.items() if about}
+                extractors[name] = part.built, rows[0]
+        scored: dict[str, dict[str, _Scored]] = {
+            name: {_NAMES[kind]: _Scored([], []) for kind in self.kinds} for name in extractors
+        }
+        for run_example in run.examples:  # in the outer loop, so that a second prompt is asked once an image
+            for kind in self.kinds:
+                for name, (extractor, row) in extractors.items():
+                    heat = _map(run, run_example, extractor, row, kind)
+                    if heat is not None:
+                        scored[name][_NAMES[kind]].add(run_example, heat)
+        found = {
+            name: {kind: self._about(run, of) for kind, of in about.items() if of.places}
+            for name, about in scored.items()
+        }
+        return {name: about for name, about in found.items() if about}
 
     def sections(self, results: Mapping[str, Any]) -> list[str]:
         """A table for each kind of prompt."""
@@ -109,16 +121,8 @@ class MapScores(Analysis):
             blocks.append(grid((title, "pointing game", "energy", "AUPRC", "less centre", "objects"), lines))
         return blocks
 
-    def _about(self, run: RunData, extractor: MapExtractor, row: str, kind: Kind) -> dict[str, Any]:
-        places, scores = [], []
-        for run_example, heat in _maps(run, extractor, row, kind):
-            example = run_example.example
-            counted = np.ones(heat.shape, np.bool_) if example.ignore is None else ~example.ignore.decode()
-            mask = example.gt_mask.decode()[counted]
-            if mask.any():
-                maps = (heat, np.ones_like(heat), _centred(heat.shape))
-                places.append(run_example.index)
-                scores.append([map_score(one[counted], mask) for one in maps])
+    def _about(self, run: RunData, of: _Scored) -> dict[str, Any]:
+        places, scores = of
         clusters, count = numbered(run.scores.cluster_of[np.array(places, dtype=np.int64)].tolist())
         resampler = Resampler(count, self.resamples, self.seed)
         values = np.array(scores).reshape(len(places), 3, 3)  # objects, maps, scores
@@ -135,17 +139,31 @@ class MapScores(Analysis):
         }
 
 
-def _maps(run: RunData, extractor: MapExtractor, row: str, kind: Kind) -> Iterator[tuple[RunExample, FloatArray]]:
-    """(example, map (H, W)) of the phrase that a row chose for each present object."""
-    for run_example in run.examples:
-        chosen = None if run_example.example.absent else run.chosen(run_example, kind, row)
-        generation = run.generation(run_example, kind) if chosen is not None and chosen.phrase is not None else None
-        if generation is None or chosen is None or chosen.phrase is None:
-            continue
-        image = load(run_example.example) if extractor.source.needs_image else None
-        heat = extractor.map_over_image(image, generation, run_example.example.expression, chosen.phrase)
-        if heat is not None:
-            yield run_example, heat
+class _Scored(NamedTuple):
+    """places: indices of examples. scores: of each its map's, and those of the nulls."""
+
+    places: list[int]
+    scores: list[list[MapScore]]
+
+    def add(self, run_example: RunExample, heat: FloatArray) -> None:
+        """Score the map (H, W) of an example whose object has a pixel that counts."""
+        example = run_example.example
+        counted = np.ones(heat.shape, np.bool_) if example.ignore is None else ~example.ignore.decode()
+        mask = example.gt_mask.decode()[counted]
+        if mask.any():
+            self.places.append(run_example.index)
+            maps = (heat, np.ones_like(heat), _centred(heat.shape))
+            self.scores.append([map_score(one[counted], mask) for one in maps])
+
+
+def _map(run: RunData, run_example: RunExample, extractor: MapExtractor, row: str, kind: Kind) -> FloatArray | None:
+    """(H, W) the map of the phrase that a row chose for a present object; None without one."""
+    chosen = None if run_example.example.absent else run.chosen(run_example, kind, row)
+    generation = run.generation(run_example, kind) if chosen is not None and chosen.phrase is not None else None
+    if generation is None or chosen is None or chosen.phrase is None:
+        return None
+    image = load(run_example.example) if extractor.source.needs_image else None
+    return extractor.map_over_image(image, generation, run_example.example.expression, chosen.phrase)
 
 
 def _oracle(run: RunData, selector: str) -> bool:
