@@ -188,17 +188,20 @@ def test_beams_and_a_beginning_of_the_answer_are_read_in_a_forced_pass(models: P
 
 def test_maps_of_the_embedded_model_equal_the_authors() -> None:
     """By saccharomycetes/mllms_know at a64c5d5, merci00001/entropy-gradient-grounding at 8a986ee, and the heat map of
-    nickjiang2378/vl-interp at 5cd5a3c from normed states; on the embedded model in fp32."""
+    nickjiang2378/vl-interp at 5cd5a3c, its own and from normed states; on the embedded model in fp32."""
     known = np.load(DATA_FOLDER / "embedded.npz")
     image = Image.fromarray(known["pixels"])
-    model = HuggingFace("embedded:tiny_llava", dtype="float32", device="cpu", lens="all", generation=SETTINGS)
-    (answer,) = model.generate([(image, Prompt("x", "ground", "v", "Identify the red square in the scene."))])
+    options = {"dtype": "float32", "device": "cpu", "lens": "all", "generation": SETTINGS}
+    request = (image, Prompt("x", "ground", "v", "Identify the red square in the scene."))
+    model, raw = (HuggingFace("embedded:tiny_llava", lens_convention=by, **options) for by in ("final_norm", "top_50"))
+    (answer,), (other,) = model.generate([request]), raw.generate([request])
     asked = [(image, answer.prompt, "")]
     found = {f"attention_{layer}": model.gradient_maps(asked, "attention", layer)[0] for layer in range(4)}
     found["entropy"] = model.gradient_maps(asked, "entropy")[0]
     for text in ("red", "square", "red square"):
-        request = MapRequest(image, answer, text, [Phrase(text, text, (0, 0))])
-        found[f"lens_{text.replace(' ', '_')}"] = LogitLens().maps([request])[0][0]
+        for name, generation in (("lens", answer), ("top_50", other)):
+            lens_request = MapRequest(image, generation, text, [Phrase(text, text, (0, 0))])
+            found[f"{name}_{text.replace(' ', '_')}"] = LogitLens().maps([lens_request])[0][0]
     assert {"pixels", *found} == set(known.files)
     for name, values in found.items():
         assert np.abs(values - known[name]).max() < min(1e-5, 1e-3 * known[name].max()), name
