@@ -151,12 +151,13 @@ def load_recipe(folder: Path, requests: Requests, options: argparse.Namespace) -
     return lambda: answer_and_attend(eager, processor, prompts, options.least, options.tokens)
 
 
-def save_model(folder: Path, layers: int, width: int) -> None:
-    """A random LLaVA with 576 image tokens, `layers` decoder layers of `width`."""
+def save_model(folder: Path, layers: int, width: int, vocabulary: int = 0) -> None:
+    """A random LLaVA with 576 image tokens, `layers` decoder layers of `width`, and at least `vocabulary` tokens."""
     torch.manual_seed(0)
     words = AutoProcessor.from_pretrained(locate("embedded:tiny_llava", "bench"))
     tokenizer, chat = words.tokenizer, words.chat_template
     tokenizer.model_max_length = 2048
+    tokenizer.add_tokens([f"word{number}" for number in range(vocabulary - len(tokenizer))])
     image = CLIPImageProcessor(size={"shortest_edge": 336}, crop_size={"height": 336, "width": 336})
     LlavaProcessor(
         image,

@@ -56,13 +56,13 @@ def _line(row: Row) -> str:
 
 
 def _parts(folder: Path, options: argparse.Namespace) -> dict[str, Callable[[], Iterable[Row]]]:
-    def model(name: str) -> Path:
-        answering.save_model(folder / name, options.layers, options.width)
+    def model(name: str, vocabulary: int = 0) -> Path:
+        answering.save_model(folder / name, options.layers, options.width, vocabulary)
         return folder / name
 
     return {
         "answers": lambda: answering.measure(model("answers"), options),
-        "sources": lambda: sources.measure(model("sources"), options),
+        "sources": lambda: sources.measure(model("sources", sources.VOCABULARY), options),
         "extraction": lambda: [extraction.measure_extraction(folder / "segmenter", options)],
         "scoring": lambda: [scoring.measure_scoring(_made(folder / "scoring"), options.repeats)],
         "sharing": lambda: [sharing.measure_sharing(options.repeats, options.batches)],

@@ -28,6 +28,7 @@ from pixfound.models.huggingface import HuggingFace
 from pixfound.types import Generation, Phrase
 
 EXPRESSIONS = ("the red object", "circles", "the red object")  # TEXTS have their words
+VOCABULARY = 1500  # tokens, so that the output matrix is as large a share of the weights (2 %) as in LLaVA-1.5-7B
 _TURN = count()  # another neutral prompt each time, as the answers to one are kept for as long as their model is
 
 Source = Callable[[HuggingFace], MapSource]
