@@ -128,6 +128,35 @@ def test_a_set_of_another_host_is_fetched_in_pieces_and_never_by_half(
         assert dict(host.gets) == {"val.json": 1}
 
 
+def test_pictures_of_urls_in_a_column_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)  # between attempts
+    root, names = tmp_path / "toloka", [f"{number:012}.jpg" for number in range(3)]
+    pictures = Repo({name: png() for name in names})
+    with HubServer({"some/host": pictures}) as host:
+        url = f"{host.url}/datasets/some/host/resolve/main"
+        line = "{},20,10,1,2,{},8,What is it?\n".format
+        table = "image,width,height,left,top,right,bottom,question\n"
+        table += "".join(line(f"{url}/{name}", 5 + k) for k, name in enumerate([*names, names[0]]))
+        files = {"test_private.csv": table.encode(), "train.csv": b"image\nhttp://127.0.0.1:1/never.jpg\n"}
+        with HubServer({"toloka/WSDMCup2023": Repo(files)}) as hub:
+            host.faults[names[1]] = [Fault(status=404)] * 4
+            first = command("prepare", "toloka_wsdm2023", "--root", root, endpoint=hub.url)
+            assert first.returncode == 2
+            assert "answers with the error 404" in first.stderr and "(1 of 3 pictures are missing)" in first.stderr
+            assert [path.name for path in root.iterdir()] == [".partial"]
+            host.gets.clear()
+            done = command("prepare", "toloka_wsdm2023", "--root", root, endpoint=hub.url)
+            assert done.returncode == 0, done.stderr
+            assert dict(host.gets) == {names[1]: 1}
+            assert "3 from 127.0.0.1" in done.stdout
+            assert "nothing to do" in command("prepare", "toloka_wsdm2023", "--root", root, endpoint=hub.url).stdout
+    table = build(
+        config_of("benchmark=toloka_wsdm2023", f"benchmark.root={root}")["benchmark"], "benchmark", PairedTable
+    ).built
+    assert [example.gt_mask.area for example in table] == [4 * 6, 5 * 6, 6 * 6, 7 * 6]
+    assert all(example.image.load().size == (20, 10) for example in table)
+
+
 def test_sets_that_are_elsewhere_say_where(tmp_path: Path) -> None:
     for name, words in (("reasonseg", "dvlab-research/LISA"), ("gsevl", "gseval")):
         done = command("prepare", name, "--root", tmp_path / name, endpoint="http://127.0.0.1:1")

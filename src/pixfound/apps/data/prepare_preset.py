@@ -2,7 +2,8 @@
 
 Its keys: `hub`, a dataset on the Hub, and `files`, patterns of its files; `urls`, files of other hosts. Without both,
 `note` says where the files are. Archives (zip, tar) are unpacked. `sha256`: of released files by name, null where it is
-not known; `size`, `licence` and `note` for who downloads.
+not known; `size`, `licence` and `note` for who downloads. `pictures`: URLs in a `column` of the downloaded `rows`,
+put into `folder`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ import tarfile
 import zipfile
 import zlib
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pixfound.apps.data.checks import check_manifest
 from pixfound.apps.data.files import sha256_of
@@ -25,8 +27,10 @@ from pixfound.apps.data.hub import DISK_ERRORS, download
 from pixfound.apps.data.manifest import NAME, Entry, Manifest, read_manifest
 from pixfound.apps.data.prepare import WORK, Prepared, locked
 from pixfound.apps.data.web import fetch
+from pixfound.benchmarks.table.rows import read_rows
 from pixfound.errors import UserError
 
+_AT_ONCE = 8  # pictures, each of a URL of its own
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz")
 
 
@@ -65,6 +69,8 @@ def prepare_preset(name: str, source: Mapping[str, Any], root: Path, revision: s
         own = [url for url in urls if _is_own(root / _unpacked(url), root, old)]
         wanted = {**source, "urls": [url for url in urls if url not in own]}
         origins, commits = _download(wanted, hub, old.commits, revision)
+        if pictures := source.get("pictures"):
+            origins |= _pictures(root, hub, list(origins), old, **pictures)
         stage.mkdir(parents=True)
         entries: dict[str, Entry] = {}
         for path, (inside, origin) in sorted(origins.items(), key=lambda item: not _is_archive(item[0])):
@@ -109,6 +115,37 @@ def _download(
         path, commits[url] = fetch(url, folder / str(urlsplit(url).hostname), known.get(url) or released)
         files[path] = Path(path.name), url
     return files, commits
+
+
+def _pictures(
+    root: Path, hub: Path, files: Sequence[Path], old: Manifest, rows: str, column: str, folder: str
+) -> dict[Path, tuple[Path, str]]:
+    """Downloaded picture -> its path in the benchmark's folder and its host, for the URLs in a column of its tables.
+
+    rows: pattern of the tables among `files`. Pictures that are in the benchmark's folder already are not downloaded.
+    Raises UserError with the first that fails, after the others have been downloaded.
+    """
+    from tqdm import tqdm
+
+    tables = [path for path in files if path.match(rows)]
+    urls = dict.fromkeys(str(row.cell(column)) for path in tables for row in read_rows(str(path), {column}))
+    wanted = {url: Path(folder) / unquote(PurePosixPath(urlsplit(url).path).name) for url in urls}
+    wanted = {url: place for url, place in wanted.items() if not _is_own(root / place, root, old)}
+
+    def load(url: str) -> Path | UserError:
+        known = old.files.get(wanted[url].as_posix())
+        try:
+            return fetch(url, hub / "pictures", known.sha256 if known else None, progress=False)[0]
+        except UserError as error:
+            return error
+
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        loaded = list(tqdm(pool.map(load, wanted), "pictures", len(wanted), disable=None))
+    if errors := [result for result in loaded if isinstance(result, UserError)]:
+        raise UserError(f"{errors[0]} ({len(errors)} of {len(wanted)} pictures are missing)")
+    hosts = [str(urlsplit(url).hostname) for url in wanted]
+    places = zip(wanted.values(), hosts, strict=True)
+    return {path: of for path, of in zip(loaded, places, strict=True) if isinstance(path, Path)}
 
 
 def _unzip(path: Path, folder: Path) -> None:

@@ -19,11 +19,11 @@ _RETRIES = 3
 _CHUNK = 1 << 16  # bytes, of which a break loses less than one
 
 
-def fetch(url: str, folder: Path, sha256: str | None = None) -> tuple[Path, str]:
+def fetch(url: str, folder: Path, sha256: str | None = None, progress: bool = True) -> tuple[Path, str]:
     """Download a file into a folder, in which it appears when it is whole; one that is there is not downloaded again.
 
     sha256: that it must have; it is whole when it has the length that the server announces. Returns the path and the
-    SHA-256. Raises UserError; a later call goes on with what has arrived.
+    SHA-256; progress: shows a bar in a terminal. Raises UserError; a later call goes on with what has arrived.
     """
     import pooch
     import requests
@@ -33,7 +33,7 @@ def fetch(url: str, folder: Path, sha256: str | None = None) -> tuple[Path, str]
     store = pooch.create(folder, "", registry={name: None}, urls={name: url}, retry_if_failed=_RETRIES)
 
     def download(url: str, output_file: str, _: Any) -> None:
-        _go_on(url, folder / name)
+        _go_on(url, folder / name, progress and sys.stderr.isatty())
         os.replace(folder / f"{name}.part", output_file)
 
     try:
@@ -54,7 +54,7 @@ def fetch(url: str, folder: Path, sha256: str | None = None) -> tuple[Path, str]
     return path, digest
 
 
-def _go_on(url: str, target: Path) -> None:
+def _go_on(url: str, target: Path, progress: bool) -> None:
     """Fill `target`.part; raises requests.RequestException where the transfer breaks off, after which the next call
     goes on, and EOFError where its end could not be told from that.
     """
@@ -82,9 +82,9 @@ def _go_on(url: str, target: Path) -> None:
             if "Content-Length" not in sent and sent.get("Transfer-Encoding") != "chunked" and status == 200:
                 raise EOFError("does not say how long the file is, so that half of it could be taken for all")
 
-        pooch.HTTPDownloader(
-            progressbar=sys.stderr.isatty(), chunk_size=_CHUNK, headers=headers, hooks={"response": begin}
-        )(url, stream, None)
+        pooch.HTTPDownloader(progressbar=progress, chunk_size=_CHUNK, headers=headers, hooks={"response": begin})(
+            url, stream, None
+        )
 
 
 def _version(headers: Any) -> str:
