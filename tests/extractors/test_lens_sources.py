@@ -233,8 +233,8 @@ def test_gradients_depend_on_the_layer(models: Path) -> None:
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
-        (["extraction=tam"], r"TokenActivation needs hidden, .*: use model\.lens=all .*: EntropyGradient, GradientAtt"),
-        (["extraction=logit_lens", "model.capture=none"], r"that it serves: EntropyGradient, GradientAttention$"),
+        (["extraction=tam"], r"tam needs hidden, .*: use model\.lens=all .*: attention, entropy_gradient, gradient"),
+        (["extraction=logit_lens", "model.capture=none"], r"that it serves: entropy_gradient, gradient_attention$"),
         (["extraction=entropy_gradient", "model=none"], r"extraction=grounding_dino"),
         (["extraction=tam", "model.lens=middle"], r'model\.lens=middle: must be'),
     ],

@@ -169,11 +169,11 @@ def test_heads_are_calibrated_and_read(tmp_path, model):
     [
         (
             ["extraction=localization_heads"],
-            r"LocalizationHeads needs heads.*model\.keep=heads.*Relative, Token",
+            r"localization_heads needs heads.*model\.keep=heads.*serves: attention, .*, relative",
         ),
         (["extraction=localization_heads", "model.keep=heads"], "pixfound-heads model=NAME"),
-        (["extraction=contrast", "model.keep=layers"], r"Contrast needs heads, .*model\.keep=heads"),
-        (["extraction=relative", "model.capture=none"], r"Relative needs rows and prompts.*capture=step.*serves: Ent"),
+        (["extraction=contrast", "model.keep=layers"], r"contrast needs heads, .*model\.keep=heads"),
+        (["extraction=relative", "model.capture=none"], r"relative needs rows and prompts.*capture=step.*serves: ent"),
         (["extraction=relative", "extraction.extractors.relative.source.log=true"], "needs an eps"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Sequence
+from importlib import resources
 from typing import Literal
 
 import numpy as np
@@ -35,9 +36,9 @@ def check_offers(source: type[MapSource], model: Model | None, needs: Sequence[N
     if model.extractions and not model.offers:
         raise UserError(no_attention(model))
     advice = " ".join(dict.fromkeys(_TYPE[need] for need in missing if need in _TYPE))
-    fitting = ", ".join(sorted(cls.__name__ for cls in known_sources() if set(cls.needs) <= model.offers))
+    fitting = ", ".join(sorted(choice_of(cls) for cls in known_sources() if set(cls.needs) <= model.offers))
     raise UserError(
-        f"{source.__name__} needs {' and '.join(missing)}, which the model does not offer"
+        f"{choice_of(source)} needs {' and '.join(missing)}, which the model does not offer"
         f"{f': use {advice} where it has that option' if advice else ''}; map sources that it serves: "
         f"{fitting or 'none'}"
     )
@@ -90,6 +91,14 @@ def known_sources() -> list[type[MapSource]]:
     for kind in kinds:
         kinds += kind.__subclasses__()
     return [cls for cls in kinds if cls.__module__.startswith(f"{__name__}.") and not cls.__name__.startswith("_")]
+
+
+def choice_of(source: type[MapSource]) -> str:
+    """The name by which a map source is chosen, that of its YAML; of one outside the package its class."""
+    target = f"_target_: {source.__module__}.{source.__name__}\n"
+    files = (resources.files("pixfound.conf") / "map_source").iterdir()
+    names = (file.name.removesuffix(".yaml") for file in files if target in file.read_text())
+    return next(names, source.__name__)
 
 
 def text_before(phrase: Phrase, text: str) -> str:
