@@ -60,14 +60,21 @@ def titles(names: Sequence[Mapping[str, str]], configs: Sequence[Mapping[str, An
 
 
 def differing(config: Mapping[str, Any], configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Options that not all of some flat configs have, as KEY=VALUE; `seed` stands for all that are taken from it."""
-    different = {key: value for key, value in config.items() if any(other.get(key) != value for other in configs)}
-    relevant = {key: value for key, value in different.items() if _changes_results(key)}
-    return [
-        f"{key}={value}"
-        for key, value in relevant.items()
-        if not ("." in key and relevant.get(key.rpartition(".")[2]) == value)
-    ]
+    """Options that not all of some flat configs have, as KEY=VALUE.
+
+    `seed` stands for all that are taken from it, and so does any that deeper ones of the same name equal everywhere.
+    """
+    different = [key for key, value in config.items() if any(other.get(key) != value for other in configs)]
+    relevant = sorted(filter(_changes_results, different), key=lambda key: key.count("."))
+    depths: dict[tuple[str, ...], int] = {}  # of the first, by name and values
+    kept = {
+        key for key in relevant if depths.setdefault(_values(key, config, *configs), key.count(".")) == key.count(".")
+    }
+    return [f"{key}={'null' if config[key] is None else config[key]}" for key in different if key in kept]
+
+
+def _values(key: str, *configs: Mapping[str, Any]) -> tuple[str, ...]:
+    return key.rpartition(".")[2], *(repr(one.get(key)) for one in configs)
 
 
 def flat(node: Any, prefix: str = "") -> dict[str, Any]:

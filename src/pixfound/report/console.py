@@ -12,7 +12,7 @@ from rich.text import Text
 from pixfound.io.text import printable
 from pixfound.pipeline.results import Result
 from pixfound.pipeline.run_names import main_row, selectors_of, title
-from pixfound.report.summary import headline
+from pixfound.report.summary import headline, unscored_words
 from pixfound.report.table import HEADERS, legend, region_table, table
 
 _COLUMNS = 5  # further metrics beside each other
@@ -32,8 +32,7 @@ def show(result: Result) -> None:
     for first in range(1, len(headers) if lines else 0, _COLUMNS):
         part = slice(first, first + _COLUMNS)
         _print(console, [headers[0], *headers[part]], [[line[0], *line[part]] for line in lines])
-    unscored = ", ".join(f"{count} {reason}" for reason, count in metrics["unscored"].items())
-    if unscored:
+    if unscored := unscored_words(metrics["unscored"]):
         console.print(printable(f"unscored (neither right nor wrong): {unscored}"))
     if metrics.get("cut"):
         counts = ", ".join(f"{count} {kind}" for kind, count in metrics["cut"].items())

@@ -43,6 +43,20 @@ def unit(metrics: Mapping[str, Any]) -> str:
     return "pairs" if metrics["accuracy_unit"] == "pair" else "questions"
 
 
+def unscored_words(unscored: Mapping[str, int]) -> str:
+    """What is unscored, as metrics.json counts it, in words: rows with the same counts together; "" for nothing."""
+    counts: dict[str, list[str]] = {}
+    for key, count in unscored.items():
+        what, _, kind = key.rpartition(".")
+        counts.setdefault(what, []).append(f"{count} {kind}")
+    rows_by_counts: dict[str, list[str]] = {}
+    for what, of in counts.items():
+        if what != "answers":
+            rows_by_counts.setdefault(", ".join(of), []).append(what.removeprefix("masks."))
+    answers = [f"answers: {', '.join(counts['answers'])}"] if "answers" in counts else []
+    return "; ".join(answers + [f"masks of {', '.join(rows)}: {of}" for of, rows in rows_by_counts.items()])
+
+
 def _answers(metrics: Mapping[str, Any]) -> str:
     vqa = metrics["vqa"]
     if vqa["best"]["value"] is None:

@@ -99,6 +99,7 @@ def test_the_overview_has_the_numbers_of_metrics_json(page: Path, finished: Resu
     with tab.expect_download() as saved:
         tab.get_by_label("Accuracy against IoU as PNG").click()
     assert saved.value.path().read_bytes().startswith(b"\x89PNG")
+    assert tab.evaluate("[...document.querySelector('.overview').childNodes].every(node => node instanceof Element)")
     shoot(tab, "overview")
     tab.locator("[data-tip^='similarity, both']").click()
     assert len(shown_ids(tab)) == counts["both"]
@@ -292,6 +293,8 @@ def test_two_runs_of_one_example_side_by_side(
     assert titles[1].startswith("tiny (embedded:tiny_llava) on pixshapes, attend_segment, limit=16, scoring.resamples")
     assert titles[1].endswith(", seed=1, and 2 more") and titles[0] == titles[1].removesuffix(", seed=1, and 2 more")
     assert tab.locator("main tbody tr").count() == 2 * (1 + len(data.parts.rows))
+    legend = tab.locator("div:has(> figure) .legend").first.locator("li").all_text_contents()
+    assert legend == titles
     shoot(tab, "two_runs")
     item = data.examples[0]
     go(tab, view="example", example=item.id, beside="1")
@@ -337,7 +340,8 @@ def test_axe_finds_nothing_serious(page: Path, data: RunData, visit: Visit, shoo
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     tab = visit(page, address(theme=theme))
     item = next(i for i in data.examples if data.chosen(i, "ground", "similarity"))
-    for state in ({"view": "overview"}, {"view": "examples"}, {"view": "example", "example": item.id}):
+    one = {"view": "example", "example": item.id}
+    for state in ({"view": "overview"}, {"view": "examples"}, {**one, "beside": "pair"}, one):
         go(tab, theme=theme, **state)
         found = axe.run(tab, options={"preload": False}).response["violations"]  # it would fetch the style sheet
         worst = [v for v in found if v["impact"] in ("serious", "critical", "moderate")]
@@ -391,12 +395,30 @@ def test_what_models_and_data_say_is_text(tmp_path: Path, visit: Visit, shoot: S
     assert "default-src 'none'" in body and "unsafe" not in body
 
 
-def test_a_telephone_shows_all_of_it(page: Path, data: RunData, visit: Visit, shoot: Shoot) -> None:
-    tab = visit(page, viewport={"width": 390, "height": 800}, device_scale_factor=2, has_touch=True)
+@pytest.mark.parametrize("width", [320, 390])
+def test_a_telephone_shows_all_of_it(page: Path, data: RunData, visit: Visit, shoot: Shoot, width: int) -> None:
+    tab = visit(page, viewport={"width": width, "height": 800}, device_scale_factor=2, has_touch=True)
     for state in ({"view": "overview"}, {"view": "examples"}, {"view": "example", "example": data.examples[0].id}):
         go(tab, **state)
-        assert tab.evaluate("document.documentElement.scrollWidth") <= 390, state
-        shoot(tab, f"phone_{state['view']}")
+        assert tab.evaluate("document.documentElement.scrollWidth") <= width, state
+        shoot(tab, f"phone_{width}_{state['view']}")
+    go(tab, view="examples")
+    tab.wait_for_selector(".line .badge")
+    cut = "all => all.filter(one => one.parentElement.scrollWidth > one.parentElement.clientWidth).length"
+    assert tab.locator(".card .badge").evaluate_all(cut) == 0
+
+
+def test_it_prints_dark_on_white_and_whole(page: Path, visit: Visit) -> None:
+    tab = visit(page, address(theme="dark"))
+    tab.emulate_media(media="print")
+    tab.set_viewport_size({"width": 720, "height": 1000})  # A4 with margins
+    text = "getComputedStyle(document.body).color"
+    assert tab.evaluate(text) == "rgb(21, 24, 30)"
+    assert tab.locator(".scroll").first.evaluate("one => one.scrollWidth <= one.clientWidth")
+    for bar in tab.locator("td svg").all():  # drawn smaller, and not cut
+        track, whole = bar.locator(".track").bounding_box(), bar.bounding_box()
+        assert track and whole and track["width"] == pytest.approx(whole["width"], abs=0.5)
+    assert not tab.locator("#head button").first.is_visible()
 
 
 def test_the_server_is_for_this_machine_alone(page: Path) -> None:

@@ -9,7 +9,7 @@ from pixfound.pipeline.run_data import RunData
 from pixfound.pipeline.run_examples import MASK_KINDS, RunExample
 from pixfound.pipeline.run_names import main_row
 from pixfound.report.page.example_data import Scores
-from pixfound.report.summary import headline
+from pixfound.report.summary import headline, unscored_words
 from pixfound.scoring.formatting import FEW_FOR_TENTHS
 from pixfound.scoring.quadrants import quadrant
 from pixfound.scoring.scores import Score
@@ -18,7 +18,7 @@ from pixfound.types import KINDS, Kind
 _LONGEST = 300  # characters of an answer in the list of examples, which are also those that are searched
 _METRICS = (
     *("examples", "pairs", "absent", "iou_threshold", "accuracy_unit", "answer_prompt", "vqa", "vqa_by_tag"),
-    *("rows", "unscored", "cut"),
+    *("rows", "cut"),
 )
 
 
@@ -39,6 +39,7 @@ def overview_data(
         "extractor_of_row": [extractors.index(extractor) for extractor, _ in run.parts.rows.values()],
         "tags": list(run.scores.tags),
         "metrics": {name: metrics[name] for name in _METRICS if name in metrics},
+        "unscored": unscored_words(metrics["unscored"]),
         "published": metrics.get("published", []),
         "when": _when(metrics["analyses"].get("when")),
         "examples": examples,

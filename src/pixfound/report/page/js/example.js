@@ -79,6 +79,7 @@ function navigation(run, example) {
   const step = (/** @type {any} */ to, /** @type {string} */ text) =>
     to ? el("a", { href: addressOf({ example: to.id, at: "" }) }, text) : el("span", { class: "note" }, text);
   const quadrant = example.quadrants[currentRow(run)];
+  const counted = run.metrics.rows[run.rows[currentRow(run)]].grounding_prompt;
   const beside = [
     ["", "nothing"],
     ...(partners(run, example).length ? [["pair", "the other of the pair"]] : []),
@@ -94,7 +95,12 @@ function navigation(run, example) {
     el("span", {}, place < 0 ? "not among those filtered" : `${place + 1} of ${count}`),
     step(after, "next →"),
     el("h2", {}, said(example.id)),
-    el("span", { class: `badge ${quadrant}` }, QUADRANT_NAMES[quadrant]),
+    el(
+      "span",
+      { class: `badge ${quadrant}` },
+      QUADRANT_NAMES[quadrant],
+      counted !== state.kind && ` (${counted} prompt)`, // whose masks the quadrants count
+    ),
     example.tags.map(
       (/** @type {string | null} */ value) => value !== null && el("span", { class: "badge" }, said(value)),
     ),
@@ -432,7 +438,7 @@ function candidateList(run, kind, stage) {
   const { choice, index } = kind.rows[currentRow(run)];
   return el(
     "section",
-    { "aria-label": "Candidates" },
+    {},
     el("h2", {}, "Candidates"),
     el(
       "ol",

@@ -100,17 +100,13 @@ function card(run, example) {
   const element = el("a", { class: `card ${quadrant}`, "aria-label": example.id });
   const picture = el("div", { class: "thumb" });
   const counted = run.metrics.rows[run.rows[row]].grounding_prompt; // the prompt whose masks the quadrants count
-  const other = counted !== state.kind && `${counted}: ${two(example.iou[MASK_KINDS.indexOf(counted)][row])}`;
+  const other = counted !== state.kind && ` (${counted}: ${two(example.iou[MASK_KINDS.indexOf(counted)][row])})`;
   const texts = () => [
     el("span", { class: "title" }, said(example.id)),
     el("span", { class: "line" }, said(example.expression), example.absent && " (absent)"),
     el("span", { class: "line" }, mark(example.correct[0]), " ", said(example.answers[0])),
-    el(
-      "span",
-      { class: "line number" },
-      `IoU ${two(example.iou[maskKind()][row])} `,
-      el("span", { class: `badge ${quadrant}` }, QUADRANT_NAMES[quadrant], other && ` (${other})`),
-    ),
+    el("span", { class: "line number" }, `IoU ${two(example.iou[maskKind()][row])}`, other),
+    el("span", { class: "line" }, el("span", { class: `badge ${quadrant}` }, QUADRANT_NAMES[quadrant])),
   ];
   element.draw = async () => {
     if (picture.firstChild) return;

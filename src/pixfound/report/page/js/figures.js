@@ -1,6 +1,8 @@
 // Figures as SVG, each with a way to keep it as a file. Colours come from page.css.
 "use strict";
 
+const WIDTH = 400; // pixels of most figures, as wide as a column of them: texts keep their size
+
 /**
  * A figure with its title, and buttons that save it.
  * @param {string} title
@@ -49,10 +51,11 @@ function pick(tip, changes, ...children) {
  * @param {any} value {value, low, high} of metrics.json
  */
 function bar(value, width = 130) {
-  if (!value || value.value === null) return svg("svg", { width, height: 16, "aria-hidden": "true" });
+  const size = { width, height: 16, viewBox: `0 0 ${width} 16`, preserveAspectRatio: "none", "aria-hidden": "true" };
+  if (!value || value.value === null) return svg("svg", size);
   return svg(
     "svg",
-    { width, height: 16, "aria-hidden": "true" },
+    size,
     svg("rect", { class: "track", width, height: 10, y: 3 }),
     svg("rect", { class: "fill", width: width * value.value, height: 10, y: 3 }),
     svg("path", { class: "interval", d: whisker(width * value.low, width * value.high, 8) }),
@@ -116,16 +119,26 @@ function scatterFigure() {
       );
     });
   }
-  return figure(
-    "Accuracy against IoU",
-    svg("svg", { viewBox: `0 0 ${size} ${size}`, width: size, height: size }, parts),
-    "Each point is a row; the better kind of prompt of each.",
+  return el(
+    "div",
+    {},
+    figure(
+      "Accuracy against IoU",
+      svg("svg", { viewBox: `0 0 ${size} ${size}`, width: size, height: size }, parts),
+      "Each point is a row; the better kind of prompt of each.",
+    ),
+    pixfound.runs.length > 1 &&
+      el(
+        "ul",
+        { class: "legend" },
+        pixfound.runs.map((run) => el("li", {}, el("span", { class: `swatch run${run.number % 6}` }), said(run.title))),
+      ),
   );
 }
 
 /** The quadrants of each row of a run, as bars. @param {any} run */
 function quadrantFigure(run) {
-  const [width, left, step] = [520, 120, 24];
+  const [width, left, step] = [WIDTH, 110, 24];
   const parts = run.rows.map((/** @type {string} */ row, /** @type {number} */ index) => {
     const counts = QUADRANTS.map((name) => countOf(run, index, name));
     let x = left;
@@ -177,7 +190,7 @@ function countOf(run, row, name) {
 
 /** How the IoU of the current row is spread. @param {any} run */
 function histogramFigure(run) {
-  const [width, height, bins, pad] = [520, 170, 20, 28];
+  const [width, height, bins, pad] = [WIDTH, 170, 20, 28];
   const row = currentRow(run);
   const values = run.examples
     .map((/** @type {any} */ e) => e.iou[maskKind()][row])
@@ -197,7 +210,7 @@ function histogramFigure(run) {
       count > 0 &&
         svg(
           "text",
-          { x: pad + (i + 0.5) * step, y: height - pad - length - 3, "text-anchor": "middle" },
+          { class: "count", x: pad + (i + 0.5) * step, y: height - pad - length - 3, "text-anchor": "middle" },
           String(count),
         ),
     );
@@ -221,8 +234,8 @@ function tagFigure(run, tag) {
   const found = run.metrics.rows[row].by_tag[tag].values;
   const name = maskKind() ? "M_dagger" : "M";
   const values = Object.keys(found);
-  const [width, left, step] = [520, 150, 24];
-  const scale = width - left - 60;
+  const [width, left, step] = [WIDTH, 120, 24];
+  const scale = width - left - 45;
   const parts = values.map((value, i) => {
     const share = found[value][name];
     const y = i * step;
@@ -252,7 +265,7 @@ function tagFigure(run, tag) {
  * @param {any[]} deciles
  */
 function whenFigure(when, kind, deciles) {
-  const [width, height, pad] = [520, 190, 28];
+  const [width, height, pad] = [WIDTH, 190, 28];
   const step = (width - 2 * pad) / 10;
   const high = Math.max(
     0.01,
@@ -270,9 +283,10 @@ function whenFigure(when, kind, deciles) {
       svg("rect", { class: "fill", x: x + 2, y: at(one.value), width: step - 4, height: height - pad - at(one.value) }),
       svg("path", { class: "interval", d: `M${x + step / 2} ${at(one.low)}V${at(one.high)}` }),
       nulls.map(([, of], n) => svg("path", { class: `null${n % 3}`, d: `M${x + 2} ${at(of.value)}h${step - 4}` })),
-      svg("text", { x: x + step / 2, y: height - 10, "text-anchor": "middle" }, `${10 * i}–${10 * i + 10}`),
+      svg("text", { x, y: height - 10, "text-anchor": "middle" }, String(10 * i)),
     );
   });
+  parts.push(svg("text", { x: width - pad, y: height - 10, "text-anchor": "middle" }, "100"));
   const names = Object.keys(deciles[0].nulls);
   return el(
     "div",

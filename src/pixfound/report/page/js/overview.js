@@ -4,7 +4,7 @@
 /** @returns {{element: HTMLElement, update: () => void}} */
 function overviewView() {
   const element = el("div", { class: "overview" });
-  return { element, update: () => element.replaceChildren(...overviewParts()) };
+  return { element, update: () => element.replaceChildren(...overviewParts().filter((part) => part !== null)) };
 }
 
 function overviewParts() {
@@ -139,7 +139,6 @@ function failureSection(run) {
       causes.set(cause, [...(causes.get(cause) ?? []), [example, reason]]);
     }
   }
-  const unscored = Object.entries(run.metrics.unscored);
   return el(
     "section",
     {},
@@ -152,21 +151,18 @@ function failureSection(run) {
             el(
               "li",
               {},
-              `${of.length} examples, `,
-              el("a", { href: addressOf({ view: "example", example: of[0][0].id }) }, "the first"),
+              of.length > 1 ? `${of.length} examples, ` : "1 example, ",
+              el(
+                "a",
+                { href: addressOf({ view: "example", example: of[0][0].id }) },
+                of.length > 1 ? "the first" : said(of[0][0].id),
+              ),
               ": ",
               said(of[0][1]),
             ),
           ),
         )
       : el("p", {}, "No example has failed."),
-    unscored.length > 0 &&
-      el(
-        "p",
-        {},
-        "Unscored, neither right nor wrong: ",
-        unscored.map(([what, count]) => `${count} ${what}`).join(", "),
-        ".",
-      ),
+    run.unscored && el("p", {}, "Unscored, neither right nor wrong: ", said(run.unscored), "."),
   );
 }
