@@ -93,6 +93,6 @@ def test_what_stands_behind_one_of_many_cues_is_still_read() -> None:
 
 
 def test_a_number_of_any_length_is_a_number() -> None:
-    assert grammars.list_boxes(f"[1, 2, 3, {'4' * 5000}]")[0][:3] == (1.0, 2.0, 3.0)
+    assert grammars.list_boxes(f"[1, 2, 3, {'4' * 5000}]")[0].box[:3] == (1.0, 2.0, 3.0)
     assert read_choice("9" * 5000, 3)[0] is None
     assert read_choice("0002", 3) == (1, "")

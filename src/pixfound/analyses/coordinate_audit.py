@@ -170,7 +170,7 @@ def _answers(run: RunData, format: CoordinateFormat) -> Iterator[_Answer]:
             example = run_example.example
             gt = around(example.boxes) or example.gt_mask.box
             cluster = int(run.scores.cluster_of[run_example.index])
-            boxes = format.boxes(generation.text)
+            boxes = [written.box for written in format.boxes(generation.text)]
             yield _Answer(cluster, boxes, generation.image_size, generation.input_size, None if example.absent else gt)
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pixfound.extractors.parsers.coordinates import Box, Point
 from pixfound.extractors.parsers.formats import find_format
+from pixfound.extractors.parsers.grammars import WrittenBox
 from pixfound.interfaces import Extractor, ExtractRequest, Segmenter, SegmenterMasks
 from pixfound.types import Candidate, Generation
 from pixfound.types.masks import RLE, union
@@ -44,9 +45,16 @@ class TextBox(Extractor):
 
     def _boxes(self, generation: Generation) -> Sequence[Box]:
         """The boxes of an answer, in pixels of the image."""
+        return [box for box, _ in self.written(generation)]
+
+    def written(self, generation: Generation) -> list[tuple[Box, WrittenBox]]:
+        """(in pixels of the image, as written) for each box of an answer that has an area."""
         assert self.format.boxes is not None
-        written = self.format.boxes(generation.text)
-        return self.format.frame(generation.image_size, generation.input_size).boxes(written) if written else []
+        found = self.format.boxes(generation.text)
+        if not found:
+            return []
+        frame = self.format.frame(generation.image_size, generation.input_size)
+        return [(pixels, written) for written in found for pixels in frame.boxes([written.box])]
 
 
 class TextPoint(Extractor):

@@ -17,12 +17,12 @@ Units = Literal["resized", "padded"] | float  # pixels of the resized picture, 0
 class CoordinateFormat:
     """Parsers of one format, each from a text to coordinates in the text's own units; None where it has none.
 
-    boxes, points: (x0, y0, x1, y1) and (x, y). polygons: the polygons of each object. codes: the box of each object,
-    and the codes of the mask inside it.
+    boxes: (x0, y0, x1, y1) and their characters. points: (x, y). polygons: the polygons of each object. codes: the box
+    of each object, and the codes of the mask inside it.
     """
 
     units: Units
-    boxes: Callable[[str], list[Box]] | None = None
+    boxes: Callable[[str], list[grammars.WrittenBox]] | None = None
     points: Callable[[str], list[Point]] | None = None
     polygons: Callable[[str], list[tuple[Polygon, ...]]] | None = None
     codes: Callable[[str], list[tuple[Box, grammars.Codes]]] | None = None

@@ -1,6 +1,6 @@
 r"""Grammars of boxes, points and masks in text. Each function returns coordinates in the text's own units.
 
-Boxes are (x0, y0, x1, y1), points (x, y), polygons lists of corners.
+Boxes are (x0, y0, x1, y1), with the characters that write them; points (x, y), polygons lists of corners.
 
 Patterns are searched anywhere, and no document is parsed as a whole: the text around a box (a fence, a broken or
 truncated JSON document, prose) does not matter, and no text raises.
@@ -9,9 +9,11 @@ truncated JSON document, prose) does not matter, and no text raises.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from pixfound.extractors.parsers.coordinates import Box, Point, Polygon
+from pixfound.types.token_spans import Span
 
 Codes = tuple[int, ...]
 NUM_CODES, CODES_PER_MASK = 128, 16  # PaliGemma's
@@ -37,14 +39,23 @@ _OUTLINES = re.compile(r"(?:<loc_\d{1,6}>|<sep>|</?poly>)+")
 _OUTLINE = re.compile(r"(?<!\d>)(?:<loc_\d{1,6}>)++(?=<sep>|$)")
 _COORDS = re.compile(r"""<points\b[^<>]*?\bcoords\s*=\s*["']([^"'<>]*)""")
 _NUMBERED = re.compile(r"(?<![\d.])\d+ (\d{3,4}) (\d{3,4})(?![\d.])")
+_DIGITS = re.compile(r"\d[\d.]*")
+_LABEL = re.compile(r"""["']label["']\s*:\s*["']([^"'{}\[\]]+)["']""")
+_NAMED = re.compile(r"<(?:ref|phrase)>([^<>]+)</(?:ref|phrase)>")
+_ABUTTING = re.compile(r"([^][(){}<>.,:;\"'\s](?:[^][(){}<>.,:;\"'\n]*[^][(){}<>.,:;\"'\s])?)\[?$")
 
 
-def list_boxes(text: str) -> list[Box]:
+class WrittenBox(NamedTuple):
+    """A box in the text's own units. span: (start, end) of the characters that write its coordinates."""
+
+    box: Box
+    span: Span
+
+
+def list_boxes(text: str) -> list[WrittenBox]:
     """`[x0, y0, x1, y1]` or `(x0, y0), (x1, y1)` anywhere."""
-    starts_and_boxes = [
-        (match.start(), _box(match)) for pattern in (_FOUR, _CORNERS) for match in pattern.finditer(text)
-    ]
-    return [box for _, box in sorted(starts_and_boxes)]
+    found = [WrittenBox(_box(m), m.span()) for pattern in (_FOUR, _CORNERS) for m in pattern.finditer(text)]
+    return sorted(found, key=lambda written: written.span)
 
 
 def list_points(text: str) -> list[Point]:
@@ -52,16 +63,18 @@ def list_points(text: str) -> list[Point]:
     return [(float(match[1]), float(match[2])) for match in _TWO.finditer(text)]
 
 
-def json_boxes(text: str) -> list[Box]:
+def json_boxes(text: str) -> list[WrittenBox]:
     """The values of `bbox_2d` and the like; where no such key is written, lists of four numbers."""
     runs = list(_runs(text, _BOX_KEY))
-    return [box for run in runs for box in list_boxes(run)] if runs else list_boxes(text)
+    found = ((start, written) for start, run in runs for written in list_boxes(run))
+    moved = [WrittenBox(box, (start + first, start + end)) for start, (box, (first, end)) in found]
+    return moved if runs else list_boxes(text)
 
 
 def json_points(text: str) -> list[Point]:
     """The values of `point_2d` and the like; where no such key is written, lists of two numbers."""
     runs = list(_runs(text, _POINT_KEY))
-    return [point for run in runs for point in list_points(run)] if runs else list_points(text)
+    return [point for _, run in runs for point in list_points(run)] if runs else list_points(text)
 
 
 def tag_points(text: str) -> list[Point]:
@@ -83,35 +96,60 @@ def coords_points(text: str) -> list[Point]:
     return [(float(x), float(y)) for coords in _COORDS.findall(text) for x, y in _NUMBERED.findall(coords)]
 
 
-def patch_boxes(text: str, side: int = 32) -> list[Box]:
+def patch_boxes(text: str, side: int = 32) -> list[WrittenBox]:
     """`<patch_index_0044><patch_index_0863>` (Kosmos-2): cells of the corners in a grid of `side` x `side`, in 0 to 1.
 
     A corner is the middle of its cell, or the cell's outer edge where both corners are in one row or one column.
     """
     boxes = []
-    for first, last in _PATCHES.findall(text):
-        (y0, x0), (y1, x1) = divmod(int(first), side), divmod(int(last), side)
+    for match in _PATCHES.finditer(text):
+        (y0, x0), (y1, x1) = (divmod(int(corner), side) for corner in match.groups())
         low, high = (0.0, 1.0) if x0 == x1 or y0 == y1 else (0.5, 0.5)
-        boxes.append(((x0 + low) / side, (y0 + low) / side, (x1 + high) / side, (y1 + high) / side))
+        box = ((x0 + low) / side, (y0 + low) / side, (x1 + high) / side, (y1 + high) / side)
+        boxes.append(WrittenBox(box, match.span()))
     return boxes
 
 
-def loc_boxes(text: str) -> list[Box]:
+def loc_boxes(text: str) -> list[WrittenBox]:
     """`<loc_52><loc_332><loc_932><loc_774>` (Florence-2): the middles of bins in 0 to 1000."""
     boxes = []
     for run in _BINS.finditer(text):
-        bins = [int(number) + 0.5 for number in _BIN.findall(run[0])]
-        boxes += [(bins[i], bins[i + 1], bins[i + 2], bins[i + 3]) for i in range(0, len(bins) - 3, 4)]
+        bins = list(_BIN.finditer(text, run.start(), run.end()))
+        for four in (bins[i : i + 4] for i in range(0, len(bins) - 3, 4)):
+            x0, y0, x1, y1 = (int(match[1]) + 0.5 for match in four)
+            boxes.append(WrittenBox((x0, y0, x1, y1), (four[0].start(), four[3].end())))
     return boxes
 
 
-def yxyx_boxes(text: str) -> list[Box]:
+def yxyx_boxes(text: str) -> list[WrittenBox]:
     """`<loc0256><loc0128><loc0768><loc0512>` (PaliGemma): y0, x0, y1, x1 in 1/1024 of the image."""
     boxes = []
     for match in _PALI.finditer(text):
         y0, x0, y1, x1 = (float(value) for value in match.groups())
-        boxes.append((x0, y0, x1, y1))
+        boxes.append(WrittenBox((x0, y0, x1, y1), match.span()))
     return boxes
+
+
+def spans_of(text: str, boxes: Sequence[WrittenBox]) -> list[list[Span]]:
+    """For each box of a text, in order, the characters of its numbers and of its label, if it has one.
+
+    A label is the value of `"label"` between the same braces (Qwen2.5-VL), or what `<ref>` or `<phrase>` encloses
+    between the box before and this one (Kosmos-2), or the words before a box and no space (InternVL, Qwen2-VL).
+    """
+    before = [0, *(written.span[1] for written in boxes)]
+    after = [*(written.span[0] for written in boxes[1:]), len(text)]
+    found = []
+    for (_, (start, end)), low, high in zip(boxes, before, after, strict=False):
+        opened, closed = text.rfind("{", low, start), text.find("}", end, high)
+        labels = [
+            *_ABUTTING.finditer(text[:start], low),
+            *_NAMED.finditer(text, low, start),
+            *_LABEL.finditer(text, start if opened < 0 else opened, start),
+            *_LABEL.finditer(text, end, high if closed < 0 else closed),
+        ]
+        numbers = [match.span() for match in _DIGITS.finditer(text, start, end)]
+        found.append([*numbers, *(label.span(1) for label in labels[-1:])])
+    return found
 
 
 def coded_masks(text: str) -> list[tuple[Box, Codes]]:
@@ -147,10 +185,11 @@ def loc_polygons(text: str) -> list[tuple[Polygon, ...]]:
     return objects
 
 
-def _runs(text: str, key: re.Pattern[str]) -> Iterator[str]:
+def _runs(text: str, key: re.Pattern[str]) -> Iterator[tuple[int, str]]:
+    """(first character, text) of the numbers and brackets after each key."""
     for match in key.finditer(text):
         run = _RUN.match(text, match.end())
-        yield run[0] if run else ""
+        yield match.end(), run[0] if run else ""
 
 
 def _box(match: re.Match[str]) -> Box:
