@@ -14,12 +14,16 @@ import torch
 from PIL import Image
 from transformers import AutoModelForImageTextToText
 
+from pixfound.errors import UserError
 from pixfound.extractors.box_attention import NAME, BoxAttention
 from pixfound.extractors.parsers.grammars import WrittenBox, json_boxes, list_boxes, patch_boxes, spans_of
 from pixfound.models.attention.teacher_forcing import answer_ids
+from pixfound.pipeline.run_data import RunData
 from pixfound.selectors.by_score import ByScore
 from pixfound.types import Generation, Prompt, Tile
 from pixfound.types.layer_attention import LayerAttention
+from pixfound.types.masks import RLE
+from tests.analyses.test_agreement import says
 from tests.extractors.test_text import BoxSegmenter
 from tests.support.examples import make_example
 from tests.support.family import adapter
@@ -159,3 +163,22 @@ def test_masks_of_several_boxes_have_their_mean_and_equals_the_segmenters_best()
     assert mask.scores == {NAME: pytest.approx(0.1)}
     with pytest.raises(ValueError, match="carries no attention"):
         BoxAttention(BoxSegmenter(), "json_resized").extract([(request[0][0], replace(generation, attention=None), "")])
+
+
+def test_a_run_shows_the_box_that_it_looked_into_most(tmp_path: Path) -> None:
+    text = "[0.0, 0.0, 0.5, 0.5] or [0.5, 0.0, 1.0, 0.5]"
+    over = ["extraction=box_attention", "extraction.extractors.text_box.format=list_image"]
+    result = says(text, [RLE.full((48, 64))] * 4, tmp_path, *over)
+    run = RunData.open(result.folder)
+    for example in run.examples:
+        candidates = run.candidates(example, "ground", "each_box")
+        values = [candidate.scores[NAME] for candidate in candidates]
+        assert len(values) == 2 and min(values) > 0
+        (united,) = run.candidates(example, "ground", "text_box")
+        assert united.scores[NAME] == pytest.approx(np.mean(values), abs=1e-6)
+        choice = run.choice(example, "ground", "box_attention")
+        assert choice.index == int(np.argmax(values)) and choice.reason == f"box_attention {max(values):.3f}"
+    with pytest.raises(UserError, match=r"this model gives no attention to extract from: use model\.capture=step"):
+        says(text, [RLE.full((48, 64))], tmp_path, *over, "model.capture=none")
+    with pytest.raises(UserError, match=r"layers=1: the model keeps no layers apart .*model\.keep=layers"):
+        says(text, [RLE.full((48, 64))], tmp_path, *over, "extraction.extractors.text_box.layers=1")

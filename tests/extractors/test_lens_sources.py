@@ -14,6 +14,7 @@ from PIL import Image
 from transformers import TopKLogitsWarper
 
 from pixfound.analyses.abstention import scores_of
+from pixfound.apps.evaluation import evaluate
 from pixfound.config.factory import build, build_parts
 from pixfound.errors import UserError
 from pixfound.extractors.maps import MapExtractor
@@ -29,10 +30,11 @@ from pixfound.extractors.sources.token_activation import (
 from pixfound.extractors.units import AnswerTokens, Expression
 from pixfound.interfaces import MapRequest, Model
 from pixfound.models.huggingface import HuggingFace
+from pixfound.pipeline.run_data import RunData
 from pixfound.store.records import has_arrays, pack_generation, unpack_generation
 from pixfound.types import Choice, Generation, Phrase, Prompt, Tile
 from pixfound.types.lens import Lens
-from tests.support.run import config_of
+from tests.support.run import QUIET, config_of
 
 DATA_FOLDER = Path(__file__).parents[1] / "data" / "sources"
 DATA = np.load(DATA_FOLDER / "tam.npz")
@@ -250,3 +252,22 @@ def test_the_lens_is_part_of_what_an_answer_is() -> None:
     identities = [build({**config, "lens": lens}, "model", Model).identity() for lens in (None, "last", [1])]
     assert all(a != b for a, b in combinations(identities, 2))
     assert build({k: v for k, v in config.items() if k != "lens"}, "model", Model).identity() == identities[0]
+
+
+def test_phrases_are_chosen_by_their_internal_confidence(tmp_path: Path) -> None:
+    over = ["model=tiny", "model.lens=all", "extraction=internal_confidence", "limit=4", "scoring.resamples=100"]
+    result = evaluate(config_of(*over, *QUIET, f"outputs_dir={tmp_path}"))
+    data, chosen = RunData.open(result.folder), []
+    for example in data.examples:
+        candidates, answer = data.candidates(example, "ground", "attention"), data.generation(example, "ground")
+        if not candidates:
+            continue
+        phrases = list(dict.fromkeys(candidate.phrase for candidate in candidates))
+        ((*maps,),) = LogitLens().maps([MapRequest(example.example.image.load(), answer, "", phrases)])
+        known = {p: pytest.approx(float(m.max())) for p, m in zip(phrases, maps, strict=True) if m is not None}
+        assert [c.scores.get("internal_confidence") for c in candidates] == [known.get(c.phrase) for c in candidates]
+        choice = data.choice(example, "ground", "internal_confidence")
+        best = max(candidates, key=lambda c: (c.scores.get("internal_confidence", -1.0), c.score))
+        assert known and candidates[choice.index] == best
+        chosen.append(choice)
+    assert chosen

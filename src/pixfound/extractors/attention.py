@@ -8,7 +8,7 @@ from pixfound.extractors.maps import MapExtractor
 from pixfound.extractors.proposers import Peak
 from pixfound.extractors.sources.token_attention import TokenAttention
 from pixfound.extractors.units import NounPhrases
-from pixfound.interfaces import Model, PhraseFinder, Segmenter
+from pixfound.interfaces import MapSource, Model, PhraseFinder, Segmenter
 from pixfound.types.arguments import Positive
 from pixfound.types.layer_attention import Indices
 
@@ -16,7 +16,8 @@ from pixfound.types.layer_attention import Indices
 class AttentionPeak(MapExtractor):
     """One point for every noun phrase of the answer, at the peak of its tokens' mean attention.
 
-    rank: see `pixfound.extractors.proposers.Peak`. consistency: see `MapExtractor`. The others: `TokenAttention`.
+    rank: see `pixfound.extractors.proposers.Peak`. consistency, scorer: see `MapExtractor`. The others:
+    `TokenAttention`.
     """
 
     version = 2  # 2: no point where the mean over all rows leaves nothing but rounding
@@ -33,6 +34,7 @@ class AttentionPeak(MapExtractor):
         heads: Indices = None,
         model: Model | None = None,
         consistency: bool = False,
+        scorer: MapSource | None = None,
     ) -> None:
         source = TokenAttention(row, step0, subtract_mean, layers, heads, model)
-        super().__init__(source, NounPhrases(phrases), Peak(rank), segmenter, consistency=consistency)
+        super().__init__(source, NounPhrases(phrases), Peak(rank), segmenter, consistency=consistency, scorer=scorer)

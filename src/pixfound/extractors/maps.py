@@ -43,6 +43,8 @@ class MapExtractor(Extractor):
         kernel to each side, 4 sigma by default. padding: beyond the tile `symmetric`, or `zero`.
     consistency: True stores with each candidate how well it agrees with its map
         (`pixfound.extractors.consistency.attention_consistency`).
+    scorer: another source, whose scores of a phrase's map are stored with its candidates too, such as the internal
+        confidence of the logit lens.
     """
 
     maps_attention = True
@@ -57,9 +59,11 @@ class MapExtractor(Extractor):
         radius: Positive | None = None,
         padding: Padding = "symmetric",
         consistency: bool = False,
+        scorer: MapSource | None = None,
     ) -> None:
         self.source, self.unit, self.proposer, self.segmenter = source, unit, proposer, segmenter
         self.sigma, self.radius, self.padding, self.consistency = sigma, radius, padding, consistency
+        self.scorer = scorer
         if segmenter is None and type(proposer).proposes == "points":
             raise UserError(f"segmenter=null: the points of {type(proposer).__name__} need a segmenter to be masks")
 
@@ -73,14 +77,20 @@ class MapExtractor(Extractor):
         scores: list[dict[Phrase, Mapping[str, float]]] = []
         fine: list[tuple[MapRequest, list[tuple[Phrase, Regions]]]] = []
         grids: list[dict[Phrase, CellGrid]] = []
-        for request, maps in zip(asked, self.source.maps(asked), strict=True):
+        others = self.scorer.maps(asked) if self.scorer else [()] * len(asked)
+        for request, maps, further in zip(asked, self.source.maps(asked), others, strict=True):
             if isinstance(maps, Exception):
                 outcomes.append(maps)
                 continue
+            if isinstance(further, Exception):
+                outcomes.append(further)
+                continue
             outcomes.append([])
             fine.append((request, self._regions(request, maps)))
-            named = zip(request.phrases, maps, strict=True)
-            scores.append({phrase: self.source.scores(values) for phrase, values in named if values is not None})
+            scores.append(_scores(request, self.source, maps))
+            if self.scorer:
+                for phrase, named in _scores(request, self.scorer, further).items():
+                    scores[-1][phrase] = {**scores[-1].get(phrase, {}), **named}
             grids.append(self._grids(request, maps) if self.consistency else {})
         candidates = iter(map(_scored, self._segmented(fine), scores, grids))
         return [outcome if isinstance(outcome, Exception) else next(candidates) for outcome in outcomes]
@@ -149,6 +159,14 @@ class MapExtractor(Extractor):
         )
 
 
+def _scores(
+    request: MapRequest, source: MapSource, maps: Sequence[FloatArray | None]
+) -> dict[Phrase, Mapping[str, float]]:
+    """The scores of each phrase that has a map of a source."""
+    named = zip(request.phrases, maps, strict=True)
+    return {phrase: source.scores(values) for phrase, values in named if values is not None}
+
+
 def _scored(
     candidates: Sequence[Candidate],
     scores: Mapping[Phrase, Mapping[str, float]],
@@ -158,7 +176,7 @@ def _scored(
     scored = []
     for candidate in candidates:
         phrase = candidate.phrase
-        of = dict(scores[phrase]) if phrase else {}
+        of = dict(scores.get(phrase, {})) if phrase else {}
         if phrase is not None and phrase in grids:
             of[NAME] = round(attention_consistency(grids[phrase], candidate.mask.decode()), 6)
         scored.append(replace(candidate, scores=of) if of else candidate)
