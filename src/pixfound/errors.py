@@ -13,6 +13,10 @@ class UserError(ValueError):
     """An error in the user's input or files; the message says what to do instead."""
 
 
+class PictureTooNarrow(ValueError):
+    """A picture whose shorter side is nothing at the size that a model resizes it to; only that example fails."""
+
+
 class PromptTooLong(ValueError):
     """A prompt that with its longest answer exceeds the context length of the text decoder; only that example fails."""
 

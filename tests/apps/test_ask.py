@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,20 @@ def test_the_command(asked: Asked, tmp_path: Path, capsys: pytest.CaptureFixture
     assert asked.mask is not None and (RLE.from_coco(stored["segmentation"]).decode() == asked.mask).all()
     example = (Path(files["page"]) / "data/0/0.js").read_text()
     assert asked.main.text in example and '\\"absent\\":false' in example
+
+
+def test_libraries_say_nothing_beside_the_answer(tmp_path: Path) -> None:
+    words = ["pixshapes:2", "--expression", "the circle", "model=tiny_pixel", "extraction=native"]
+    command = [sys.executable, "-m", "pixfound.apps.ask.cli", *words, "--png", str(tmp_path / "a.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("grounding: It is [SEG].") and done.stderr == ""
+
+
+def test_a_picture_that_is_too_narrow_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Image.new("RGB", (500, 1)).save(tmp_path / "line.png")
+    with pytest.raises(SystemExit, match="2"):
+        main([str(tmp_path / "line.png"), QUESTION])
+    assert "a picture of 500 x 1 pixels is too narrow for a segmenter of 128" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import torch
 import transformers
 from PIL import Image
 
-from pixfound.errors import UserError
+from pixfound.errors import PictureTooNarrow, UserError
 from pixfound.segmenters.sam import Sam
 from pixfound.segmenters.sam2 import Sam2
 from tests.support.random_sam import save_random_sam
@@ -188,6 +188,18 @@ def test_an_image_is_encoded_once(family, image, monkeypatch):
     next(segmenter.point_masks([(image, POINTS)]))
     monkeypatch.setattr(segmenter, "_prepare", lambda _: pytest.fail("encoded again"))
     next(segmenter.box_masks([(image, BOXES)]))
+
+
+def test_a_picture_that_is_too_narrow_is_named(family):
+    segmenter, _ = family
+    line = Image.new("RGB", (2 * SIDE + 1, 1))
+    if isinstance(segmenter, Sam):
+        with pytest.raises(
+            PictureTooNarrow, match=f"{2 * SIDE + 1} x 1 pixels is too narrow for a segmenter of {SIDE}"
+        ):
+            next(segmenter.point_masks([(line, [(3.0, 0.0)])]))
+        line = Image.new("RGB", (2 * SIDE, 1))
+    assert next(segmenter.point_masks([(line, [(3.0, 0.0)])])).masks.shape[2:] == (1, line.width)
 
 
 def test_no_prompt_is_no_mask(family, image):

@@ -108,6 +108,7 @@ def load_pretrained(architecture: Any, folder: str, path: str, key: str, **optio
     """
     from transformers.utils import logging
 
+    logging.disable_progress_bar()  # the stage has its own
     before = logging.get_verbosity()
     logging.set_verbosity_error()  # it would print a table of what is wrong
     try:

@@ -79,9 +79,7 @@ class TextWeights:
         """The model in eval mode on its device."""
         import torch
         import transformers
-        from transformers.utils.logging import disable_progress_bar
 
-        disable_progress_bar()  # the stage has its own
         folder = locating.fetch(self.path, self.revision, KEY)
         architecture, dtype = getattr(transformers, self.architecture), getattr(torch, self.dtype)
         model = load_pretrained(architecture, folder, self.path, KEY, dtype=dtype)

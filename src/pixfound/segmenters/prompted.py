@@ -171,9 +171,7 @@ class PromptedSegmenter(Segmenter):
     def _model(self) -> Any:
         import torch
         import transformers
-        from transformers.utils.logging import disable_progress_bar
 
-        disable_progress_bar()  # the stage has its own
         architecture, dtype = getattr(transformers, self.architecture), getattr(torch, self.dtype)
         model = load_pretrained(architecture, self._folder, self.path, "segmenter.path", dtype=dtype)
         return model.to(pick_device(self.device)).eval()

@@ -8,6 +8,7 @@ from typing import Any
 from PIL import Image
 
 from pixfound.checkpoints import locating
+from pixfound.errors import PictureTooNarrow
 from pixfound.segmenters.encoded import Prepared
 from pixfound.segmenters.prompted import PromptedSegmenter
 
@@ -18,6 +19,10 @@ class Sam(PromptedSegmenter):
     architectures = ("SamModel", "SamHQModel")
 
     def _prepare(self, image: Image.Image) -> Prepared:
+        square = self._processor.size["longest_edge"]
+        if 2 * square * min(image.size) < max(image.size):  # transformers would ask for a side of 0
+            size = f"{image.width} x {image.height}"
+            raise PictureTooNarrow(f"a picture of {size} pixels is too narrow for a segmenter of {square}")
         inputs = self._processor(images=image, return_tensors="pt")
         height, width = (int(side) for side in inputs["reshaped_input_sizes"][0])
         return Prepared(inputs["pixel_values"], (height, width))

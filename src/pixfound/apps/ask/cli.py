@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from pixfound.errors import PromptTooLong, UserError
+from pixfound.errors import PictureTooNarrow, PromptTooLong, UserError
 from pixfound.interfaces import JudgeError
 from pixfound.io.atomic import make_folder, write_atomic
 from pixfound.io.terminal import complain, prepare, say
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_intermixed_args(arguments)
     try:
         _answer(options)
-    except (UserError, PromptTooLong, JudgeError) as error:
+    except (UserError, PictureTooNarrow, PromptTooLong, JudgeError) as error:
         complain("pixfound-ask", error)
         sys.exit(2)
 

@@ -58,10 +58,8 @@ class Towers(nn.Module):
         dtype: torch.dtype,
     ) -> None:
         from transformers import CLIPVisionModel, Dinov2Model, SiglipVisionModel
-        from transformers.utils.logging import disable_progress_bar
 
         super().__init__()
-        disable_progress_bar()  # the stage has its own
         self.grids, self.layer = dict(grids), layer
 
         def load(architecture: Any, name: str, **options: Any) -> Any:

@@ -101,13 +101,13 @@ class Lisa(SegModel):
 
     def _load_processor(self) -> Any:
         """LLaVA's processor, with <image> added to the tokens of the checkpoint's tokenizer."""
-        from transformers import AutoTokenizer, CLIPImageProcessor, CLIPVisionConfig, LlavaProcessor
+        from transformers import AutoImageProcessor, AutoTokenizer, CLIPVisionConfig, LlavaProcessor
 
         clip = self._clip(tensors=False)
         with locating.loading(self.path, "model.path"):
             tokenizer = AutoTokenizer.from_pretrained(self._description, trust_remote_code=False)
         with locating.loading(self.vision_tower, "model.vision_tower"):
-            images = CLIPImageProcessor.from_pretrained(clip)
+            images = AutoImageProcessor.from_pretrained(clip)
             patch = CLIPVisionConfig.from_pretrained(clip).patch_size
         seg_id(tokenizer, self.path)
         tokenizer.pad_token = tokenizer.unk_token
