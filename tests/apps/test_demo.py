@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import re
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,7 +39,7 @@ def shown(tab: Any, label: str) -> Any:
     return np.asarray(Image.open(io.BytesIO(tab.request.get(url).body())).convert("RGB")).astype(int)
 
 
-def test_words_light_up_regions(address: str, browser: Any) -> None:
+def test_words_light_up_regions(address: str, browser: Any, capfd: pytest.CaptureFixture[str]) -> None:
     tab, requests, wrong = browser.new_page(viewport={"width": 1300, "height": 1000}), list[str](), list[str]()
     tab.on("request", lambda request: requests.append(request.url))
     tab.on("pageerror", lambda error: wrong.append(str(error)))
@@ -77,6 +80,7 @@ def test_words_light_up_regions(address: str, browser: Any) -> None:
     tab.get_by_label("Expression to be shown").fill("")
     tab.get_by_role("button", name="Ask", exact=True).click()
     tab.get_by_text("ask a question, or give an expression").wait_for()
+    assert "Traceback" not in capfd.readouterr().err
     assert requests and all(url.startswith((address, "data:", "blob:")) for url in requests) and not wrong
     tab.close()
 
@@ -94,3 +98,12 @@ def test_what_is_wrong_is_one_line(words: list[str], message: str, capsys: pytes
         main(words)
     error = capsys.readouterr().err
     assert ended.value.code == 2 and message in error and error.count("\n") == 1
+
+
+def test_the_address_is_said_at_once() -> None:
+    pytest.importorskip("gradio", reason='gradio is not installed: pip install ".[demo]"')
+    command = [sys.executable, "-m", "pixfound.apps.demo", "model=tiny"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
+        assert re.fullmatch(r"to look at in a browser: http://127\.0\.0\.1:\d+/?\n", served.stdout.readline())
+        served.terminate()

@@ -44,3 +44,16 @@ def test_what_the_run_cannot_print_is_no_reason_to_stop(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=False)
     assert done.stdout == "\\u03b1\ndone\n"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_lines_are_there_when_they_are_said(unbuffered: str) -> None:
+    said = "import os; from pixfound.io.terminal import prepare, say; prepare(); say('now')"
+    printed = (
+        "import os, sys; from pixfound.io.terminal import prepare; prepare(); print('now'); print('e', file=sys.stderr)"
+    )
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    for code in (said, printed) if unbuffered else (said,):
+        command = [sys.executable, "-c", f"{code}; os._exit(0)"]  # what is in a buffer is lost
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert done.stdout == "now\n" and done.stderr == ("e\n" if code == printed else "")

@@ -21,9 +21,8 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from pixfound.errors import PromptTooLong, UserError
-from pixfound.interfaces import JudgeError
-from pixfound.io.terminal import complain, prepare
+from pixfound.errors import UserError
+from pixfound.io.terminal import complain, prepare, say
 
 if TYPE_CHECKING:
     from pixfound.apps.ask.asker import Asked, Asker, Chooser
@@ -76,29 +75,33 @@ def serve(page: Any, host: str = "127.0.0.1", port: int | None = None, block: bo
             enable_monitoring=False,
             max_file_size=_LARGEST,
             footer_links=[],
-            prevent_thread_lock=not block,
-            quiet=not block,
+            prevent_thread_lock=True,
+            quiet=True,
         )
     except OSError as error:
         raise UserError(f"--port {port}: cannot be used ({error}); give another") from error
+    if block:
+        say(f"to look at in a browser: {address}")
+        page.block_thread()
     return str(address)
 
 
 def build(models: Sequence[str], words: Sequence[str], choose: Chooser | None, folder: Path) -> Any:
     """The page as Gradio's Blocks. folder: where the pictures of the examples are written."""
+    from pixfound.apps.ask.cli import REFUSED
+    from pixfound.apps.attend import picture
+
     gr = _gradio()
     askers = _askers(words, choose)
     askers(models[0])  # wrong options are said now
 
     def ask(file: str | None, question: str, expression: str, model: str) -> tuple[Any, ...]:
         try:
-            from pixfound.apps.attend import picture
-
             if file is None:
                 raise UserError("pick a picture, or upload one")
             asked = askers(model).ask(picture(file), question[:_LONGEST], expression[:_LONGEST])
-        except (UserError, PromptTooLong, JudgeError) as error:
-            raise gr.Error(str(error)) from error
+        except REFUSED as error:
+            raise gr.Error(str(error), print_exception=False) from error
         shown = [pieces(asked.replies[kind]) if kind in asked.replies else [] for kind in ("open", "ground")]
         heat, mask = light(asked, asked.main, (0, len(asked.main.text)))
         return asked, *shown, heat, mask, asked.sheet()

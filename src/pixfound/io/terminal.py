@@ -53,8 +53,8 @@ def prepare() -> None:
         if stream is None:
             setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # as long as the process
         elif type(stream) is io.TextIOWrapper:  # a test or a notebook may have put something else there
-            lines = stream.line_buffering
-            setattr(sys, name, _Output(stream.buffer, stream.encoding, "backslashreplace", line_buffering=lines))
+            lines, through = stream.line_buffering, stream.write_through
+            setattr(sys, name, _Output(stream.buffer, stream.encoding, "backslashreplace", None, lines, through))
         elif hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="backslashreplace")
 
@@ -73,7 +73,7 @@ def _printable_warning(
 
 def say(text: str, stderr: bool = False) -> None:
     """Print a line that may hold text of models and data, on stdout unless it is about the work and no result."""
-    print(printable(text), file=sys.stderr if stderr else sys.stdout)
+    print(printable(text), file=sys.stderr if stderr else sys.stdout, flush=True)
 
 
 def complain(command: str, message: object) -> None:

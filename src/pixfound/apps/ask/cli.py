@@ -24,6 +24,7 @@ from pixfound.io.terminal import complain, prepare, say
 if TYPE_CHECKING:
     from pixfound.apps.ask.asker import Asked, Asker, Chooser
 
+REFUSED = (UserError, PictureTooNarrow, PromptTooLong, JudgeError)  # what asking raises, to be told in one line
 _SCENES = "pixshapes:"
 
 
@@ -34,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_intermixed_args(arguments)
     try:
         _answer(options)
-    except (UserError, PictureTooNarrow, PromptTooLong, JudgeError) as error:
+    except REFUSED as error:
         complain("pixfound-ask", error)
         sys.exit(2)
 
