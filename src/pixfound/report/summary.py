@@ -29,6 +29,8 @@ def headline(metrics: Mapping[str, Any], row: str) -> str:
     figures, best = metrics["rows"][row], metrics["vqa"]["best"]
     name = better_mask(figures)
     right = f"{plain(best)} % of the {unit(metrics)} right, " if best["value"] is not None else ""
+    if figures[name]["value"] is None:
+        return f"{right}no mask was scored"
     score = f", S {figure(figures['S'])}" if figures["S"]["value"] is not None else ""
     return f"{right}mean IoU {figure(figures[name])} ({_PROMPTS[name]} prompt){score}; row {row}"
 
@@ -68,6 +70,8 @@ def _answers(metrics: Mapping[str, Any]) -> str:
 
 def _masks(metrics: Mapping[str, Any], row: str) -> str:
     name = better_mask(metrics["rows"][row])
+    if metrics["rows"][row][name]["value"] is None:
+        return "Masks: none was scored."
     others = [other for other in _BOUNDS if other in metrics["rows"] and other != row]
     beside = ", ".join(f"{other} {plain(metrics['rows'][other][name])}" for other in others)
     found = f"Masks: the row {row} has a mean IoU of {figure(metrics['rows'][row][name])} % under the {_PROMPTS[name]}"

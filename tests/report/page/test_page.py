@@ -6,7 +6,7 @@ import json
 import re
 import threading
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -15,6 +15,7 @@ from urllib.parse import urlencode
 import numpy as np
 import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from pixfound.apps.evaluation import evaluate
 from pixfound.apps.view import main as view
@@ -393,6 +394,38 @@ def test_what_models_and_data_say_is_text(tmp_path: Path, visit: Visit, shoot: S
     shoot(tab, "hostile_example")
     body = (folder / "index.html").read_text()
     assert "default-src 'none'" in body and "unsafe" not in body
+
+
+@pytest.mark.parametrize(
+    ("left_out", "prompts", "terms"),
+    [
+        (("question", "answer"), ["ground"], ["Refers to"]),
+        (("region", "expression"), ["open"], ["Question", "Accepted"]),
+    ],
+    ids=["regions alone", "questions alone"],
+)
+def test_what_a_benchmark_does_not_ask_is_not_shown(
+    left_out: Sequence[str], prompts: list[str], terms: list[str], tmp_path: Path, visit: Visit
+) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "a.png")
+    rows = [
+        ["id", "image", "question", "answer", "expression", "region"],
+        ["a", "a.png", "Red?", "yes", "it", "[0,0,9,9]"],
+    ]
+    (tmp_path / "t.tsv").write_text("\n".join("\t".join(row) for row in rows))
+    columns = ["id=id", "options=null", "answer.form=text", *(f"{name}=null" for name in left_out)]
+    over = [f"benchmark.rows={tmp_path / 't.tsv'}", f"benchmark.images={tmp_path}", "scoring.resamples=100"]
+    over += ["benchmark=paired_table", "extraction=nulls", f"outputs_dir={tmp_path}", "report.pictures=0"]
+    folder = evaluate(config_of(*over, *(f"benchmark.columns.{column}" for column in columns))).folder / "page"
+    tab = visit(folder, address(view="example", example="a"))
+    tab.wait_for_selector(".column")
+    assert tab.locator(".kinds button").evaluate_all("all => all.map(one => one.firstChild.data)") == prompts
+    assert tab.locator("#choose-kind option").all_text_contents() == prompts
+    assert tab.locator("dl dt").all_text_contents() == terms
+    assert (tab.locator(".rows").count() == 1) == (prompts == ["ground"])
+    go(tab, view="overview")
+    assert tab.locator("figure").count() == (prompts == ["ground"])  # the spread of the IoU
+    assert ("no mask was scored" in tab.locator(".summary").text_content()) == (prompts == ["open"])
 
 
 @pytest.mark.parametrize("width", [320, 390])

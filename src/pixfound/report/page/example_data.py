@@ -22,7 +22,8 @@ from pixfound.types import KINDS, Candidate, FloatArray, Generation, Kind
 from pixfound.types.masks import RLE, ious
 
 log = logging.getLogger(__name__)
-_NOT_ASKED = {"asked": "", "answer": None, "correct": None, "reason": "it was not asked", "why_no_attention": ""}
+_SILENT = "it was not asked"
+_NOT_ASKED = {"asked": "", "answer": None, "correct": None, "reason": _SILENT, "why_no_attention": _SILENT}
 Scores = Mapping[tuple[Kind, str | None], Score]
 
 

@@ -38,6 +38,7 @@ def overview_data(
         "extractors": extractors,
         "extractor_of_row": [extractors.index(extractor) for extractor, _ in run.parts.rows.values()],
         "tags": list(run.scores.tags),
+        "kinds": [kind for kind in KINDS if any(kind in item.example.kinds for item in run.examples)],
         "metrics": {name: metrics[name] for name in _METRICS if name in metrics},
         "unscored": unscored_words(metrics["unscored"]),
         "published": metrics.get("published", []),

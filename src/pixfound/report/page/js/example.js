@@ -79,7 +79,7 @@ function navigation(run, example) {
   const step = (/** @type {any} */ to, /** @type {string} */ text) =>
     to ? el("a", { href: addressOf({ example: to.id, at: "" }) }, text) : el("span", { class: "note" }, text);
   const quadrant = example.quadrants[currentRow(run)];
-  const counted = run.metrics.rows[run.rows[currentRow(run)]].grounding_prompt;
+  const counted = countedApart(run, currentRow(run));
   const beside = [
     ["", "nothing"],
     ...(partners(run, example).length ? [["pair", "the other of the pair"]] : []),
@@ -95,12 +95,7 @@ function navigation(run, example) {
     el("span", {}, place < 0 ? "not among those filtered" : `${place + 1} of ${count}`),
     step(after, "next →"),
     el("h2", {}, said(example.id)),
-    el(
-      "span",
-      { class: `badge ${quadrant}` },
-      QUADRANT_NAMES[quadrant],
-      counted !== state.kind && ` (${counted} prompt)`, // whose masks the quadrants count
-    ),
+    el("span", { class: `badge ${quadrant}` }, QUADRANT_NAMES[quadrant], counted && ` (${counted} prompt)`),
     example.tags.map(
       (/** @type {string | null} */ value) => value !== null && el("span", { class: "badge" }, said(value)),
     ),
@@ -305,23 +300,26 @@ function question(data) {
   return el(
     "dl",
     {},
-    el("dt", {}, "Question"),
-    el("dd", {}, said(data.question)),
-    el("dt", {}, "Options"),
-    el(
-      "dd",
-      {},
-      data.accepted.length > 0 && ["accepted: ", said(data.accepted.join(" / "))],
+    data.question && [el("dt", {}, "Question"), el("dd", {}, said(data.question))],
+    data.accepted.length > 0 && [el("dt", {}, "Accepted"), el("dd", {}, said(data.accepted.join(" / ")))],
+    data.options.length > 0 && [
+      el("dt", {}, "Options"),
       el(
-        "ul",
-        { class: "options" },
-        data.options.map((/** @type {string} */ option, /** @type {number} */ i) =>
-          el("li", {}, said(option), i === data.answer && el("strong", {}, " (true)")),
+        "dd",
+        {},
+        el(
+          "ul",
+          { class: "options" },
+          data.options.map((/** @type {string} */ option, /** @type {number} */ i) =>
+            el("li", {}, said(option), i === data.answer && el("strong", {}, " (true)")),
+          ),
         ),
       ),
-    ),
-    el("dt", {}, "Refers to"),
-    el("dd", {}, said(data.expression), data.absent && el("strong", {}, " (absent from the picture)")),
+    ],
+    data.expression && [
+      el("dt", {}, "Refers to"),
+      el("dd", {}, said(data.expression), data.absent && el("strong", {}, " (absent from the picture)")),
+    ],
   );
 }
 
@@ -330,13 +328,19 @@ function kindTabs(data) {
   return el(
     "div",
     { class: "kinds", role: "group", "aria-label": "Prompt" },
-    KINDS.map((name, i) =>
-      el(
-        "button",
-        { type: "button", "aria-pressed": String(state.kind === name), onclick: () => change({ kind: name, at: "" }) },
-        name,
-        name !== "ground" && [" ", mark(data.kinds[i].correct)],
-      ),
+    KINDS.map(
+      (name, i) =>
+        data.kinds[i].asked &&
+        el(
+          "button",
+          {
+            type: "button",
+            "aria-pressed": String(state.kind === name),
+            onclick: () => change({ kind: name, at: "" }),
+          },
+          name,
+          name !== "ground" && [" ", mark(data.kinds[i].correct)],
+        ),
     ),
   );
 }
@@ -383,8 +387,9 @@ function verdict(kind) {
 
 /** The rows with their choices. @param {any} run @param {any} kind @param {Stage} stage */
 function rowTable(run, kind, stage) {
-  if (!kind.rows)
+  if (!kind.rows && !MASK_KINDS.includes(state.kind))
     return el("p", { class: "note" }, "A letter is no phrase: masks come from the open and the grounding prompt.");
+  if (!kind.rows) return null; // the benchmark has no regions
   const current = currentRow(run);
   return el(
     "table",

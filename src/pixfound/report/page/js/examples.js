@@ -99,8 +99,8 @@ function card(run, example) {
   const quadrant = example.quadrants[row];
   const element = el("a", { class: `card ${quadrant}`, "aria-label": example.id });
   const picture = el("div", { class: "thumb" });
-  const counted = run.metrics.rows[run.rows[row]].grounding_prompt; // the prompt whose masks the quadrants count
-  const other = counted !== state.kind && ` (${counted}: ${two(example.iou[MASK_KINDS.indexOf(counted)][row])})`;
+  const counted = countedApart(run, row);
+  const other = counted && ` (${counted}: ${two(example.iou[MASK_KINDS.indexOf(counted)][row])})`;
   const texts = () => [
     el("span", { class: "title" }, said(example.id)),
     el("span", { class: "line" }, said(example.expression), example.absent && " (absent)"),

@@ -52,7 +52,7 @@ function pick(tip, changes, ...children) {
  */
 function bar(value, width = 130) {
   const size = { width, height: 16, viewBox: `0 0 ${width} 16`, preserveAspectRatio: "none", "aria-hidden": "true" };
-  if (!value || value.value === null) return svg("svg", size);
+  if (!value || value.value === null) return null;
   return svg(
     "svg",
     size,
@@ -95,12 +95,14 @@ function scatterFigure() {
       "accuracy of the answers, %",
     ),
   );
+  let points = 0;
   for (const run of pixfound.runs) {
     run.rows.forEach((/** @type {string} */ row, /** @type {number} */ index) => {
       const found = run.metrics.rows[row];
       const iou = found[found.grounding_prompt === "ground" ? "M_dagger" : "M"];
       const best = run.metrics.vqa.best;
       if (iou.value === null || best.value === null) return;
+      points++;
       const [x, y] = [at(iou.value), size - at(best.value)];
       const current = run === currentRun() && index === currentRow(run);
       const tip = `${pixfound.runs.length > 1 ? `${run.title}, ` : ""}${row}: accuracy ${withInterval(best)}, IoU ${withInterval(iou)}`;
@@ -119,6 +121,7 @@ function scatterFigure() {
       );
     });
   }
+  if (!points) return null;
   return el(
     "div",
     {},
@@ -138,6 +141,8 @@ function scatterFigure() {
 
 /** The quadrants of each row of a run, as bars. @param {any} run */
 function quadrantFigure(run) {
+  if (run.examples.every((/** @type {any} */ e) => e.quadrants.every((/** @type {string} */ q) => q === "unscored")))
+    return null;
   const [width, left, step] = [WIDTH, 110, 24];
   const parts = run.rows.map((/** @type {string} */ row, /** @type {number} */ index) => {
     const counts = QUADRANTS.map((name) => countOf(run, index, name));
@@ -195,6 +200,7 @@ function histogramFigure(run) {
   const values = run.examples
     .map((/** @type {any} */ e) => e.iou[maskKind()][row])
     .filter((/** @type {any} */ v) => v !== null);
+  if (!values.length) return null;
   const counts = new Array(bins).fill(0);
   for (const value of values) counts[Math.min(bins - 1, Math.floor(value * bins))]++;
   const most = Math.max(1, ...counts);

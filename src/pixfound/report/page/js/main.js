@@ -44,6 +44,8 @@ function mainElement() {
 /** Show what the address says. */
 function show() {
   readAddress();
+  const { kinds } = currentRun();
+  if (!kinds.includes(state.kind)) state.kind = kinds[0]; // a benchmark without regions, or without questions
   const focused = focusable().indexOf(/** @type {HTMLElement} */ (document.activeElement));
   document.documentElement.dataset.theme = state.theme;
   document.title = `${currentRun().title}${state.view === "example" ? `, ${state.example}` : ""} – pixfound`;
@@ -101,7 +103,9 @@ function head() {
     choose(
       "prompt",
       "kind",
-      (state.view === "example" ? KINDS : MASK_KINDS).map((kind) => [kind, kind]),
+      run.kinds
+        .filter((/** @type {string} */ kind) => state.view === "example" || MASK_KINDS.includes(kind))
+        .map((/** @type {string} */ kind) => [kind, kind]),
       state.kind,
     ),
     el(

@@ -77,6 +77,17 @@ function currentRow(run) {
   return index < 0 ? run.main : index;
 }
 
+/**
+ * The kind of prompt whose masks a row's quadrants count, where that is not the one shown; null else.
+ * @param {any} run
+ * @param {number} row
+ * @returns {string | null}
+ */
+function countedApart(run, row) {
+  const counted = run.metrics.rows[run.rows[row]].grounding_prompt;
+  return counted !== state.kind && run.kinds.includes(counted) ? counted : null;
+}
+
 /** The kind of prompt whose masks are shown, as an index of `iou` and `regret`. */
 function maskKind() {
   return state.kind === "open" ? 0 : 1;
