@@ -199,6 +199,7 @@ def test_words_show_the_attention_of_the_records(page: Path, data: RunData, visi
         assert float(share) == pytest.approx(100 * generation.attention[tokens].mean(axis=0).sum(), abs=0.06)
         start += len(text)
     shoot(tab, "word")
+    assert words.first.evaluate("one => getComputedStyle(one).userSelect") == "text"  # else Firefox copies no answer
     words.nth(2).click()  # it stays, and is in the address
     tab.mouse.move(0, 0)
     again = visit(page, tab.url.partition("#")[2])
@@ -284,6 +285,13 @@ def test_keys_go_through_examples_kinds_rows_and_layers(page: Path, data: RunDat
     tab.wait_for_selector(".card")
     middle = tab.locator(f".card:has-text('{first.id}')").bounding_box()  # where one was
     assert middle and 0 < middle["y"] < 900
+    assert tab.evaluate("document.activeElement.textContent").startswith(first.id)
+    press("Enter")  # opens it again
+    tab.wait_for_selector(f".steps h2:has-text('{first.id}')")
+    assert tab.evaluate("document.activeElement.id") == "main"
+    assert tab.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "none"
+    press("Tab")
+    assert tab.evaluate("document.activeElement.textContent") == "↑ all"  # the first of the view
 
 
 def test_two_runs_of_one_example_side_by_side(

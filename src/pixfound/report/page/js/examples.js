@@ -60,6 +60,7 @@ function examplesView() {
       const turn = ++shown;
       list.replaceChildren(...now.map(item));
       cards.get(back)?.scrollIntoView({ block: "center" });
+      cards.get(back)?.focus({ preventScroll: true });
       const more = (/** @type {number} */ from) =>
         requestIdleCallback(() => {
           if (turn !== shown || from >= groups.length) return;

@@ -52,6 +52,7 @@ function show() {
   /** @type {HTMLElement} */ (document.getElementById("head")).replaceChildren(...head());
   const other = viewName !== state.view || !view;
   if (other) {
+    if (view) mainElement().focus({ preventScroll: true }); // the next Tab goes into the new view
     viewName = state.view in VIEWS ? state.view : "overview";
     view = VIEWS[viewName]();
     mainElement().replaceChildren(view.element);
