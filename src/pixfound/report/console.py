@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from rich import box
 from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from pixfound.io.text import printable
 from pixfound.pipeline.results import Result
 from pixfound.pipeline.run_names import main_row, selectors_of, title
+from pixfound.report.console_table import print_table
 from pixfound.report.summary import headline, unscored_words
 from pixfound.report.table import HEADERS, legend, region_table, table
 
+_PAPER = 6  # columns of the paper, the row's name among them
 _COLUMNS = 5  # further metrics beside each other
 _WIDTH = 132  # what the table needs with its intervals; also taken where the output goes to a file
 
@@ -26,12 +23,12 @@ def show(result: Result) -> None:
     name = title(result.names, result.config)
     counts = f"{metrics['examples']} examples, {metrics['pairs']} pairs, {metrics['absent']} absent objects"
     wide = console.width >= _WIDTH
-    _print(console, HEADERS, table(metrics, wide), f"{name}: {counts}")
+    print_table(console, HEADERS, table(metrics, wide), f"{name}: {counts}", needed=_PAPER)
     console.print(legend(metrics), style="dim")
     headers, lines = region_table(metrics, wide)
     for first in range(1, len(headers) if lines else 0, _COLUMNS):
         part = slice(first, first + _COLUMNS)
-        _print(console, [headers[0], *headers[part]], [[line[0], *line[part]] for line in lines])
+        print_table(console, [headers[0], *headers[part]], [[line[0], *line[part]] for line in lines])
     if unscored := unscored_words(metrics["unscored"]):
         console.print(printable(f"unscored (neither right nor wrong): {unscored}"))
     if metrics.get("cut"):
@@ -43,14 +40,3 @@ def show(result: Result) -> None:
     if (page := result.folder / "page" / "index.html").exists():
         console.print(printable(f"to look at in a browser: {page}"), soft_wrap=True)
     console.print(printable(headline(metrics, main_row(selectors_of(result.config)))), soft_wrap=True)
-
-
-def _print(console: Console, headers: Sequence[str], lines: Sequence[Sequence[str]], title: str = "") -> None:
-    named = Text(printable(title)) if title else None
-    grid = Table(title=named, title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    for i, header in enumerate(headers):
-        longest = max(len(cells[i]) for cells in lines)
-        grid.add_column(header, justify="left" if i == 0 else "right", min_width=longest, overflow="fold")
-    for cells in lines:
-        grid.add_row(*map(printable, cells))
-    console.print(grid)

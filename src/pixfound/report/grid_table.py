@@ -19,6 +19,7 @@ from pixfound.io.text import escape, printable
 from pixfound.io.text import grid as markdown
 from pixfound.pipeline.run_folder import read_config, read_metrics
 from pixfound.pipeline.run_names import main_row, selectors_of, titles
+from pixfound.report.console_table import print_table, width_of
 from pixfound.report.paper_table import TableRun, paper_table, write_tables
 from pixfound.report.summary import headline
 from pixfound.report.table import HEADERS, table
@@ -27,6 +28,7 @@ _NAMED = re.compile(r"\+*(benchmark|model|extraction|scoring|names\.\w+|experime
 _LAYOUT = (
     "In the layout of the paper, in percent. A, A†: open answers, letters; M, M†: mean IoU, open and grounding prompt."
 )
+_NEEDED = 7  # columns: the cell, the row, and those of the paper
 _WIDTH = 176  # what the table needs with its intervals; also taken where the output goes to a file
 
 
@@ -41,8 +43,7 @@ def show_grid(cells: Sequence[Mapping[str, Any]], folder: Path) -> None:
     console = Console(width=None if Console().is_terminal else _WIDTH, highlight=False, markup=False)
     _print(console, ("cell", "overrides", "status", "why"), outcomes)
     if rows:
-        narrow = [line for cell in complete for line in _rows(cell, cells, intervals=False)]
-        _print(console, ("cell", "overrides", *HEADERS), rows if console.width >= _WIDTH else narrow)
+        _print_rows(console, rows, [line for cell in complete for line in _rows(cell, cells, intervals=False)])
     runs = [_table_run(cell, cells) for cell in complete]
     paper = paper_table(runs)
     if len(complete) > 1:
@@ -104,6 +105,16 @@ def _own(cell: Mapping[str, Any], cells: Sequence[Mapping[str, Any]]) -> list[st
     """The overrides that not all cells have."""
     shared = set.intersection(*(set(other["overrides"]) for other in cells)) if len(cells) > 1 else set()
     return [override for override in cell["overrides"] if override not in shared]
+
+
+def _print_rows(console: Console, rows: Sequence[Sequence[str]], narrow: Sequence[Sequence[str]]) -> None:
+    """The rows of all cells: with intervals, else without, else without the overrides, which the table above has."""
+    headers = ("cell", "overrides", *HEADERS)
+    for lines in (rows, narrow):
+        if width_of(headers, lines) <= console.width:
+            _print(console, headers, lines)
+            return
+    print_table(console, ("cell", *HEADERS), [[line[0], *line[2:]] for line in narrow], left=2, needed=_NEEDED)
 
 
 def _print(console: Console, headers: Sequence[str], lines: Sequence[Sequence[str]]) -> None:

@@ -10,25 +10,22 @@ from pixfound.io.table_formats import GroupedTable, as_csv, as_latex
 from pixfound.io.text import escape, grid, printable
 
 _LABELS = {"A": "A", "A_dagger": "A†", "M": "M", "M_dagger": "M†", "S": "S", "joint": "joint"}
+_NEEDED = 5  # columns of the console: figure, both rows, difference, p
 _SHOWN = 3  # missing keys that are named; --json has all
 
 
 def show(tournament: Tournament) -> None:
     """Print the tables."""
-    from rich import box
     from rich.console import Console
-    from rich.table import Table
+
+    from pixfound.report.console_table import print_table
 
     console = Console(width=None if Console().is_terminal else 140, highlight=False, markup=False)
     for line in introduction(tournament):
         console.print(printable(line), soft_wrap=True)
     for comparison in tournament.comparisons:
-        grid_ = Table(title=title(comparison), title_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-        for i, header in enumerate(headers(tournament, comparison)):
-            grid_.add_column(header, justify="left" if i == 0 else "right")
-        for cells in rows(tournament, comparison):
-            grid_.add_row(*cells)
-        console.print(grid_)
+        lines = rows(tournament, comparison)
+        print_table(console, headers(tournament, comparison), lines, title(comparison), needed=_NEEDED)
         for line in left_out(comparison):
             console.print(printable(line), soft_wrap=True)
     console.print(legend(tournament), style="dim")
