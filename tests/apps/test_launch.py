@@ -10,12 +10,14 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
 from pixfound.errors import PromptTooLong
 from pixfound.models.huggingface import HuggingFace
 from pixfound.types import Generation
+from tests.support.forked import pixfound_forked, run_forked
 from tests.support.run import QUIET, random_models, slow_model
 
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", "-m"]
@@ -26,12 +28,8 @@ ACCELERATE = [
 SINGLE = [sys.executable, "-m"]
 
 
-def command(start: list[str], models: Path, outputs: Path, *overrides: str) -> list[str]:
-    return [*start, "pixfound", *random_models(models), f"outputs_dir={outputs}", *overrides]
-
-
-def execute(line: list[str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
+def arguments(models: Path, outputs: Path, *overrides: str) -> list[str]:
+    return [*random_models(models), f"outputs_dir={outputs}", *overrides]
 
 
 def files(outputs: Path) -> dict[str, bytes]:
@@ -41,7 +39,7 @@ def files(outputs: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def single(models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     outputs = tmp_path_factory.mktemp("single")
-    done = execute(command(SINGLE, models, outputs))
+    done = run_forked(*arguments(models, outputs))
     assert done.returncode == 0, done.stderr
     return files(outputs)
 
@@ -54,7 +52,8 @@ def single(models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, 
 def test_two_processes_equal_one(
     start: list[str], overrides: list[str], models: Path, single: dict[str, bytes], tmp_path: Path
 ) -> None:
-    done = execute(command(start, models, tmp_path, *overrides))
+    line = [*start, "pixfound", *arguments(models, tmp_path, *overrides)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     assert files(tmp_path) == single
     assert len(list(tmp_path.glob("stages/generate/*/journal-*.jsonl"))) == 2, "both processes worked"
@@ -62,17 +61,18 @@ def test_two_processes_equal_one(
 
 
 def test_a_launch_that_silently_is_a_single_process_is_refused(models: Path, tmp_path: Path) -> None:
-    start = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m"]
-    done = execute(command(start, models, tmp_path))
+    start = [sys.executable, "-m", "accelerate.commands.launch", "--cpu", "--num_processes", "2", "-m", "pixfound"]
+    line = [*start, *arguments(models, tmp_path)]
+    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode != 0
     assert "accelerate was asked for 2 processes and has started a single one" in done.stderr
     assert "pixfound launch.num_processes=2" in done.stderr
 
 
 def test_a_killed_run_continues(models: Path, single: dict[str, bytes], tmp_path: Path) -> None:
-    line = command(SINGLE, models, tmp_path)
+    line = arguments(models, tmp_path)
     for stage in ("generate", "extract", "select"):
-        process = subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = pixfound_forked(*line)
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
             if any(p.stat().st_size for p in tmp_path.glob(f"stages/{stage}/*/journal-*.jsonl")):
@@ -83,7 +83,7 @@ def test_a_killed_run_continues(models: Path, single: dict[str, bytes], tmp_path
         if process.returncode == 0:
             break  # it was faster than the killer
         assert process.returncode == -signal.SIGKILL
-    done = execute(line)
+    done = run_forked(*line)
     assert done.returncode == 0, done.stderr
     assert files(tmp_path)["scores.jsonl"] == single["scores.jsonl"]
 
@@ -96,7 +96,8 @@ def said(stderr: str) -> list[str]:
 
 def test_a_process_that_fails_ends_the_run_with_its_reason(models: Path, tmp_path: Path) -> None:
     other = "model._target_=tests.apps.test_launch.FailingModel"
-    done = execute(command(SINGLE, models, tmp_path, other, "launch.num_processes=2", "max_failures=0"))
+    line = arguments(models, tmp_path, other, "launch.num_processes=2", "max_failures=0")
+    done = run_forked(*line, launches="fork")
     assert done.returncode == 2, done.stderr
     (line,) = [line for line in said(done.stderr) if line.startswith("pixfound")]
     assert line.startswith("pixfound: more than max_failures=0 examples failed; ") and "boom" in line
@@ -104,44 +105,49 @@ def test_a_process_that_fails_ends_the_run_with_its_reason(models: Path, tmp_pat
 
 
 def test_a_mistake_that_every_process_finds_is_one_line(models: Path, tmp_path: Path) -> None:
-    done = execute(command(SINGLE, models, tmp_path, "launch.num_processes=2", "limit=0"))
+    done = run_forked(*arguments(models, tmp_path, "launch.num_processes=2", "limit=0"), launches="fork")
     (line,) = said(done.stderr)
     assert line.startswith("pixfound: limit=0: must be a whole number") and done.returncode == 2
 
 
 def test_an_error_that_nobody_expected_is_shown_once(models: Path, tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("def make(pairs, seed, level):\n    raise RuntimeError('no such luck')\n")
-    line = command(SINGLE, models, tmp_path / "out", "benchmark._target_=broken.make", "launch.num_processes=2")
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(line, capture_output=True, text=True, check=False, timeout=300, env=environment)
+    line = arguments(models, tmp_path / "out", "benchmark._target_=broken.make", "launch.num_processes=2")
+    done = run_forked(*line, environment={"PYTHONPATH": str(tmp_path)}, launches="fork")
     assert done.stderr.count("Traceback") == 1 and "RuntimeError: no such luck" in done.stderr
     assert said(done.stderr)[-1].endswith("What is done is kept: run the same command to go on")
     assert done.returncode == 2
 
 
 @pytest.mark.parametrize(
-    ("how", "message"),
+    ("how", "launches", "message"),
     [
-        ("interrupt", "pixfound: interrupted; what is done is kept, run the same command to go on"),
-        ("terminate", "pixfound: ended by SIGTERM. What is done is kept: run the same command to go on"),
-        ("kill one", "of 2 was ended by SIGKILL (the system does so when memory runs out). What is done is kept"),
+        ("interrupt", "spawn", "pixfound: interrupted; what is done is kept, run the same command to go on"),
+        ("terminate", "spawn", "pixfound: ended by SIGTERM. What is done is kept: run the same command to go on"),
+        (
+            "kill one",
+            "fork",
+            "of 2 was ended by SIGKILL (the system does so when memory runs out). What is done is kept",
+        ),
     ],
 )
-def test_what_ends_a_launch_is_one_line_and_leaves_nothing_behind(how: str, message: str, tmp_path: Path) -> None:
+def test_what_ends_a_launch_is_one_line_and_leaves_nothing_behind(
+    how: str, launches: Literal["spawn", "fork"], message: str, tmp_path: Path
+) -> None:
     (tmp_path / "tmp").mkdir()
     outputs = tmp_path / "out"
-    line = [*SINGLE, "pixfound", *slow_model(tmp_path / "conf", 0.2), "extraction=nulls"]
+    line = [*slow_model(tmp_path / "conf", 0.2), "extraction=nulls"]
     line += ["launch.num_processes=2", "batch_size=3", *QUIET, f"outputs_dir={outputs}"]
-    environment = {**os.environ, "TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen(line, stderr=subprocess.PIPE, text=True, env=environment, start_new_session=True)
+    process = pixfound_forked(*line, environment={"TMPDIR": str(tmp_path / "tmp")}, launches=launches)
     wait_until(lambda: len(list(outputs.glob("stages/generate/*/journal-*.jsonl"))) == 2)
     workers = children(process.pid)
+    assert len(workers) == 2
     for folder in outputs.glob("stages/generate/*"):  # as a process leaves it that is killed while it writes
         (folder / f".stage.json.{workers[0]}.tmp").touch()
     if how == "interrupt":
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
     elif how == "terminate":
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
     else:
         os.kill(workers[0], signal.SIGKILL)
     _, errors = process.communicate(timeout=120)
@@ -158,8 +164,8 @@ def children(pid: int) -> list[int]:
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):
             parent = int(stat.read_text().rpartition(")")[2].split()[1])
-            line = (stat.parent / "cmdline").read_bytes()
-            found += [int(stat.parent.name)] if parent == pid and b"spawn_main" in line else []
+            helps = b"multiprocessing.resource_tracker" in (stat.parent / "cmdline").read_bytes()
+            found += [int(stat.parent.name)] if parent == pid and not helps else []
     return sorted(found)
 
 
@@ -173,11 +179,10 @@ def wait_until(true: Callable[[], bool], seconds: float = 120.0) -> None:
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
 def test_cells_side_by_side_end_with_the_grid(how: int, tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    line = [*SINGLE, "pixfound", "-m", *slow_model(tmp_path / "conf", 0.5), "hydra/launcher=joblib"]
+    line = ["-m", *slow_model(tmp_path / "conf", 0.5), "hydra/launcher=joblib"]
     line += ["extraction=nulls", "batch_size=3", *QUIET, "seed=1,2"]
     line += ["hydra.launcher.n_jobs=2", f"outputs_dir={tmp_path}"]
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
-    process = subprocess.Popen(line, stderr=subprocess.DEVNULL, env=environment, start_new_session=True)
+    process = pixfound_forked(*line, environment={"PYTHONPATH": str(Path(__file__).parents[2])})
     wait_until(lambda: bool(list(tmp_path.glob("stages/generate/*/journal-*.jsonl"))))
     process.send_signal(how)
     process.wait(timeout=60)
@@ -189,7 +194,7 @@ def test_cells_side_by_side_end_with_the_grid(how: int, tmp_path: Path) -> None:
 
 
 def test_what_no_process_can_do_is_said_before_any_starts(models: Path, tmp_path: Path) -> None:
-    done = execute(command(SINGLE, models, tmp_path, "launch.num_processes=2", "launch.threads=0"))
+    done = run_forked(*arguments(models, tmp_path, "launch.num_processes=2", "launch.threads=0"))
     assert (done.returncode, done.stderr) == (2, "pixfound: launch.threads=0: give a whole number of at least 1\n")
 
 

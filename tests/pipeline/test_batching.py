@@ -72,7 +72,7 @@ def test_texts_are_equal_and_attention_within_the_last_bits_even_where_nothing_w
 
 def test_two_processes_agree_on_one_size(tmp_path: Path, one_by_one: tuple[str, bytes]) -> None:
     config = config_of(*EMBEDDED, f"outputs_dir={tmp_path / 'out'}", "batch_size=auto", "launch.num_processes=2")
-    said = ranks(2, lambda: evaluate(config), tmp_path)
+    said = ranks(2, lambda: evaluate(config))
     assert "".join(said).count("batch_size=auto: ") == 1
     assert next(tmp_path.glob("out/runs/*/*/*/*/scores.jsonl")).read_bytes() == one_by_one[1]
 

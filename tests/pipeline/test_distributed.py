@@ -50,7 +50,7 @@ def talk(folder: Path) -> None:
 
 
 def test_two_processes_share_unequal_work_evenly_and_completely(tmp_path: Path) -> None:
-    ranks(2, lambda: share(tmp_path), tmp_path)
+    ranks(2, lambda: share(tmp_path))
     lines = [json.loads(text) for path in tmp_path.glob("journal-*.jsonl") for text in path.read_text().splitlines()]
     assert sorted(line["key"] for line in lines) == sorted(f"{s}{n}" for s in ("first", "second") for n in range(24))
     busy = [json.loads((tmp_path / f"busy-{rank}.json").read_text()) for rank in range(2)]
@@ -59,7 +59,7 @@ def test_two_processes_share_unequal_work_evenly_and_completely(tmp_path: Path) 
 
 
 def test_processes_talk_over_gloo_where_there_are_gpus_too(tmp_path: Path) -> None:
-    ranks(2, lambda: talk(tmp_path), tmp_path)
+    ranks(2, lambda: talk(tmp_path))
     told = [(tmp_path / f"{rank}.txt").read_text().split(maxsplit=2) for rank in range(2)]
     assert [(least, backend) for least, backend, _ in told] == [("3", "gloo")] * 2
     assert sorted(number for *_, taken in told for number in json.loads(taken)) == list(range(5))
