@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.support.forked import Forked, pixfound_forked, run_forked
 from tests.support.run import QUIET
 
-ROOT = Path(__file__).parents[1]
 PAIRS = 12
 BATCHES = PAIRS  # of two examples with their three prompts
-FORKS = multiprocessing.get_context("forkserver")  # each run is a process of its own, forked after the imports
-FORKS.set_forkserver_preload(["pixfound.apps.evaluation", "pixfound.apps.finish", "tests.support.slow", __name__])
 
 
 @pytest.fixture(scope="module")
@@ -37,43 +32,9 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def command(config: Path, outputs: Path, *overrides: str) -> list[str]:
-    line = [sys.executable, "-m", "pixfound", "--config-dir", str(config), "model=slow", "extraction=slow"]
+    line = ["--config-dir", str(config), "model=slow", "extraction=slow"]
     line += [f"benchmark.pairs={PAIRS}", "batch_size=6", "scoring.resamples=100", *QUIET]
     return [*line, f"outputs_dir={outputs}", *overrides]
-
-
-class Forked:
-    """A run in a process that is forked where everything is imported, with the methods of Popen that are used here."""
-
-    def __init__(self, line: list[str]) -> None:
-        self.process = FORKS.Process(target=run_forked, args=(line[line.index("pixfound") :],))
-        self.process.start()
-        self.pid = self.process.pid or 0
-
-    def poll(self) -> int | None:
-        return self.process.exitcode
-
-    def wait(self, timeout: float) -> int | None:
-        self.process.join(timeout)
-        return self.process.exitcode
-
-
-def run_forked(arguments: list[str]) -> None:
-    from pixfound.__main__ import main
-
-    os.setsid()
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 1)
-    os.dup2(nowhere, 2)
-    sys.argv = arguments
-    main()
-
-
-def start(line: list[str]) -> subprocess.Popen[bytes]:
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    return subprocess.Popen(
-        line, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
 
 
 def files(outputs: Path) -> list[bytes]:
@@ -84,7 +45,7 @@ def files(outputs: Path) -> list[bytes]:
 @pytest.fixture(scope="module")
 def undisturbed(config: Path, tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     outputs = tmp_path_factory.mktemp("undisturbed")
-    assert start(command(config, outputs)).wait(timeout=120) == 0
+    assert run_forked(*command(config, outputs)).returncode == 0
     return files(outputs)
 
 
@@ -99,7 +60,7 @@ def test_kills_at_random_moments_change_nothing(
         line = command(config, outputs, f"model.log={log}", f"launch.num_processes={processes}")
         killed = 0
         while True:
-            process = Forked(line) if processes == 1 else start(line)
+            process = pixfound_forked(*line, launches="fork")
             first = wait_for_work(process, outputs)
             time.sleep(rng.uniform(0.0, 0.6) if first else 0.0)
             if process.poll() is None:
@@ -117,7 +78,7 @@ def test_kills_at_random_moments_change_nothing(
     assert {"generate", "extract", "grade", "select"} <= reached
 
 
-def wait_for_work(process: Forked | subprocess.Popen[bytes], outputs: Path) -> bool:
+def wait_for_work(process: Forked, outputs: Path) -> bool:
     """Until the run has written a line; False where it ended before."""
     before = written(outputs)
     while process.poll() is None:

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +10,7 @@ from PIL import Image
 
 from pixfound.interfaces import Model
 from pixfound.types import Generation, Prompt
+from tests.support.forked import run_forked
 from tests.support.judge_server import Act, JudgeServer
 from tests.support.run import count_lines
 
@@ -32,16 +30,15 @@ def test_no_key_is_stored_and_nothing_that_is_said_acts(grid: bool, models: Path
     pytest.importorskip("openai")
     pytest.importorskip("wandb")
     outputs = tmp_path / "out"
-    environment = {**os.environ, "OPENAI_API_KEY": KEY, "WANDB_API_KEY": KEY, "XDG_CACHE_HOME": str(tmp_path / "cache")}
-    environment["PYTHONPATH"] = str(Path(__file__).parents[1])
+    environment = {"OPENAI_API_KEY": KEY, "WANDB_API_KEY": KEY, "XDG_CACHE_HOME": str(tmp_path / "cache")}
     down = Act(status=500, error={"message": f"the key {KEY} \x1b[31m is <b>not</b> liked"})
     with JudgeServer(down) as server:
-        command = [sys.executable, "-m", "pixfound", *(["-m"] if grid else []), "limit=2"]
+        command = [*(["-m"] if grid else []), "limit=2"]
         command += ["extraction=nulls", f"outputs_dir={outputs}", "judge=openai", f"judge.base_url={server.url}"]
         command += ["judge.max_retries=0", "tracker=wandb", "tracker.mode=offline"]
         command += ["~model", "+model={_target_:tests.test_secrets.Evil}", f"segmenter.path={models / 'sam'}"]
         command += ["scoring.resamples=100", "report.pictures=2", "names.model=evil"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        done = run_forked(*command, environment=environment)
         assert done.returncode == 2, done.stderr
         if not grid:
             assert "2 scores are missing because of failures" in done.stderr
@@ -56,7 +53,7 @@ def test_no_key_is_stored_and_nothing_that_is_said_acts(grid: bool, models: Path
             assert not [evil for evil in ("<script", "<b>", "](http://tracker", "\x1b", "\x07") if evil in said]
         before = count_lines(outputs)
         server.script[:] = [Act()]
-        again = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        again = run_forked(*command, environment=environment)
     assert again.returncode == 0, again.stderr
     after = count_lines(outputs)
     assert after["grade"] == before["grade"] + 2, "only what failed is asked again"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from hydra.errors import OverrideParseException
 from pixfound.apps.evaluate import main
 from pixfound.apps.evaluation import evaluate
 from pixfound.config.errors import explain
+from tests.support.forked import run_forked
 from tests.support.run import config_of, random_models
 
 MISTAKES = [
@@ -258,9 +258,9 @@ def test_a_run_with_nothing_to_compute_imports_no_torch(own: bool, models: Path,
 
 
 def test_a_sweep_runs_every_cell_from_any_folder(models: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pixfound", "-m", *random_models(models), f"outputs_dir={tmp_path / 'out'}"]
+    command = ["-m", *random_models(models), f"outputs_dir={tmp_path / 'out'}"]
     command += ["extraction=attend_segment,native", "limit=2"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = run_forked(*command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "out/runs").glob("pixshapes/hf/*/*/metrics.json"))) == 2
     assert len(list((tmp_path / "out/stages/generate").iterdir())) == 1, "cells share a model's answers"
@@ -268,9 +268,9 @@ def test_a_sweep_runs_every_cell_from_any_folder(models: Path, tmp_path: Path) -
 
 
 def test_a_grid_goes_past_a_failed_cell_and_joins_the_rows_of_the_others(models: Path, tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "pixfound", "-m", *random_models(models), f"outputs_dir={tmp_path / 'out'}"]
+    command = ["-m", *random_models(models), f"outputs_dir={tmp_path / 'out'}"]
     command += ["extraction=native,attend_segment", "limit=2,0"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    done = run_forked(*command, cwd=tmp_path)
     assert done.returncode == 2
     assert "some cells failed, see the table" in done.stderr
     assert "2 done, 0 skipped, 2 failed" in done.stdout
@@ -287,7 +287,7 @@ def test_a_grid_goes_past_a_failed_cell_and_joins_the_rows_of_the_others(models:
     ):
         assert start in joined
     command[-1] = "limit=2"
-    again = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    again = run_forked(*command, cwd=tmp_path)
     assert again.returncode == 0, again.stderr
     assert "0 done, 2 skipped, 0 failed" in again.stdout
 
@@ -295,10 +295,9 @@ def test_a_grid_goes_past_a_failed_cell_and_joins_the_rows_of_the_others(models:
 def test_an_error_that_nobody_expected_is_told_with_its_cell(models: Path, tmp_path: Path) -> None:
     """A benchmark that raises while it is built: the trace is on the console, the reason in the table."""
     (tmp_path / "broken.py").write_text("def make(pairs, seed, level):\n    raise RuntimeError('no such luck')\n")
-    command = [sys.executable, "-m", "pixfound", "-m", *random_models(models), f"outputs_dir={tmp_path / 'out'}"]
+    command = ["-m", *random_models(models), f"outputs_dir={tmp_path / 'out'}"]
     command += ["benchmark._target_=broken.make"]
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+    done = run_forked(*command, cwd=tmp_path, environment={"PYTHONPATH": str(tmp_path)})
     assert done.returncode == 2
     assert "Traceback" in done.stderr
     assert "RuntimeError: no such luck" in done.stdout

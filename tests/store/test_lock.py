@@ -65,15 +65,13 @@ def test_the_next_writer_waits(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 def test_two_runs_of_the_same_at_once_compute_it_once(models: Path, tmp_path: Path) -> None:
     """Two commands that differ in a selector only: they share generations, and neither computes them twice."""
+    from tests.support.forked import pixfound_forked
     from tests.support.run import count_lines, random_models
 
-    base = [sys.executable, "-m", "pixfound", *random_models(models), f"outputs_dir={tmp_path}"]
-    first, second = (
-        subprocess.Popen([*base, f"extraction.selectors.random.seed={seed}"], stderr=subprocess.PIPE, text=True)
-        for seed in (1, 2)
-    )
+    base = [*random_models(models), f"outputs_dir={tmp_path}"]
+    first, second = (pixfound_forked(*base, f"extraction.selectors.random.seed={seed}") for seed in (1, 2))
     for process in (first, second):
-        _, errors = process.communicate(timeout=300)
+        _, errors = process.communicate()
         assert process.returncode == 0, errors
     assert count_lines(tmp_path)["generate"] == 3 * 8
     assert len(list(tmp_path.glob("runs/*/*/*/*/metrics.json"))) == 2

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.forked import run_forked
 from tests.support.run import QUIET, config_of, random_models
 
 VARIATIONS = "none,vqa_t1,ground_t1,ground_t7,spelling_0,mask_out_0,mask_out_1"
@@ -31,8 +32,7 @@ def sweep(models: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path,
     # a finished run of another study in the same folder, which the analysis must leave out
     other = ["benchmark=varied", "names.benchmark=pixshapes_varied", "prompts.ground=lisa"]
     for arguments in (other, ["-m", "experiment=sensitivity", f"variation={VARIATIONS}"]):
-        command = [sys.executable, "-m", "pixfound", *arguments, *run]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+        done = run_forked(*arguments, *run, cwd=folder)
         assert done.returncode == 0, done.stderr
     assert "no analysis" not in done.stderr
     assert "raised" not in done.stderr
