@@ -121,6 +121,7 @@ def test_a_mistake_is_one_line(
             "benchmark.rot: there is no such option; did you mean benchmark.root",
         ),
         (["-m", "model=precomputed,tiny", "model.mask.ground=x"], "did you mean model.masks.ground"),
+        (["model=precomputed,tiny", "-m", "model.mask.ground=x"], "did you mean model.masks.ground"),
         (
             ["extraction=text_box", "extraction.extractors.text_box.convention=json_1000"],
             "text_box.convention: there is no such option any more; type extraction.extractors.text_box.format",

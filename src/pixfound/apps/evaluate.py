@@ -42,6 +42,7 @@ def guarded(app: Callable[[], Any]) -> None:
     if "--version" in sys.argv[1:]:  # Hydra would say its own
         print(f"pixfound {__version__}")
         return
+    sys.argv[1:] = sorted(sys.argv[1:], key=lambda word: word not in ("-m", "--multirun"))  # Hydra takes it first alone
     OmegaConf.register_new_resolver("pixfound.config_text", _main_config, replace=True)
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting by itself
     complaint = ""

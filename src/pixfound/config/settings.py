@@ -17,7 +17,7 @@ class Settings:
     """Top-level options of a run.
 
     limit: number of examples to evaluate, None for all; a pair is never split. batch_size: number of prompts generated
-    together, or auto. max_failures: number of examples that may fail before the run ends. tables: formats of the table
+    together, or auto. max_failures: number of failures before the run ends. tables: formats of the table
     in the paper's layout. published: files of others' figures. names: the chosen option of each config group.
     """
 
