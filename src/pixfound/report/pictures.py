@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from pixfound.io.fonts import font_for
 from pixfound.pipeline.images import load
 from pixfound.pipeline.run_examples import RunExample
 from pixfound.report.panels import candidate_panel, heat_panel, mask_at, overlay, shrunk
@@ -49,9 +50,10 @@ def draw_sheet(run: RunData, metrics: Mapping[str, Any], count: int) -> Image.Im
         return None
     head = Image.new("RGB", (drawn[0].width, 2 * LINE + GAP), "white")
     draw = ImageDraw.Draw(head)
-    draw.text((GAP, 2), f"row: {row}, prompt: {metrics['rows'][row]['grounding_prompt']}", fill="black", font=_font())
+    heading = f"row: {row}, prompt: {metrics['rows'][row]['grounding_prompt']}"
+    draw.text((GAP, 2), heading, fill="black", font=_font(heading))
     for i, title in enumerate(_TITLES):
-        draw.text((TEXT + i * (CELL + GAP), LINE + 2), title, fill="black", font=_font())
+        draw.text((TEXT + i * (CELL + GAP), LINE + 2), title, fill="black", font=_font(title))
     sheet = Image.new("RGB", (head.width, head.height + sum(s.height for s in drawn)), "white")
     sheet.paste(head, (0, 0))
     top = head.height
@@ -123,7 +125,7 @@ def _compose(panels: Sequence[Image.Image], words: Sequence[str], colour: tuple[
     draw = ImageDraw.Draw(strip)
     draw.rectangle((1, 1, strip.width - 2, height - 1), outline=colour, width=4)
     for i, line in enumerate(lines):
-        draw.text((GAP + 2, GAP + i * LINE), line, fill="black", font=_font())
+        draw.text((GAP + 2, GAP + i * LINE), line, fill="black", font=_font(line))
     for i, panel in enumerate(panels):
         scale = CELL / max(panel.size)
         small = panel.resize((max(1, round(panel.width * scale)), max(1, round(panel.height * scale))))
@@ -151,5 +153,5 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)[:400]
 
 
-def _font() -> Any:
-    return ImageFont.load_default(size=11)
+def _font(text: str) -> Any:
+    return font_for(text, 11)

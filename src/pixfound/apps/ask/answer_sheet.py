@@ -6,10 +6,11 @@ import textwrap
 from collections.abc import Mapping
 from typing import Any
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from pixfound.apps.ask.reply import Reply
 from pixfound.interfaces import Extractor
+from pixfound.io.fonts import font_for
 from pixfound.io.text import printable
 from pixfound.pipeline.run_data import resized
 from pixfound.report.panels import candidate_panel, heat_panel, mask_at, overlay, shrunk
@@ -51,18 +52,19 @@ def _block(image: Image.Image, text: list[str], reply: Reply, extractor: Extract
     block = Image.new("RGB", (_WIDTH, height), "white")
     draw = ImageDraw.Draw(block)
     for i, line in enumerate(text):
-        draw.text((_GAP, _GAP + i * _LINE), line, fill="black", font=_font())
+        draw.text((_GAP, _GAP + i * _LINE), line, fill="black", font=_font(line))
     for i, title in enumerate(_TITLES):
-        draw.text((_GAP + i * (_CELL + _GAP), head), title, fill=(110, 110, 110), font=_font())
+        draw.text((_GAP + i * (_CELL + _GAP), head), title, fill=(110, 110, 110), font=_font(title))
     if not lines:
-        draw.text((_GAP, head + _LINE + _GAP), _nothing(reply), fill="black", font=_font())
+        draw.text((_GAP, head + _LINE + _GAP), _nothing(reply), fill="black", font=_font(_nothing(reply)))
     for number, candidates in enumerate(lines):
         top = head + _LINE + number * (size[1] + _LINE + _GAP)
         shown = reply.chosen if reply.chosen in candidates else max(candidates, key=lambda c: c.score or 0.0)
         is_chosen = shown is reply.chosen
         named = shown.phrase.text if shown.phrase else shown.name or f"mask {number + 1}"
         label = f"{named}  ({reply.choice.reason})" if is_chosen and reply.choice.reason else named
-        draw.text((_GAP, top), printable(label)[:90], fill=_BLUE if is_chosen else "black", font=_font())
+        label = printable(label)[:90]
+        draw.text((_GAP, top), label, fill=_BLUE if is_chosen else "black", font=_font(label))
         phrase = shown.phrase
         heat = None if phrase is None else extractor.attention_map(generation, phrase)
         panels = (
@@ -96,5 +98,5 @@ def _wrapped(title: str, text: str) -> list[str]:
     return textwrap.wrap(printable(f"{title}: {text}"), width=96)[:4]
 
 
-def _font() -> Any:
-    return ImageFont.load_default(size=14)
+def _font(text: str) -> Any:
+    return font_for(text, 14)
