@@ -425,14 +425,15 @@ def test_what_a_benchmark_does_not_ask_is_not_shown(
     over = [f"benchmark.rows={tmp_path / 't.tsv'}", f"benchmark.images={tmp_path}", "scoring.resamples=100"]
     over += ["benchmark=paired_table", "extraction=nulls", f"outputs_dir={tmp_path}", "report.pictures=0"]
     folder = evaluate(config_of(*over, *(f"benchmark.columns.{column}" for column in columns))).folder / "page"
-    tab = visit(folder, address(view="example", example="a"))
-    tab.wait_for_selector(".column")
+    tab = visit(folder)
+    tab.wait_for_selector(".column")  # the only example
     assert tab.locator(".kinds button").evaluate_all("all => all.map(one => one.firstChild.data)") == prompts
     assert tab.locator("#choose-kind option").all_text_contents() == prompts
     assert tab.locator("dl dt").all_text_contents() == terms
     assert (tab.locator(".rows").count() == 1) == (prompts == ["ground"])
     go(tab, view="overview")
     assert tab.locator("figure").count() == (prompts == ["ground"])  # the spread of the IoU
+    assert tab.locator(".overview > .note").first.text_content() == "1 example."
     assert ("no mask was scored" in tab.locator(".summary").text_content()) == (prompts == ["open"])
 
 

@@ -17,6 +17,9 @@ async function start(titles) {
     return;
   }
   readAddress();
+  const [only, ...others] = currentRun().examples;
+  if (!location.hash && only && !others.length)
+    history.replaceState(null, "", addressOf({ view: "example", example: only.id }));
   show();
 }
 

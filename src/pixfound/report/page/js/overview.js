@@ -10,7 +10,10 @@ function overviewView() {
 function overviewParts() {
   const run = currentRun();
   const { metrics } = run;
-  const count = `${metrics.examples} examples, ${metrics.pairs} pairs, ${metrics.absent} with an absent object.`;
+  const examples = `${metrics.examples} example${metrics.examples === 1 ? "" : "s"}`;
+  const pairs = metrics.pairs > 0 && `${metrics.pairs} pair${metrics.pairs === 1 ? "" : "s"}`;
+  const absent = metrics.absent > 0 && `${metrics.absent} with an absent object`;
+  const count = `${[examples, pairs, absent].filter(Boolean).join(", ")}.`;
   return [
     el("p", { class: "summary" }, run.summary),
     el("p", { class: "note" }, count, pixfound.runs.length > 1 && ` Run ${run.number + 1} of ${pixfound.runs.length}.`),
