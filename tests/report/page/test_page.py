@@ -103,11 +103,13 @@ def test_the_overview_has_the_numbers_of_metrics_json(page: Path, finished: Resu
     assert tab.evaluate("[...document.querySelector('.overview').childNodes].every(node => node instanceof Element)")
     shoot(tab, "overview")
     tab.locator("[data-tip^='similarity, both']").click()
+    tab.wait_for_selector(".card .title")  # filled when it is in sight
     assert len(shown_ids(tab)) == counts["both"]
     tab.go_back()
     tab.locator("tbody th a", has_text="oracle").click()  # figures follow the row
     assert tab.get_by_role("heading", name="IoU of oracle, ground prompt").count() == 1
     tab.locator("[data-tip^='presence: IoU']").click()
+    tab.wait_for_selector(".card .title")
     presence = {item["example_id"] for item in scores_of(finished) if item["tags"]["category"] == "presence"}
     assert set(shown_ids(tab)) == presence
 
