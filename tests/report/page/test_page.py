@@ -446,6 +446,12 @@ def test_a_telephone_shows_all_of_it(page: Path, data: RunData, visit: Visit, sh
         go(tab, **state)
         assert tab.evaluate("document.documentElement.scrollWidth") <= width, state
         shoot(tab, f"phone_{width}_{state['view']}")
+    for place in (0, -1):  # the picture is in sight while a word is tapped
+        word = tab.locator(".word").nth(place)
+        word.tap()
+        picture, said = tab.locator(".stage").bounding_box(), word.bounding_box()
+        assert picture and said and picture["y"] >= 0 and picture["y"] + picture["height"] < said["y"] < 800
+        shoot(tab, f"phone_{width}_word")
     go(tab, view="examples")
     tab.wait_for_selector(".line .badge")
     cut = "all => all.filter(one => one.parentElement.scrollWidth > one.parentElement.clientWidth).length"

@@ -182,7 +182,7 @@ class Stage {
       this.canvas,
     );
     this.element.style.aspectRatio = `${width} / ${height}`;
-    this.element.style.maxWidth = `min(100%, ${Math.max(512, width)}px, calc(75vh * ${width / height}))`;
+    this.element.style.maxWidth = `min(100%, ${Math.max(512, width)}px, calc(var(--tallest) * ${width / height}))`;
     /** Pictures of masks that were drawn before. @type {Map<string, any>} */
     this.pictures = new Map();
     /** What is attended to, and a candidate that is pointed at. @type {any} */
