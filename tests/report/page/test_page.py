@@ -449,6 +449,8 @@ def test_a_telephone_shows_all_of_it(page: Path, data: RunData, visit: Visit, sh
     for place in (0, -1):  # the picture is in sight while a word is tapped
         word = tab.locator(".word").nth(place)
         word.tap()
+        pressed = "place => [...document.querySelectorAll('.word')].at(place).getAttribute('aria-pressed') === 'true'"
+        tab.wait_for_function(pressed, arg=place)  # the view is made anew
         picture, said = tab.locator(".stage").bounding_box(), word.bounding_box()
         assert picture and said and picture["y"] >= 0 and picture["y"] + picture["height"] < said["y"] < 800
         shoot(tab, f"phone_{width}_word")
