@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import re
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from PIL import Image
 from pixfound.apps.compare.cli import main as compare_main
 from pixfound.apps.evaluate import main
 from tests.support.command import run_command
+from tests.support.forked import run_forked
 from tests.support.talker import Talker
 
 ROOT = Path(__file__).parents[1]
@@ -71,9 +71,7 @@ def done(models: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, An
     over += ["~model", f"+model={{_target_:tests.test_hostile_text.Hostile,vectors_of:{models / 'llava'}}}"]
     over += [f'names.model="{NAME}"', f"segmenter.path={models / 'sam'}", "report.pictures=9", "max_failures=50"]
     over += ["tracker=wandb", "tracker.mode=offline"] if "wandb" in _installed() else []
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8", "OMP_NUM_THREADS": "1"}
-    line = [sys.executable, "-m", "pixfound", *over]
-    whole = subprocess.run(line, capture_output=True, encoding="utf-8", check=False, env=environment)
+    whole = run_forked(*over)
     less = run_command(main, *over, "limit=5", encoding="ascii")
     runs = {len(scores(f)): f.parent for f in folder.glob("out/runs/*/*/*/*/scores.jsonl")}
     return {"folder": folder, "printed": (whole, less), "run": runs[max(runs)], "less": runs[min(runs)]}

@@ -8,10 +8,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from experiments.speed import bench, gpu
 from experiments.speed.extraction import disagreement
 from experiments.speed.gpu_bundle import LEFT_OUT, THERE, closure, needs, pins
 
 from pixfound.types.masks import RLE
+from tests.support.forked import run_forked
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,9 +34,9 @@ def test_every_figure_is_a_ratio_against_a_named_baseline(tmp_path: Path) -> Non
 
 
 def test_a_part_that_fails_is_a_row_and_the_others_are_kept(tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "experiments.speed.bench", "--only", "answers", "scoring", "--repeats", "1"]
+    line = ["--only", "answers", "scoring", "--repeats", "1"]
     line += ["--images", "0", "--out", str(tmp_path / "bench.json")]  # no answers: there is nothing to measure
-    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
+    done = run_forked(*line, work=bench.main, cwd=ROOT)
     failed, kept = json.loads((tmp_path / "bench.json").read_text())
     assert (failed["name"], sorted(failed)) == ("answers", ["error", "name"])
     assert kept["name"].startswith("scoring 300 masks") and kept["ratio"] > 0
@@ -56,14 +58,14 @@ def test_masks_may_differ_where_a_logit_is_rounding_and_nowhere_else() -> None:
 def test_the_figures_of_a_gpu_can_be_made_at_a_small_size_anywhere_and_go_on_where_they_ended(tmp_path: Path) -> None:
     target = tmp_path / "gpu.jsonl"
     small = ["--small", "--device", "cpu", "--batches", "3", "1", "--tokens", "3", "--alone", "2", "--repeats", "1"]
-    line = [sys.executable, "-m", "experiments.speed.gpu", *small, "--out", str(target)]
-    first = subprocess.run([*line, "--minutes", "0.001"], capture_output=True, text=True, check=False, cwd=ROOT)
+    line = [*small, "--out", str(target)]
+    first = run_forked(*line, "--minutes", "0.001", work=gpu.main, cwd=ROOT)
     assert first.returncode == 0, first.stderr
     assert "the same command goes on with LLaVA-1.5-7B (small), recipe" in first.stdout
     (once,) = target.read_text().splitlines()  # one part at least, however long it takes
     with target.open("a") as stream:
         stream.write('{"name": "cut off by a ki\n')
-    done = subprocess.run(line, capture_output=True, text=True, check=False, cwd=ROOT)
+    done = run_forked(*line, work=gpu.main, cwd=ROOT)
     assert done.returncode == 0, done.stderr
     again, _, *lines = target.read_text().splitlines()
     rows = {row["name"].replace(" (small)", ""): row for row in map(json.loads, [once, *lines])}

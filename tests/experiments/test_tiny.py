@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from experiments.training import llava, tower, words
+from experiments.training import llava, pixel, tower, train, words
 from experiments.training.intervals import over_seeds
 from experiments.training.packing import Packer
 from experiments.training.pixel import SHARES, Pixel
@@ -25,14 +23,14 @@ from pixfound.checkpoints import conversion
 from pixfound.checkpoints.locating import locate
 from pixfound.prompts.builder import Prompts
 from pixfound.types import Prompt
+from tests.support.command import run_command
 from tests.support.run import config_of
 
 ROOT = Path(__file__).parents[2]
 
 
 def test_the_command_trains_and_exports_both(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "experiments.training.train", "--out", str(tmp_path), "--scale", "0.0005"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
+    done = run_command(train.main, "--out", str(tmp_path), "--scale", "0.0005", cwd=ROOT)
     assert done.returncode == 0, done.stderr
     from transformers import AutoProcessor, LlavaForConditionalGeneration, SamModel, SamProcessor
 
@@ -43,8 +41,7 @@ def test_the_command_trains_and_exports_both(tmp_path: Path) -> None:
 
 
 def test_the_pixel_level_recipe_trains_and_exports_what_lisa_reads(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "experiments.training.pixel", "--out", str(tmp_path), "--scale", "0.004"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300)
+    done = run_command(pixel.main, "--out", str(tmp_path), "--scale", "0.004", cwd=ROOT)
     assert done.returncode == 0, done.stderr
     examples = PixShapes(pairs=1)
     assert len(mask_items(load(tmp_path), examples)["drawn_present"]) == sum(not e.absent for e in examples)

@@ -32,6 +32,8 @@ import pixfound.apps.launch
 class Forked:
     """A process that does `work()` with these arguments, in a session of its own, with the methods of Popen.
 
+    No work with gradients: torch's backward() waits for ever in a fork of a process that has called it.
+
     environment: variables beside those of this process. launches: how it starts Python processes of its own; `spawn`
     gives each an interpreter, as without a test, `fork` gives it the imports of this one.
     """
@@ -127,9 +129,11 @@ def pixfound_forked(*arguments: str, **settings: Any) -> Forked:
     return Forked(pixfound.__main__.main, *arguments, **settings)
 
 
-def run_forked(*arguments: str, **settings: Any) -> CompletedProcess[str]:
-    """What the command `pixfound` prints and exits with, in a process of its own. settings: see `Forked`."""
-    process = pixfound_forked(*arguments, **settings)
+def run_forked(
+    *arguments: str, work: Callable[[], object] = pixfound.__main__.main, **settings: Any
+) -> CompletedProcess[str]:
+    """What a command, `pixfound` unless `work` is another's main(), prints and exits with. settings: see `Forked`."""
+    process = Forked(work, *arguments, **settings)
     out, err = process.communicate()
     return CompletedProcess(arguments, process.wait(), out, err)
 
