@@ -18,7 +18,7 @@ settings.load_profile("busy")
 quick_configs.install()
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
-DEAR = ("test_bench", "test_odd_images", "test_kills")  # a minute and more each
+DEAR = ("test_bench", "test_launch", "test_page", "test_odd_images", "test_kills")  # 20 seconds to a minute each
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -32,7 +32,7 @@ import pixfound.apps.launch
 class Forked:
     """A process that does `work()` with these arguments, in a session of its own, with the methods of Popen.
 
-    No work with gradients: torch's backward() waits for ever in a fork of a process that has called it.
+    torch has one thread in it, for a fork waits for ever for threads that its parent had.
 
     environment: variables beside those of this process. launches: how it starts Python processes of its own; `spawn`
     gives each an interpreter, as without a test, `fork` gives it the imports of this one.
@@ -86,6 +86,7 @@ class Forked:
         GlobalHydra.instance().clear()
         tqdm.set_lock(threading.RLock())  # its own is one of all forks, which one that is killed may hold
         torch.cuda.is_available = lambda: False  # no fork can use it
+        torch.set_num_threads(1)
         if how == "fork":
             contexts = multiprocessing.context._concrete_contexts  # type: ignore[attr-defined]
             contexts["spawn"] = contexts["fork"]
