@@ -5,49 +5,47 @@ from __future__ import annotations
 import os
 import resource
 import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
+from pixfound.apps import evaluate
+from pixfound.apps.certify import cli
 from pixfound.errors import UserError
 from pixfound.io.atomic import remove_leftovers, write_atomic, write_picture
+from tests.support.forked import run_forked
 from tests.support.run import slow_model
 
 GONE = 2**22 + 1  # more than Linux gives out
 
 
-def limited(line: list[str], kilobytes: int) -> subprocess.CompletedProcess[str]:
+def limited(main: Callable[[], object], line: list[str], kilobytes: int) -> subprocess.CompletedProcess[str]:
     """A command none of whose files may be larger, as on a disk that is full then."""
 
-    def limit() -> None:
+    def work() -> None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (kilobytes * 1024, kilobytes * 1024))
+        main()
 
-    return subprocess.run(line, capture_output=True, text=True, check=False, timeout=300, preexec_fn=limit)
+    return run_forked(*line, work=work)
 
 
 def test_a_disk_that_is_full_when_the_pictures_are_saved_is_one_line(tmp_path: Path) -> None:
-    line = [sys.executable, "-m", "pixfound", *slow_model(tmp_path / "conf", 0), "extraction=trivial"]
+    line = [*slow_model(tmp_path / "conf", 0), "extraction=trivial"]
     line += ["benchmark.pairs=2", "scoring.resamples=100", f"outputs_dir={tmp_path / 'out'}"]
-    done = limited(line, 30)
+    done = limited(evaluate.main, line, 30)
     (said,) = [text for text in done.stderr.splitlines() if text.startswith("pixfound: ")]
     assert "pictures.png: cannot be written (File too large): make room on the disk" in said
     assert done.returncode == 2 and "Traceback" not in done.stderr
     assert not list(tmp_path.rglob("*.tmp"))
-    assert subprocess.run(line, capture_output=True, check=False).returncode == 0
+    assert run_forked(*line).returncode == 0
 
 
 def test_a_certificate_on_a_full_disk_is_one_line(models: Path, tmp_path: Path) -> None:
-    line = [
-        sys.executable,
-        "-c",
-        "from pixfound.apps.certify.cli import main; main()",
-        "model=hf",
-        "model.dtype=float32",
-    ]
-    done = limited([*line, f"model.path={models / 'llava'}", f"outputs_dir={tmp_path}"], 8)
+    line = ["model=hf", "model.dtype=float32", f"model.path={models / 'llava'}", f"outputs_dir={tmp_path}"]
+    done = limited(cli.main, line, 8)
     assert done.stderr.startswith("pixfound: ") and len(done.stderr.splitlines()) == 1, done.stderr
     assert "certificate.png: cannot be written (File too large)" in done.stderr
     assert done.returncode == 2 and not list(tmp_path.rglob("*.tmp"))
