@@ -138,7 +138,18 @@ def test_what_ends_a_launch_is_one_line_and_leaves_nothing_behind(
     outputs = tmp_path / "out"
     line = [*slow_model(tmp_path / "conf", 0.2), "extraction=nulls"]
     line += ["launch.num_processes=2", "batch_size=3", *QUIET, f"outputs_dir={outputs}"]
-    process = pixfound_forked(*line, environment={"TMPDIR": str(tmp_path / "tmp")}, launches=launches)
+    environment = {"TMPDIR": str(tmp_path / "tmp"), "PYTHONPATH": str(Path(__file__).parents[2])}
+    process = (
+        pixfound_forked(*line, environment=environment, launches="fork")
+        if launches == "fork"
+        else subprocess.Popen(
+            [*SINGLE, "pixfound", *line],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **environment},
+            start_new_session=True,
+        )
+    )
     wait_until(lambda: len(list(outputs.glob("stages/generate/*/journal-*.jsonl"))) == 2)
     workers = children(process.pid)
     assert len(workers) == 2
