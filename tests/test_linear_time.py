@@ -47,6 +47,10 @@ def meta(text: str) -> None:
         _meta_line(text, "here")
 
 
+def labels(text: str) -> Any:
+    return grammars.spans_of(text, grammars.list_boxes(text))
+
+
 CASES = [
     (grammars.list_boxes, "[1,1,1", "1", ""),
     (grammars.json_boxes, '{"bbox_2d": [1,1,1', "1", ""),
@@ -60,6 +64,13 @@ CASES = [
     (grammars.loc_polygons, "</poly>", "<poly>", ""),
     (grammars.loc_boxes, "", "<loc_1>", ""),
     (grammars.coded_masks, "", "<loc0001>", ""),
+    (labels, "", "a", " [1, 2, 3, 4]"),
+    (labels, "", "a", "[[1, 2, 3, 4]]"),
+    (labels, "", " ", "[[1, 2, 3, 4]]"),
+    (labels, "", "a [1, 2, 3, 4] ", ""),
+    (labels, "", "[1, 2, 3, 4], ", ""),
+    (labels, "[1, 2, 3, 4]", '"label": "', ""),
+    (labels, "", "<ref>a", "[1, 2, 3, 4]"),
     (options, "", "answer ", ""),
     (options, "", "the answer is ", ""),
     (options, "a", "\n", "!"),

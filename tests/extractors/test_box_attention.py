@@ -16,7 +16,15 @@ from transformers import AutoModelForImageTextToText
 
 from pixfound.errors import UserError
 from pixfound.extractors.box_attention import NAME, BoxAttention
-from pixfound.extractors.parsers.grammars import WrittenBox, json_boxes, list_boxes, patch_boxes, spans_of
+from pixfound.extractors.parsers.grammars import (
+    WrittenBox,
+    json_boxes,
+    list_boxes,
+    loc_boxes,
+    patch_boxes,
+    spans_of,
+    yxyx_boxes,
+)
 from pixfound.models.attention.teacher_forcing import answer_ids
 from pixfound.pipeline.run_data import RunData
 from pixfound.selectors.by_score import ByScore
@@ -63,7 +71,7 @@ def test_scores_are_those_of_the_released_code(number: int) -> None:
     format = "json_1000" if len(case["grid"]) == 2 else "list_1000"
     for layers, name in ((None, "all_layers"), (list(range(8, 22)), "score")):
         scores = BoxAttention(BoxSegmenter(), format, layers=layers).box_scores(generation)
-        boxes = [tuple(v * SIZE[1 - i % 2] / 1000 for i, v in enumerate(of["box"])) for of in case["boxes"]]
+        boxes = BoxAttention(BoxSegmenter(), format).format.frame(SIZE, None).boxes(of["box"] for of in case["boxes"])
         np.testing.assert_allclose(list(scores), boxes)
         np.testing.assert_allclose(list(scores.values()), [of[name] for of in case["boxes"]], rtol=1e-5)
 
@@ -134,6 +142,17 @@ def test_scores_equal_eager_attention(family: str, tiles: int, family_folder: Ca
         (list_boxes, "<ref>it</ref><box>[[1, 2, 3, 4]]</box>", [["1", "2", "3", "4", "it"]]),
         (patch_boxes, "<phrase>a cat</phrase><object><patch_index_0044><patch_index_0863></object>",
          [["0044", "0863", "a cat"]]),
+        (patch_boxes, "<phrase>cats</phrase><object><patch_index_0044><patch_index_0863>"
+         "</delimiter_of_multi_objects/><patch_index_0001><patch_index_0002> a <patch_index_0003><patch_index_0004>",
+         [["0044", "0863", "cats"], ["0001", "0002", "cats"], ["0003", "0004"]]),
+        (yxyx_boxes, "<loc0001><loc0002><loc0003><loc0004> red cat ; <loc0005><loc0006><loc0007><loc0008><seg001> dog",
+         [["0001", "0002", "0003", "0004", "red cat"], ["0005", "0006", "0007", "0008", "dog"]]),
+        (loc_boxes, "cat<loc_1><loc_2><loc_3><loc_4><loc_5><loc_6><loc_7><loc_8>dog<loc_1><loc_2><loc_3><loc_4>",
+         [["1", "2", "3", "4", "cat"], ["5", "6", "7", "8", "cat"], ["1", "2", "3", "4", "dog"]]),
+        (json_boxes, '[{"bbox_2d": [[1, 2, 3, 4], [5, 6, 7, 8]], "label": "a \\"b\\""}, {\'bbox_2d\': [5, 6, 7, 8]}]',
+         [["1", "2", "3", "4", 'a \\"b\\"'], ["5", "6", "7", "8", 'a \\"b\\"'], ["5", "6", "7", "8"]]),
+        (list_boxes, "cats: [[1, 2, 3, 4]], two [5, 6, 7, 8] or  red dogs [[1, 2, 3, 4]]",
+         [["1", "2", "3", "4"], ["5", "6", "7", "8"], ["1", "2", "3", "4", "or  red dogs"]]),
     ],
 )  # fmt: skip
 def test_numbers_and_labels_are_found(grammar: Callable[[str], list[WrittenBox]], text: str, expected: object) -> None:

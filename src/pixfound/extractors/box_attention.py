@@ -31,6 +31,8 @@ class BoxAttention(TextBox):
     36. model: used only to check that it gives this attention. The others: see `TextBox`.
     """
 
+    version = 2  # 2: boxes of one list share their label; labels with a quote, a bracket, or after their box
+
     def __init__(
         self,
         segmenter: Segmenter,
@@ -55,10 +57,12 @@ class BoxAttention(TextBox):
         stored = self.source.attention_rows(generation)
         if stored is None:
             raise ValueError("the generation carries no attention")
-        rows, written = stored.rows[1:], self.written(generation)
+        assert self.format.boxes is not None
+        rows, every = stored.rows[1:], self.format.boxes(generation.text)
+        parts = dict(zip(every, spans_of(generation.text, every), strict=True))
         found: dict[Box, float] = {}
-        for (box, _), spans in zip(written, spans_of(generation.text, [each for _, each in written]), strict=True):
-            tokens = sorted({token for span in spans for token in tokens_of(span, generation.spans)})
+        for box, written in self.written(generation):
+            tokens = sorted({token for span in parts[written] for token in tokens_of(span, generation.spans)})
             if tokens and tokens[-1] < len(rows):
                 score = localized_attention(rows[tokens], generation.tiles, box)
                 found[box] = max(score, found.get(box, 0.0))

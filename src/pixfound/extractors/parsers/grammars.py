@@ -40,9 +40,11 @@ _OUTLINE = re.compile(r"(?<!\d>)(?:<loc_\d{1,6}>)++(?=<sep>|$)")
 _COORDS = re.compile(r"""<points\b[^<>]*?\bcoords\s*=\s*["']([^"'<>]*)""")
 _NUMBERED = re.compile(r"(?<![\d.])\d+ (\d{3,4}) (\d{3,4})(?![\d.])")
 _DIGITS = re.compile(r"\d[\d.]*")
-_LABEL = re.compile(r"""["']label["']\s*:\s*["']([^"'{}\[\]]+)["']""")
+_LABEL = re.compile(r"""["']label["']\s*:\s*(["'])((?:(?!\1)[^\\]|\\.)++)\1""")
 _NAMED = re.compile(r"<(?:ref|phrase)>([^<>]+)</(?:ref|phrase)>")
-_ABUTTING = re.compile(r"([^][(){}<>.,:;\"'\s](?:[^][(){}<>.,:;\"'\n]*[^][(){}<>.,:;\"'\s])?)\[?$")
+_AFTER = re.compile(r"(?<=<loc\d{4}>)\s*+(?:<seg\d{3}>\s*+)*+([^<>;\n]*[^<>;\s])")
+_NO_WORDS = re.compile(r"""[][(){}<>.,:;"'\n]""")
+_SAME_LIST = re.compile(r"(?:[][(),\s]|</delimiter_of_multi_objects/>)*+")
 
 
 class WrittenBox(NamedTuple):
@@ -131,25 +133,43 @@ def yxyx_boxes(text: str) -> list[WrittenBox]:
 
 
 def spans_of(text: str, boxes: Sequence[WrittenBox]) -> list[list[Span]]:
-    """For each box of a text, in order, the characters of its numbers and of its label, if it has one.
+    """For each of all boxes of a text, in order, the characters of its numbers and of its label, if it has one.
 
     A label is the value of `"label"` between the same braces (Qwen2.5-VL), or what `<ref>` or `<phrase>` encloses
-    between the box before and this one (Kosmos-2), or the words before a box and no space (InternVL, Qwen2-VL).
+    between the box before and this one (InternVL, Kosmos-2), or the words directly before a box (Qwen2-VL), with white
+    space between only before a list of boxes (InternVL), or those after it (PaliGemma). Boxes of one list share it.
     """
-    before = [0, *(written.span[1] for written in boxes)]
-    after = [*(written.span[0] for written in boxes[1:]), len(text)]
+    lists: list[list[Span]] = []
+    for _, span in boxes:
+        if lists and _SAME_LIST.fullmatch(text, lists[-1][-1][1], span[0]):
+            lists[-1].append(span)
+        else:
+            lists.append([span])
+    before = [0, *(spans[-1][1] for spans in lists)]
+    after = [*(spans[0][0] for spans in lists[1:]), len(text)]
     found = []
-    for (_, (start, end)), low, high in zip(boxes, before, after, strict=False):
-        opened, closed = text.rfind("{", low, start), text.find("}", end, high)
-        labels = [
-            *_ABUTTING.finditer(text[:start], low),
-            *_NAMED.finditer(text, low, start),
-            *_LABEL.finditer(text, start if opened < 0 else opened, start),
-            *_LABEL.finditer(text, end, high if closed < 0 else closed),
-        ]
-        numbers = [match.span() for match in _DIGITS.finditer(text, start, end)]
-        found.append([*numbers, *(label.span(1) for label in labels[-1:])])
+    for spans, low, high in zip(lists, before, after, strict=False):
+        label = _label(text, low, (spans[0][0], spans[-1][1]), high)
+        found += [[*(match.span() for match in _DIGITS.finditer(text, *span)), *label] for span in spans]
     return found
+
+
+def _label(text: str, low: int, span: Span, high: int) -> list[Span]:
+    """The characters of the label of the boxes in a span, one or none, within `low` to `high`."""
+    start, end = span
+    opened, closed = text.rfind("{", low, start), text.find("}", end, high)
+    named = [
+        *_LABEL.finditer(text, end, high if closed < 0 else closed),
+        *reversed([*_LABEL.finditer(text, start if opened < 0 else opened, start)]),
+        *reversed([*_NAMED.finditer(text, low, start)]),
+    ]
+    if match := next(iter(named), None) or _AFTER.match(text, end, high):
+        return [match.span(match.lastindex or 0)]
+    head = text[low:start]
+    head = head[:-1].rstrip() if head.endswith("[") else head
+    words = head[max((match.end() for match in _NO_WORDS.finditer(head)), default=0) :]
+    blank = len(words) - len(words.lstrip())
+    return [(low + len(head) - len(words) + blank, low + len(head))] if words == words.rstrip() != "" else []
 
 
 def coded_masks(text: str) -> list[tuple[Box, Codes]]:
