@@ -50,7 +50,9 @@ def launch(config: dict[str, Any], num_processes: int, num_nodes: int = 1) -> Re
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch
 
     for name in ("torch.distributed.elastic", "torch.multiprocessing"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # the cause is said below, once
+        # The cause is said below, once. Torch's modules set levels of their own, so what they log is taken here.
+        logging.getLogger(name).addHandler(logging.NullHandler())
+        logging.getLogger(name).propagate = False
     sys.warnoptions.append("ignore:resource_tracker:UserWarning")  # its process removes what killed ones have left
     settings = LaunchConfig(
         min_nodes=num_nodes,
