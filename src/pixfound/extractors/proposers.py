@@ -157,6 +157,7 @@ class ViCropWindow(RegionProposer):
     are 1.2, 1.4, 1.6, 1.8 and 2 times as large. An image not larger than the smallest is its own window.
     """
 
+    version = 2
     proposes = "boxes"
 
     def __init__(self, side: Annotated[int, Interval(ge=2)] = 336) -> None:
@@ -225,7 +226,8 @@ def vicrop_window(cells: FloatArray, size: tuple[float, float], side: int) -> tu
             [
                 [cells[y : y + down, x : x + across].sum() for x in range(columns - across + 1)]
                 for y in range(rows - down + 1)
-            ]
+            ],
+            np.float64,  # as the authors compare them
         )
         x, y = (int(i) for i in np.unravel_index(sums.T.argmax(), sums.T.shape))
         beside = [(y, x - 1), (y, x + 1), (y - 1, x), (y + 1, x)]
