@@ -180,6 +180,10 @@ class Model(Component):
         """Extractions that fit a model without attention, named in errors; () where there is no telling."""
         return ()
 
+    def weights(self) -> Mapping[str, Any]:
+        """Values that identify the weights, whatever is asked of them."""
+        return self.identity()
+
     def generate(self, requests: Sequence[GenerateRequest]) -> Sequence[Generation | Exception]:
         """Answer each (image, prompt). An answer does not depend on the rest of the batch."""
         raise NotImplementedError

@@ -157,6 +157,14 @@ def test_heads_are_calibrated_and_read(tmp_path, model):
     moved = tmp_path / "moved.json"
     moved.write_bytes(file.read_bytes())
     assert build({"_target_": target, "file": str(moved), "top": 2}, "x", MapSource).identity() == part.identity()
+    build_parts(  # the same weights with a lens and answers of another model
+        config_of(
+            "experiment=all_sources",
+            f"model.answers.open={file}",
+            "extraction.extractors.localization_heads.source.greedy=false",
+            f"extraction.extractors.localization_heads.source.file={file}",
+        )
+    )
     moved.write_text(json.dumps({**values, "weights": {"content": "others"}}))
     wrong = {moved: "other weights", tmp_path / "none": "pixfound-heads", tmp_path: "cannot be read"}
     for path, message in wrong.items():

@@ -80,7 +80,7 @@ def calibrate(config: Mapping[str, Any]) -> Calibration:
                 criteria[by].append(_criteria(outcome, by))
     values = {
         "model": config["names"]["model"],
-        "weights": model.identity(),
+        "weights": model.weights(),
         "benchmark": config["names"]["benchmark"],
         "examples": len(examples),
         "data": examples.digest,

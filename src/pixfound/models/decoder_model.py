@@ -109,10 +109,18 @@ class DecoderModel(TransformersModel):
 
     def identity(self) -> Mapping[str, Any]:
         """Values that identify the weights, the answers that are given, and the lens; part of the fingerprint."""
+        return {**super().identity(), **self._given_and_lens()}
+
+    def weights(self) -> Mapping[str, Any]:
+        """`identity` without the answers that are given, and without the lens."""
+        others = self._given_and_lens()
+        return {name: value for name, value in self.identity().items() if name not in others}
+
+    def _given_and_lens(self) -> dict[str, Any]:
         lens: dict[str, Any] = {} if self.lens is None else {"lens": self.lens}
         if lens and self.lens_convention != "final_norm":
             lens["lens_convention"] = self.lens_convention
-        return {**super().identity(), **self._given.identity(), **lens}
+        return {**self._given.identity(), **lens}
 
     def bind_examples(self, images: Mapping[str, ImageInfo]) -> None:
         """Read the answers that are given; UserError where an example has none."""

@@ -229,6 +229,6 @@ def _read_heads(file: Path, convention: Convention, model: Model | None) -> list
         raise UserError(f"{file}: cannot be read ({error.strerror}); pixfound-heads model=NAME writes it") from error
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{file}: is no heads.json of pixfound-heads") from error
-    if model is not None and json.loads(json.dumps(model.identity())) != weights:
+    if model is not None and json.loads(json.dumps(model.weights())) != weights:
         raise UserError(f"{file}: is of other weights than the model's; type pixfound-heads with this model")
     return heads
