@@ -124,6 +124,7 @@ def test_no_threshold_is_better(seed: int) -> None:
     assert gains[scores >= threshold].sum() == pytest.approx(brute_shown(scores.tolist(), gains.tolist()))
     assert not np.isin(threshold, scores)
     assert best_threshold(scores, np.ones(12)) == -math.inf
+    assert best_threshold(np.array([0.1, 0.2, 0.3]), np.array([0.3, -0.1, -0.2])) == -math.inf, "the lowest of equals"
     assert (scores < best_threshold(scores, -np.ones(12))).all()
 
 

@@ -202,7 +202,7 @@ def best_threshold(scores: Array, gains: Array) -> float:
     by_value = np.bincount(group, weights=gains)
     sums = np.append(np.cumsum(by_value[::-1])[::-1], 0.0)  # of showing from the k-th value on
     ends = np.concatenate([[-np.inf], (values[:-1] + values[1:]) / 2, [np.nextafter(values[-1], np.inf)]])
-    return float(ends[sums.argmax()])
+    return float(ends[sums.round(9).argmax()])  # rounding error decides among no equals
 
 
 def _covered(scores: Array) -> list[Bools]:
