@@ -71,6 +71,7 @@ def launch(config: dict[str, Any], num_processes: int, num_nodes: int = 1) -> Re
         results: dict[int, Result] = elastic_launch(settings, worker)(config, queue)
         return results[min(results)]
     except SignalException as error:
+        _end_line()
         if error.sigval == signal.SIGINT:
             raise KeyboardInterrupt from None
         raise UserError(f"ended by {error.sigval.name}. {_GO_ON}") from None
@@ -103,7 +104,7 @@ def _cause(messages: Sequence[_Message], exits: Mapping[int, int], count: int) -
             return message.reason
     for rank, code in exits.items():
         if code < 0:
-            print(file=sys.stderr)  # its progress bar may have left a line open
+            _end_line()
             memory = " (the system does so when memory runs out)" if -code == signal.SIGKILL else ""
             return f"process {rank} of {count} was ended by {signal.Signals(-code).name}{memory}. {_GO_ON}"
     for message in ended:
@@ -111,6 +112,11 @@ def _cause(messages: Sequence[_Message], exits: Mapping[int, int], count: int) -
         return f"process {message.rank} of {count} failed, its error is above: {message.reason}. {_GO_ON}"
     codes = ", ".join(f"{rank} with {code}" for rank, code in exits.items())
     return f"of {count} processes ended {codes}. {_GO_ON}"
+
+
+def _end_line() -> None:
+    """End the line that the progress bar of a process which is gone may have left open."""
+    print(file=sys.stderr)
 
 
 def meeting_point() -> str:
